@@ -1,0 +1,1 @@
+"""From a numbered grant to a signed, stored licence."""

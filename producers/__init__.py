@@ -1,0 +1,1 @@
+"""How events get in: publisher, files, PDF packets, HTTP."""

@@ -1,0 +1,1 @@
+"""What travels and what is signed: events, facts, licence body, service items, identifiers, rules, errors."""

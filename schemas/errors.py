@@ -1,0 +1,88 @@
+"""Every error that zhengzhao raises on purpose.
+
+::
+
+    ZhengzhaoError                  message, hint, where
+     ├─ UsageError                  wrong use or unusable input: exit 2
+     │   ├─ ItemError               a service item file is wrong
+     │   ├─ KeysMissing             no key that can sign here, or the passphrase is wrong
+     │   └─ TrustError              no trust folder, or one that cannot be trusted
+     ├─ Rejected                    an inbound event breaks a rule of the contract; it leaves no trace
+     ├─ NotFound                    unknown number, case, holder: exit 1
+     ├─ LintError                   what was to be signed breaks a rule; nothing was signed
+     ├─ VerificationError           an artefact is not what it claims to be
+     ├─ DrawError                   a register, plan, announcement or transcript breaks a rule
+     └─ SurroundingsError           the store, broker or disk failed; retried, never a dead letter
+         ├─ StoreUnavailable
+         └─ BrokerUnavailable
+    ObjectDiffers(ZhengzhaoError)   a write-once key holds other bytes
+
+Refusing an application is never an error: it is a fact.
+"""
+
+from __future__ import annotations
+
+
+class ZhengzhaoError(Exception):
+    """Base of all. `message` says what is wrong, `where` the file, line or field, `hint` what to do."""
+
+    def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class UsageError(ZhengzhaoError):
+    """Wrong use or unusable input; the command exits with 2."""
+
+
+class ItemError(UsageError):
+    """A service item file breaks a rule; `where` names file, line or key."""
+
+
+class KeysMissing(UsageError):
+    """No key that could sign here, or the passphrase does not open it."""
+
+
+class TrustError(UsageError):
+    """There is no trust folder, or what lies in it cannot be trusted."""
+
+
+class Rejected(ZhengzhaoError):
+    """An inbound event breaks a rule of the contract; it leaves no trace and may come again."""
+
+
+class NotFound(ZhengzhaoError):
+    """Unknown number, case or holder; the command exits with 1."""
+
+
+class LintError(ZhengzhaoError):
+    """What was to be signed breaks a rule; nothing was signed."""
+
+
+class VerificationError(ZhengzhaoError):
+    """An artefact is not what it claims to be."""
+
+
+class DrawError(ZhengzhaoError):
+    """A register, plan, announcement, reveal or transcript breaks a rule."""
+
+
+class ObjectDiffers(ZhengzhaoError):
+    """A write-once key holds other bytes already."""
+
+
+class SurroundingsError(ZhengzhaoError):
+    """The store, the broker or the disk failed; the work is retried and holds its partition."""
+
+
+class StoreUnavailable(SurroundingsError):
+    """The object store did not answer, or had no room."""
+
+
+class BrokerUnavailable(SurroundingsError):
+    """The broker did not answer."""

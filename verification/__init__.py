@@ -1,0 +1,1 @@
+"""The independent check of a licence or a draw; shares nothing with issuance but `schemas`."""
