@@ -1,0 +1,257 @@
+"""The trust folder: whom a verifier believes, and since when, and until when.
+
+`root.pem` is the anchor. `trust.json` names every key that ever signed here and is signed by the root; beside
+it lies each key's certificate, issued by the root. Its form::
+
+    {"sequence": 1, "issued": RFC 3339, "keys": [{"kid", "alg": "ES256", "use", "authority", "signs_from",
+     "signs_until", "revoked_since": time or null, "certificate": file name, "certificate_sha256": hex}, …],
+     "signature": {"alg": "ES256", "kid": the root's, "value": base64url of r ‖ s}}
+
+in canonical JSON (RFC 8785); the signature is over the canonical JSON without it. Other bytes of the same
+content are refused. A key signs for one authority (claim 1 of a credential); `*` in `authority` means the
+installation as a whole, as for status lists and draws. Times have a zone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from schemas import ecdsa
+from schemas.canonical import canonical
+from schemas.errors import LintError, TrustError
+
+Use = Literal["credential", "seal", "status", "draw"]
+ANY_AUTHORITY = "*"
+ROOT_FILE = "root.pem"
+TRUST_FILE = "trust.json"
+MAX_TRUST = 8 << 20  # bytes: some ten thousand keys
+_HINT = "take the trust folder anew from the issuing authority"
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}\.pem")
+
+
+class TrustKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One key of the trust folder. Times are RFC 3339 with zone; `signs_until` is the last second."""
+
+    kid: str
+    alg: Literal["ES256"]
+    use: Use
+    authority: str
+    signs_from: str
+    signs_until: str
+    revoked_since: str | None
+    certificate: str
+    certificate_sha256: str
+
+    def signed_in_time(self, at: datetime) -> bool:
+        """Whether a signature made at that moment counts."""
+        return moment(self.signs_from) <= at <= moment(self.signs_until) and not self.revoked_at(at)
+
+    def revoked_at(self, at: datetime) -> bool:
+        """Whether the key was revoked by then; what it signed before stays good."""
+        return self.revoked_since is not None and at >= moment(self.revoked_since)
+
+
+class RootSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The root's signature under `trust.json`."""
+
+    alg: Literal["ES256"]
+    kid: str
+    value: str
+
+
+class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of `trust.json`; each edition has the next `sequence`."""
+
+    sequence: int
+    issued: str
+    keys: tuple[TrustKey, ...]
+    signature: RootSignature | None = None
+
+    def to_be_signed(self) -> bytes:
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        del plain["signature"]
+        return canonical(plain)
+
+    def to_bytes(self) -> bytes:
+        return canonical(msgspec.to_builtins(self))
+
+
+@lru_cache(maxsize=16_384)
+def moment(text: str) -> datetime:
+    """The time in an RFC 3339 text; TrustError where it has no zone or is no time."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise TrustError(f"{text!r} is no time", where=TRUST_FILE, hint=_HINT) from None
+    if time.tzinfo is None:
+        raise TrustError(f"the time {text!r} has no zone", where=TRUST_FILE, hint=_HINT)
+    return time
+
+
+def key_id(public: ec.EllipticCurvePublicKey) -> str:
+    """The id of a key: the first ten hex digits of the SHA-256 of its SubjectPublicKeyInfo.
+
+    Short, because it stands in each credential; `keys init` sees to it that none comes twice.
+    """
+    spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()[:10]
+
+
+class TrustStore:
+    """A verified trust folder: each certificate (by key id) has the digest that the root signed.
+
+    Who issued a certificate is checked when it is first asked for.
+    """
+
+    def __init__(
+        self, root: x509.Certificate, listing: TrustList, certificates: dict[str, x509.Certificate]
+    ) -> None:
+        self.root = root
+        self.listing = listing
+        self.keys: dict[str, TrustKey] = {k.kid: k for k in listing.keys}
+        self._certificates = certificates
+        self._checked: dict[str, x509.Certificate] = {}
+        self._by_role: dict[tuple[str, str], list[TrustKey]] = {}
+        for key in listing.keys:
+            self._by_role.setdefault((key.authority, key.use), []).append(key)
+
+    def key(self, kid: str, use: Use) -> TrustKey | None:
+        """The key with this id, if it may be used so."""
+        found = self.keys.get(kid)
+        return found if found is not None and found.use == use else None
+
+    def certificate(self, kid: str) -> x509.Certificate:
+        """The certificate of a key; TrustError where the root did not issue it."""
+        if kid not in self._checked:
+            self._checked[kid] = self._check(self.keys[kid])
+        return self._checked[kid]
+
+    def public_key(self, kid: str) -> ec.EllipticCurvePublicKey:
+        """The public half of a key."""
+        public = self.certificate(kid).public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey)  # _check has seen to it
+        return public
+
+    def by_certificate(self, der: bytes) -> TrustKey | None:
+        """The key whose certificate has exactly these bytes."""
+        digest = hashlib.sha256(der).hexdigest()
+        return next((k for k in self.listing.keys if k.certificate_sha256 == digest), None)
+
+    def signing_key(self, authority: str, use: Use, at: datetime) -> TrustKey:
+        """The key with which an authority signs at a moment: of several in force the newest.
+
+        LintError where there is none: nothing may be signed then.
+        """
+        able = [k for k in self._by_role.get((authority, use), ()) if k.signed_in_time(at)]
+        if not able:
+            raise LintError(
+                f"no {use} key of {authority} signs at {at.isoformat()} / 该时间没有可用的签发密钥",
+                hint="zhengzhao keys init --valid-from DATE, with a date before the oldest decision; "
+                "for an authority without keys: zhengzhao keys rotate",
+                where="trust.json",
+            )
+        return max(able, key=lambda k: (moment(k.signs_from), k.kid))
+
+    def _check(self, key: TrustKey) -> x509.Certificate:
+        certificate = self._certificates[key.kid]
+        try:
+            certificate.verify_directly_issued_by(self.root)
+        except (InvalidSignature, ValueError, TypeError):
+            raise TrustError("not issued by root.pem", where=key.certificate, hint=_HINT) from None
+        public = certificate.public_key()
+        if (
+            not isinstance(public, ec.EllipticCurvePublicKey)
+            or not _is_p256(public)
+            or key_id(public) != key.kid
+        ):
+            raise TrustError("a certificate of another key", where=key.certificate, hint=_HINT)
+        return certificate
+
+
+def load_trust(folder: Path) -> TrustStore:
+    """Reads a trust folder, and checks the root's signature; TrustError says what is wrong, and where."""
+    root = _load(_read(folder / ROOT_FILE), str(folder / ROOT_FILE))
+    try:
+        root.verify_directly_issued_by(root)
+    except (InvalidSignature, ValueError, TypeError):
+        raise TrustError("not signed by itself", where=str(folder / ROOT_FILE), hint=_HINT) from None
+    listing = read_trust_list(_read(folder / TRUST_FILE), root)
+    return TrustStore(root, listing, {k.kid: _named_certificate(folder, k) for k in listing.keys})
+
+
+def _named_certificate(folder: Path, key: TrustKey) -> x509.Certificate:
+    if not _FILE_NAME.fullmatch(key.certificate):
+        raise TrustError("a certificate's name that is no plain file name", where=TRUST_FILE, hint=_HINT)
+    path = folder / key.certificate
+    certificate = _load(_read(path), str(path))
+    if certificate.fingerprint(SHA256()).hex() != key.certificate_sha256:
+        raise TrustError("not the certificate that trust.json names", where=str(path), hint=_HINT)
+    return certificate
+
+
+def read_trust_list(data: bytes, root: x509.Certificate) -> TrustList:
+    """The content of `trust.json`, its signature by the root verified before anything in it is believed."""
+    where = TRUST_FILE
+    try:
+        listing = msgspec.json.decode(data, type=TrustList)
+        exact = listing.to_bytes() == data
+        value = listing.signature.value if listing.signature else ""
+        signature = base64.urlsafe_b64decode(value + "==")
+    except (msgspec.MsgspecError, ValueError, RecursionError, binascii.Error) as error:
+        raise TrustError(f"no trust.json: {error}", where=where, hint=_HINT) from None
+    public = root.public_key()
+    exact = exact and encode_signature(signature) == value
+    if not isinstance(public, ec.EllipticCurvePublicKey) or not _is_p256(public):
+        raise TrustError("the root has no P-256 key", where=ROOT_FILE, hint=_HINT)
+    if not exact or not ecdsa.verifies(public, signature, listing.to_be_signed()):
+        raise TrustError("trust.json is not signed by root.pem", where=where, hint=_HINT)
+    if len({k.kid for k in listing.keys}) != len(listing.keys):
+        raise TrustError("a key id twice in trust.json", where=where, hint=_HINT)
+    return listing
+
+
+def encode_signature(raw: bytes) -> str:
+    """A raw signature as base64url without padding."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def _is_p256(public: object) -> bool:
+    return isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1)
+
+
+def _load(pem: bytes, where: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        raise TrustError("no certificate in PEM", where=where, hint=_HINT) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TRUST + 1)
+    except FileNotFoundError:
+        raise TrustError(
+            "there is no such file in the trust folder",
+            where=str(path),
+            hint="zhengzhao keys init makes a trust folder; --trust DIR names another",
+        ) from None
+    except OSError as error:
+        raise TrustError(f"cannot be read: {error.strerror}", where=str(path), hint=_HINT) from None
+    if len(data) > MAX_TRUST:
+        raise TrustError(f"over {MAX_TRUST} bytes", where=str(path), hint=_HINT)
+    return data
