@@ -103,12 +103,12 @@ def moment(text: str) -> datetime:
 
 
 def key_id(public: ec.EllipticCurvePublicKey) -> str:
-    """The id of a key: the first ten hex digits of the SHA-256 of its SubjectPublicKeyInfo.
+    """The id of a key: the first eight hex digits of the SHA-256 of its SubjectPublicKeyInfo.
 
     Short, because it stands in each credential; `keys init` sees to it that none comes twice.
     """
     spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(spki).hexdigest()[:10]
+    return hashlib.sha256(spki).hexdigest()[:8]
 
 
 class TrustStore:

@@ -1,0 +1,128 @@
+"""Token Status Lists (IETF draft-ietf-oauth-status-list-20): two bits for each licence version.
+
+Index i stands in byte i ÷ 4, at bits 2·(i mod 4) and the next, counted from the least significant; the bytes
+are compressed with zlib. Beside a list a signed CWT of our own tells for each index that is not valid: what
+happened, why, when, and which version is in force.
+
+Editions lie under `status/<list>/<edition>.cwt`; the name of an edition is the time from which it is in
+force, and its number, so that names sort as editions do.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from schemas.cose import Value
+from schemas.errors import VerificationError
+
+BITS: Final = 2
+VALID, INVALID, SUSPENDED = 0, 1, 2
+LIFETIME: Final = 7 * 86_400  # seconds from `iat` to `exp`
+MAX_LIST_CWT: Final = 4 << 20  # bytes as published
+MAX_REASONS_CWT: Final = 64 << 20
+MAX_LIST: Final = 4 << 20  # bytes once inflated: 16 million places
+REASONS_CWT: Final = "application/vnd.zhengzhao.status-reasons+cwt"
+
+SUBJECT, EXPIRES, ISSUED_AT = 2, 4, 6
+STATUS_LIST, TTL = 65533, 65534
+EDITION: Final = "edition"  # number of the edition; a later one of the same second goes before
+OF_LIST: Final = "list"  # in the reasons: SHA-256 of the list that they belong to
+REASONS: Final = "reasons"
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+_EDITION = re.compile(r"(\d{8}T\d{6}Z)-(\d{6})")
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a version is not valid.
+
+    `status` is a licence status (`rescinded`, …) or `replaced`, `text` Chinese and English, `date` the China
+    date since when, `version` the one in force where there is one.
+    """
+
+    status: str
+    text: str
+    date: str
+    version: int | None = None
+
+
+class EditionName(NamedTuple):
+    """An edition as its name tells: seconds since 1970 from which it is in force, and its number."""
+
+    issued_at: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{datetime.fromtimestamp(self.issued_at, UTC):%Y%m%dT%H%M%SZ}-{self.number:06d}"
+
+
+def list_uri(host: str, name: str) -> str:
+    """The URI of a list, as it stands in credentials and as the list's subject; `host` as in the QR."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"no name for a status list: {name!r}")
+    return f"https://{host.lower()}/status/{name}"
+
+
+def list_name(uri: str) -> str | None:
+    """The name of the list with this URI; None where it is none of ours."""
+    name = uri.rpartition("/status/")[2]
+    return name if _NAME.fullmatch(name) else None
+
+
+def edition_key(name: str, edition: EditionName) -> str:
+    """Where an edition lies in the store."""
+    return f"status/{name}/{edition}.cwt"
+
+
+def reasons_key(list_key: str) -> str:
+    """Where the reasons of a list lie, beside it."""
+    return f"{list_key.removesuffix('.cwt')}.reasons.cwt"
+
+
+def read_edition_name(file_name: str) -> EditionName | None:
+    """The edition that a file name tells, or None for any other file (the reasons among them)."""
+    found = _EDITION.fullmatch(file_name.removesuffix(".cwt"))
+    if found is None or not file_name.endswith(".cwt"):
+        return None
+    try:
+        time = datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return EditionName(int(time.timestamp()), int(found[2]))
+
+
+def pack(statuses: Mapping[int, int], length: int) -> bytes:
+    """The zlib-compressed list of `length` places; places not named are valid (0)."""
+    packed = bytearray((length + 3) // 4)
+    for index, status in statuses.items():
+        packed[index >> 2] |= status << (2 * (index & 3))
+    return zlib.compress(bytes(packed), 9)
+
+
+def unpack(value: Value) -> bytes:
+    """The inflated bytes of claim 65533; VerificationError for another form or over 16 million places."""
+    match value:
+        case {"bits": 2, "lst": bytes(compressed)}:
+            pass
+        case _:
+            raise VerificationError("no status list of two bits")
+    inflater = zlib.decompressobj()
+    try:
+        packed = inflater.decompress(compressed, MAX_LIST)
+    except zlib.error:
+        raise VerificationError("the status list is not zlib data") from None
+    if not inflater.eof or inflater.unused_data:
+        raise VerificationError("the status list is cut off, too long, or has bytes after its end")
+    return packed
+
+
+def status_at(packed: bytes, index: int) -> int:
+    """The status in a place of an inflated list; VerificationError beyond its end."""
+    if not 0 <= index < 4 * len(packed):
+        raise VerificationError(f"the status list has no place {index}")
+    return packed[index >> 2] >> (2 * (index & 3)) & 3
