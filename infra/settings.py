@@ -1,0 +1,133 @@
+"""Settings: where the data lie, which broker and store, what protects the keys.
+
+Everything comes from the environment (`ZHENGZHAO_…`) or from `DIR/settings.toml`; the environment counts
+first. Secrets never print: `repr` and `masked` hide them.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from schemas.errors import UsageError
+
+DEFAULT_DATA = "zhengzhao-data"
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+class Settings:
+    """What one call of the command works with."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        broker: str | None = None,
+        store: str | None = None,
+        passphrase: str | None = None,
+        require_proof: bool = False,
+        items: tuple[Path, ...] = (),
+        workers: int = 0,
+    ) -> None:
+        self.data = data
+        self.broker = broker
+        self.store = store
+        self.passphrase = passphrase
+        self.require_proof = require_proof
+        self.items = items  # further folders with service item files
+        self.workers = workers  # issuing processes; 0: one for each core
+
+    def __repr__(self) -> str:
+        secret = "***" if self.passphrase else None
+        shown = {k: masked(v) if v else v for k, v in (("broker", self.broker), ("store", self.store))}
+        return f"Settings(data={str(self.data)!r}, {shown}, passphrase={secret})"
+
+    @property
+    def on_kafka(self) -> bool:
+        """Whether a broker carries the streams; else the embedded engine does."""
+        return self.broker is not None
+
+    @property
+    def objects(self) -> Path:
+        """Folder of the objects of the embedded engine."""
+        return self.data / "objects"
+
+    @property
+    def trust(self) -> Path:
+        """Folder of the public trust material."""
+        return self.data / "trust"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of what can sign."""
+        return self.data / "keys"
+
+    @property
+    def database(self) -> Path:
+        """The file of the embedded engine: ledger, facts, state."""
+        return self.data / "zhengzhao.sqlite"
+
+
+def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
+    """Settings for the data folder `data` (default: `ZHENGZHAO_DATA`, else `./zhengzhao-data`)."""
+    env = os.environ if env is None else env
+    folder = data or Path(env.get("ZHENGZHAO_DATA") or DEFAULT_DATA)
+    file = _file(folder / "settings.toml")
+    broker = env.get("ZHENGZHAO_BROKER") or None
+    if broker and urlsplit(broker).scheme != "kafka":
+        raise UsageError(f"ZHENGZHAO_BROKER is no Kafka address: {masked(broker)}", hint="kafka://HOST:PORT")
+    store = env.get("ZHENGZHAO_STORE") or None
+    if store and urlsplit(store).scheme not in ("s3", "s3s"):
+        raise UsageError(
+            f"ZHENGZHAO_STORE is no S3 address: {masked(store)}", hint="s3://KEY:SECRET@HOST:PORT/BUCKET"
+        )
+    return Settings(
+        folder,
+        broker=broker,
+        store=store,
+        passphrase=env.get("ZHENGZHAO_PASSPHRASE") or None,
+        require_proof=_flag(env.get("ZHENGZHAO_REQUIRE_PROOF", file.get("require_proof", False))),
+        items=tuple(folder / p for p in file.get("items", [])),
+        workers=_count(env.get("ZHENGZHAO_WORKERS", file.get("workers", 0))),
+    )
+
+
+def masked(address: str) -> str:
+    """An address as it may be printed: user and password hidden."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "***"
+    host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"***@{host[2]}")) if host[1] else address
+
+
+def _file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"unreadable settings: {error}", where=str(path), hint="TOML, UTF-8") from error
+
+
+def _flag(value: object) -> bool:
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise UsageError(f"require_proof is neither true nor false: {value}", hint="true or false")
+    return text in _TRUE
+
+
+def _count(value: object) -> int:
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 256:
+        raise UsageError(f"workers is no number of processes: {value}", hint="0 (one a core) to 256")
+    return number
