@@ -1,0 +1,1 @@
+"""The engine for many machines: Faust workers over Kafka. Read `faust_app.py` first."""

@@ -1,0 +1,174 @@
+"""Every topic: its name, its partitions, how long it keeps what it is told.
+
+Public (the contract fixes the names): `zhengzhao.inbox`, `.cases`, `.licences`, `.filings.<department>`,
+`.inspections`, `.dead-letters`. All others are internal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from schemas.errors import BrokerUnavailable
+from schemas.ledger import LEDGER_PARTITIONS
+
+APP_ID = "zhengzhao"  # Faust's: names consumer group and changelogs, and so never changes with a release
+
+INBOX = "zhengzhao.inbox"
+LEDGER = "zhengzhao.ledger"
+FACTS = "zhengzhao.facts"
+GRANTS = "zhengzhao.grants"
+NUMBERED = "zhengzhao.numbered"
+CASES = "zhengzhao.cases"
+LICENCES = "zhengzhao.licences"
+FILINGS = "zhengzhao.filings"  # one topic per department: zhengzhao.filings.<department>
+INSPECTIONS = "zhengzhao.inspections"
+DEAD_LETTERS = "zhengzhao.dead-letters"
+PERSONS = "zhengzhao.persons"
+
+HOLDERS_TABLE = "holders"
+SERIES_TABLE = "series"
+
+_DAY = 86_400_000
+_FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY), "retention.bytes": "-1"}
+# A worker that was paused and comes back may append an older state after a newer one. Recovery takes the one
+# with the higher offset; so both have to be there until somebody recovered: nothing younger is compacted.
+_COMPACTED = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * _DAY)}
+_KEPT_LAST = {"cleanup.policy": "compact"}
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """A topic as it has to be."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+def changelog(table: str) -> str:
+    """The name that Faust gives to a table's changelog."""
+    return f"{APP_ID}-{table}-changelog"
+
+
+def filings_topic(department: str) -> str:
+    """Where the filings of one department are told."""
+    return f"{FILINGS}.{department}"
+
+
+# The broker's clock stamps what enters: a record read twice is received at the same moment.
+_STAMPED = {"message.timestamp.type": "LogAppendTime"}
+GRANTS_PARTITIONS = 16
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(INBOX, 12, {**_WEEK, **_STAMPED, "max.message.bytes": "4194304"}),
+    Topic(LEDGER, LEDGER_PARTITIONS, {**_FOREVER, "max.message.bytes": "4194304"}),
+    Topic(FACTS, LEDGER_PARTITIONS, {**_FOREVER, "max.message.bytes": "4194304"}),
+    Topic(GRANTS, GRANTS_PARTITIONS, {**_FOREVER, "max.message.bytes": "4194304"}),
+    Topic(NUMBERED, 12, {**_WEEK, "max.message.bytes": "4194304"}),
+    Topic(CASES, 12, _FOREVER),
+    Topic(LICENCES, 12, _FOREVER),
+    Topic(INSPECTIONS, 12, _FOREVER),
+    Topic(DEAD_LETTERS, 4, {**_FOREVER, "max.message.bytes": "8388608"}),
+    Topic(changelog(HOLDERS_TABLE), LEDGER_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
+    Topic(changelog(SERIES_TABLE), GRANTS_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
+)
+
+
+def topics(departments: Iterable[str] = ()) -> tuple[Topic, ...]:
+    """All topics of an installation whose items have filings for these departments."""
+    return TOPICS + tuple(Topic(filings_topic(d), 4, _FOREVER) for d in sorted(set(departments)))
+
+
+def ensure_topics(
+    broker: str, departments: Iterable[str] = (), *, replication: int = 1, seconds: float = 60, **client: Any
+) -> list[str]:
+    """Makes what is missing, leaves what is there as it is; returns the names made.
+
+    Waits until the broker leads every partition. Raises BrokerUnavailable.
+    """
+    wanted = topics(departments)
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=broker, bootstrap_timeout_ms=int(seconds * 1000), **client)
+        try:
+            made = _create(admin, wanted, replication)
+            _wait_for_leaders(admin, [t.name for t in wanted], seconds)
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise BrokerUnavailable(f"the topics could not be made on {broker}: {error!r}") from error
+    return made
+
+
+def _create(admin: KafkaAdminClient, wanted: Iterable[Topic], replication: int) -> list[str]:
+    there = set(admin.list_topics())
+    missing = [t for t in wanted if t.name not in there]
+    if missing:
+        new = [NewTopic(t.name, t.partitions, replication, topic_configs=dict(t.config)) for t in missing]
+        try:
+            admin.create_topics(new)
+        except TopicAlreadyExistsError:  # somebody else was quicker: what counts is that it is there
+            return _create(admin, wanted, replication)
+    return [t.name for t in missing]
+
+
+def _wait_for_leaders(admin: KafkaAdminClient, names: list[str], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not _all_led(admin, names):
+        if time.monotonic() > deadline:
+            raise BrokerUnavailable(f"no leader for every partition after {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def _all_led(admin: KafkaAdminClient, names: list[str]) -> bool:
+    described = admin.describe_topics(names)
+    return all(
+        not topic.get("error_code") and all(p.get("leader_id", p.get("leader", -1)) >= 0 for p in topic["partitions"])
+        for topic in described
+    )
+
+
+def wrong_settings(broker: str, departments: Iterable[str] = (), **client: Any) -> list[str]:
+    """What an installation's topics have that they must not: one sentence each, for `doctor`.
+
+    A ledger or fact that the broker forgets cannot be decided or replayed again.
+    """
+    wanted = topics(departments)
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=broker, bootstrap_timeout_ms=10_000, **client)
+        try:
+            there = set(admin.list_topics())
+            missing = [f"topic {t.name} is missing" for t in wanted if t.name not in there]
+            found = [t for t in wanted if t.name in there]
+            counts = {t["name"]: len(t["partitions"]) for t in admin.describe_topics([t.name for t in found])}
+            configs = _configs(admin, [t.name for t in found])
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise BrokerUnavailable(f"{broker} does not tell about its topics: {error!r}") from error
+    return missing + [line for t in found for line in _differences(t, counts[t.name], configs[t.name])]
+
+
+def _configs(admin: KafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    return {name: dict(entries) for name, entries in _flat(answer)}
+
+
+def _flat(answer: Any) -> Iterable[tuple[str, dict[str, str]]]:
+    by_name = answer.get("topic", answer) if isinstance(answer, dict) else {}
+    for name, entries in by_name.items():
+        yield name, {k: (v["value"] if isinstance(v, dict) else v) for k, v in entries.items()}
+
+
+def _differences(topic: Topic, partitions: int, config: Mapping[str, str]) -> Iterable[str]:
+    if topic.name in (LEDGER, FACTS) and partitions != topic.partitions:
+        yield f"topic {topic.name} has {partitions} partitions, it must have {topic.partitions}"
+    for key in ("cleanup.policy", "retention.ms", "retention.bytes", "message.timestamp.type"):
+        wanted, has = topic.config.get(key), config.get(key)
+        if wanted is not None and has != wanted:
+            yield f"topic {topic.name} has {key}={has}, it must be {wanted}"
