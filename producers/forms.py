@@ -1,0 +1,154 @@
+"""The papers of 一单一书一照 as PDFs: application form (申请单) and commitment letter (承诺书).
+
+A form is drawn by Typst from a service item's row (the one that `items list` prints). The drawing itself says where
+each blank lies, so that fields can be laid over it and text found in it again. Given values, the same drawing
+shows them as plain text: the flattened form, as a print or a PDF printer leaves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typst
+
+from schemas.errors import UsageError
+
+FORM, LETTER = "application-form", "commitment-letter"
+PRODUCT_ROWS = 8
+MARK = "zhengzhao/{kind}/{item}/1"
+MARK_PATTERN = re.compile(r"zhengzhao/(application-form|commitment-letter)/([a-z0-9-]{1,64})/1")
+
+COMMITMENT = (
+    "本申请人现就所申请事项郑重承诺：一、已经知晓行政机关告知的许可条件、标准和要求，并保证符合；"
+    "二、所填写的信息和提交的材料真实、合法、有效；三、取得证照后接受后置现场核查和随机抽查，并持续符合法定条件；"
+    "四、如承诺不实或者核查不合格，自愿接受撤销证照，并承担由此产生的法律责任和经济损失。",
+    "The applicant declares: (1) it knows the conditions of this licence and meets them; (2) what it states and submits "
+    "is true, lawful and valid; (3) after the grant it accepts the on-site check and random inspections and keeps "
+    "meeting the conditions; (4) should this commitment prove false or a check fail, the licence may be rescinded "
+    "(撤销), and it bears the consequences.",
+)
+
+
+class Blank(msgspec.Struct, frozen=True):
+    """A blank of a form: page from 1, box in points from the top left corner (x0, top, x1, bottom)."""
+
+    name: str
+    page: int
+    box: tuple[float, float, float, float]
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A drawn form: the PDF, and where its blanks lie."""
+
+    kind: str
+    item: str
+    pdf: bytes
+    blanks: tuple[Blank, ...]
+
+
+def commitment_digest(text: str = "".join(COMMITMENT)) -> str:
+    """Hex SHA-256 of a commitment's text with all white space taken out: the evidence of what was promised."""
+    return hashlib.sha256(re.sub(r"\s+", "", text).encode()).hexdigest()
+
+
+def field_names(row: Mapping[str, Any], kind: str) -> list[str]:
+    """The names of a form's blanks, in the order of the page."""
+    names = [entry["name"] for entry in _rows(row, kind)]
+    if kind == FORM and row["products"]:
+        names += [
+            f"products.{n}.{part}"
+            for n in range(1, PRODUCT_ROWS + 1)
+            for part in ("category", "site", "detail")
+        ]
+    return names
+
+
+def draw(
+    row: Mapping[str, Any],
+    kind: str,
+    fonts: Sequence[Path],
+    families: Sequence[str],
+    values: Mapping[str, str] | None = None,
+) -> Form:
+    """Draws a form of an item, blank or with `values` as plain text.
+
+    Raises UsageError for a kind that the item does not ask for, or a value whose name is no blank of it.
+    """
+    if kind not in (FORM, LETTER) or kind not in row["materials"]:
+        raise UsageError(
+            f"事项 {row['code']} 没有 {kind} / the item {row['code']} has no {kind}",
+            hint="zhengzhao items list",
+        )
+    unknown = set(values or {}) - set(field_names(row, kind))
+    if unknown:
+        raise UsageError(
+            f"表中没有此栏 / no such blank in the form: {min(unknown)}",
+            hint=f"栏目 / blanks: {', '.join(field_names(row, kind)[:12])} …",
+        )
+    compiler = typst.Compiler(
+        input=str(files("producers") / "templates" / "form.typ"),
+        font_paths=[str(p) for p in fonts],
+        ignore_system_fonts=True,
+        sys_inputs={"data": json.dumps(_data(row, kind, families, values or {}), ensure_ascii=False)},
+    )
+    pdf = compiler.compile(format="pdf", timestamp=0)
+    places = json.loads(compiler.query("<field>", field="value"))
+    assert isinstance(pdf, bytes)  # one document, one file
+    return Form(kind=kind, item=row["code"], pdf=pdf, blanks=tuple(map(_blank, places)))
+
+
+def _blank(place: Mapping[str, Any]) -> Blank:
+    x, y = place["x"], place["y"]
+    return Blank(place["name"], place["page"], (x, y, x + place["width"], y + place["height"]))
+
+
+def _rows(row: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    def entry(name: str, label: str, english: str, height: int = 24) -> dict[str, Any]:
+        return {"name": name, "label": label, "english": english, "height": height}
+
+    person = row["holder"] == "person"
+    who = [
+        entry("applicant.name", "姓名" if person else "名称", "Name"),
+        entry("applicant.id", *(("公民身份号码", "Citizen id") if person else ("统一社会信用代码", "USCC"))),
+    ]
+    if kind == LETTER:
+        return [
+            *who,
+            entry("signatory", "签署人（法定代表人或申请人）", "Signed by"),
+            entry("signed_on", "签署日期（年-月-日）", "Signed on (YYYY-MM-DD)"),
+        ]
+    return [
+        *who,
+        entry("applicant.address", "住所", "Address", 34),
+        entry("applicant.division", "所在地区划代码（6 位）", "Division (6 digits)"),
+        entry("window", "受理窗口代码（6、9 或 12 位）", "Window (6, 9 or 12 digits)"),
+        *(entry(f"fields.{f['name']}", f["name"], f"e.g. {f['example']}") for f in row["fields"]),
+    ]
+
+
+def _data(
+    row: Mapping[str, Any], kind: str, families: Sequence[str], values: Mapping[str, str]
+) -> dict[str, Any]:
+    letter = kind == LETTER
+    return {
+        "title": f"{row['name']}{'告知承诺书' if letter else '申请单'}",
+        "subtitle": "Commitment letter" if letter else "Application form",
+        "mark": MARK.format(kind=kind, item=row["code"]),
+        "fonts": list(families),
+        "values": dict(values),
+        "paragraphs": list(COMMITMENT) if letter else [],
+        "rows": _rows(row, kind),
+        "products": PRODUCT_ROWS if row["products"] and not letter else 0,
+        "products_title": "产品 / Products",
+        "product_labels": ["类别 / Category", "生产地址 / Site", "产品明细 / Detail"],
+        "categories": "类别 / Categories: " + "、".join(row.get("categories") or []),
+        "note": "除申请单、承诺书和营业执照外，不得要求其他材料。"
+        "Nothing but the form, the commitment letter and the business licence may be demanded.",
+    }
