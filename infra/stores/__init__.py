@@ -1,0 +1,17 @@
+"""Where objects lie: a folder, an S3 bucket, or memory (for tests). The port is `schemas.ports.Store`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.stores.folder import FolderStore
+from schemas.ports import Store
+
+
+def open_store(address: str | None, objects: Path) -> Store:
+    """The store at `address` (`s3://…`); without one the folder `objects`."""
+    if address is None:
+        return FolderStore(objects)
+    from infra.stores.s3 import S3Store
+
+    return S3Store(address)

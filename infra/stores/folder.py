@@ -1,0 +1,109 @@
+"""Objects as files below a folder.
+
+A write goes to a file of its own, is flushed to the disk, and gets its name by a hard link: the link fails
+where the name exists, so of two writers one wins, and a name never stands for half an object. Files are
+read-only. What a killed process left under `.writing` is swept by the next writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable
+from schemas.ports import checked_key
+
+_WRITING = ".writing"
+_STALE_SECONDS = 3600
+_counter = itertools.count()
+
+
+class FolderStore:
+    """The store of the embedded engine: `root/<key>`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, key: str, data: bytes) -> None:
+        path = self._path(key)
+        try:
+            if not self._same(path, data, key):
+                self._write(path, data)
+                if not self._same(path, data, key):
+                    raise StoreUnavailable("the object did not stay", where=key)
+        except OSError as error:
+            raise self._unavailable(error, key) from error
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self._path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise NotFound("no such object", where=key) from None
+        except OSError as error:
+            raise self._unavailable(error, key) from error
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        # only the folder that the prefix names is walked
+        start = self._root / prefix.rpartition("/")[0]
+        keys = (
+            (Path(folder) / name).relative_to(self._root).as_posix()
+            for folder, _, names in os.walk(start)
+            for name in names
+        )
+        return iter(sorted(k for k in keys if k.startswith(prefix) and not k.startswith(_WRITING)))
+
+    def sweep(self) -> None:
+        """Removes what killed writers left behind."""
+        for path in (self._root / _WRITING).glob("*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
+
+    def _path(self, key: str) -> Path:
+        return self._root / checked_key(key)
+
+    def _same(self, path: Path, data: bytes, key: str) -> bool:
+        try:
+            stored = path.read_bytes()
+        except FileNotFoundError:
+            return False
+        if stored != data:
+            raise ObjectDiffers("the key holds other bytes", where=key, hint="an object is written once")
+        return True
+
+    def _write(self, path: Path, data: bytes) -> None:
+        writing = self._root / _WRITING / f"{os.getpid()}-{next(_counter)}"
+        writing.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(os.open(writing, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o444), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(writing, path)
+            _flush_folder(path.parent)
+        finally:
+            writing.unlink(missing_ok=True)
+
+    def _unavailable(self, error: OSError, key: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"the object store failed: {error.strerror or error}",
+            where=str(self._root / key),
+            hint="check the room and the rights of the folder, then go on with `zhengzhao drain`",
+        )
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,31 @@
+"""Objects in memory, for tests and trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schemas.errors import NotFound, ObjectDiffers
+from schemas.ports import checked_key
+
+
+class MemoryStore:
+    """A dictionary that refuses a second, different write to a key."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+
+    def put(self, key: str, data: bytes) -> None:
+        if self._objects.setdefault(checked_key(key), bytes(data)) != data:
+            raise ObjectDiffers("the key holds other bytes", where=key, hint="an object is written once")
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self._objects[checked_key(key)]
+        except KeyError:
+            raise NotFound("no such object", where=key) from None
+
+    def exists(self, key: str) -> bool:
+        return checked_key(key) in self._objects
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        return iter(sorted(k for k in self._objects if k.startswith(prefix)))

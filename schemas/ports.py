@@ -1,0 +1,43 @@
+"""Ports: what a stage needs from outside, as small protocols. Adapters live in `infra`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from schemas.errors import UsageError
+
+MAX_KEY = 512
+
+
+class Store(Protocol):
+    """Objects under keys, each written once. Raises StoreUnavailable when the store cannot serve."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Writes an object, reads it back and checks it. The same bytes again: fine; others: ObjectDiffers."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The bytes under a key; NotFound without such an object."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object under a key."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """The keys that begin with `prefix`, in byte order."""
+        ...
+
+
+def checked_key(key: str) -> str:
+    """A key that no store can misread: parts of ASCII letters, digits and `-._~:`, joined by `/`."""
+    parts = key.split("/")
+    good = all(part.strip(".") and _plain(part) for part in parts)
+    if not good or len(key) > MAX_KEY:
+        raise UsageError(f"no object key: {key[:80]!r}", hint="letters, digits, - . _ ~ : and / between them")
+    return key
+
+
+def _plain(part: str) -> bool:
+    return all(c.isascii() and (c.isalnum() or c in "-._~:") for c in part)
