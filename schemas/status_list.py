@@ -24,7 +24,7 @@ from schemas.errors import VerificationError
 BITS: Final = 2
 VALID, INVALID, SUSPENDED = 0, 1, 2
 LIFETIME: Final = 7 * 86_400  # seconds from `iat` to `exp`
-MAX_LIST_CWT: Final = 4 << 20  # bytes as published
+MAX_LIST_CWT: Final = 5 << 20  # bytes as published
 MAX_REASONS_CWT: Final = 64 << 20
 MAX_LIST: Final = 4 << 20  # bytes once inflated: 16 million places
 REASONS_CWT: Final = "application/vnd.zhengzhao.status-reasons+cwt"
@@ -34,6 +34,7 @@ STATUS_LIST, TTL = 65533, 65534
 EDITION: Final = "edition"  # number of the edition; a later one of the same second goes before
 OF_LIST: Final = "list"  # in the reasons: SHA-256 of the list that they belong to
 REASONS: Final = "reasons"
+_BLOCK: Final = 0xFFFF
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _EDITION = re.compile(r"(\d{8}T\d{6}Z)-(\d{6})")
 
@@ -97,11 +98,26 @@ def read_edition_name(file_name: str) -> EditionName | None:
 
 
 def pack(statuses: Mapping[int, int], length: int) -> bytes:
-    """The zlib-compressed list of `length` places; places not named are valid (0)."""
+    """The list of `length` places as zlib data; places not named are valid (0).
+
+    Stored, not compressed: what zlib compresses to differs between its versions, and replay must rebuild each
+    list byte for byte on any machine.
+    """
     packed = bytearray((length + 3) // 4)
     for index, status in statuses.items():
         packed[index >> 2] |= status << (2 * (index & 3))
-    return zlib.compress(bytes(packed), 9)
+    return _stored(bytes(packed))
+
+
+def _stored(data: bytes) -> bytes:
+    """Zlib data (RFC 1950) in stored blocks (RFC 1951, 3.2.4)."""
+    parts = [b"\x78\x01"]
+    for start in range(0, len(data) or 1, _BLOCK):
+        block = data[start : start + _BLOCK]
+        last = start + _BLOCK >= len(data)
+        size = len(block)
+        parts += (bytes((last,)), size.to_bytes(2, "little"), (size ^ 0xFFFF).to_bytes(2, "little"), block)
+    return b"".join((*parts, zlib.adler32(data).to_bytes(4)))
 
 
 def unpack(value: Value) -> bytes:
@@ -119,6 +135,21 @@ def unpack(value: Value) -> bytes:
     if not inflater.eof or inflater.unused_data:
         raise VerificationError("the status list is cut off, too long, or has bytes after its end")
     return packed
+
+
+def encode_reasons(reasons: Mapping[int, Reason]) -> Value:
+    """The map index → [status, text, date, version or null] as it stands in the CWT."""
+    return {index: [r.status, r.text, r.date, r.version] for index, r in reasons.items()}
+
+
+def read_reason(value: Value, index: int) -> Reason | None:
+    """The reason at an index of a map as read from the CWT, where there is one."""
+    if not isinstance(value, dict) or index not in value:
+        return None
+    match value[index]:
+        case [str(status), str(text), str(date), (int() | None) as version]:
+            return Reason(status, text, date, version)
+    raise VerificationError("the reasons are not in the form that zhengzhao writes")
 
 
 def status_at(packed: bytes, index: int) -> int:
