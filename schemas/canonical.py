@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import orjson
 import rfc8785
+
+_MAX_SAFE = 2**53 - 1
 
 
 def canonical(value: Any) -> bytes:
@@ -13,7 +16,35 @@ def canonical(value: Any) -> bytes:
 
     Raises ValueError for what has no such form: integers beyond ±(2⁵³ − 1), NaN, lone surrogates.
     """
-    return rfc8785.dumps(value)
+    if _is_plain(value):
+        try:
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # a lone surrogate, or too deep: the other way says it better
+            pass
+    try:
+        return rfc8785.dumps(value)
+    except (UnicodeEncodeError, RecursionError) as error:  # surrogates in keys; thousands of levels
+        raise ValueError(f"no RFC 8785 form: {type(error).__name__}") from None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether orjson's bytes are those of RFC 8785: no floats, safe integers, keys that sort alike.
+
+    RFC 8785 sorts keys by UTF-16 units, orjson by code points: alike for ASCII.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is dict:
+        for key, inner in value.items():
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(inner) is not str and not _is_plain(inner):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all(map(_is_plain, value))
+    return kind is int and -_MAX_SAFE <= value <= _MAX_SAFE
 
 
 def digest(value: Any) -> str:

@@ -1,0 +1,211 @@
+"""Inbound events: CloudEvents 1.0 in JSON, structured mode, and every reason to reject one at the door.
+
+`parse_event` does all that one event alone can show. Whether the same source and id came before with other
+content is known where events are kept; whether an application is *good* is decided later, by a fact.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from schemas.canonical import digest
+from schemas.errors import Rejected
+from schemas.event_rules import Check, absent, check_controls, checker, compared
+from schemas.event_types import EVENT_TYPES, PREFIX, SUFFIX, EventData
+from schemas.strict_json import loads, shown
+from schemas.times import read_time
+
+MAX_EVENT_ID: Final = 256
+SOURCE: Final = re.compile(r"urn:agency:([0-9]{6}):([A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?)")
+_TEXTS: Final = ("specversion", "id", "source", "type", "time")
+_OPTIONAL_TEXTS: Final = ("subject", "datacontenttype", "dataschema", "proof")
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An event that may enter.
+
+    `type_name` is the type without prefix and suffix, `division` and `department` are the source's, `raw` the
+    JSON as it was sent, `content_digest` the SHA-256 (hex) of its RFC 8785 form without `proof`: same source,
+    id and digest = the same event.
+    """
+
+    id: str
+    source: str
+    division: str
+    department: str
+    type: str
+    type_name: str
+    time: datetime
+    data: EventData
+    raw: dict[str, Any]
+    content_digest: str
+    subject: str | None = None
+    proof: str | None = None
+
+    @property
+    def holder_id(self) -> str | None:
+        """The holder's id in the compared form; None for the clock, which concerns everyone."""
+        data: Any = self.data
+        for name in ("holder_id", "applicant", "holder"):
+            if (value := getattr(data, name, None)) is not None:
+                return compared(value if isinstance(value, str) else value.id)
+        return None
+
+
+def parse_event(raw: bytes, received_at: datetime) -> Event:
+    """One event from its JSON text; Rejected with message, field and hint. `received_at` has a zone."""
+    value = loads(raw)
+    if not isinstance(value, dict):
+        raise Rejected(
+            "不是 JSON 对象 / no JSON object", hint="一个事件是一个 JSON 对象 / one event is one JSON object"
+        )
+    return read_event(value, received_at, controls=not _is_clean(raw))
+
+
+def read_event(value: dict[str, Any], received_at: datetime, *, controls: bool = True) -> Event:
+    """One event from a value that `strict_json.loads` gave; `controls` False only where none can be in it."""
+    for name in _TEXTS:
+        _text(value, name, required=True)
+    for name in _OPTIONAL_TEXTS:
+        _text(value, name, required=False)
+    if controls:
+        for name, attribute in value.items():
+            if isinstance(attribute, str) and name != "id":
+                check_controls(attribute, shown(name))
+    type_name = _envelope(value)
+    division, department = _source(value["source"])
+    try:
+        time = read_time(value["time"], received_at)
+    except Rejected as fault:
+        raise Rejected(fault.message, hint=fault.hint, where="time") from None
+    return Event(
+        id=value["id"],
+        source=value["source"],
+        division=division,
+        department=department,
+        type=value["type"],
+        type_name=type_name,
+        time=time,
+        data=_data(value.get("data"), type_name, controls),
+        raw=value,
+        content_digest=digest({k: v for k, v in value.items() if k != "proof"}),
+        subject=value.get("subject"),
+        proof=value.get("proof"),
+    )
+
+
+def _is_clean(raw: bytes) -> bool:
+    """Whether no text in it can hold a control character: no escapes, nothing unprintable."""
+    return b"\\" not in raw and raw.decode().isprintable()
+
+
+def _text(value: dict[str, Any], name: str, *, required: bool) -> None:
+    found = value.get(name)
+    if isinstance(found, str):
+        return
+    if found is not None:
+        raise _other_type(name)
+    if required:
+        raise absent(name)
+
+
+def _envelope(value: dict[str, Any]) -> str:
+    """Checks specversion, id and type; the type's name without prefix and suffix."""
+    if value["specversion"] != "1.0":
+        raise Rejected(
+            f"不支持的 specversion：{shown(value['specversion'])} / CloudEvents 1.0 only",
+            where="specversion",
+            hint='写 "1.0" / write "1.0"',
+        )
+    if not 1 <= len(value["id"]) <= MAX_EVENT_ID or not value["id"].isprintable():
+        raise Rejected(
+            f"事件编号须为 1 至 {MAX_EVENT_ID} 个可打印字符 / an event id is 1 to {MAX_EVENT_ID} printable characters",
+            where="id",
+            hint="例如 UUID 或 ULID / a UUID or ULID, say",
+        )
+    kind: str = value["type"]
+    name = kind.removeprefix(PREFIX).removesuffix(SUFFIX)
+    if name not in EVENT_TYPES or kind != f"{PREFIX}{name}{SUFFIX}":
+        raise Rejected(
+            f"未知的事件类型：{shown(kind)} / unknown event type: {shown(kind)}",
+            where="type",
+            hint="zhengzhao schema export DIR 列出全部类型 / zhengzhao schema export DIR lists all types",
+        )
+    return name
+
+
+def _source(source: str) -> tuple[str, str]:
+    found = SOURCE.fullmatch(source)
+    if found is None:
+        raise Rejected(
+            f"来源不是 urn:agency:<区划>:<部门>：{shown(source)} / not urn:agency:<division>:<department>",
+            where="source",
+            hint="例如 / for example: urn:agency:630000:market-regulation",
+        )
+    return found[1], found[2]
+
+
+def _data(value: Any, type_name: str, controls: bool) -> EventData:
+    if value is None:
+        raise absent("data")
+    try:
+        data: EventData = msgspec.convert(value, EVENT_TYPES[type_name])
+    except msgspec.ValidationError as error:
+        raise _translated(str(error)) from None
+    try:
+        _checks(type_name, controls)(data)
+    except Rejected as fault:
+        raise Rejected(fault.message, hint=fault.hint, where=f"data.{fault.where}") from None
+    return data
+
+
+_CHECKS: Final[dict[tuple[str, bool], Check]] = {
+    (name, controls): checker(struct, controls=controls)
+    for name, struct in EVENT_TYPES.items()
+    for controls in (False, True)
+}
+
+
+def _checks(type_name: str, controls: bool) -> Check:
+    return _CHECKS[type_name, controls]
+
+
+_AT: Final = re.compile(r"^(?P<fault>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`")
+_ENUM: Final = re.compile(r"Invalid enum value (?P<value>.*)", re.DOTALL)
+
+
+def _translated(message: str) -> Rejected:
+    """What msgspec says, in the words of the contract, with the path of the field."""
+    parts = _AT.match(message)
+    assert parts is not None  # every text matches
+    fault, path = parts["fault"], parts["path"] or ""
+    inside = partial(".".join, ["data", path] if path else ["data"])
+    if found := _MISSING.fullmatch(fault):
+        return absent(f"{inside()}.{found['name']}")
+    if found := _ENUM.fullmatch(fault):
+        value = shown(found["value"])
+        return Rejected(
+            f"不在允许的取值之内：{value} / a value outside the enumeration: {value}",
+            where=inside(),
+            hint="zhengzhao schema export DIR 列出取值 / zhengzhao schema export DIR lists the values",
+        )
+    if "date" in fault and fault.startswith("Invalid"):
+        return Rejected(
+            "不是真实的日期 / no real date", where=inside(), hint="例如 / for example: 2018-09-10"
+        )
+    return _other_type(inside(), fault)
+
+
+def _other_type(where: str, fault: str = "") -> Rejected:
+    more = f": {fault}" if fault else ""
+    return Rejected(
+        f"JSON 类型不符 / of another JSON type{more}",
+        where=where,
+        hint="zhengzhao schema export DIR 说明每个字段 / zhengzhao schema export DIR describes each field",
+    )
