@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fontTools.pens.basePen import BasePen
-from fontTools.ttLib import TTFont
+from fontTools.pens.basePen import BasePen  # type: ignore[import-untyped]
+from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
 from schemas.errors import UsageError
 
 OWN = Path(__file__).parent / "typefaces"
@@ -58,6 +59,11 @@ def path_of(face: Face) -> Path:
 def paths() -> list[Path]:
     """All files of the set, in order."""
     return [path_of(face) for face in FACES]
+
+
+def folders() -> list[Path]:
+    """The folders that hold the set; the renderer looks a family up by its name in them."""
+    return list(dict.fromkeys(path.parent for path in paths()))
 
 
 @lru_cache(maxsize=1)

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import orjson
 import typst
-from schemas.body import LicenceBody
-from schemas.errors import LintError, ZhengzhaoError
 
 from issuance import fonts
 from issuance.seal import Box
+from schemas.body import LicenceBody
+from schemas.errors import LintError, ZhengzhaoError
 
 TEMPLATES = Path(__file__).parent / "templates"
 WRITER = 1  # of our own part of the file: pdf, cms, qr, emblem, seal; raised with every change of their bytes
@@ -87,7 +87,7 @@ class Pages:
 
     def __init__(self) -> None:
         self._fonts = typst.Fonts(
-            include_system_fonts=False, include_embedded_fonts=False, font_paths=fonts.paths()
+            include_system_fonts=False, include_embedded_fonts=False, font_paths=fonts.folders()
         )
         self._compilers: dict[Path, typst.Compiler] = {}
 
@@ -108,7 +108,9 @@ class Pages:
                 timestamp=time,
             )
         except typst.TypstError as error:
-            raise LintError(f"the page cannot be set: {error.message}", hint="; ".join(error.hints)) from error
+            raise LintError(
+                f"the page cannot be set: {error.message}", hint="; ".join(error.hints)
+            ) from error
         if not isinstance(pdf, bytes):
             raise LintError("the page cannot be set: the renderer gave no PDF")
         return pdf

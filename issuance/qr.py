@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import zint
+
 from schemas.errors import LintError
 
 LEVEL_L = 1
 MASK = 4
+STRIDE = 144  # bytes that zint keeps for a row of modules
 QUIET = 4  # modules of margin that the standard asks for
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -38,9 +40,8 @@ def encode(text: str) -> Symbol:
         raise LintError(f"the QR cannot hold {len(text)} characters: {error}") from error
     side = symbol.width
     packed = bytes(symbol.encoded_data).translate(_REVERSED)
-    stride = len(packed) // symbol.encoded_data.shape[0]
     used = (side + 7) // 8
-    return Symbol(side, tuple(packed[row * stride : row * stride + used] for row in range(side)))
+    return Symbol(side, tuple(packed[row * STRIDE : row * STRIDE + used] for row in range(side)))
 
 
 def draw(symbol: Symbol, left: float, bottom: float, size: float) -> bytes:
@@ -51,16 +52,19 @@ def draw(symbol: Symbol, left: float, bottom: float, size: float) -> bytes:
     """
     module = size / (symbol.side + 2 * QUIET)
     inner = module * symbol.side
-    return b"q 1 1 1 rg %g %g %g %g re f 0 g %.4f 0 0 %.4f %.4f %.4f cm BI/W %d/H %d/IM true/D[1 0]/F/AHx ID %s> EI Q\n" % (
-        left,
-        bottom,
-        size,
-        size,
-        inner,
-        inner,
-        left + QUIET * module,
-        bottom + QUIET * module,
-        symbol.side,
-        symbol.side,
-        b"".join(symbol.rows).hex().encode(),
+    return (
+        b"q 1 1 1 rg %g %g %g %g re f 0 g %.4f 0 0 %.4f %.4f %.4f cm BI/W %d/H %d/IM true/D[1 0]/F/AHx ID %s> EI Q\n"
+        % (
+            left,
+            bottom,
+            size,
+            size,
+            inner,
+            inner,
+            left + QUIET * module,
+            bottom + QUIET * module,
+            symbol.side,
+            symbol.side,
+            b"".join(symbol.rows).hex().encode(),
+        )
     )

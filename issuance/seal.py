@@ -16,9 +16,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.errors import LintError
-
 from issuance import cms, pdf
+from schemas.errors import LintError
 
 CONTENTS_SIZE = 2048  # bytes; a CMS signature here takes 800 to 1,200
 _GAP = b"<" + b"0" * (2 * CONTENTS_SIZE) + b">"
@@ -111,7 +110,9 @@ def _extended(
     signature = add(_signature(name, reason, moment))
     width, height = box.right - box.left, box.top - box.bottom
     # The seal is part of the page, so that every reader shows it; the field over it looks like nothing.
-    looks = add(pdf.stream(b"", b"/Type/XObject/Subtype/Form/BBox[0 0 %g %g]/Resources<<>>" % (width, height)))
+    looks = add(
+        pdf.stream(b"", b"/Type/XObject/Subtype/Form/BBox[0 0 %g %g]/Resources<<>>" % (width, height))
+    )
     field = add(
         b"<</Type/Annot/Subtype/Widget/FT/Sig/T(seal)/V %d 0 R/F 132/Rect[%g %g %g %g]/P %d 0 R/AP<</N %d 0 R>>>>"
         % (signature, *box, rendered.page, looks)
@@ -130,7 +131,11 @@ def _extended(
 
 def _file(attachment: Attachment, moment: bytes) -> bytes:
     mime = attachment.mime.replace("/", "#2F").encode()
-    entries = b"/Type/EmbeddedFile/Subtype/%s/Params<</Size %d/ModDate%s>>" % (mime, len(attachment.data), moment)
+    entries = b"/Type/EmbeddedFile/Subtype/%s/Params<</Size %d/ModDate%s>>" % (
+        mime,
+        len(attachment.data),
+        moment,
+    )
     return pdf.stream(attachment.data, entries)
 
 
@@ -147,12 +152,15 @@ def _specification(attachment: Attachment, number: int) -> bytes:
 
 
 def _signature(name: str, reason: str, moment: bytes) -> bytes:
-    return b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/Name%s/Reason%s/M%s/Contents%s%s>>" % (
-        pdf.text(name),
-        pdf.text(reason),
-        moment,
-        _GAP,
-        _RANGE,
+    return (
+        b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/Name%s/Reason%s/M%s/Contents%s%s>>"
+        % (
+            pdf.text(name),
+            pdf.text(reason),
+            moment,
+            _GAP,
+            _RANGE,
+        )
     )
 
 

@@ -1,0 +1,203 @@
+"""From a numbered grant to a sealed licence, and the same again without a private key.
+
+Lint and page come first: nothing is signed that could not be finished. Then the credential is signed, its QR and
+the seal's picture are drawn, and the seal is set over the whole file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from issuance import credential, emblem, fonts, page, qr, seal
+from issuance.lint import lint
+from issuance.page import Layout, Pages, RendererMissing
+from issuance.signer import ES256, Signer
+from schemas import ecdsa
+from schemas.body import LicenceKind, body_json, licence_body
+from schemas.errors import VerificationError
+from schemas.licence import Grant, Issued, Numbered, object_key
+from schemas.qr_text import qr_text
+from schemas.trust import TrustStore
+
+STAGES = ("lint", "page", "credential", "qr", "seal")
+CREDENTIAL_FILE = "credential.cwt"
+BODY_FILE = "licence.json"
+_REASON = "颁发电子证照 / issue of an electronic licence"
+
+
+class PaperItem(LicenceKind, Protocol):
+    """What issuance reads of a service item: name, type code, page template and names in other languages."""
+
+    @property
+    def template(self) -> str: ...
+    @property
+    def titles(self) -> tuple[str, ...]: ...
+
+
+class _Prepared(NamedTuple):
+    """Everything of a licence that needs no key."""
+
+    layout: Layout
+    body: bytes
+    page: bytes
+    time: int
+
+
+class Issuer:
+    """Issues licences, or rebuilds them; built once for each process, since it keeps fonts and compilers.
+
+    `item_of` gives the item as it was when the grant was decided. `spent` has the seconds of each of STAGES.
+    """
+
+    def __init__(
+        self,
+        trust: TrustStore,
+        item_of: Callable[[Grant], PaperItem],
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._trust = trust
+        self._item_of = item_of
+        self._pages = Pages()
+        self._clock = clock
+        self.spent = dict.fromkeys(STAGES, 0.0)
+
+    def issue(
+        self, numbered: Numbered, clear_name: str, clear_address: str, signer: Signer
+    ) -> tuple[Issued, bytes]:
+        """The sealed licence and what is recorded of it. LintError, and nothing is signed, where a rule is broken."""
+        grant = numbered.grant
+        at = datetime.fromisoformat(grant.decided_at)
+        with self._stage("lint"):
+            credential_key = self._trust.signing_key(grant.authority.code, "credential", at).kid
+            seal_key = self._trust.signing_key(grant.authority.code, "seal", at).kid
+        prepared = self._prepare(numbered, clear_name, clear_address)
+        with self._stage("credential"):
+            unsigned = self._credential(numbered, clear_name, prepared, credential_key)
+            credential_signature = signer.sign(credential_key, ES256, unsigned.to_be_signed)
+            cwt = unsigned.finish(credential_signature)
+        unsealed = self._unsealed(numbered, prepared, cwt, seal_key)
+        with self._stage("seal"):
+            seal_signature = ecdsa.raw_to_der(signer.sign(seal_key, ES256, unsealed.to_be_signed))
+            pdf = unsealed.finish(seal_signature)
+            issued = Issued(
+                grant_id=grant.grant_id,
+                licence_id=grant.licence_id,
+                version=grant.version,
+                number=numbered.number,
+                identifier=numbered.identifier,
+                object_key=object_key(numbered.number, grant.version),
+                object_sha256=hashlib.sha256(pdf).hexdigest(),
+                credential_kid=credential_key,
+                credential_signature=credential_signature.hex(),
+                seal_kid=seal_key,
+                seal_signature=seal_signature.hex(),
+                renderer=page.renderer(),
+                template=prepared.layout.digest,
+                fonts=fonts.digest(),
+            )
+        return issued, pdf
+
+    def rebuild(self, numbered: Numbered, issued: Issued, clear_name: str, clear_address: str) -> bytes:
+        """The same bytes from the recorded signatures, which are verified.
+
+        RendererMissing where another renderer, template or font set made them; VerificationError where a
+        signature is not over what is rebuilt.
+        """
+        self._same_renderer(numbered, issued)
+        prepared = self._prepare(numbered, clear_name, clear_address)
+        unsigned = self._credential(numbered, clear_name, prepared, issued.credential_kid)
+        raw = bytes.fromhex(issued.credential_signature)
+        self._verify(issued.credential_kid, raw, unsigned.to_be_signed, issued.number, CREDENTIAL_FILE)
+        unsealed = self._unsealed(numbered, prepared, unsigned.finish(raw), issued.seal_kid)
+        der = bytes.fromhex(issued.seal_signature)
+        self._verify(issued.seal_kid, _raw(der), unsealed.to_be_signed, issued.number, "seal")
+        return unsealed.finish(der)
+
+    def _same_renderer(self, numbered: Numbered, issued: Issued) -> None:
+        layout = page.layout(self._item_of(numbered.grant).template)
+        here = {"renderer": page.renderer(), "template": layout.digest, "fonts": fonts.digest()}
+        for name, found in here.items():
+            recorded = getattr(issued, name)
+            if recorded != found:
+                raise RendererMissing(
+                    f"made with {name} {recorded[:60]}, here is {found[:60]} / 渲染环境不同",
+                    hint="install the release of that time; the stored object still has its recorded digest",
+                    where=issued.number,
+                )
+
+    def _prepare(self, numbered: Numbered, clear_name: str, clear_address: str) -> _Prepared:
+        item = self._item_of(numbered.grant)
+        with self._stage("lint"):
+            licence = licence_body(numbered, clear_name, clear_address, item)
+            body = body_json(numbered, clear_name, clear_address, item)
+            lint(numbered, licence, len(body))
+        with self._stage("page"):
+            layout = page.layout(item.template)
+            moment = page.seconds(numbered.grant.decided_at)
+            data = page.page_data(licence, layout.name, tuple(item.titles))
+            return _Prepared(layout, body, self._pages.render(layout, data, moment), moment)
+
+    def _credential(
+        self, numbered: Numbered, clear_name: str, prepared: _Prepared, kid: str
+    ) -> credential.Unsigned:
+        return credential.unsigned(numbered, clear_name, hashlib.sha256(prepared.body).digest(), kid)
+
+    def _unsealed(self, numbered: Numbered, prepared: _Prepared, cwt: bytes, kid: str) -> seal.Unsealed:
+        authority = numbered.grant.authority
+        with self._stage("qr"):
+            room = prepared.layout.qr
+            symbol = qr.encode(qr_text(authority.host, cwt))
+            code = qr.draw(symbol, room.left, room.bottom, room.right - room.left)
+        with self._stage("seal"):
+            box = prepared.layout.seal
+            x, y, radius = (box.left + box.right) / 2, (box.bottom + box.top) / 2, (box.right - box.left) / 2
+            return seal.prepare(
+                prepared.page,
+                attachments=_attachments(cwt, prepared.body),
+                drawing=code + emblem.draw(authority.name, x, y, radius),
+                box=box,
+                certificate_der=self._trust.certificate(kid).public_bytes(Encoding.DER),
+                name=authority.name,
+                reason=_REASON,
+                time=prepared.time,
+            )
+
+    def _verify(self, kid: str, raw: bytes, message: bytes, number: str, what: str) -> None:
+        if kid not in self._trust.keys:
+            raise VerificationError(f"the trust folder has no key {kid}", where=f"{number} {what}")
+        if not ecdsa.verifies(self._trust.public_key(kid), raw, message):
+            raise VerificationError(
+                "the recorded signature is not over what is rebuilt", where=f"{number} {what}"
+            )
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self.spent[name] += self._clock() - start
+
+
+def _raw(der: bytes) -> bytes:
+    try:
+        return ecdsa.der_to_raw(der)
+    except ValueError:
+        return b""
+
+
+def _attachments(cwt: bytes, body: bytes) -> tuple[seal.Attachment, seal.Attachment]:
+    return (
+        seal.Attachment(CREDENTIAL_FILE, "application/cwt", "Data", "可验证凭证 / credential", cwt),
+        seal.Attachment(
+            BODY_FILE, "application/json", "Source", "证照元数据 (GB/T 36903) / licence body", body
+        ),
+    )

@@ -1,0 +1,154 @@
+"""Everything that must hold before anything is signed. What fails here was never signed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from datetime import date
+
+from issuance import fonts
+from schemas.body import MAX_BODY, LicenceBody
+from schemas.errors import LintError
+from schemas.licence import Numbered, object_key
+from schemas.ports import MAX_KEY
+from schemas.qr_text import HOST
+
+MAX_TEXT = 200  # code points of a name, address, site or detail: the contract's limit
+_MASK = re.compile(r"[0-9X]{3}\*{11}[0-9X]{4}")
+_USCC = re.compile(r"[0-9A-HJ-NP-RTUWXY]{18}")
+_BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+
+
+def lint(numbered: Numbered, body: LicenceBody, body_size: int) -> None:
+    """Raises LintError with all that is wrong with a numbered grant and the body made of it."""
+    faults = [
+        *_numbers(numbered, body),
+        *_dates(body),
+        *_holder(numbered, body),
+        *_authority(numbered),
+        *_texts(body),
+    ]
+    if body_size > MAX_BODY:
+        faults.append(f"licence.json has {body_size} bytes, over {MAX_BODY}")
+    if faults:
+        raise LintError(
+            "; ".join(faults), where=numbered.number or numbered.grant.grant_id, hint=_hint(faults)
+        )
+
+
+def _hint(faults: list[str]) -> str:
+    if any("no font" in fault for fault in faults):
+        return "ask for the name in characters of the font set, or add a font to issuance.fonts"
+    return "correct the data or the item, then: zhengzhao letters retry"
+
+
+def _numbers(numbered: Numbered, body: LicenceBody) -> Iterator[str]:
+    grant = numbered.grant
+    if not numbered.number.strip():
+        yield "the licence has no number"
+    elif not numbered.number.startswith(grant.series) and grant.number is None:
+        yield f"the number {numbered.number} is not of its series {grant.series}"
+    if grant.number is not None and grant.number != numbered.number:
+        yield f"the number {numbered.number} is not the licence's own, {grant.number}"
+    if len(object_key(numbered.number, grant.version)) > MAX_KEY:
+        yield "the number is too long for an object key"
+    if numbered.status_index < 0 or not numbered.status_list:
+        yield "the licence has no place in a status list"
+    if body.version < 1:
+        yield f"version {body.version} is below 1"
+    yield from _identifier(body)
+
+
+def _identifier(body: LicenceBody) -> Iterator[str]:
+    parts = body.identifier.removeprefix("1.2.156.3005.2.").split(".")
+    if not body.identifier.startswith("1.2.156.3005.2.") or len(parts) != 5:
+        yield f"{body.identifier} is no identifier of GB/T 36904"
+        return
+    type_code, _, _, version, check = parts
+    if type_code != body.type_code:
+        yield f"the identifier names the type {type_code}, the item {body.type_code}"
+    if version != f"{body.version:03d}":
+        yield f"the identifier names the version {version}, the licence {body.version}"
+    if check != check_character("".join(parts[:4])):
+        yield f"the identifier's check character is not {check}"
+
+
+def check_character(text: str) -> str:
+    """The check character of ISO 7064 MOD 37,36 (GB/T 17710) over digits and upper-case letters, `?` for others."""
+    alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    product = 36
+    for char in text:
+        place = alphabet.find(char)
+        if place < 0:
+            return "?"
+        product = (((product + place) % 36 or 36) * 2) % 37
+    return alphabet[(37 - product) % 36]
+
+
+def _dates(body: LicenceBody) -> Iterator[str]:
+    try:
+        issued, start = date.fromisoformat(body.issued_on), date.fromisoformat(body.valid_from)
+        end = date.fromisoformat(body.valid_until) if body.valid_until is not None else None
+    except ValueError as error:
+        yield f"no date: {error}"
+        return
+    if issued > start:
+        yield f"valid from {start}, before it was issued on {issued}"
+    if end is not None and end < start:
+        yield f"valid until {end}, before it is valid from {start}"
+
+
+def _holder(numbered: Numbered, body: LicenceBody) -> Iterator[str]:
+    if not body.holder.strip():
+        yield "the holder has no name"
+    if body.holder.startswith("sealed:") or body.address.startswith("sealed:"):
+        yield "the holder's name or address is still sealed"
+    if numbered.grant.holder_kind == "person" and not _MASK.fullmatch(body.holder_id):
+        yield "a person's number is not masked"
+    if numbered.grant.holder_kind == "enterprise" and not _USCC.fullmatch(body.holder_id):
+        yield f"{body.holder_id} is no unified social credit code"
+
+
+def _authority(numbered: Numbered) -> Iterator[str]:
+    authority = numbered.grant.authority
+    if not authority.name.strip():
+        yield f"the authority {authority.code} has no name"
+    if not HOST.fullmatch(authority.host):
+        yield f"{authority.host!r} is no host for a QR: A-Z, 0-9, '.', '-' and a port"
+
+
+def _texts(body: LicenceBody) -> Iterator[str]:
+    texts = list(shown(body))
+    for name, text in texts:
+        if len(text) > MAX_TEXT:
+            yield f"{name} has {len(text)} characters, over {MAX_TEXT}"
+    whole = "".join(text for _, text in texts)
+    for char in dict.fromkeys(whole):
+        if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs"):
+            yield f"the control character U+{ord(char):04X} in {_first(texts, char)}"
+    for char in fonts.missing(
+        "".join(char for char in whole if unicodedata.category(char) not in ("Cc", "Cs"))
+    ):
+        yield f"no font has {char!r} (U+{ord(char):04X}) in {_first(texts, char)}"
+
+
+def _first(texts: list[tuple[str, str]], char: str) -> str:
+    return next(name for name, text in texts if char in text)
+
+
+def shown(body: LicenceBody) -> Iterator[tuple[str, str]]:
+    """Every text of a body that stands on its page, with the name of its field."""
+    yield "the licence's name", body.licence_name
+    yield "the number", body.number
+    yield "the holder's name", body.holder
+    yield "the holder's id", body.holder_id
+    yield "the address", body.address
+    yield "the authority's name", body.authority
+    for product in body.products:
+        yield "a category", product.category
+        yield "a site", product.site
+        yield "a detail", product.detail
+    for filing in body.filings:
+        yield "a filing", filing.name
+        yield "a filing's id", filing.filing_id
