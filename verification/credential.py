@@ -1,0 +1,174 @@
+"""Reading a credential: encoding and signature first, then the claims, then whether its key could sign it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from schemas import cose, ecdsa
+from schemas.body import LicenceBody
+from schemas.cose import Sign1
+from schemas.errors import VerificationError
+from schemas.qr_text import MAX_CREDENTIAL
+from schemas.trust import TrustKey, TrustStore, Use
+
+CHINA = timezone(timedelta(hours=8))
+ELLIPSIS = "…"
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+_NAMES: dict[int | str, str] = {
+    1: "authority",
+    2: "identifier",
+    4: "expires",
+    5: "not_before",
+    6: "issued_at",
+    65535: "status",
+    "no": "number",
+    "v": "version",
+    "hn": "holder_name",
+    "hid": "holder_id",
+    "by": "authority_name",
+    "n": "products",
+    "cat": "categories",
+    "prev": "previous_identifier",
+}
+
+
+class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    idx: int
+    uri: str
+
+
+class _Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    status_list: _Place
+
+
+class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The claims of a credential whose signature was verified. Times are Unix seconds."""
+
+    kid: str
+    authority: str
+    identifier: str
+    expires: int | None = None
+    not_before: int
+    issued_at: int
+    status: _Status
+    number: str
+    version: int
+    item: str
+    holder_name: str
+    holder_id: str
+    authority_name: str
+    products: int
+    categories: tuple[str, ...]
+    body: bytes
+    previous_identifier: str | None = None
+
+    @property
+    def status_uri(self) -> str:
+        return self.status.status_list.uri
+
+    @property
+    def status_index(self) -> int:
+        return self.status.status_list.idx
+
+    @property
+    def valid_from(self) -> str:
+        """ISO date in China."""
+        return china(self.not_before).date().isoformat()
+
+    @property
+    def valid_until(self) -> str | None:
+        """ISO date in China, None for a licence without end."""
+        return None if self.expires is None else china(self.expires).date().isoformat()
+
+
+def read_credential(data: bytes, trust: TrustStore) -> Credential:
+    """The credential in exactly these bytes, signed by an authority of the trust folder, in the key's time.
+
+    VerificationError says what is wrong.
+    """
+    signed = cose.read_sign1(data, type_=cose.CWT, max_bytes=MAX_CREDENTIAL)
+    key = signing_key(signed, trust, "credential")
+    credential = _claims(cose.decode(signed.payload, max_bytes=MAX_CREDENTIAL), signed.kid)
+    if credential.authority != key.authority:
+        raise VerificationError("signed by a key of another authority")
+    check_key_time(key, credential.issued_at)
+    return credential
+
+
+def signing_key(signed: Sign1, trust: TrustStore, use: Use) -> TrustKey:
+    """The key that signed; VerificationError where it is none of the trust folder's for this use."""
+    key = trust.key(signed.kid, use)
+    if key is None:
+        raise VerificationError(f"the trust folder has no {use} key {signed.kid!r}")
+    if not ecdsa.verifies(trust.public_key(signed.kid), signed.signature, signed.to_be_signed):
+        raise VerificationError("the signature does not fit these bytes")
+    return key
+
+
+def check_key_time(key: TrustKey, seconds: int) -> None:
+    """VerificationError where the key did not sign at that moment, or was revoked by then."""
+    at = china(seconds)
+    if key.revoked_at(at):
+        raise VerificationError(f"the {key.use} key {key.kid} is revoked since {key.revoked_since}")
+    if not key.signed_in_time(at):
+        span = f"{key.signs_from} to {key.signs_until}"
+        raise VerificationError(f"the {key.use} key {key.kid} signs from {span}, not at {at.isoformat()}")
+
+
+def check_body(credential: Credential, body: LicenceBody, raw: bytes) -> None:
+    """VerificationError where the body is not the one that the credential names, or they disagree."""
+    if hashlib.sha256(raw).digest() != credential.body:
+        raise VerificationError("licence.json is not the one whose SHA-256 the credential names")
+    pairs = {
+        "number": (body.number, credential.number),
+        "identifier": (body.identifier, credential.identifier),
+        "version": (body.version, credential.version),
+        "item": (body.item, credential.item),
+        "holder's id": (body.holder_id, credential.holder_id),
+        "authority": (body.authority_code, credential.authority),
+        "authority's name": (body.authority, credential.authority_name),
+        "first day": (body.valid_from, credential.valid_from),
+        "last day": (body.valid_until, credential.valid_until),
+        "number of products": (len(body.products), credential.products),
+        "previous identifier": (body.previous_identifier, credential.previous_identifier),
+        "holder's name": (_as_long_as(body.holder, credential.holder_name), credential.holder_name),
+    }
+    wrong = [name for name, (one, other) in pairs.items() if one != other]
+    if wrong:
+        raise VerificationError(f"licence.json and the credential disagree: {', '.join(wrong)}")
+
+
+def china(seconds: int) -> datetime:
+    """A moment in China time."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone(CHINA)
+
+
+def _claims(value: Any, kid: str) -> Credential:
+    if not isinstance(value, Mapping):
+        raise VerificationError("the claims are no map")
+    named = {_NAMES.get(key, key): claim for key, claim in value.items()}
+    if len(named) != len(value) or set(_NAMES.values()) & (set(value) - set(_NAMES)):
+        raise VerificationError("claims under two names")
+    known = {key: claim for key, claim in named.items() if key in Credential.__struct_fields__}
+    if known.get("kid") is not None or not isinstance(known.get("body"), bytes) or len(known["body"]) != 32:
+        raise VerificationError("no SHA-256 of licence.json in the claims")
+    try:
+        credential = msgspec.convert(known | {"kid": kid}, Credential, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise VerificationError(f"the claims are not those of a licence: {error}") from None
+    times = (credential.not_before, credential.issued_at, credential.expires or 0)
+    if not all(0 <= time <= _LAST_SECOND - 86_400 for time in times) or credential.status_index < 0:
+        raise VerificationError("a claim is out of range")
+    return credential
+
+
+def _as_long_as(full: str, shown: str) -> str:
+    """The full name cut like the one in the credential."""
+    if shown.endswith(ELLIPSIS) and full.startswith(shown[:-1]):
+        return shown
+    return full

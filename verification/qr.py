@@ -1,0 +1,55 @@
+"""The QR of a licence, from a picture (PNG, JPEG) to its text."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Final
+
+import zxingcpp
+from PIL import Image
+
+from schemas.errors import VerificationError
+
+MAX_PIXELS: Final = 40_000_000  # an A4 page at 600 dpi has 35 million
+MAX_PICTURE: Final = 32 << 20  # bytes
+_QR: Final = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+
+
+def text_in_picture(data: bytes) -> str:
+    """The text of the one licence QR in a picture; VerificationError where there is none, or several."""
+    texts = {text for text in _texts(_open(data)) if text.startswith("HTTPS://")}
+    if not texts:
+        raise VerificationError("no QR of a licence in the picture")
+    if len(texts) > 1:
+        raise VerificationError("several QRs of licences in one picture")
+    return texts.pop()
+
+
+def _open(data: bytes) -> Image.Image:
+    if len(data) > MAX_PICTURE:
+        raise VerificationError(f"a picture over {MAX_PICTURE} bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the cap below is ours
+            picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+            if picture.width * picture.height > MAX_PIXELS:
+                raise VerificationError(f"a picture of {picture.width} × {picture.height} pixels")
+            return _grey(picture)
+    except VerificationError:
+        raise
+    except Exception as error:  # the decoders raise whatever comes to their mind on broken pictures
+        raise VerificationError(f"the picture cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _grey(picture: Image.Image) -> Image.Image:
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        paper = Image.new("RGBA", picture.size, "white")  # what is transparent shows the paper
+        paper.alpha_composite(picture.convert("RGBA"))
+        return paper.convert("L")
+    return picture.convert("L")
+
+
+def _texts(picture: Image.Image) -> list[str]:
+    found = zxingcpp.read_barcodes(picture, formats=_QR)
+    return [code.text for code in found if code.valid]

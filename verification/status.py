@@ -1,0 +1,148 @@
+"""The status of a licence: which edition of its list was in force at a moment, and what it says.
+
+A source gives the editions that may be the one; here they are verified. One that should be in force but cannot
+be verified makes the status unknown: an older one in its place would hide what has changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from schemas import cose
+from schemas.errors import VerificationError
+from schemas.status_list import (
+    EDITION,
+    EXPIRES,
+    ISSUED_AT,
+    MAX_LIST_CWT,
+    MAX_REASONS_CWT,
+    OF_LIST,
+    REASONS,
+    REASONS_CWT,
+    STATUS_LIST,
+    SUBJECT,
+    EditionName,
+    Reason,
+    read_reason,
+    status_at,
+    unpack,
+)
+from schemas.trust import TrustStore
+from verification.credential import check_key_time, china, signing_key
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An edition as a source has it: where it lies, its bytes, and how to get at the reasons beside it.
+
+    `named` is what the file's name says of it, where the source chose by name.
+    """
+
+    where: str
+    data: bytes
+    reasons: Callable[[], bytes | None]
+    named: EditionName | None = None
+
+
+class StatusSource(Protocol):
+    """Where editions come from."""
+
+    def candidates(self, uri: str, at: int) -> list[Candidate]:
+        """The editions among which the one of list `uri` in force at `at` (Unix seconds) is, if there is one.
+
+        VerificationError where the source cannot tell.
+        """
+        ...
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the edition in force says: 0 valid, 1 invalid, 2 suspended.
+
+    `reason` stands where it is not valid and the reasons are there, `doubt` where those cannot be believed.
+    """
+
+    status: int
+    where: str
+    issued_at: int
+    reason: Reason | None
+    doubt: str
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    candidate: Candidate
+    uri: str
+    issued_at: int
+    expires: int
+    edition: int
+    packed: bytes
+
+
+def find_status(source: StatusSource, uri: str, index: int, at: datetime, trust: TrustStore) -> Found:
+    """The status in place `index` of list `uri` at a moment.
+
+    VerificationError where no edition is in force or the one that is cannot be verified: it is unknown then.
+    """
+    seconds = int(at.timestamp())
+    read = [_read(candidate, trust) for candidate in source.candidates(uri, seconds)]
+    fitting = [listed for listed in read if listed.uri == uri and listed.issued_at <= seconds]
+    if not fitting:
+        raise VerificationError(f"no edition of {uri} from before {at.isoformat()}")
+    listed = max(fitting, key=lambda one: (one.issued_at, one.edition))
+    if seconds >= listed.expires:
+        end = china(listed.expires).isoformat()
+        raise VerificationError(
+            f"the last edition of {uri} was in force until {end}, not at {at.isoformat()}"
+        )
+    status = status_at(listed.packed, index)
+    reason, doubt = None, ""
+    if status:
+        try:
+            reason = _reason(listed, index, trust)
+        except VerificationError as error:
+            doubt = str(error)  # the list alone decides; the reasons only explain
+    return Found(status, listed.candidate.where, listed.issued_at, reason, doubt)
+
+
+def _read(candidate: Candidate, trust: TrustStore) -> _Listed:
+    try:
+        listed = _verified(candidate, trust)
+    except VerificationError as error:
+        raise VerificationError(f"{candidate.where}: {error}") from None
+    if candidate.named not in (None, EditionName(listed.issued_at, listed.edition)):
+        raise VerificationError(f"{candidate.where}: the file's name is that of another edition")
+    return listed
+
+
+def _verified(candidate: Candidate, trust: TrustStore) -> _Listed:
+    signed = cose.read_sign1(candidate.data, type_=cose.STATUS_LIST_CWT, max_bytes=MAX_LIST_CWT)
+    key = signing_key(signed, trust, "status")
+    claims = cose.decode(signed.payload, max_bytes=MAX_LIST_CWT)
+    names = (SUBJECT, EXPIRES, ISSUED_AT, EDITION, STATUS_LIST)
+    match [claims.get(name) for name in names] if isinstance(claims, dict) else None:
+        case [str(uri), int(expires), int(issued_at), int(edition), listed]:
+            pass
+        case _:
+            raise VerificationError("not the claims of a status list")
+    if not 0 < issued_at < expires < 1 << 37:
+        raise VerificationError("the times of the status list are out of range")
+    check_key_time(key, issued_at)
+    return _Listed(candidate, uri, issued_at, expires, edition, unpack(listed))
+
+
+def _reason(listed: _Listed, index: int, trust: TrustStore) -> Reason | None:
+    """The reason, where the map beside the list is there; VerificationError where it is not the list's own."""
+    data = listed.candidate.reasons()
+    if data is None:
+        return None
+    signed = cose.read_sign1(data, type_=REASONS_CWT, max_bytes=MAX_REASONS_CWT)
+    key = signing_key(signed, trust, "status")
+    claims = cose.decode(signed.payload, max_bytes=MAX_REASONS_CWT)
+    digest = hashlib.sha256(listed.candidate.data).digest()
+    if not isinstance(claims, dict) or claims.get(SUBJECT) != listed.uri or claims.get(OF_LIST) != digest:
+        raise VerificationError("the reasons beside the list belong to another one")
+    check_key_time(key, listed.issued_at)
+    return read_reason(claims.get(REASONS), index)
