@@ -1,0 +1,266 @@
+"""The verification of a licence, by a stranger who has the trust folder and a status list.
+
+It shares no code with issuance but the schemas, and believes nothing that is not signed.
+
+1. The bytes tell what they are: PDF, CWT, QR picture, QR text, or `licence.json`; each kind has a cap.
+2. A PDF: the seal covers the whole file, in the one form, and is by a seal key of the trust folder. Only then
+   is the file looked into. A picture or QR text: the one text of the contract, and the credential in it.
+3. The credential: one encoding; signed by a credential key of the trust folder; the claims are a licence's; the
+   key is the authority's own, signed at that time, and was not revoked by then. The same for the seal's key.
+4. The body: its SHA-256 is in the credential, its encoding is the canonical one, both say the same.
+5. A PDF's visible page says what they say. With this the file is genuine.
+6. The moment asked for lies within the licence's dates.
+7. The status list: the edition in force at that moment, signed; without one the answer is `unknown`.
+
+After a check that fails no later one is made on what it did not clear; the first that says no decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from schemas.body import MAX_BODY, LicenceBody, read_body
+from schemas.errors import UsageError, VerificationError
+from schemas.qr_text import MAX_TEXT, read_qr_text
+from schemas.status_list import SUSPENDED, VALID
+from schemas.trust import TrustStore
+from verification import pdf
+from verification.credential import Credential, check_body, check_key_time, china, read_credential
+from verification.kinds import Kind, sniff
+from verification.page_text import check_page
+from verification.qr import MAX_PICTURE, text_in_picture
+from verification.seal import check_seal
+from verification.status import Found, StatusSource, find_status
+from verification.verdict import Answer, Check, Verdict
+
+MAX_INPUT: Final = max(pdf.MAX_PDF, MAX_PICTURE, MAX_BODY)
+CREDENTIAL_FILE, BODY_FILE = "credential.cwt", "licence.json"
+
+
+class _Failed(Exception):
+    """A check said no; it stands as the last one in the list."""
+
+
+class _Case:
+    """One file under verification: the checks so far, and what they cleared."""
+
+    def __init__(self, trust: TrustStore) -> None:
+        self.trust = trust
+        self.checks: list[Check] = []
+        self.credential: Credential | None = None
+        self.body: LicenceBody | None = None
+
+    @contextmanager
+    def check(self, name: str, passed: str) -> Iterator[None]:
+        """A check: it passes unless its block raises VerificationError."""
+        try:
+            yield
+        except VerificationError as error:
+            self.checks.append(Check(name, False, str(error)))
+            raise _Failed from None
+        self.checks.append(Check(name, True, passed))
+
+
+def verify_bytes(
+    data: bytes,
+    *,
+    name: str,
+    trust: TrustStore,
+    status: StatusSource | None,
+    at: datetime,
+    credential: bytes | None = None,
+) -> Verdict:
+    """The verdict on one file as of a moment (with zone).
+
+    `credential` goes with a `licence.json`. UsageError for an empty file, or for a `licence.json` alone;
+    TrustError where the trust folder itself does not hold. Nothing else is raised, whatever the bytes.
+    """
+    case = _Case(trust)
+    try:
+        _genuine(case, data, name, credential)
+    except _Failed:
+        return Verdict(name, "invalid", False, tuple(case.checks), {})
+    assert case.credential is not None  # no way through _genuine without one
+    answer, found = _standing(case, case.credential, status, at)
+    licence = _licence(case.credential, case.body, answer, found, at)
+    return Verdict(name, answer, True, tuple(case.checks), licence)
+
+
+# 1
+
+
+def _genuine(case: _Case, data: bytes, name: str, credential: bytes | None) -> None:
+    kind = sniff(data, name)
+    if kind is Kind.BODY and credential is None:
+        raise UsageError(
+            "licence.json alone proves nothing / 需要同时提供凭证", where=name, hint="add --credential CWT"
+        )
+    match kind:
+        case Kind.PDF:
+            _pdf(case, data)
+        case Kind.CWT:
+            _credential(case, data)
+        case Kind.PICTURE:
+            with case.check("qr", "二维码可读 / the QR is read"):
+                text = text_in_picture(data)
+            _qr_text(case, text)
+        case Kind.QR_TEXT:
+            _qr_text(case, _written(data))
+        case Kind.BODY:
+            _credential(case, credential or b"")
+            _body(case, data)
+        case Kind.OTHER:
+            with case.check("form", ""):
+                raise VerificationError(
+                    "不是证照文件 / neither PDF, CWT, PNG, JPEG, QR text nor licence.json by its content"
+                )
+
+
+# 2
+
+
+def _pdf(case: _Case, data: bytes) -> None:
+    with case.check("form", "签章覆盖整个文件 / the seal covers the whole file"):
+        layout = pdf.read_layout(data)
+    with case.check("seal", "电子签章有效 / the seal is good"):
+        seal = check_seal(layout.cms, layout.digest, case.trust)
+    with case.check("attachments", "附件完整 / credential and licence.json are attached"):
+        files = pdf.attachments(data)
+        if set(files) != {CREDENTIAL_FILE, BODY_FILE}:
+            raise VerificationError("other files than credential.cwt and licence.json are attached")
+    credential = _credential(case, files[CREDENTIAL_FILE])
+    with case.check("seal-key", f"签章密钥 {seal.kid} / the seal's key is the authority's"):
+        if seal.authority != credential.authority:
+            raise VerificationError(f"sealed by {seal.authority}, not by {credential.authority}")
+        check_key_time(seal, credential.issued_at)
+    body = _body(case, files[BODY_FILE])
+    # 5
+    with case.check("page", "版面与数据一致 / the page says the same"):
+        check_page(data, body)
+
+
+def _written(data: bytes) -> str:
+    """The text of a QR in a file: a BOM and white space around it are no part of it."""
+    return data[: 2 * MAX_TEXT].decode("utf-8-sig", errors="replace").strip()
+
+
+def _qr_text(case: _Case, text: str) -> None:
+    with case.check("qr-text", "二维码内容符合格式 / the QR's text has the form of a licence"):
+        host, raw = read_qr_text(text)
+    credential = _credential(case, raw)
+    with case.check("host", f"{host}"):
+        # The host is not signed by itself, but the credential's status list lies there.
+        if not credential.status_uri.startswith(f"https://{host.lower()}/"):
+            raise VerificationError(f"the QR leads to {host}, the credential names {credential.status_uri}")
+
+
+# 3
+
+
+def _credential(case: _Case, data: bytes) -> Credential:
+    with case.check("credential", "凭证签名有效 / the credential is signed by the authority"):
+        case.credential = read_credential(data, case.trust)
+    return case.credential
+
+
+# 4
+
+
+def _body(case: _Case, data: bytes) -> LicenceBody:
+    assert case.credential is not None  # the credential is read before the body
+    with case.check("body", "证照数据与凭证一致 / licence.json is the one that was signed"):
+        body = read_body(data)
+        check_body(case.credential, body, data)
+    case.body = body
+    return body
+
+
+# 6, 7
+
+
+def _standing(
+    case: _Case, credential: Credential, source: StatusSource | None, at: datetime
+) -> tuple[Answer, Found | None]:
+    seconds = at.timestamp()
+    within = credential.not_before <= seconds and (
+        credential.expires is None or seconds <= credential.expires
+    )
+    span = f"{credential.valid_from} – {credential.valid_until or '长期 / no end'}"
+    case.checks.append(
+        Check("dates", within, f"有效期 / valid {span}; 核验时间 / asked for {at.isoformat()}")
+    )
+    found, doubt = _status(case, credential, source, at)
+    if found is not None:
+        case.checks.append(Check("status", found.status == VALID, _status_detail(found)))
+    else:
+        case.checks.append(Check("status", False, f"状态未知 / status unknown: {doubt}"))
+    if not within or (found is not None and found.status != VALID):
+        return "invalid", found
+    return ("valid" if found is not None else "unknown"), found
+
+
+def _status(
+    case: _Case, credential: Credential, source: StatusSource | None, at: datetime
+) -> tuple[Found | None, str]:
+    if source is None:
+        return None, "no status list; --status names one"
+    try:
+        return find_status(source, credential.status_uri, credential.status_index, at, case.trust), ""
+    except VerificationError as error:
+        return None, str(error)
+
+
+def _status_detail(found: Found) -> str:
+    edition = f"状态列表 / list of {china(found.issued_at).isoformat()}"
+    if found.status == VALID:
+        return f"有效 / valid; {edition}"
+    word = "暂扣 / suspended" if found.status == SUSPENDED else "无效 / not valid"
+    if found.reason is None:
+        return f"{word}; {edition}" + (f"; {found.doubt}" if found.doubt else "")
+    reason = found.reason
+    version = "" if reason.version is None else f"; 现行版本 / version in force: {reason.version}"
+    return f"{word}: {reason.status}; {reason.text}; {reason.date}{version}; {edition}"
+
+
+def _licence(
+    credential: Credential, body: LicenceBody | None, answer: Answer, found: Found | None, at: datetime
+) -> dict[str, Any]:
+    reason = found.reason if found is not None else None
+    licence: dict[str, Any] = {
+        "number": credential.number,
+        "identifier": credential.identifier,
+        "version": credential.version,
+        "status": _status_word(credential, answer, found, at),
+        "item": credential.item,
+        "holder_id": credential.holder_id,
+        "holder_name": credential.holder_name if body is None else body.holder,
+        "authority": credential.authority,
+        "authority_name": credential.authority_name,
+        "issued_on": credential.valid_from if body is None else body.issued_on,
+        "valid_from": credential.valid_from,
+        "valid_until": credential.valid_until,
+        "decided_at": china(credential.issued_at).isoformat(),
+        "products": credential.products,
+        "categories": list(credential.categories),
+        "previous_identifier": credential.previous_identifier,
+        "reason": None if reason is None else reason.text,
+        "since": None if reason is None else reason.date,
+        "version_in_force": None if reason is None else reason.version,
+    }
+    if body is not None:
+        licence |= {"name": body.licence_name, "address": body.address}
+    return licence
+
+
+def _status_word(credential: Credential, answer: Answer, found: Found | None, at: datetime) -> str:
+    """A licence's status as the contract names them, `replaced`, `not-yet-valid`, or `unknown`."""
+    if found is not None and found.status != VALID:
+        if found.reason is not None:
+            return found.reason.status
+        return "suspended" if found.status == SUSPENDED else "invalid"
+    if answer == "invalid":
+        return "not-yet-valid" if at.timestamp() < credential.not_before else "expired"
+    return "valid" if answer == "valid" else "unknown"
