@@ -128,7 +128,8 @@ def _wait_for_leaders(admin: KafkaAdminClient, names: list[str], seconds: float)
 def _all_led(admin: KafkaAdminClient, names: list[str]) -> bool:
     described = admin.describe_topics(names)
     return all(
-        not topic.get("error_code") and all(p.get("leader_id", p.get("leader", -1)) >= 0 for p in topic["partitions"])
+        not topic.get("error_code")
+        and all(p.get("leader_id", p.get("leader", -1)) >= 0 for p in topic["partitions"])
         for topic in described
     )
 

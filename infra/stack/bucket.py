@@ -7,7 +7,7 @@ import contextlib
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error
-from minio.versioningconfig import ENABLED, VersioningConfig
+from minio.versioningconfig import VersioningConfig
 
 from schemas.errors import StoreUnavailable
 
@@ -41,8 +41,8 @@ def ensure_bucket(endpoint: str, key: str, secret: str, bucket: str) -> bool:
                 store.make_bucket(bucket, object_lock=True)
             except S3Error:
                 store.make_bucket(bucket)
-        if store.get_bucket_versioning(bucket).status != ENABLED:
-            store.set_bucket_versioning(bucket, VersioningConfig(ENABLED))
+        if store.get_bucket_versioning(bucket).status != "Enabled":
+            store.set_bucket_versioning(bucket, VersioningConfig("Enabled"))
         with contextlib.suppress(S3Error, InvalidResponseError):
             store.get_object_lock_config(bucket)
             return True

@@ -68,9 +68,7 @@ def up(
     wait_until(lambda: answers(port), kafka, seconds=_START_SECONDS)
     say("making topics")
     ensure_topics(f"127.0.0.1:{port}")
-    wait_until(
-        lambda: store_answers(endpoint, access.key, access.secret), store, seconds=_START_SECONDS
-    )
+    wait_until(lambda: store_answers(endpoint, access.key, access.secret), store, seconds=_START_SECONDS)
     say("making the bucket")
     locked = ensure_bucket(endpoint, access.key, access.secret, BUCKET)
     return Stack(_broker(kafka), _store(store, access), (kafka, store), locked)
@@ -133,7 +131,9 @@ def _start_store(folder: Path, first_port: int, access: _Access) -> Server:
     config.touch(mode=0o600)
     config.write_bytes(msgspec.json.encode({"identities": [identity]}))
     ports = _store_ports(first_port)
-    flags = [f"-{use.replace(' ', '.port.') if ' ' in use else use + '.port'}={n}" for use, n in ports.items()]
+    flags = [
+        f"-{use.replace(' ', '.port.') if ' ' in use else use + '.port'}={n}" for use, n in ports.items()
+    ]
     command = [
         str(Path(sys.executable).parent / "weed"), "server", f"-dir={home}", "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={config}", "-s3.iam=false",

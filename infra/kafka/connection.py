@@ -1,0 +1,119 @@
+"""How to reach the brokers, from the one address in `ZHENGZHAO_BROKER`.
+
+`kafka://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…][?tls=1&ca=FILE&cert=FILE&key=FILE&mechanism=SCRAM-SHA-512]`.
+With a user SASL is spoken (default SCRAM-SHA-512, or PLAIN), with `tls=1` TLS; `cert` and `key` are the
+client's own certificate, where the brokers ask for one.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from infra.settings import masked
+from schemas.errors import UsageError
+
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_OPTIONS = {"tls", "ca", "cert", "key", "mechanism"}
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """Brokers and what opens them."""
+
+    servers: tuple[str, ...]
+    user: str = ""
+    password: str = ""
+    mechanism: str = "SCRAM-SHA-512"
+    tls: bool = False
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return f"Connection({','.join(self.servers)}, user={self.user!r}, tls={self.tls})"
+
+    @property
+    def bootstrap(self) -> str:
+        """The brokers as clients take them."""
+        return ",".join(self.servers)
+
+    @property
+    def protocol(self) -> str:
+        """Kafka's name for how it is spoken."""
+        return ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
+
+    @property
+    def ssl(self) -> ssl.SSLContext | None:
+        """The TLS context; None without TLS."""
+        if not self.tls:
+            return None
+        context = ssl.create_default_context(cafile=self.ca or None)
+        if self.cert:
+            context.load_cert_chain(self.cert, self.key or None)
+        return context
+
+    @property
+    def faust_url(self) -> list[str]:
+        """The brokers as Faust takes them."""
+        return [f"kafka://{server}" for server in self.servers]
+
+    @property
+    def faust_credentials(self) -> Any:
+        """The credentials as Faust takes them."""
+        if not self.user:
+            return None
+        import faust
+
+        return faust.SASLCredentials(
+            username=self.user, password=self.password, mechanism=self.mechanism, ssl_context=self.ssl
+        )
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """The options that every client of kafka-python takes."""
+        options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self.protocol}
+        if self.tls:
+            options["ssl_context"] = self.ssl
+        if self.user:
+            options |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password,
+            }
+        return options
+
+
+def parse(address: str) -> Connection:
+    """The connection in an address; UsageError says what is wrong with it."""
+    parts = urlsplit(address)
+    login, _, hosts = parts.netloc.rpartition("@")
+    servers = tuple(hosts.split(",")) if hosts else ()
+    if parts.scheme != "kafka" or not servers or not all(_has_port(server) for server in servers):
+        raise UsageError(f"no Kafka address: {masked(address)}", hint="kafka://HOST:PORT")
+    options = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    if unknown := sorted(set(options) - _OPTIONS):
+        raise UsageError(
+            f"the Kafka address has an unknown option {unknown[0]!r}", hint=", ".join(sorted(_OPTIONS))
+        )
+    user, _, password = login.partition(":")
+    mechanism = options.get("mechanism", "SCRAM-SHA-512")
+    if mechanism not in _MECHANISMS:
+        raise UsageError(f"unknown SASL mechanism {mechanism!r}", hint=", ".join(_MECHANISMS))
+    return Connection(
+        servers,
+        unquote(user),
+        unquote(password),
+        mechanism,
+        options.get("tls", "0") == "1",
+        options.get("ca", ""),
+        options.get("cert", ""),
+        options.get("key", ""),
+    )
+
+
+def _has_port(server: str) -> bool:
+    host, _, port = server.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536

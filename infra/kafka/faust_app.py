@@ -1,0 +1,226 @@
+"""A stage as a Faust loop: consume, apply, send, and commit only what is safe.
+
+Every stage has an application of its own (`zhengzhao-<stage>`, for ever: the name is the consumer group and
+part of the changelog's), so that a worker may run any of them and a rebalance of one leaves the others alone.
+
+What Faust does here: membership, assignment, fetching, tables with their recovery and standbys, producing.
+What it does not: commit. See `progress.py` for the reason, and `Consumer` for how it is taken over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import faust
+from faust.exceptions import ConsumerNotStarted
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from infra.kafka.outbox import Send, offset_of
+from infra.kafka.progress import Progress, Ticket
+
+log = logging.getLogger(__name__)
+
+SESSION_SECONDS = 10.0  # a worker that died is noticed after this; Faust's default would be a minute
+_IN_FLIGHT = 2000  # inputs of a stage whose messages the broker has not acknowledged yet
+_MAX_MESSAGE = 4 * 1024 * 1024
+
+
+class Connection(Protocol):
+    """How to reach the broker; see `infra.kafka.connection`."""
+
+    @property
+    def faust_url(self) -> str: ...
+
+    @property
+    def ssl(self) -> ssl.SSLContext | None: ...
+
+    @property
+    def faust_credentials(self) -> Any: ...
+
+
+class Consumer(driver.Consumer):
+    """Commits what `progress` says is done, and starts each partition where its state needs it."""
+
+    def __post_init__(self, *args: Any, **kwargs: Any) -> None:
+        self.progress: Progress[TP] = Progress()
+        self.starts: Callable[[Mapping[TP, int]], dict[TP, int]] = lambda committed: dict(committed)
+
+    def ack(self, message: Any) -> bool:
+        """Faust thinks that it is done with a message; we know better when it is."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commits the offsets below which everything is safe."""
+        try:
+            assigned = self.assignment()
+        except ConsumerNotStarted:
+            return False
+        offsets = {tp: n for tp, n in self.progress.committable().items() if tp in assigned}
+        if not offsets or not await self._commit(offsets):
+            return False
+        self.progress.committed(offsets)
+        self.app.tables.on_commit(offsets)
+        return True
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await super().on_partitions_revoked(revoked)
+        self.progress.forget(revoked)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Where reading starts: the committed offset, or before it, where a state is behind."""
+        committed = {
+            tp: n for tp, n in (await super().seek_to_committed()).items() if n is not None and n >= 0
+        }
+        self.progress.committed(committed)
+        starts = self.starts(committed)
+        for tp, start in starts.items():
+            if start != committed.get(tp, 0):
+                log.warning("%s[%d]: state is behind: reads again from %d", tp.topic, tp.partition, start)
+                await self._seek(tp, start)
+        return {**committed, **starts}
+
+
+class OutboxTable(faust.Table):  # type: ignore[type-arg]
+    """A table that leaves it to the loop to send its changelog, together with what else an input causes.
+
+    Of two records of a key the one that reflects the later input counts, in whatever order they were
+    written: a worker that was paused, lost its partition and wakes up may still write an old one.
+    """
+
+    def on_key_set(self, key: Any, value: Any) -> None:
+        """Nothing: the loop sends what it stores."""
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        newest: dict[Any, Any] = {}
+        for event in batch:
+            key, value = event.key, event.message.value
+            known = newest[key].message.value if key in newest else self._stored(key)
+            if known is None or value is None or offset_of(value) >= offset_of(known):
+                newest[key] = event
+        super().apply_changelog_batch(list(newest.values()))
+
+    def _stored(self, key: Any) -> bytes | None:
+        try:
+            return self.data[key]  # type: ignore[no-any-return]
+        except KeyError:
+            return None
+
+
+def make_app(
+    stage: str,
+    app_id: str,
+    connection: Connection,
+    folder: Path,
+    *,
+    store: str = "memory://",
+    standbys: int = 0,
+    commit_seconds: float = 0.5,
+) -> faust.App:
+    """The Faust application of a stage."""
+    data = folder / stage
+    data.mkdir(parents=True, exist_ok=True)
+    app = faust.App(
+        f"{app_id}-{stage}",
+        broker=connection.faust_url,
+        broker_credentials=connection.faust_credentials,
+        ssl_context=connection.ssl,
+        datadir=str(data),
+        store=store,
+        Table=OutboxTable,
+        autodiscover=False,
+        web_enabled=False,
+        processing_guarantee="at_least_once",
+        broker_session_timeout=SESSION_SECONDS,
+        broker_heartbeat_interval=SESSION_SECONDS / 4,
+        broker_request_timeout=30.0,
+        broker_commit_interval=commit_seconds,
+        broker_max_poll_records=500,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=_MAX_MESSAGE,
+        producer_max_request_size=2 * _MAX_MESSAGE,
+        producer_acks=-1,
+        stream_wait_empty=False,  # what is under way at a rebalance is done again by the next owner
+        stream_buffer_maxsize=1024,
+        table_standby_replicas=standbys,
+        topic_disable_leader=True,
+        topic_allow_declare=False,  # topics are made by `ensure_topics`, with the settings they must have
+    )
+    app.transport.Consumer = Consumer  # type: ignore[misc]
+    return app
+
+
+class Loop:
+    """Sends what an input causes and marks the input as done when the broker has it all."""
+
+    def __init__(self, app: faust.App) -> None:
+        self.app = app
+        self._free = asyncio.Semaphore(_IN_FLIGHT)
+        self.sent = 0
+
+    @property
+    def consumer(self) -> Consumer:
+        return self.app.consumer  # type: ignore[return-value]
+
+    def is_current(self, event: Any) -> bool:
+        """Whether the event was fetched since the last rebalance; older ones belong to somebody else."""
+        return bool(event.message.generation_id == self.app.consumer_generation_id)
+
+    async def begin(self, event: Any) -> Ticket:
+        """Waits for room, then takes the event under way."""
+        await self._free.acquire()
+        return self.consumer.progress.begin(event.message.tp, event.message.offset)
+
+    async def finish(
+        self, event: Any, ticket: Ticket, sends: Iterable[Send], then: Callable[[], None] | None = None
+    ) -> None:
+        """Hands messages to the producer, in order; the ticket is done once all are acknowledged."""
+        waiting = [await self._send(send) for send in sends]
+        tp = event.message.tp
+
+        def delivered(failed: BaseException | None = None) -> None:
+            self._free.release()
+            if failed is None:
+                self.consumer.progress.done(tp, ticket)
+                if then is not None:
+                    then()
+            else:
+                # the broker refused for longer than the producer waits: start again from what is committed
+                asyncio.get_running_loop().create_task(self._crash(failed))
+
+        if not waiting:
+            delivered()
+            return
+        self.sent += len(waiting)
+        _when_all(waiting, delivered)
+
+    async def _send(self, send: Send) -> Awaitable[Any]:
+        return await self.app.producer.send(
+            send.topic, send.key, send.value, partition=send.partition, timestamp=None, headers=None
+        )
+
+    async def _crash(self, error: BaseException) -> None:
+        log.error("what a stage sent was not acknowledged: %r", error)
+        await self.app.crash(error)
+
+
+def _when_all(futures: list[Any], call: Callable[[BaseException | None], None]) -> None:
+    left = len(futures)
+    failed: BaseException | None = None
+
+    def one(future: Any) -> None:
+        nonlocal left, failed
+        left -= 1
+        failed = failed or (asyncio.CancelledError() if future.cancelled() else future.exception())
+        if left == 0:
+            call(failed)
+
+    for future in futures:
+        future.add_done_callback(one)

@@ -1,0 +1,182 @@
+"""One record per key, which is state and outbox in one.
+
+A record holds the state of a key, the offset of the input that it reflects, and everything sent for inputs
+that are not committed yet. It is written as a whole, so a crash leaves it before an input or after it, never
+between. An input that comes again sends the same again; whoever receives it drops it by its id. (To skip it
+silently would lose what a crash kept from being sent.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Generic, TypeVar
+
+import msgspec
+
+S = TypeVar("S")
+_OFFSET_BYTES = 8
+
+
+class Send(msgspec.Struct, frozen=True, array_like=True):
+    """A message to send. Without a partition, the key's hash decides."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    partition: int | None = None
+
+
+class Pending(msgspec.Struct, frozen=True, array_like=True):
+    """What one input, known by its offset, has to send; it may be nothing."""
+
+    offset: int
+    sends: tuple[Send, ...] = ()
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """What the table holds under a key. `schema` is the number of the state's form."""
+
+    schema: int
+    state: bytes
+    pending: tuple[Pending, ...] = ()
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Record)
+
+
+def encode(offset: int, record: Record) -> bytes:
+    """The bytes of a record; the offset stands in front, so that it is read without the rest."""
+    return offset.to_bytes(_OFFSET_BYTES, "big") + _ENCODER.encode(record)
+
+
+def decode(raw: bytes) -> Record:
+    """The record in the bytes of `encode`."""
+    return _DECODER.decode(raw[_OFFSET_BYTES:])
+
+
+def offset_of(raw: bytes) -> int:
+    """The offset that the bytes of a record reflect."""
+    return int.from_bytes(raw[:_OFFSET_BYTES], "big")
+
+
+class Codec(Generic[S]):
+    """How a state becomes bytes; `empty()` is the state of a key that nothing happened to."""
+
+    def __init__(
+        self,
+        schema: int,
+        empty: Callable[[str], S],
+        to_bytes: Callable[[S], bytes],
+        from_bytes: Callable[[bytes], S],
+    ) -> None:
+        self.schema = schema
+        self.empty = empty
+        self.to_bytes = to_bytes
+        self.from_bytes = from_bytes
+
+
+class Outbox(Generic[S]):
+    """The records of one partition.
+
+    `committed` tells the offset below which inputs never come again; what was sent for those is dropped
+    when the record is written next.
+    """
+
+    def __init__(
+        self,
+        table: MutableMapping[str, bytes],
+        codec: Codec[S],
+        committed: Callable[[], int],
+        *,
+        cached: int = 4096,
+    ) -> None:
+        self._table = table
+        self._codec = codec
+        self._committed = committed
+        self._cache: dict[str, tuple[int, S, tuple[Pending, ...]]] = {}
+        self._cached = cached
+        self._keys_of: dict[int, set[str]] = {}  # offset of an input → keys with something pending for it
+        self.newest = -1  # the highest offset that any record reflects
+
+    def restore(self, keys: Iterable[str]) -> Iterable[tuple[str, S]]:
+        """Reads the records of these keys after the partition was assigned; yields key and state of each."""
+        for key in keys:
+            offset, state, pending = self._load(key, keep=False)
+            self.newest = max(self.newest, offset)
+            for item in pending:
+                self._keys_of.setdefault(item.offset, set()).add(key)
+            yield key, state
+        self._keys_of = dict(sorted(self._keys_of.items()))  # `_tidy` drops from the front
+
+    def state(self, key: str) -> S:
+        """The state of a key as it stands."""
+        return self._load(key)[1]
+
+    def again(self, offset: int) -> dict[str, tuple[bytes, tuple[Send, ...]]]:
+        """Of an input that was applied before: key → record as stored, and what it sent.
+
+        The record too has to be sent again: a local table may be ahead of its changelog.
+        """
+        found = {}
+        for key in sorted(self._keys_of.get(offset, ())):
+            pending = self._load(key)[2]
+            sends = next((p.sends for p in pending if p.offset == offset), None)
+            if sends is not None:
+                found[key] = (self._table[key], sends)
+        return found
+
+    def apply(
+        self, key: str, offset: int, step: Callable[[S], tuple[S, tuple[Send, ...]] | None]
+    ) -> tuple[bytes, tuple[Send, ...]] | None:
+        """Applies the input at `offset` to a key, unless its record reflects it already.
+
+        `step` returns the new state and what to send, or None where nothing changes. Returns the record
+        written and what to send; None where there was nothing to do.
+        """
+        seen, state, pending = self._load(key)
+        if offset <= seen or (outcome := step(state)) is None:
+            return None
+        after, sends = outcome
+        self._tidy()
+        keep = (*(p for p in pending if p.offset >= self._committed()), Pending(offset, sends))
+        record = encode(offset, Record(self._codec.schema, self._codec.to_bytes(after), keep))
+        self._table[key] = record
+        self._remember(key, (offset, after, keep))
+        self._keys_of.setdefault(offset, set()).add(key)
+        self.newest = max(self.newest, offset)
+        return record, sends
+
+    def _load(self, key: str, *, keep: bool = True) -> tuple[int, S, tuple[Pending, ...]]:
+        if (known := self._cache.get(key)) is not None:
+            return known
+        raw = self._table.get(key)
+        if raw is None:
+            return -1, self._codec.empty(key), ()
+        record = decode(raw)
+        if record.schema != self._codec.schema:
+            raise OldState(key, record.schema)
+        loaded = offset_of(raw), self._codec.from_bytes(record.state), record.pending
+        if keep:
+            self._remember(key, loaded)
+        return loaded
+
+    def _remember(self, key: str, loaded: tuple[int, S, tuple[Pending, ...]]) -> None:
+        self._cache.pop(key, None)
+        self._cache[key] = loaded
+        if len(self._cache) > self._cached:
+            del self._cache[next(iter(self._cache))]
+
+    def _tidy(self) -> None:
+        committed = self._committed()
+        while self._keys_of and (first := next(iter(self._keys_of))) < committed:
+            del self._keys_of[first]
+
+
+class OldState(Exception):
+    """A record was written by a release with another form of state: it must be rebuilt from facts."""
+
+    def __init__(self, key: str, schema: int) -> None:
+        super().__init__(f"the state of {key} has the form {schema}")
+        self.key = key
+        self.schema = schema
