@@ -152,7 +152,7 @@ def refused(line: bytes) -> None:
     except Rejected as found:
         fault = found
     if fault is not None:
-        assert (True, True) == (bool(fault.message), bool(fault.hint))
+        assert (bool(fault.message), bool(fault.hint)) == (True, True)
         assert str(fault).encode()
 
 
