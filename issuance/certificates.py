@@ -20,6 +20,9 @@ NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.
 _ROOT_NAME = "证照签发根证书 zhengzhao root"
 _COMMON_NAME_LIMIT = 64  # RFC 5280, upper bound of a common name
 
+_NO_REV_AVAIL = x509.ObjectIdentifier("2.5.29.56")
+_NULL = b"\x05\x00"
+
 
 class Role(NamedTuple):
     """Who signs what: an authority's code (`*`: the installation), its name, and the use of the key."""
@@ -55,6 +58,8 @@ def issuing_certificate(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(certificates=False), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        # RFC 9608: there is no CRL and no OCSP; which keys are revoked stands in trust.json.
+        .add_extension(x509.UnrecognizedExtension(_NO_REV_AVAIL, _NULL), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
         )
