@@ -1,0 +1,1 @@
+"""The engines: shells around the stages of `processors.topology`. Here the embedded one; Kafka's in `infra.kafka`."""
