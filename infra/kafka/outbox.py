@@ -8,7 +8,7 @@ silently would lose what a crash kept from being sent.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -66,7 +66,7 @@ class Codec(Generic[S]):
     def __init__(
         self,
         schema: int,
-        empty: Callable[[str], S],
+        empty: Callable[[bytes], S],
         to_bytes: Callable[[S], bytes],
         from_bytes: Callable[[bytes], S],
     ) -> None:
@@ -85,7 +85,7 @@ class Outbox(Generic[S]):
 
     def __init__(
         self,
-        table: MutableMapping[str, bytes],
+        table: MutableMapping[bytes, bytes],
         codec: Codec[S],
         committed: Callable[[], int],
         *,
@@ -94,12 +94,12 @@ class Outbox(Generic[S]):
         self._table = table
         self._codec = codec
         self._committed = committed
-        self._cache: dict[str, tuple[int, S, tuple[Pending, ...]]] = {}
+        self._cache: dict[bytes, tuple[int, S, tuple[Pending, ...]]] = {}
         self._cached = cached
-        self._keys_of: dict[int, set[str]] = {}  # offset of an input → keys with something pending for it
+        self._keys_of: dict[int, set[bytes]] = {}  # offset of an input → keys with something pending for it
         self.newest = -1  # the highest offset that any record reflects
 
-    def restore(self, keys: Iterable[str]) -> Iterable[tuple[str, S]]:
+    def restore(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, S]]:
         """Reads the records of these keys after the partition was assigned; yields key and state of each."""
         for key in keys:
             offset, state, pending = self._load(key, keep=False)
@@ -109,11 +109,11 @@ class Outbox(Generic[S]):
             yield key, state
         self._keys_of = dict(sorted(self._keys_of.items()))  # `_tidy` drops from the front
 
-    def state(self, key: str) -> S:
+    def state(self, key: bytes) -> S:
         """The state of a key as it stands."""
         return self._load(key)[1]
 
-    def again(self, offset: int) -> dict[str, tuple[bytes, tuple[Send, ...]]]:
+    def again(self, offset: int) -> dict[bytes, tuple[bytes, tuple[Send, ...]]]:
         """Of an input that was applied before: key → record as stored, and what it sent.
 
         The record too has to be sent again: a local table may be ahead of its changelog.
@@ -127,7 +127,7 @@ class Outbox(Generic[S]):
         return found
 
     def apply(
-        self, key: str, offset: int, step: Callable[[S], tuple[S, tuple[Send, ...]] | None]
+        self, key: bytes, offset: int, step: Callable[[S], tuple[S, tuple[Send, ...]] | None]
     ) -> tuple[bytes, tuple[Send, ...]] | None:
         """Applies the input at `offset` to a key, unless its record reflects it already.
 
@@ -147,7 +147,7 @@ class Outbox(Generic[S]):
         self.newest = max(self.newest, offset)
         return record, sends
 
-    def _load(self, key: str, *, keep: bool = True) -> tuple[int, S, tuple[Pending, ...]]:
+    def _load(self, key: bytes, *, keep: bool = True) -> tuple[int, S, tuple[Pending, ...]]:
         if (known := self._cache.get(key)) is not None:
             return known
         raw = self._table.get(key)
@@ -161,7 +161,7 @@ class Outbox(Generic[S]):
             self._remember(key, loaded)
         return loaded
 
-    def _remember(self, key: str, loaded: tuple[int, S, tuple[Pending, ...]]) -> None:
+    def _remember(self, key: bytes, loaded: tuple[int, S, tuple[Pending, ...]]) -> None:
         self._cache.pop(key, None)
         self._cache[key] = loaded
         if len(self._cache) > self._cached:
@@ -176,7 +176,7 @@ class Outbox(Generic[S]):
 class OldState(Exception):
     """A record was written by a release with another form of state: it must be rebuilt from facts."""
 
-    def __init__(self, key: str, schema: int) -> None:
-        super().__init__(f"the state of {key} has the form {schema}")
+    def __init__(self, key: bytes, schema: int) -> None:
+        super().__init__(f"the state of {key!r} has the form {schema}")
         self.key = key
         self.schema = schema
