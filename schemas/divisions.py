@@ -1,0 +1,75 @@
+"""Administrative divisions (GB/T 2260): names, parents, former codes. The list is `data/divisions.csv`."""
+
+from __future__ import annotations
+
+import csv
+import re
+from functools import lru_cache
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+Level = Literal["province", "prefecture", "county"]
+LEVELS: tuple[Level, ...] = ("province", "prefecture", "county")
+
+
+class Division(NamedTuple):
+    """One division; `parent` is empty for a province."""
+
+    code: str
+    name: str
+    parent: str
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[dict[str, Division], dict[str, str]]:
+    """Divisions by code, and former codes (named in the notes) → today's."""
+    text = (files("schemas") / "data" / "divisions.csv").read_text("utf-8")
+    now: dict[str, Division] = {}
+    former: dict[str, str] = {}
+    for row in csv.DictReader(text.splitlines()):
+        now[row["code"]] = Division(row["code"], row["name"], row["parent"])
+        for code in re.findall(r"\b[0-9]{6}\b", row["note"]):
+            former[code] = row["code"]
+    return now, former
+
+
+def find(code: str) -> Division | None:
+    """The division of a six-digit code, of today or former; None where there is none."""
+    now, former = _tables()
+    return now.get(code) or now.get(former.get(code, ""))
+
+
+def everything() -> tuple[Division, ...]:
+    """All divisions of today, in the order of the list."""
+    return tuple(_tables()[0].values())
+
+
+@lru_cache(maxsize=4096)
+def chain(code: str) -> tuple[str, ...]:
+    """A division and those above it, from itself to the province, in today's codes; empty where it is unknown."""
+    found = find(code)
+    return (found.code, *chain(found.parent)) if found else ()
+
+
+def level(code: str) -> Level | None:
+    """Province, prefecture or county; None for an unknown code."""
+    depth = len(chain(code))
+    return LEVELS[depth - 1] if depth else None
+
+
+def at_level(code: str, wanted: Level) -> str | None:
+    """The division at a level above (or at) `code`; None where there is none (a county above a province)."""
+    above = chain(code)[::-1]
+    index = LEVELS.index(wanted)
+    return above[index] if index < len(above) else None
+
+
+def is_at_or_above(upper: str, lower: str) -> bool:
+    """Whether `upper` is `lower` or one above it in the same province; former codes count as today's."""
+    found = find(upper)
+    return found is not None and found.code in chain(lower)
+
+
+def full_name(code: str) -> str:
+    """The names from the province down: 青海省海东市循化撒拉族自治县."""
+    return "".join(division.name for c in reversed(chain(code)) if (division := find(c)))

@@ -1,0 +1,112 @@
+"""Identifiers and their check digits: USCC, citizen id, e-licence identifier, licence number.
+
+Ids are compared after NFKC, trimming and upper-casing (`compare`); outputs of a person show a mask.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final, NamedTuple
+
+_CHARSET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_VALUE: Final = {c: i for i, c in enumerate(_CHARSET)}
+_WEIGHTS: Final = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+_ORGANISATION_WEIGHTS: Final = (3, 7, 9, 10, 5, 8, 4, 2)
+_CITIZEN_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CITIZEN_CHECK: Final = "10X98765432"
+_CITIZEN: Final = re.compile(r"[0-9]{17}[0-9X]")
+_OLD_CITIZEN: Final = re.compile(r"[0-9]{15}")
+_BASE36: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+ELICENCE_ROOT: Final = "1.2.156.3005.2"
+
+
+def compare(text: str) -> str:
+    """The form in which ids are compared: NFKC, trimmed, upper case."""
+    return unicodedata.normalize("NFKC", text).strip().upper()
+
+
+def is_uscc(code: str) -> bool:
+    """Whether a compared code is a unified social credit code (GB 32100): form, organisation code, check.
+
+    Characters 9 to 17 are the organisation code of GB 11714 with its own check character; both must hold.
+    """
+    if len(code) != 18 or not all(c in _VALUE for c in code):
+        return False
+    total = sum(_VALUE[c] * w for c, w in zip(code, _WEIGHTS, strict=False))
+    if _CHARSET[(31 - total % 31) % 31] != code[17]:
+        return False
+    return _organisation_check(code[8:16]) == code[16]
+
+
+def _organisation_check(body: str) -> str:
+    total = sum(_BASE36.index(c) * w for c, w in zip(body, _ORGANISATION_WEIGHTS, strict=True))
+    return {10: "X", 11: "0"}.get(11 - total % 11, str(11 - total % 11))
+
+
+def is_citizen_id(number: str) -> bool:
+    """Whether a compared number is a citizen id: 17 digits and the check of ISO 7064 MOD 11-2 (GB 11643)."""
+    if not _CITIZEN.fullmatch(number):
+        return False
+    return _CITIZEN_CHECK[sum(int(c) * w for c, w in zip(number, _CITIZEN_WEIGHTS, strict=False)) % 11] == number[17]
+
+
+def looks_personal(code: str) -> bool:
+    """Whether a compared id must be treated as a person's number, whatever its sender calls it."""
+    return bool(_CITIZEN.fullmatch(code) or _OLD_CITIZEN.fullmatch(code)) and not is_uscc(code)
+
+
+def mask(number: str) -> str:
+    """A person's number as outputs show it: first three and last four characters, eleven `*` between.
+
+    A number of fewer than eleven characters shows nothing but the `*`.
+    """
+    stars = "*" * 11
+    return f"{number[:3]}{stars}{number[-4:]}" if len(number) >= 11 else stars
+
+
+class Identifier(NamedTuple):
+    """The parts of an e-licence identifier (电子证照标识, GB/T 36904)."""
+
+    type_code: str
+    issuer: str
+    serial: str
+    version: str
+    check: str
+
+    def __str__(self) -> str:
+        return ".".join((ELICENCE_ROOT, *self))
+
+
+def check_character(text: str) -> str:
+    """ISO 7064 MOD 37,36 (GB/T 17710) over 0-9 and A-Z. Raises ValueError for other characters."""
+    product = 36
+    for char in text:
+        product = (product + _BASE36.index(char)) % 36 or 36
+        product = product * 2 % 37
+    return _BASE36[(37 - product) % 36]
+
+
+def make_identifier(type_code: str, issuer: str, serial: str, version: int) -> str:
+    """The identifier of a licence's version: root, type, issuer, serial, three digits of version, check."""
+    text = f"{version:03d}"
+    return str(Identifier(type_code, issuer, serial, text, check_character(type_code + issuer + serial + text)))
+
+
+def parse_identifier(text: str) -> Identifier:
+    """The parts of an identifier. Raises ValueError where form or check character are wrong."""
+    if not text.startswith(ELICENCE_ROOT + "."):
+        raise ValueError(f"an e-licence identifier begins with {ELICENCE_ROOT}.")
+    parts = text[len(ELICENCE_ROOT) + 1 :].split(".")
+    if len(parts) != 5 or not all(parts) or not re.fullmatch(r"[0-9]{3}", parts[3]):
+        raise ValueError("an e-licence identifier has type, issuer, serial, three digits of version, check")
+    found = Identifier(*parts)
+    if check_character("".join(found[:4])) != found.check:
+        raise ValueError("the check character of the e-licence identifier is wrong")
+    return found
+
+
+def serial_text(number: str) -> str:
+    """The serial of an identifier, from a licence number: its ASCII letters and digits."""
+    return "".join(c for c in number.upper() if c in _BASE36)
