@@ -1,0 +1,90 @@
+"""The files for users with containers."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+DEPLOY = Path(__file__).parents[2] / "infra" / "deploy"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+
+
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
+
+
+def documents() -> list[dict[str, Any]]:
+    return [doc for path in MANIFESTS for doc in yaml.safe_load_all(path.read_text())]
+
+
+def test_manifests_pass_the_strict_linter() -> None:
+    """Every manifest is valid against Kubernetes' own schema, without unknown fields."""
+    command = [
+        str(Path(sys.executable).parent / "kubernetes-validate"),
+        "--strict",
+        "--quiet",
+        *map(str, MANIFESTS),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (0, "") == (done.returncode, done.stdout + done.stderr)
+
+
+def test_every_long_running_container_has_probes_and_limits() -> None:
+    """Readiness and liveness for all; memory limits; nobody runs as root."""
+    for doc in documents():
+        if doc["kind"] not in ("Deployment", "StatefulSet"):
+            continue
+        pod = doc["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in pod["containers"]:
+            assert {"readinessProbe", "livenessProbe", "resources"} <= set(container)
+
+
+def test_only_what_signs_has_the_keys() -> None:
+    """The key secret is mounted by `issue` alone, in both kinds of deployment."""
+    mounting = {
+        doc["metadata"]["name"]
+        for doc in documents()
+        if doc["kind"] == "Deployment" and "zhengzhao-keys" in str(doc["spec"]["template"]["spec"]["volumes"])
+    }
+    assert {"issue"} == mounting
+    services = compose()["services"]
+    assert {"issue"} == {
+        name for name, s in services.items() if any("/keys" in str(v) for v in s.get("volumes", []))
+    }
+
+
+def test_compose_has_three_brokers_and_health_everywhere() -> None:
+    """Three brokers, replication 3, every service has a health check; workers have no fixed name or port."""
+    services = compose()["services"]
+    brokers = [s for name, s in services.items() if name.startswith("kafka-")]
+    assert (3, {"3"}) == (
+        len(brokers),
+        {b["environment"]["KAFKA_DEFAULT_REPLICATION_FACTOR"] for b in brokers},
+    )
+    assert [] == [name for name, s in services.items() if "healthcheck" not in s]
+    assert [] == [n for n in ("worker", "issue") if {"container_name", "ports"} & set(services[n])]
+
+
+def test_stages_in_the_files_exist() -> None:
+    """The workers' command lines name all stages, each a stage that the worker knows."""
+    from infra.kafka.stages import STAGES
+
+    named = {
+        services["command"][2] for n, services in compose()["services"].items() if n in ("worker", "issue")
+    }
+    assert set(STAGES) - {"project"} == {stage for stages in named for stage in stages.split(",")}
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no docker client")
+def test_compose_config_where_there_is_a_client() -> None:
+    """`docker compose config` accepts the file."""
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("this docker client has no compose")
+    env = {"KAFKA_CLUSTER_ID": "x", "S3_KEY": "k", "S3_SECRET": "s", "PATH": "/usr/bin:/usr/local/bin"}
+    command = ["docker", "compose", "-f", str(DEPLOY / "compose.yaml"), "config", "--quiet"]
+    assert 0 == subprocess.run(command, env=env, check=False).returncode
