@@ -130,6 +130,11 @@ class PersonsStore:
             ) from None
 
 
+def installation_secret(data: Path) -> bytes:
+    """The installation's secret in a data folder, made where there is neither secret nor person yet."""
+    return _secret(data)
+
+
 def _secret(data: Path) -> bytes:
     path = data / SECRET
     if not path.exists():

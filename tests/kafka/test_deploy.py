@@ -30,7 +30,7 @@ def test_manifests_pass_the_strict_linter() -> None:
         *map(str, MANIFESTS),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (0, "") == (done.returncode, done.stdout + done.stderr)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_every_long_running_container_has_probes_and_limits() -> None:
@@ -66,8 +66,8 @@ def test_compose_has_three_brokers_and_health_everywhere() -> None:
         len(brokers),
         {b["environment"]["KAFKA_DEFAULT_REPLICATION_FACTOR"] for b in brokers},
     )
-    assert [] == [name for name, s in services.items() if "healthcheck" not in s]
-    assert [] == [n for n in ("worker", "issue") if {"container_name", "ports"} & set(services[n])]
+    assert [name for name, s in services.items() if "healthcheck" not in s] == []
+    assert [n for n in ("worker", "issue") if {"container_name", "ports"} & set(services[n])] == []
 
 
 def test_stages_in_the_files_exist() -> None:
@@ -87,4 +87,4 @@ def test_compose_config_where_there_is_a_client() -> None:
         pytest.skip("this docker client has no compose")
     env = {"KAFKA_CLUSTER_ID": "x", "S3_KEY": "k", "S3_SECRET": "s", "PATH": "/usr/bin:/usr/local/bin"}
     command = ["docker", "compose", "-f", str(DEPLOY / "compose.yaml"), "config", "--quiet"]
-    assert 0 == subprocess.run(command, env=env, check=False).returncode
+    assert subprocess.run(command, env=env, check=False).returncode == 0
