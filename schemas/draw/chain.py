@@ -1,0 +1,160 @@
+"""The chain of an authority's draws, read from a folder: nothing missing, nothing twice, nothing unexplained.
+
+Who draws often and shows one suitable draw leaves a gap; who draws one announcement twice, two transcripts;
+who starts over, an announcement without transcript or reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from schemas.draw.documents import (
+    FIRST,
+    Announcement,
+    Transcript,
+    Void,
+    read_announcement,
+    read_transcript,
+    read_void,
+)
+from schemas.draw.encoding import encode
+from schemas.draw.signing import check_signature
+from schemas.errors import DrawError, UsageError
+from schemas.trust import TrustStore
+
+
+class Chain:
+    """Announcements by sequence, and by announcement's digest what became of it."""
+
+    def __init__(self, authority: str) -> None:
+        self.authority = authority
+        self.announcements: dict[int, dict[str, Announcement]] = defaultdict(dict)
+        self.transcripts: dict[str, set[str]] = defaultdict(set)  # digest → SHA-256 of transcript files
+        self.voids: dict[str, Void] = {}
+
+    def add(self, announcement: Announcement) -> None:
+        """Adds an announcement; the same one again is no fault."""
+        self.announcements[announcement.sequence][announcement.digest] = announcement
+
+    def check(self) -> str:
+        """DrawError for the first fault; else how many draws there are."""
+        last = max(self.announcements, default=0)
+        before = FIRST
+        taken: dict[str, int] = {}
+        voided: dict[str, str] = {}
+        for number in range(1, last + 1):
+            same = self.announcements.get(number)
+            if not same:
+                raise DrawError(f"announcement {number} is missing / 缺少第 {number} 号公告")
+            if len(same) > 1:
+                raise DrawError(f"two announcements have the number {number} / 第 {number} 号公告有两份")
+            (announcement,) = same.values()
+            if announcement.previous != before:
+                raise DrawError(
+                    f"announcement {number} does not name the one before it / 第 {number} 号公告未接续前一份"
+                )
+            self._one(announcement, may_wait=number == last)
+            self._again(announcement, voided)
+            self._commitments(announcement, taken)
+            before = announcement.digest
+        if stray := (self.voids.keys() | self.transcripts.keys()) - self._digests():
+            raise DrawError(f"the announcement {min(stray)} is missing / 缺少公告")
+        return f"{last} announcements, {sum(map(len, self.transcripts.values()))} drawn, {len(self.voids)} voided"
+
+    def _digests(self) -> set[str]:
+        return {digest for same in self.announcements.values() for digest in same}
+
+    def _one(self, announcement: Announcement, *, may_wait: bool) -> None:
+        number, digest = announcement.sequence, announcement.digest
+        drawn, void = self.transcripts.get(digest, set()), self.voids.get(digest)
+        if len(drawn) > 1:
+            raise DrawError(f"announcement {number} was drawn twice / 第 {number} 号公告被抽取两次")
+        if drawn and void:
+            raise DrawError(
+                f"announcement {number} is both drawn and voided / 第 {number} 号公告既抽取又作废"
+            )
+        if void and void.sequence != number:
+            raise DrawError(f"the void of announcement {number} says number {void.sequence}")
+        if not drawn and not void and not may_wait:
+            raise DrawError(
+                f"announcement {number} has neither transcript nor void / 第 {number} 号公告下落不明"
+            )
+
+    def _again(self, announcement: Announcement, voided: dict[str, str]) -> None:
+        """One plan is announced again only after a void, and says so."""
+        name, number = announcement.plan.plan, announcement.sequence
+        if announcement.replaces != voided.get(name):
+            raise DrawError(
+                f"announcement {number} of plan {name!r} does not replace what it should / 第 {number} 号公告未指明所替代的公告"
+            )
+        if name in voided and voided[name] not in self.voids:
+            raise DrawError(f"plan {name!r} was announced again without a void / 未经作废重复公告")
+        voided[name] = announcement.digest
+
+    def _commitments(self, announcement: Announcement, taken: dict[str, int]) -> None:
+        for commitment in announcement.commitments:
+            if commitment.commitment in taken:
+                raise DrawError(
+                    f"announcements {taken[commitment.commitment]} and {announcement.sequence} "
+                    f"have the same commitment of {commitment.party} / 承诺重复使用"
+                )
+            taken[commitment.commitment] = announcement.sequence
+
+
+def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: TrustStore) -> str:
+    """Checks the chain in a folder together with one transcript; DrawError names the first fault."""
+    chain = Chain(own.plan.authority)
+    chain.add(own)
+    chain.transcripts[own.digest].add(hashlib.sha256(encode(transcript)).hexdigest())
+    if not folder.is_dir():
+        raise UsageError(
+            "there is no such folder", where=str(folder), hint="the folder with all announcements"
+        )
+    for path in sorted(folder.rglob("*.json")):
+        _read_into(chain, path, trust)
+    return chain.check()
+
+
+def _read_into(chain: Chain, path: Path, trust: TrustStore) -> None:
+    """Reads one file; what is no document of a draw, or another authority's, does not count."""
+    try:
+        data = path.read_bytes()
+        content: Any = orjson.loads(data)
+    except (OSError, orjson.JSONDecodeError):
+        return
+    if not isinstance(content, dict):
+        return
+    if "void" in content and content.get("authority") == chain.authority:
+        void = read_void(data, str(path))
+        _signed(void.signature, void.to_be_signed, chain, trust, path)
+        if chain.voids.setdefault(void.void, void).reason != void.reason:
+            raise DrawError("a second void of one announcement", where=str(path))
+    elif "announcement_digest" in content and _authority(content.get("announcement")) == chain.authority:
+        drawn = read_transcript(data, str(path))
+        announcement = read_announcement(bytes(drawn.announcement), str(path))
+        if announcement.digest != drawn.announcement_digest:
+            raise DrawError("announcement_digest is not the digest of the announcement", where=str(path))
+        _signed(drawn.signature, drawn.to_be_signed, chain, trust, path)
+        _signed(announcement.signature, announcement.to_be_signed, chain, trust, path)
+        chain.transcripts[announcement.digest].add(hashlib.sha256(data).hexdigest())
+        chain.add(announcement)
+    elif "algorithm" in content and content.get("authority") == chain.authority:
+        announcement = read_announcement(data, str(path))
+        _signed(announcement.signature, announcement.to_be_signed, chain, trust, path)
+        chain.add(announcement)
+
+
+def _authority(announcement: Any) -> Any:
+    return announcement.get("authority") if isinstance(announcement, dict) else None
+
+
+def _signed(signature: object, message: bytes, chain: Chain, trust: TrustStore, path: Path) -> None:
+    try:
+        check_signature(signature, message, chain.authority, trust)
+    except DrawError as error:
+        raise DrawError(error.message, where=str(path)) from None

@@ -1,0 +1,232 @@
+"""The plan of a draw (抽查计划): TOML by hand, and part of the announcement as it stands.
+
+A plan says from which strata how many targets are drawn, by what weights, for which period, and who brings
+the chance. It says nothing about single targets: strata are made by columns of the register, never by id
+or name.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import date, datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from schemas.draw.encoding import canonical_json, convert, is_text
+from schemas.errors import DrawError, UsageError
+
+CreditClass = Literal["A", "B", "C", "D"]
+_RATIO = re.compile(r"0(\.[0-9]{1,30})?|1(\.0{1,30})?")
+_AUTHORITY = re.compile(r"urn:agency:[0-9]{6}:[a-z0-9][a-z0-9-]{0,63}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MAX_WEIGHT = 65_536  # a ticket is hashed once per unit of weight
+MAX_INSPECTORS = 100  # per target
+NEVER_BY = ("id", "name")  # a stratum by these would single out targets
+
+
+class StratumPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stratum: the targets whose columns equal `where`; how many of them in `ratio` or `count`, or neither."""
+
+    name: str
+    where: dict[str, str | int | bool] = {}
+    ratio: str | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+
+    def conditions(self) -> dict[str, str]:
+        """`where` as the register writes it: whole numbers in decimal, booleans `true` and `false`."""
+        return {column: as_text(value) for column, value in self.where.items()}
+
+
+class PublicSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A public number (a lottery's, say) that does not exist before `at`."""
+
+    source: str
+    at: str
+
+
+class SeedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who brings the chance: at least two parties, each with a secret, and perhaps a public number."""
+
+    parties: list[str]
+    reveal_by: str | UnsetType = UNSET
+    public: PublicSource | UnsetType = UNSET
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A plan that keeps the rules of `read_plan`; `period` is the first and last day of the inspections."""
+
+    plan: str
+    item: str
+    title: str
+    authority: str
+    period: list[str]
+    inspectors_per_target: int
+    strata: list[StratumPlan]
+    seed: SeedPlan
+    qualification: str | UnsetType = UNSET
+    weights: dict[CreditClass, int] | UnsetType = UNSET
+    total: int | UnsetType = UNSET
+    publish_after: str | UnsetType = UNSET
+
+    def weight(self, credit_class: str) -> int:
+        """Tickets of a target of this class: 1 where the plan says nothing, or the target has no class."""
+        if isinstance(self.weights, UnsetType):
+            return 1
+        return next((w for c, w in self.weights.items() if c == credit_class), 1)
+
+    @property
+    def needs(self) -> str | None:
+        """The qualification that one inspector of each target must have, if any."""
+        return None if isinstance(self.qualification, UnsetType) else self.qualification
+
+
+def as_text(value: str | int | bool) -> str:
+    """A plan's value as a register's text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def parse_toml(data: bytes, where: str = "") -> dict[str, Any]:
+    """The plan file's content, unchecked; UsageError where it is no TOML."""
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(
+            f"not a TOML file: {error}", where=where, hint="see docs/draw.md for a plan"
+        ) from None
+
+
+def read_plan(content: dict[str, Any], where: str = "") -> Plan:
+    """The plan in a TOML's (or an announcement's) content; DrawError names the key that breaks a rule."""
+    plan = convert(content, Plan, where)
+    canonical_json(content, where)  # numbers that JSON cannot carry
+    _texts(plan, where)
+    _period(plan, where)
+    _numbers(plan, where)
+    _strata(plan, where)
+    _seed(plan.seed, where)
+    return plan
+
+
+def _refuse(message: str, where: str, key: str, hint: str = "") -> DrawError:
+    return DrawError(f"`{key}`: {message}", where=where, hint=hint)
+
+
+def _texts(plan: Plan, where: str) -> None:
+    for key in ("plan", "item", "title", "authority"):
+        if not is_text(getattr(plan, key)):
+            raise _refuse("is blank or has control characters", where, key)
+    if not _AUTHORITY.fullmatch(plan.authority):
+        raise _refuse("is no agency", where, "authority", "urn:agency:<six digits>:<department>")
+    if plan.needs is not None and (
+        not is_text(plan.needs) or ";" in plan.needs or plan.needs != plan.needs.strip()
+    ):
+        raise _refuse("is one qualification, without `;` or spaces around it", where, "qualification")
+
+
+def _period(plan: Plan, where: str) -> None:
+    if len(plan.period) != 2:
+        raise _refuse("has a first and a last day", where, "period", 'period = ["2018-04-01", "2018-06-30"]')
+    first, last = (day(text, "period", where) for text in plan.period)
+    if last < first:
+        raise _refuse("ends before it begins", where, "period")
+    if not isinstance(plan.publish_after, UnsetType):
+        day(plan.publish_after, "publish_after", where)
+
+
+def _numbers(plan: Plan, where: str) -> None:
+    if not 2 <= plan.inspectors_per_target <= MAX_INSPECTORS:
+        raise _refuse(
+            f"from 2 to {MAX_INSPECTORS}",
+            where,
+            "inspectors_per_target",
+            "at least two inspectors per target",
+        )
+    if not isinstance(plan.weights, UnsetType):
+        for credit_class, weight in plan.weights.items():
+            if not 1 <= weight <= MAX_WEIGHT:
+                raise _refuse(f"a whole number from 1 to {MAX_WEIGHT}", where, f"weights.{credit_class}")
+    if not isinstance(plan.total, UnsetType) and plan.total < 1:
+        raise _refuse("at least 1", where, "total")
+
+
+def _strata(plan: Plan, where: str) -> None:
+    if not plan.strata:
+        raise _refuse("at least one", where, "strata")
+    names = set()
+    for stratum in plan.strata:
+        key = f"strata.{stratum.name}"
+        if not is_text(stratum.name) or ":" in stratum.name or stratum.name == "inspector":
+            raise _refuse("a name is a line of text without `:`, and not `inspector`", where, key)
+        if stratum.name in names:
+            raise _refuse("two strata have this name", where, key)
+        names.add(stratum.name)
+        _stratum(stratum, plan, where, key)
+
+
+def _stratum(stratum: StratumPlan, plan: Plan, where: str, key: str) -> None:
+    has_ratio, has_count = stratum.ratio is not UNSET, stratum.count is not UNSET
+    if has_ratio and has_count:
+        raise _refuse("`ratio` or `count`, not both", where, key)
+    if not has_ratio and not has_count and plan.total is UNSET:
+        raise _refuse("needs `ratio` or `count`, since the plan has no `total`", where, key)
+    if isinstance(stratum.ratio, str) and not is_ratio(stratum.ratio):
+        raise _refuse("an exact decimal from 0 to 1 as text", where, f"{key}.ratio", 'ratio = "0.20"')
+    if isinstance(stratum.count, int) and stratum.count < 0:
+        raise _refuse("is negative", where, f"{key}.count")
+    for column, value in stratum.where.items():
+        if column in NEVER_BY:
+            raise _refuse(f"never by {column}: that would single out targets", where, f"{key}.where")
+        if not is_text(column, blank=True) or not is_text(as_text(value), blank=True):
+            raise _refuse("has control characters", where, f"{key}.where")
+
+
+def _seed(seed: SeedPlan, where: str) -> None:
+    if len(seed.parties) < 2:
+        raise _refuse("at least two", where, "seed.parties", "one party alone could choose the seed")
+    if len(set(seed.parties)) != len(seed.parties):
+        raise _refuse("a party twice", where, "seed.parties")
+    if not all(is_text(party) for party in seed.parties):
+        raise _refuse("a name is blank or has control characters", where, "seed.parties")
+    by = None if isinstance(seed.reveal_by, UnsetType) else moment(seed.reveal_by, "seed.reveal_by", where)
+    if isinstance(seed.public, UnsetType):
+        return
+    if not is_text(seed.public.source):
+        raise _refuse("is blank or has control characters", where, "seed.public.source")
+    at = moment(seed.public.at, "seed.public.at", where)
+    if by is None:
+        raise _refuse("is required with a public number", where, "seed.reveal_by")
+    if at <= by:
+        raise _refuse(
+            "must be after `reveal_by`", where, "seed.public.at", "whoever reveals must not know it yet"
+        )
+
+
+def is_ratio(text: str) -> bool:
+    """Whether the text is an exact decimal from 0 to 1."""
+    return _RATIO.fullmatch(text) is not None
+
+
+def day(text: str, key: str, where: str = "") -> date:
+    """An ISO date (`2018-04-01`); DrawError where it is none."""
+    try:
+        if not _DAY.fullmatch(text):
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise _refuse(f"{text!r} is no date", where, key, "YYYY-MM-DD") from None
+
+
+def moment(text: str, key: str, where: str = "") -> datetime:
+    """An RFC 3339 time with zone; DrawError where it is none."""
+    try:
+        if not _MOMENT.fullmatch(text):
+            raise ValueError
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise _refuse(f"{text!r} is no time with a zone", where, key, "2018-03-29T18:00:00+08:00") from None

@@ -1,0 +1,221 @@
+"""How chance comes about: secrets promised before the announcement, revealed after it, and hashed together.
+
+Each party signs its reveal over the announcement's digest. Without that, whoever knows the secrets could
+try announcements until the draw suits. A secret sealed to a supervisor is opened when its party stays
+silent, so that nobody can stop a draw by keeping still.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+from Crypto.Protocol import HPKE
+from Crypto.PublicKey import ECC
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from msgspec import UNSET
+
+from schemas.draw.documents import ALGORITHM, Announcement, Commitment, Deposit, Reveal
+from schemas.draw.encoding import HEX64, is_text
+from schemas.errors import DrawError, UsageError
+
+SECRET_BYTES = 32
+_ENC_BYTES = 65  # DHKEM P-256: an uncompressed point
+_BASE64URL = re.compile("[A-Za-z0-9_-]+")
+_SIGNING = ec.ECDSA(SHA256(), deterministic_signing=True)
+_VERIFYING = ec.ECDSA(SHA256())
+
+
+def commitment_of(secret: bytes) -> str:
+    """The promise: SHA-256 (hex) of a secret."""
+    return hashlib.sha256(secret).hexdigest()
+
+
+def seed_of(announcement_digest: str, secrets: Sequence[str], public: str | None = None) -> str:
+    """The seed from the secrets (hex) in the announcement's order, and the public number where there is one."""
+    parts = [announcement_digest, *secrets, *([] if public is None else [public])]
+    return hashlib.sha256(":".join(parts).encode()).hexdigest()
+
+
+def decode_base64url(text: str) -> bytes:
+    """The bytes of unpadded base64url; ValueError for any other spelling of them."""
+    if not _BASE64URL.fullmatch(text):
+        raise ValueError("no base64url")
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error:
+        raise ValueError("no base64url") from None
+    if encode_base64url(data) != text:
+        raise ValueError("no base64url in its one form")
+    return data
+
+
+def encode_base64url(data: bytes) -> str:
+    """Base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+# --- keys
+
+
+def private_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePrivateKey:
+    """A P-256 private key from PEM; UsageError where it is none."""
+    try:
+        key = load_pem_private_key(pem.encode() if isinstance(pem, str) else pem, None)
+    except (ValueError, TypeError):
+        raise UsageError("no private key in PEM (without passphrase)", where=where) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise UsageError(
+            "not a P-256 key", where=where, hint="openssl ecparam -genkey -name prime256v1 -noout"
+        )
+    return key
+
+
+def public_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePublicKey:
+    """A P-256 public key from PEM; DrawError where it is none."""
+    try:
+        key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
+    except (ValueError, TypeError, UnicodeError):
+        raise DrawError("no public key in PEM", where=where) from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise DrawError("not a P-256 key", where=where)
+    return key
+
+
+def public_pem(key: ec.EllipticCurvePublicKey) -> str:
+    """A public key as PEM."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    """A private key as PEM (PKCS 8, in clear)."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
+
+
+# --- deposits
+
+
+def _info(party: str) -> bytes:
+    return f"zhengzhao-draw-deposit-1:{party}".encode()
+
+
+def deposit(secret: bytes, party: str, supervisor: str) -> Deposit:
+    """A secret sealed to the supervisor's key (PEM): HPKE, enc ‖ ciphertext."""
+    key = ECC.import_key(public_pem(public_key(supervisor)))
+    cipher = HPKE.new(receiver_key=key, aead_id=HPKE.AEAD.AES128_GCM, info=_info(party))
+    return Deposit(supervisor, encode_base64url(cipher.enc + cipher.seal(secret)))
+
+
+def open_deposit(commitment: Commitment, supervisor_key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The deposited secret; DrawError where there is none, it does not open, or is not the promised one."""
+    deposited = commitment.deposit
+    if not isinstance(deposited, Deposit):
+        raise DrawError(
+            f"{commitment.party} deposited nothing", hint="ask the party to reveal, or void the draw"
+        )
+    if public_pem(supervisor_key.public_key()) != public_pem(public_key(deposited.supervisor)):
+        raise DrawError(f"{commitment.party} deposited with another supervisor")
+    try:
+        sealed = decode_base64url(deposited.sealed)
+        cipher = HPKE.new(
+            receiver_key=ECC.import_key(private_pem(supervisor_key)),
+            aead_id=HPKE.AEAD.AES128_GCM,
+            enc=sealed[:_ENC_BYTES],
+            info=_info(commitment.party),
+        )
+        secret = cipher.unseal(sealed[_ENC_BYTES:])
+    except (ValueError, HPKE.DeserializeError):
+        raise DrawError(f"the deposit of {commitment.party} does not open") from None
+    if not fits(secret, commitment):
+        raise DrawError(f"what {commitment.party} deposited is not the secret it committed to")
+    return bytes(secret)
+
+
+# --- reveals
+
+
+def fits(secret: bytes, commitment: Commitment) -> bool:
+    """Whether this is the secret that was promised."""
+    return len(secret) == SECRET_BYTES and hmac.compare_digest(commitment_of(secret), commitment.commitment)
+
+
+def _signed_text(announcement_digest: str) -> bytes:
+    return f"{ALGORITHM}:{announcement_digest}".encode("ascii")
+
+
+def reveal(
+    secret: bytes,
+    commitment: Commitment,
+    announcement: Announcement,
+    key: ec.EllipticCurvePrivateKey,
+    *,
+    opened: bool,
+) -> Reveal:
+    """A secret with a signature over the announcement's digest; DrawError where it is not the promised one."""
+    if not fits(secret, commitment):
+        raise DrawError(f"this is not the secret that {commitment.party} committed to")
+    signature = encode_base64url(key.sign(_signed_text(announcement.digest), _SIGNING))
+    return Reveal(commitment.party, secret.hex(), signature, True if opened else UNSET)
+
+
+def check_reveal(shown: Reveal, commitment: Commitment, announcement_digest: str) -> None:
+    """DrawError where a reveal is not the promised secret, signed by who may, for this announcement."""
+    if not HEX64.fullmatch(shown.secret) or not fits(bytes.fromhex(shown.secret), commitment):
+        raise DrawError(f"the secret of {shown.party} does not fit its commitment / 与承诺不符")
+    pem = commitment.key
+    if shown.opened is True:
+        if not isinstance(commitment.deposit, Deposit):
+            raise DrawError(f"{shown.party} deposited nothing that could be opened")
+        pem = commitment.deposit.supervisor
+    try:
+        signature = decode_base64url(shown.signature)
+        public_key(pem).verify(signature, _signed_text(announcement_digest), _VERIFYING)
+    except (ValueError, InvalidSignature):
+        raise DrawError(
+            f"the reveal of {shown.party} is not signed for this announcement / 签名无效"
+        ) from None
+
+
+def check_commitment(given: Commitment, where: str = "") -> None:
+    """DrawError where a commitment has no party, no SHA-256 or no P-256 keys."""
+    if not is_text(given.party) or not HEX64.fullmatch(given.commitment):
+        raise DrawError("no commitment: a party, and a SHA-256 in lower-case hex", where=where)
+    public_key(given.key, where)
+    if isinstance(given.deposit, Deposit):
+        public_key(given.deposit.supervisor, where)
+        try:
+            decode_base64url(given.deposit.sealed)
+        except ValueError:
+            raise DrawError("the deposit is no base64url", where=where) from None
+
+
+def in_order(reveals: Sequence[Reveal], announcement: Announcement, digest: str) -> list[Reveal]:
+    """One good reveal of each party, in the announcement's order; DrawError names who is missing or wrong."""
+    by_party = {shown.party: shown for shown in reveals}
+    if len(by_party) != len(reveals):
+        raise DrawError("two reveals of one party")
+    parties = [c.party for c in announcement.commitments]
+    if unknown := [p for p in by_party if p not in parties]:
+        raise DrawError(f"{unknown[0]} is no party of this draw")
+    if missing := [p for p in parties if p not in by_party]:
+        raise DrawError(
+            f"no reveal of {', '.join(missing)} / 尚未公开",
+            hint="draw reveal; who stays silent: draw open, or draw void",
+        )
+    for commitment in announcement.commitments:
+        check_reveal(by_party[commitment.party], commitment, digest)
+    return [by_party[party] for party in parties]

@@ -1,0 +1,378 @@
+"""The check of a draw by somebody who believes nothing but the trust folder.
+
+1. The transcript is canonical, and signed for its authority.
+2. So is the announcement in it, and the digest is its digest.
+3. The registers given are the announced ones.
+4. Populations, counts and exclusions follow from plan and register.
+5. Each reveal fits its commitment and is signed for this announcement; the seed follows from them.
+6. The lowest tickets are drawn, in their order.
+7. The inspectors follow from seed, registers and conflicts.
+8. The chain has no gap, no fork, nothing undrawn and unexplained.
+
+Every check is made even after one fails. What the files given cannot show is named in `unchecked`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import polars as pl
+from msgspec import UNSET, UnsetType
+
+from schemas.draw import inspectors as staff
+from schemas.draw import tickets
+from schemas.draw.allocation import allocate
+from schemas.draw.chain import check_chain
+from schemas.draw.documents import (
+    NO_CONFLICTS,
+    Announcement,
+    Assignment,
+    Excluded,
+    Skipped,
+    Summary,
+    Transcript,
+    read_announcement,
+)
+from schemas.draw.earlier import Earlier, left_out
+from schemas.draw.frame import Frame, build_frame, is_drawn_in, placed
+from schemas.draw.register import Register
+from schemas.draw.seed import check_commitment, in_order, seed_of
+from schemas.draw.signing import check_signature
+from schemas.errors import DrawError
+from schemas.trust import TrustStore
+
+Unchecked = Literal["assignments", "earlier", "order", "public"]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One check: its name, whether it held, and what was found."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The answer about one transcript."""
+
+    verdict: Literal["valid", "invalid"]
+    unchecked: list[Unchecked]
+    checks: list[Check]
+
+
+class Files(msgspec.Struct, frozen=True):
+    """What the verifier was given beside the transcript. Opening a register late lets its faults be checks."""
+
+    targets: Callable[[], Register]
+    inspectors: Callable[[], Register] | None = None
+    conflicts: Callable[[], Register] | None = None
+    earlier: Sequence[Callable[[], Earlier]] = ()
+    chain: Path | None = None
+
+
+def verify(transcript: Transcript, files: Files, trust: TrustStore) -> Report:
+    """Every check of a transcript whose form is good (`schemas.draw.documents.read_transcript`)."""
+    checks = _Checks()
+    announcement = checks.run("announcement", lambda: _announcement(transcript))
+    if announcement is None:
+        return checks.report([])
+    verifier = _Verifier(transcript, announcement, files, trust, checks)
+    try:
+        verifier.run()
+    finally:
+        verifier.close()
+    return checks.report(verifier.unchecked)
+
+
+class _Checks:
+    def __init__(self) -> None:
+        self._done: list[Check] = []
+
+    def run(self, name: str, check: Callable[[], Any], detail: str = "") -> Any:
+        """Runs a check; what it returns, or None where it failed. A text it returns is the detail."""
+        try:
+            found = check()
+        except DrawError as error:
+            self._done.append(Check(name, False, str(error)))
+            return None
+        self._done.append(Check(name, True, found if isinstance(found, str) else detail))
+        return found
+
+    def fail(self, name: str, detail: str) -> None:
+        self._done.append(Check(name, False, detail))
+
+    def report(self, unchecked: list[Unchecked]) -> Report:
+        verdict: Literal["valid", "invalid"] = "valid" if all(c.ok for c in self._done) else "invalid"
+        return Report(verdict, sorted(unchecked), self._done)
+
+
+def _announcement(transcript: Transcript) -> Announcement:
+    found = read_announcement(bytes(transcript.announcement), "announcement")
+    if found.digest != transcript.announcement_digest:
+        raise DrawError("announcement_digest is not the digest of the announcement / 公告摘要不符")
+    return found
+
+
+class _Verifier:
+    def __init__(
+        self,
+        transcript: Transcript,
+        announcement: Announcement,
+        files: Files,
+        trust: TrustStore,
+        checks: _Checks,
+    ) -> None:
+        self.transcript = transcript
+        self.announcement = announcement
+        self.plan = announcement.plan
+        self.files = files
+        self.trust = trust
+        self.checks = checks
+        self.unchecked: list[Unchecked] = []
+        self._open: list[Register] = []
+
+    def close(self) -> None:
+        for register in self._open:
+            register.close()
+
+    def run(self) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            self._run(pool)
+
+    def _run(self, pool: ThreadPoolExecutor) -> None:
+        authority, transcript, announcement = self.plan.authority, self.transcript, self.announcement
+        self.checks.run(
+            "announcement-signature",
+            lambda: check_signature(announcement.signature, announcement.to_be_signed, authority, self.trust),
+        )
+        targets = self.checks.run("targets-readable", lambda: self._opened(self.files.targets))
+        summary = pool.submit(targets.summary) if targets else None
+        conflicts = self._register("conflicts", self.files.conflicts)
+        inspectors = self._register("inspectors", self.files.inspectors)
+        visits = pool.submit(self._visits, targets, inspectors, conflicts) if targets and inspectors else None
+        self.checks.run(
+            "signature",
+            lambda: check_signature(transcript.signature, transcript.to_be_signed, authority, self.trust),
+        )
+        self._seed()
+        earlier = self._earlier()
+        if targets:
+            self._strata(targets, earlier)
+        if summary:
+            self.checks.run("targets", lambda: _same(summary.result(), announcement.registers.targets))
+        self._assignments(visits, conflicts is not None or not self._has_conflicts)
+        self._order()
+
+    @property
+    def _has_conflicts(self) -> bool:
+        return self.announcement.registers.conflicts.count > 0
+
+    def _opened(self, opening: Callable[[], Register]) -> Register:
+        register = opening()
+        self._open.append(register)
+        return register
+
+    def _register(self, name: str, opening: Callable[[], Register] | None) -> Register | None:
+        announced: Summary = getattr(self.announcement.registers, name)
+        if opening is None:
+            if name == "conflicts" and not self._has_conflicts:
+                self.checks.run(name, lambda: _same(NO_CONFLICTS, announced))
+            return None
+        register: Register | None = self.checks.run(f"{name}-readable", lambda: self._opened(opening))
+        if register is not None:
+            self.checks.run(name, lambda: _same(register.summary(), announced))
+        return register
+
+    # 5. the chance
+
+    def _seed(self) -> None:
+        transcript, announcement = self.transcript, self.announcement
+        for commitment in announcement.commitments:
+            self.checks.run(f"commitment {commitment.party}", lambda c=commitment: check_commitment(c))  # type: ignore[misc]
+        self.checks.run("reveals", self._reveals)
+        public = None if isinstance(transcript.public, UnsetType) else transcript.public
+        self.checks.run("public", lambda: self._public(public))
+        self.checks.run("seed", lambda: self._seed_follows(public))
+
+    def _reveals(self) -> str:
+        ordered = in_order(self.transcript.reveals, self.announcement, self.transcript.announcement_digest)
+        if ordered != self.transcript.reveals:
+            raise DrawError("the reveals are not in the order of the announcement")
+        opened = [r.party for r in ordered if r.opened is True]
+        return "opened by the supervisor: " + ", ".join(opened) if opened else f"{len(ordered)} parties"
+
+    def _public(self, public: str | None) -> str:
+        source = self.plan.seed.public
+        if (source is UNSET) != (public is None):
+            raise DrawError("a public number in one of plan and transcript only / 公开随机数与计划不符")
+        if isinstance(source, UnsetType):
+            return "none planned"
+        if not public:
+            raise DrawError("the public number is empty")
+        self.unchecked.append("public")
+        return f"look it up: {source.source} at {source.at}"
+
+    def _seed_follows(self, public: str | None) -> None:
+        secrets = [reveal.secret for reveal in self.transcript.reveals]
+        if seed_of(self.transcript.announcement_digest, secrets, public) != self.transcript.seed:
+            raise DrawError("the seed does not follow from announcement and reveals / 种子不符")
+
+    # 4. who could be drawn
+
+    def _earlier(self) -> dict[str, str] | None:
+        """Who stays out because of earlier draws; None where not all transcripts were given."""
+        announced = self.announcement.earlier
+        found = self.checks.run("earlier", self._given_earlier) if self.files.earlier else []
+        if announced and {past.digest for past in found or []} != set(announced):
+            self.unchecked.append("earlier")
+            return None
+        return left_out(self.plan, found or [])
+
+    def _given_earlier(self) -> list[Earlier]:
+        found = [opening() for opening in self.files.earlier]
+        for past in found:
+            if past.digest not in self.announcement.earlier:
+                raise DrawError("this transcript is not among the announced earlier ones", where=past.where)
+            body = past.transcript.to_be_signed
+            check_signature(past.transcript.signature, body, past.announcement.plan.authority, self.trust)
+        return found
+
+    def _strata(self, targets: Register, earlier: dict[str, str] | None) -> None:
+        claimed = {e.id: e.reason for e in self.transcript.excluded if is_drawn_in(e.reason)}
+        out = claimed if earlier is None else earlier
+        frame: Frame | None = self.checks.run("strata", lambda: build_frame(self.plan, targets, out))
+        if frame is None:
+            return
+        self.checks.run("excluded", lambda: _same_excluded(self.transcript.excluded, frame.excluded))
+        self.checks.run("populations", lambda: self._populations(frame))
+        self.checks.run("counts", lambda: self._counts(frame))
+        self.checks.run("tickets", lambda: self._tickets(targets, frame, out))
+
+    def _populations(self, frame: Frame) -> None:
+        for stratum in self.announcement.strata:
+            actual = frame.populations[stratum.name]
+            if actual != stratum.population:
+                raise DrawError(
+                    f"stratum {stratum.name} has {actual} targets, not {stratum.population} / 总体数不符"
+                )
+
+    def _counts(self, frame: Frame) -> None:
+        due = allocate(self.plan, frame.populations)
+        for announced, drawn in zip(self.announcement.strata, self.transcript.strata, strict=False):
+            if announced.drawn != due[announced.name]:
+                raise DrawError(
+                    f"of stratum {announced.name} {due[announced.name]} are due, not {announced.drawn}"
+                )
+            if (drawn.name, drawn.population, drawn.count) != (
+                announced.name,
+                announced.population,
+                announced.drawn,
+            ):
+                raise DrawError(f"stratum {announced.name} is not as announced / 与公告不符")
+        if len(self.announcement.strata) != len(self.transcript.strata):
+            raise DrawError("the transcript has other strata than the announcement")
+
+    # 6. who was drawn
+
+    def _tickets(self, targets: Register, frame: Frame, out: dict[str, str]) -> str:
+        due = {s.name: s.drawn for s in self.announcement.strata}
+        if any(due[name] > frame.populations[name] for name in due):
+            raise DrawError("more are drawn than there are")
+        drawn = tickets.draw(
+            self.plan,
+            self.transcript.seed,
+            frame.classes,
+            due,
+            lambda: placed(self.plan, targets, out),
+        )
+        for number, stratum in enumerate(self.plan.strata):
+            own = drawn.filter(pl.col("stratum") == number)
+            listed = self.transcript.strata[number].drawn if number < len(self.transcript.strata) else []
+            if [d.id for d in listed] != own["id"].to_list():
+                raise DrawError(
+                    f"stratum {stratum.name}: not the lowest tickets are drawn, in order / 抽取结果不符"
+                )
+            if [d.ticket for d in listed] != own["ticket"].to_list():
+                raise DrawError(f"stratum {stratum.name}: a ticket is wrong / 签号不符")
+        return f"{len(drawn)} drawn"
+
+    # 7. who visits them
+
+    def _visits(
+        self, targets: Register, inspectors: Register, conflicts: Register | None
+    ) -> tuple[list[Assignment], list[Skipped]]:
+        """The inspectors of the listed targets; that those are the right ones is checked beside it."""
+        listed = [drawn.id for stratum in self.transcript.strata for drawn in stratum.drawn]
+        wanted = pl.DataFrame({"id": listed}, schema={"id": pl.String})
+        near = pl.concat(
+            [
+                wanted.join(frame.select("id", "division"), on="id", how="inner", maintain_order="left")
+                for frame in targets.frames()
+            ]
+        )
+        division = dict(near.iter_rows())
+        if unknown := [target for target in listed if target not in division]:
+            raise DrawError(f"{unknown[0]} was drawn, but is not in the register")
+        staffed = staff.read_inspectors(inspectors)
+        apart = staff.read_conflicts(conflicts)
+        staff.check_known(apart, staffed, targets)
+        roster = staff.Roster(self.transcript.seed, staffed, self.plan.needs)
+        pairs = ((target, division[target]) for target in listed)
+        return staff.assign(roster, pairs, apart, self.plan.inspectors_per_target)
+
+    def _assignments(
+        self, visits: Future[tuple[list[Assignment], list[Skipped]]] | None, all_files: bool
+    ) -> None:
+        if visits is None or not all_files:
+            self.unchecked.append("assignments")
+            if visits is not None:
+                visits.exception()
+            return
+        self.checks.run("assignments", lambda: self._same_assignments(visits.result()))
+
+    def _same_assignments(self, expected: tuple[list[Assignment], list[Skipped]]) -> str:
+        assignments, skipped = expected
+        if len(assignments) != len(self.transcript.assignments):
+            raise DrawError(
+                f"{len(assignments)} targets need inspectors, not {len(self.transcript.assignments)}"
+            )
+        for due, listed in zip(assignments, self.transcript.assignments, strict=True):
+            if due != listed:
+                raise DrawError(
+                    f"target {due.target}: the rule gives {', '.join(due.inspectors)} / 检查人员与规则不符"
+                )
+        if skipped != self.transcript.skipped:
+            raise DrawError("`skipped` does not name exactly those who were passed over / 回避记录不符")
+        return f"{len(assignments)} targets, {len(skipped)} passed over"
+
+    # 8. the chain
+
+    def _order(self) -> None:
+        folder = self.files.chain
+        if folder is None:
+            self.unchecked.append("order")
+            return
+        self.checks.run("order", lambda: check_chain(folder, self.announcement, self.transcript, self.trust))
+
+
+def _same(found: Summary, announced: Summary) -> str:
+    if found.columns != announced.columns:
+        raise DrawError(f"columns {','.join(found.columns)}, announced {','.join(announced.columns)}")
+    if found.count != announced.count:
+        raise DrawError(f"{found.count} rows, announced {announced.count} / 记录数不符")
+    if found.digest != announced.digest:
+        raise DrawError(f"digest {found.digest}, announced {announced.digest} / 名录摘要不符")
+    return f"{found.count} rows, {found.digest}"
+
+
+def _same_excluded(listed: list[Excluded], due: list[Excluded]) -> str:
+    if listed != due:
+        wrong = {(e.id, e.reason) for e in listed} ^ {(e.id, e.reason) for e in due}
+        named = min(wrong)[0] if wrong else "their order"
+        raise DrawError(f"the excluded targets do not follow from the files ({named}) / 排除名单不符")
+    return f"{len(due)} excluded"
+
