@@ -12,7 +12,7 @@ from math import cos, pi, sin
 from issuance import fonts
 
 _RED = "0.80 0.07 0.09"
-_ARC = 250  # degrees that a long name takes
+_ARC = 235  # degrees that a long name takes
 
 
 @lru_cache(maxsize=512)
@@ -52,7 +52,7 @@ def _letters(name: str, radius: float) -> list[str]:
     """Each character turned so that its foot points to the centre."""
     letters = [char for char in name if not char.isspace()]
     count = max(len(letters), 1)
-    step = min(26.0, _ARC / count) * pi / 180
+    step = min(22.0, _ARC / count) * pi / 180
     size = min(radius * 0.30, radius * 0.62 * step * 0.98)  # no wider than its part of the arc
     height = size * 1.18  # seal letters are taller than wide
     foot = radius * 0.90 - height * 0.88

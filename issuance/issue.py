@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from issuance import credential, emblem, fonts, page, qr, seal
+from issuance import credential, emblem, fonts, page, pdf, qr, seal
 from issuance.lint import lint
 from issuance.page import Layout, Pages, RendererMissing
 from issuance.signer import ES256, Signer
@@ -46,7 +46,8 @@ class _Prepared(NamedTuple):
 
     layout: Layout
     body: bytes
-    page: bytes
+    form: pdf.Form
+    values: bytes
     time: int
 
 
@@ -86,7 +87,7 @@ class Issuer:
         unsealed = self._unsealed(numbered, prepared, cwt, seal_key)
         with self._stage("seal"):
             seal_signature = ecdsa.raw_to_der(signer.sign(seal_key, ES256, unsealed.to_be_signed))
-            pdf = unsealed.finish(seal_signature)
+            licence = unsealed.finish(seal_signature)
             issued = Issued(
                 grant_id=grant.grant_id,
                 licence_id=grant.licence_id,
@@ -94,7 +95,7 @@ class Issuer:
                 number=numbered.number,
                 identifier=numbered.identifier,
                 object_key=object_key(numbered.number, grant.version),
-                object_sha256=hashlib.sha256(pdf).hexdigest(),
+                object_sha256=hashlib.sha256(licence).hexdigest(),
                 credential_kid=credential_key,
                 credential_signature=credential_signature.hex(),
                 seal_kid=seal_key,
@@ -103,7 +104,7 @@ class Issuer:
                 template=prepared.layout.digest,
                 fonts=fonts.digest(),
             )
-        return issued, pdf
+        return issued, licence
 
     def rebuild(self, numbered: Numbered, issued: Issued, clear_name: str, clear_address: str) -> bytes:
         """The same bytes from the recorded signatures, which are verified.
@@ -142,8 +143,9 @@ class Issuer:
         with self._stage("page"):
             layout = page.layout(item.template)
             moment = page.seconds(numbered.grant.decided_at)
-            data = page.page_data(licence, layout.name, tuple(item.titles))
-            return _Prepared(layout, body, self._pages.render(layout, data, moment), moment)
+            sheet = page.sheet(licence, layout.name, tuple(item.titles))
+            form = self._pages.form(layout, sheet)
+            return _Prepared(layout, body, form, self._pages.values(layout, sheet, moment), moment)
 
     def _credential(
         self, numbered: Numbered, clear_name: str, prepared: _Prepared, kid: str
@@ -160,7 +162,8 @@ class Issuer:
             box = prepared.layout.seal
             x, y, radius = (box.left + box.right) / 2, (box.bottom + box.top) / 2, (box.right - box.left) / 2
             return seal.prepare(
-                prepared.page,
+                prepared.values,
+                form=prepared.form,
                 attachments=_attachments(cwt, prepared.body),
                 drawing=code + emblem.draw(authority.name, x, y, radius),
                 box=box,

@@ -11,7 +11,7 @@ import importlib.metadata
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import OrderedDict
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +20,15 @@ from typing import Any, NamedTuple
 import orjson
 import typst
 
-from issuance import fonts
+from issuance import fonts, pdf
 from issuance.seal import Box
 from schemas.body import LicenceBody
 from schemas.errors import LintError, ZhengzhaoError
+from schemas.licence import Product
 
 TEMPLATES = Path(__file__).parent / "templates"
 WRITER = 1  # of our own part of the file: pdf, cms, qr, emblem, seal; raised with every change of their bytes
+MAX_FORMS = 256  # kept for each process, some 25 KB each
 POINTS = 72 / 25.4  # in a millimetre
 
 
@@ -83,16 +85,31 @@ def _box(*millimetres: float) -> Box:
 
 
 class Pages:
-    """Sets pages; the compilers and the fonts in them are kept for the next licence. One for each process."""
+    """Sets pages. The compilers with their fonts, and the forms set, are kept for the next licence: one for
+    each process."""
 
     def __init__(self) -> None:
         self._fonts = typst.Fonts(
             include_system_fonts=False, include_embedded_fonts=False, font_paths=fonts.folders()
         )
         self._compilers: dict[Path, typst.Compiler] = {}
+        self._forms: OrderedDict[tuple[Path, bytes], pdf.Form] = OrderedDict()
 
-    def render(self, layout: Layout, data: Mapping[str, Any], time: int) -> bytes:
-        """The PDF/A-3b of one licence; `time` (Unix seconds) becomes its date. LintError where it cannot be set."""
+    def form(self, layout: Layout, sheet: Sheet) -> pdf.Form:
+        """The form under the values: what is the same on many licences."""
+        key = (layout.path, orjson.dumps(sheet.form))
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = pdf.Form(self._compile(layout, key[1], 0))
+            if len(self._forms) > MAX_FORMS:
+                self._forms.popitem(last=False)
+        return form
+
+    def values(self, layout: Layout, sheet: Sheet, time: int) -> bytes:
+        """The PDF/A-3b with the values of one licence; `time` (Unix seconds) becomes its date."""
+        return self._compile(layout, orjson.dumps(sheet.values), time)
+
+    def _compile(self, layout: Layout, data: bytes, time: int) -> bytes:
         compiler = self._compilers.get(layout.path)
         if compiler is None:
             compiler = typst.Compiler(
@@ -100,8 +117,8 @@ class Pages:
             )
             self._compilers[layout.path] = compiler
         try:
-            pdf = compiler.compile(
-                sys_inputs={"data": orjson.dumps(data).decode()},
+            document = compiler.compile(
+                sys_inputs={"data": data.decode()},
                 format="pdf",
                 pdf_standards="a-3b",
                 pdf_tags=False,
@@ -111,9 +128,9 @@ class Pages:
             raise LintError(
                 f"the page cannot be set: {error.message}", hint="; ".join(error.hints)
             ) from error
-        if not isinstance(pdf, bytes):
+        if not isinstance(document, bytes):
             raise LintError("the page cannot be set: the renderer gave no PDF")
-        return pdf
+        return document
 
 
 def date_text(iso: str) -> str:
@@ -152,107 +169,125 @@ def _breakable(text: str) -> str | list[str]:
 
 
 def _units(text: str) -> float:
-    """Width in ems, roughly: a Han character is one wide, a letter a little over half."""
-    return sum(1.0 if ord(char) > 0x2E7F else 0.62 for char in text)
+    """Width in ems, roughly and rather too much: a Han character is one wide, a letter less."""
+    return sum(
+        1.0 if ord(char) > 0x2E7F or char in "MW@" else 0.8 if char.isupper() else 0.62 for char in text
+    )
 
 
-def _small(text: str) -> int:
-    """How small a text is set: its place in `sizes` of the templates."""
+def _small(key: str, text: str) -> int:
+    """How small a text is set: its place in `sizes` of the templates. The longest still fits its room."""
     units = _units(text)
-    return 0 if units <= 26 else 1 if units <= 60 else 2 if units <= 100 else 3
+    if key == "validity":
+        return 1
+    return 0 if units <= 25 else 1 if units <= 58 else 2 if units <= 100 else 3 if units <= 120 else 4
 
 
-def _row(label: str, text: str, small: int | None = None) -> tuple[str, str | list[str], int]:
-    return label, _breakable(text), _small(text) if small is None else small
+class Sheet(NamedTuple):
+    """What the two layers of a page set, as JSON values: see templates/common.typ."""
+
+    form: dict[str, Any]
+    values: dict[str, Any]
 
 
-_ROOM_FOR_LISTS = {"industrial": 9, "general": 9, "business-licence": 6, "person": 2}  # lines of 10 points
-_LINE = {"industrial": 33, "general": 33, "business-licence": 58, "person": 22}  # ems
+class _Lines(NamedTuple):
+    """Room for lists on a first page: how many lines, and how many ems each has."""
+
+    most: int
+    width: float
+
+
+_LINES = {"business-licence": _Lines(7, 59), "person": _Lines(1, 14)}
+_FOR_LISTS = _Lines(9, 34)
 _NOTES = (
     "扫描二维码核验真伪与现时状态。Scan the code to check that this licence is genuine and in force.",
     "本电子证照带有发证机关的电子签章，与纸质证照具有同等法律效力（国务院令第716号第八条至第十条）。",
 )
 
 
-def page_data(body: LicenceBody, template: str, titles: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What the template sets: everything on the page, as text. `titles` stand under the title, in other languages."""
+def sheet(body: LicenceBody, template: str, titles: tuple[str, ...] = ()) -> Sheet:
+    """The page of a body. `titles` stand under the title, in other languages."""
     person = body.holder_id_type_code == "111"
+    labels = {
+        "number": "证书编号",
+        "holder": "姓名" if person else "名称" if template == "business-licence" else "企业名称",
+        "id": "证件号码" if person else "统一社会信用代码",
+        "address": "住所" if body.address else "",
+        "list": "产品及生产地址" if body.products else "多证合一备案事项" if body.filings else "",
+        "validity": "有效期",
+    }
     title = body.licence_name
     if template == "industrial" and not title.startswith("全国"):
         title = f"全国{title}"
-    rows = [
-        _row("证书编号", body.number),
-        _row("姓名" if person else "名称" if template == "business-licence" else "企业名称", body.holder),
-    ]
-    if template != "business-licence":
-        rows.append(_row("证件号码" if person else "统一社会信用代码", body.holder_id))
-    if body.address:
-        rows.append(_row("住所", body.address))
-    annex: list[dict[str, Any]] = []
-    for label, shown, part in _lists(body, template):
-        rows += [_row(label if first else "", text, 2) for first, text in shown]
-        annex += part
-    rows.append(_row("有效期", validity_text(body), 1))
-    version = f"第{body.version}版"
-    notes = [*_NOTES, f"电子证照标识 {body.identifier}　{version}"]
-    if body.previous_identifier:
-        notes.append(f"前一版本标识 {body.previous_identifier}")
-    return {
+    lines, annex = _lists(body, _LINES.get(template, _FOR_LISTS))
+    texts = {
+        "number": body.number,
+        "holder": body.holder,
+        "id": body.holder_id,
+        "address": body.address,
+        "validity": validity_text(body),
+    }
+    form = {
+        "layer": "form",
         "title": title,
         "titles": titles,
-        "number": body.number,
-        "holder-id": body.holder_id,
-        "rows": rows,
+        "labels": labels,
         "authority": body.authority,
-        "issued": date_text(body.issued_on),
-        "version": version,
-        "notes": notes,
-        "annex": annex,
+        "notes": _NOTES,
     }
+    values = {
+        "layer": "values",
+        "title": f"{title} {body.number}",
+        "authority": body.authority,
+        "values": {key: (_breakable(text), _small(key, text)) for key, text in texts.items() if text},
+        "lists": {"list": [_breakable(line) for line in lines]} if lines else {},
+        "issued": date_text(body.issued_on),
+        "fixed-notes": len(_NOTES),
+        "notes": _own_notes(body),
+        "annex": annex,
+        "number": body.number,
+        "version": _version(body),
+    }
+    return Sheet(form, values)
 
 
-_List = tuple[str, list[tuple[bool, str]], list[dict[str, Any]]]
+def _version(body: LicenceBody) -> str:
+    return f"第{body.version}版"
 
 
-def _lists(body: LicenceBody, template: str) -> list[_List]:
-    """Products and filings: on the page where they fit, else in the annex (附页)."""
-    lists = []
+def _own_notes(body: LicenceBody) -> list[str]:
+    notes = [f"电子证照标识 {body.identifier}　{_version(body)}"]
+    if body.previous_identifier:
+        notes.append(f"前一版本标识 {body.previous_identifier}")
+    return notes
+
+
+def _lists(body: LicenceBody, room: _Lines) -> tuple[list[str], list[dict[str, Any]]]:
+    """The lines for products and filings on the first page, and the annex (附页) where there is no room."""
+    products = [_product(product) for product in body.products]
+    filings = ["、".join(filing.name for filing in body.filings)] if body.filings else []
+    if sum(math.ceil(_units(line) / room.width) for line in (*products, *filings)) <= room.most:
+        return products + filings, []
+    lines, annex = [], []
     if body.products:
-        lines = [_product(product.category, product.detail, product.site) for product in body.products]
-        cells = [
+        lines.append(f"产品共{len(body.products)}项，见附页")
+        rows: list[list[Any]] = [
             [str(n), _breakable(p.category), _breakable(p.detail), _breakable(p.site)]
             for n, p in enumerate(body.products, 1)
         ]
-        head = ["序号", "产品", "明细", "生产地址"]
-        lists.append(_list("产品及生产地址", template, lines, "产品明细", head, [1, 4, 5, 6], cells))
+        annex.append(_annex("产品明细", ["序号", "产品", "明细", "生产地址"], [1, 4, 5, 6], rows))
     if body.filings:
-        lines = ["、".join(filing.name for filing in body.filings)]
-        cells = [[str(n), _breakable(f.name), f.filing_id] for n, f in enumerate(body.filings, 1)]
-        head = ["序号", "备案事项", "备案编号"]
-        lists.append(_list("多证合一备案事项", template, lines, "备案事项", head, [1, 6, 6], cells))
-    return lists
+        lines.append(f"备案事项共{len(body.filings)}项，见附页")
+        rows = [[str(n), _breakable(f.name), _breakable(f.filing_id)] for n, f in enumerate(body.filings, 1)]
+        annex.append(_annex("多证合一备案事项", ["序号", "备案事项", "备案编号"], [1, 7, 6], rows))
+    return lines, annex
 
 
-def _list(
-    label: str,
-    template: str,
-    lines: list[str],
-    title: str,
-    head: list[str],
-    columns: list[int],
-    cells: list[list[Any]],
-) -> _List:
-    width = _LINE.get(template, 33)
-    if sum(math.ceil(_units(line) / width) for line in lines) <= _ROOM_FOR_LISTS.get(template, 9):
-        return label, [(n == 0, line) for n, line in enumerate(lines)], []
-    annex = {"title": title, "head": head, "columns": columns, "rows": cells}
-    return label, [(True, f"共{len(cells)}项，见附页")], [annex]
+def _annex(title: str, head: list[str], columns: list[int], rows: list[list[Any]]) -> dict[str, Any]:
+    return {"title": title, "head": head, "columns": columns, "rows": rows}
 
 
-def _product(category: str, detail: str, site: str) -> str:
-    parts = [category]
-    if detail:
-        parts.append(f"（{detail}）")
-    if site:
-        parts.append(f"　{site}")
-    return "".join(parts)
+def _product(product: Product) -> str:
+    detail = f"（{product.detail}）" if product.detail else ""
+    site = f"　{product.site}" if product.site else ""
+    return product.category + detail + site

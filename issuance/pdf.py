@@ -1,4 +1,4 @@
-"""A small PDF writer: takes the page as typst wrote it, adds objects, and writes one single revision.
+"""A small PDF writer: takes pages as typst wrote them, adds objects, and writes one single revision.
 
 Not an incremental update: a signed file with one revision has nothing that an attacker or an accident could
 have put before, between or after. What typst writes is plain (PDF 1.7, one cross-reference table, no object
@@ -11,6 +11,8 @@ rebuilt byte for byte on any machine.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from schemas.errors import ZhengzhaoError
@@ -21,14 +23,15 @@ class RendererChanged(ZhengzhaoError):
 
 
 class Rendered(NamedTuple):
-    """The page as the renderer wrote it, taken apart."""
+    """A document as the renderer wrote it, taken apart; its first page is the one that grows."""
 
     body: bytes  # header and all objects before the catalogue
     offsets: tuple[int, ...]  # of objects 1, 2, … in `body`; the catalogue is the next number
     catalogue: bytes  # entries of the catalogue's dictionary
     info: int  # object number of the document information
     page: int  # object number of the first page
-    page_entries: tuple[int, int]  # where the first page's /Contents reference starts and ends in `body`
+    contents: tuple[int, int]  # where the first page's /Contents reference starts and ends in `body`
+    resources: int  # object number of the first page's resources
 
 
 _TAIL = re.compile(
@@ -38,6 +41,9 @@ _TAIL = re.compile(
 )
 _KIDS = re.compile(rb"<</Type/Pages/Count \d+/Kids\[(\d+) 0 R")
 _CONTENTS = re.compile(rb"/Contents (\d+ 0 R)")
+_RESOURCES = re.compile(rb"/Resources (\d+) 0 R")
+_MEDIA_BOX = re.compile(rb"/MediaBox(\[[^\]]*\])")
+_REFERENCE = re.compile(rb"(\d+) 0 R")
 
 
 def take_apart(pdf: bytes) -> Rendered:
@@ -56,21 +62,10 @@ def take_apart(pdf: bytes) -> Rendered:
         raise RendererChanged("the first object of the page is not its page tree")
     page = int(kids[1])
     contents = _CONTENTS.search(body, offsets[page - 1], offsets[page])
-    if contents is None:
-        raise RendererChanged("the first page has no contents")
-    return Rendered(body, offsets[:-1], catalogue, int(info), page, contents.span(1))
-
-
-class Extended(NamedTuple):
-    """A page to which objects, page contents, annotations and catalogue entries are added."""
-
-    rendered: Rendered
-    objects: tuple[bytes, ...]  # numbered from `first_number(rendered)`
-    catalogue: bytes  # further entries
-    annotations: bytes  # references
-    before: int  # object number of the contents drawn before the page's own
-    after: int  # … and after it
-    file_id: bytes  # 16 bytes
+    resources = _RESOURCES.search(body, offsets[page - 1], offsets[page])
+    if contents is None or resources is None:
+        raise RendererChanged("the first page has no contents or no resources of its own")
+    return Rendered(body, offsets[:-1], catalogue, int(info), page, contents.span(1), int(resources[1]))
 
 
 def first_number(rendered: Rendered) -> int:
@@ -78,23 +73,82 @@ def first_number(rendered: Rendered) -> int:
     return len(rendered.offsets) + 1
 
 
-def write(extended: Extended) -> bytes:
+class Form:
+    """The first page of a document as a form XObject with all that it needs, to be drawn in other documents."""
+
+    def __init__(self, pdf: bytes) -> None:
+        rendered = take_apart(pdf)
+        page = _object(rendered, rendered.page)
+        box = _MEDIA_BOX.search(page)
+        contents = int(rendered.body[slice(*rendered.contents)].split()[0])
+        drawing = _object(rendered, contents)
+        if box is None or not drawing.startswith(b"<</Length"):
+            raise RendererChanged("the form's page has no box or no plain contents")
+        entries = b"<</Type/XObject/Subtype/Form/BBox%s/Resources %d 0 R" % (box[1], rendered.resources)
+        parts = {contents: entries + drawing[2:]}
+        waiting = [rendered.resources]
+        while waiting:
+            number = waiting.pop()
+            if number not in parts:
+                parts[number] = _object(rendered, number)
+                waiting += map(int, _REFERENCE.findall(_dictionary(parts[number])))
+        self._places = {number: place for place, number in enumerate(parts)}
+        self._parts = tuple(parts.values())
+        self._numbered: dict[int, tuple[bytes, ...]] = {}
+
+    def objects(self, first: int) -> tuple[bytes, ...]:
+        """The form (the first of them) and what it needs, numbered from `first`."""
+        if first not in self._numbered:
+            self._numbered[first] = tuple(self._renumbered(part, first) for part in self._parts)
+        return self._numbered[first]
+
+    def _renumbered(self, part: bytes, first: int) -> bytes:
+        head = _dictionary(part)
+        renumbered = _REFERENCE.sub(lambda found: b"%d 0 R" % (first + self._places[int(found[1])]), head)
+        return renumbered + part[len(head) :]
+
+
+def _object(rendered: Rendered, number: int) -> bytes:
+    start = rendered.offsets[number - 1]
+    end = rendered.offsets[number] if number < len(rendered.offsets) else len(rendered.body)
+    return rendered.body[start:end].removeprefix(b"%d 0 obj\n" % number).removesuffix(b"\nendobj\n")
+
+
+def _dictionary(part: bytes) -> bytes:
+    """An object without its stream."""
+    return part[: part.find(b"\nstream\n")] if b"\nstream\n" in part else part
+
+
+class Addition(NamedTuple):
+    """What is added to a document."""
+
+    objects: Sequence[bytes]  # numbered from `first_number(rendered)`
+    catalogue: bytes  # further entries
+    annotations: bytes  # references, on the first page
+    before: int  # object number of the contents drawn before the first page's own
+    after: int  # … and after it
+    forms: bytes  # name and reference of each form that those contents draw
+    file_id: bytes  # 16 bytes
+
+
+def write(rendered: Rendered, addition: Addition) -> bytes:
     """The whole file."""
-    rendered = extended.rendered
-    start, end = rendered.page_entries
-    insertion = b"[%d 0 R %s %d 0 R]/Annots[%s]" % (
-        extended.before,
+    start, end = rendered.contents
+    resources = rendered.body.index(b"<<", rendered.offsets[rendered.resources - 1]) + 2
+    if b"/XObject" in _object(rendered, rendered.resources):
+        raise RendererChanged("the first page draws forms or images already")
+    contents = b"[%d 0 R %s %d 0 R]/Annots[%s]" % (
+        addition.before,
         rendered.body[start:end],
-        extended.after,
-        extended.annotations,
+        addition.after,
+        addition.annotations,
     )
-    shift = len(insertion) - (end - start)
-    parts = [rendered.body[:start], insertion, rendered.body[end:]]
-    offsets = [offset if offset < start else offset + shift for offset in rendered.offsets]
-    position = len(rendered.body) + shift
-    catalogue = b"<<%s%s>>" % (rendered.catalogue, extended.catalogue)
-    root = first_number(rendered) + len(extended.objects)
-    for number, content in enumerate((*extended.objects, catalogue), first_number(rendered)):
+    inserted = ((start, end, contents), (resources, resources, b"/XObject<<%s>>" % addition.forms))
+    parts, offsets = _insert(rendered, sorted(inserted))
+    position = sum(map(len, parts))
+    catalogue = b"<<%s%s>>" % (rendered.catalogue, addition.catalogue)
+    root = first_number(rendered) + len(addition.objects)
+    for number, content in enumerate((*addition.objects, catalogue), first_number(rendered)):
         written = b"%d 0 obj\n%s\nendobj\n" % (number, content)
         offsets.append(position)
         parts.append(written)
@@ -103,9 +157,22 @@ def write(extended: Extended) -> bytes:
     parts.append("".join(f"{offset:010d} 00000 n\r\n" for offset in offsets).encode())
     parts.append(
         b"trailer\n<</Size %d/Root %d 0 R/Info %d 0 R/ID[<%s><%s>]>>\nstartxref\n%d\n%%%%EOF\n"
-        % (root + 1, root, rendered.info, *(2 * (extended.file_id.hex().encode(),)), position)
+        % (root + 1, root, rendered.info, *(2 * (addition.file_id.hex().encode(),)), position)
     )
     return b"".join(parts)
+
+
+def _insert(rendered: Rendered, inserted: Sequence[tuple[int, int, bytes]]) -> tuple[list[bytes], list[int]]:
+    """The body in parts with the insertions, and where its objects come to lie."""
+    parts, offsets, done = [], list(rendered.offsets), 0
+    for start, end, content in inserted:
+        parts += [rendered.body[done:start], content]
+        done = end
+        shift = len(content) - (end - start)
+        for place, original in enumerate(rendered.offsets):
+            if original >= start:
+                offsets[place] += shift
+    return [*parts, rendered.body[done:]], offsets
 
 
 def stream(data: bytes, entries: bytes = b"") -> bytes:
@@ -120,6 +187,4 @@ def text(value: str) -> bytes:
 
 def date(seconds: int) -> bytes:
     """A PDF date in UTC, from Unix seconds."""
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(seconds, UTC).strftime("(D:%Y%m%d%H%M%SZ)").encode()

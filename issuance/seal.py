@@ -13,7 +13,7 @@ The file has one form, which a verifier can demand:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from issuance import cms, pdf
@@ -62,6 +62,7 @@ class Unsealed(NamedTuple):
 def prepare(
     page: bytes,
     *,
+    form: pdf.Form,
     attachments: Sequence[Attachment],
     drawing: bytes,
     box: Box,
@@ -72,61 +73,56 @@ def prepare(
 ) -> Unsealed:
     """The file with everything but the signature.
 
-    `page` is what the renderer wrote, `drawing` page operators drawn on top of the first page, `box` where a click
-    shows the signature, `time` Unix seconds. Raises LintError when the certificate leaves no room.
+    `page` is what the renderer wrote, `form` is drawn under its first page, `drawing` are page operators drawn on
+    top of it, `box` is where a click shows the signature, `time` Unix seconds. Raises LintError when the certificate leaves no room.
     """
     if len(cms.signed_data(cms.signed_attributes(bytes(32), certificate_der), certificate_der, b"0" * 72)) > (
         CONTENTS_SIZE
     ):
         raise LintError("the certificate is too large for the seal", hint=f"{CONTENTS_SIZE} bytes in all")
     rendered = pdf.take_apart(page)
-    whole = pdf.write(_extended(rendered, attachments, drawing, box, name, reason, time))
-    return _unsealed(whole, certificate_der)
-
-
-def _extended(
-    rendered: pdf.Rendered,
-    attachments: Sequence[Attachment],
-    drawing: bytes,
-    box: Box,
-    name: str,
-    reason: str,
-    time: int,
-) -> pdf.Extended:
+    first = pdf.first_number(rendered)
     moment = pdf.date(time)
-    objects: list[bytes] = []
+    objects = list(form.objects(first))
 
     def add(content: bytes) -> int:
         objects.append(content)
-        return pdf.first_number(rendered) + len(objects) - 1
+        return first + len(objects) - 1
 
-    before = add(pdf.stream(b"q"))
+    before = add(pdf.stream(b"/zf Do q"))
     after = add(pdf.stream(b"Q\n" + drawing))
-    files = [(attachment.name, add(_file(attachment, moment))) for attachment in attachments]
-    specifications = [
-        (name, add(_specification(attachment, number)))
-        for attachment, (name, number) in zip(attachments, files, strict=True)
-    ]
+    specifications = _attach(attachments, moment, add)
     signature = add(_signature(name, reason, moment))
-    width, height = box.right - box.left, box.top - box.bottom
-    # The seal is part of the page, so that every reader shows it; the field over it looks like nothing.
-    looks = add(
-        pdf.stream(b"", b"/Type/XObject/Subtype/Form/BBox[0 0 %g %g]/Resources<<>>" % (width, height))
-    )
-    field = add(
-        b"<</Type/Annot/Subtype/Widget/FT/Sig/T(seal)/V %d 0 R/F 132/Rect[%g %g %g %g]/P %d 0 R/AP<</N %d 0 R>>>>"
-        % (signature, *box, rendered.page, looks)
-    )
-    tree = b"".join(b"%s %d 0 R" % (pdf.text(name), number) for name, number in sorted(specifications))
-    catalogue = b"/AcroForm<</SigFlags 3/Fields[%d 0 R]>>/Names<</EmbeddedFiles<</Names[%s]>>>>/AF[%s]" % (
-        field,
-        tree,
-        b" ".join(b"%d 0 R" % number for _, number in specifications),
-    )
+    field = add(_field(signature, rendered.page, box, add))
     digest = hashlib.sha256(b"".join(attachment.data for attachment in attachments)).digest()
-    return pdf.Extended(
-        rendered, tuple(objects), catalogue, b"%d 0 R" % field, before, after, file_id=digest[:16]
+    addition = pdf.Addition(
+        objects,
+        catalogue=b"/AcroForm<</SigFlags 3/Fields[%d 0 R]>>%s" % (field, specifications),
+        annotations=b"%d 0 R" % field,
+        before=before,
+        after=after,
+        forms=b"/zf %d 0 R" % first,
+        file_id=digest[:16],
     )
+    return _unsealed(pdf.write(rendered, addition), certificate_der)
+
+
+def _field(signature: int, page: int, box: Box, add: Callable[[bytes], int]) -> bytes:
+    # The seal is part of the page, so that every reader shows it; the field over it looks like nothing.
+    size = (box.right - box.left, box.top - box.bottom)
+    looks = add(pdf.stream(b"", b"/Type/XObject/Subtype/Form/BBox[0 0 %.3f %.3f]/Resources<<>>" % size))
+    return (
+        b"<</Type/Annot/Subtype/Widget/FT/Sig/T(seal)/V %d 0 R/F 132/Rect[%.3f %.3f %.3f %.3f]"
+        b"/P %d 0 R/AP<</N %d 0 R>>>>" % (signature, *box, page, looks)
+    )
+
+
+def _attach(attachments: Sequence[Attachment], moment: bytes, add: Callable[[bytes], int]) -> bytes:
+    """Adds files and their specifications; the catalogue's entries for them."""
+    numbers = {each.name: add(_specification(each, add(_file(each, moment)))) for each in attachments}
+    tree = b"".join(b"%s %d 0 R" % (pdf.text(name), numbers[name]) for name in sorted(numbers))
+    associated = b" ".join(b"%d 0 R" % number for number in numbers.values())
+    return b"/Names<</EmbeddedFiles<</Names[%s]>>>>/AF[%s]" % (tree, associated)
 
 
 def _file(attachment: Attachment, moment: bytes) -> bytes:
