@@ -1,0 +1,202 @@
+"""Events to the inbox: idempotent, acknowledged by all replicas, a delivery report for each.
+
+One holder's events go to one partition, in the order in which they were handed over; the partition follows
+from the holder in the compared form. (Anybody else may use any key: `route` reads every partition.)
+An interrupted file goes on where it stopped: a journal beside the data remembers, under the file's digest,
+how many lines from its start are acknowledged without a gap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from infra.kafka.connection import Connection
+from infra.kafka.progress import Progress
+from infra.kafka.topics import INBOX
+from schemas.errors import BrokerUnavailable
+
+INBOX_PARTITIONS = 12
+_IN_FLIGHT = 5000
+_JOURNAL_EVERY = 500
+_MAX_MESSAGE = 4 * 1024 * 1024
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """Where the broker put an event."""
+
+    partition: int
+    offset: int
+
+
+def inbox_partition(holder: str) -> int:
+    """The partition for a holder's events (compared id; empty for the clock's)."""
+    return hashlib.sha256(holder.encode()).digest()[1] % INBOX_PARTITIONS
+
+
+def inbox_key(holder: str) -> bytes:
+    """A key that names nobody: a person's number stays out of keys."""
+    return hashlib.sha256(b"inbox\0" + holder.encode()).hexdigest()[:16].encode()
+
+
+class Publisher:
+    """A producer with a bounded number of events under way; leaving the block waits for all of them."""
+
+    def __init__(self, connection: Connection, *, topic: str = INBOX, seconds: float = 120) -> None:
+        self._topic = topic
+        self._free = threading.Semaphore(_IN_FLIGHT)
+        self._failed: Exception | None = None
+        try:
+            self._producer = KafkaProducer(
+                **connection.client,
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=5,
+                batch_size=128 * 1024,
+                max_request_size=_MAX_MESSAGE,
+                delivery_timeout_ms=int(seconds * 1000),
+                request_timeout_ms=int(min(30, seconds / 2) * 1000),
+                max_block_ms=int(seconds * 1000),
+                bootstrap_timeout_ms=int(min(30, seconds) * 1000),
+                allow_auto_create_topics=False,
+            )
+        except KafkaError as error:
+            raise _unavailable(connection, error) from error
+        self._connection = connection
+
+    def send(self, holder: str, raw: bytes, report: Callable[[Delivered], None] = lambda _: None) -> None:
+        """Hands an event over; waits where too many are under way. `report` is called when it is safe.
+
+        Raises BrokerUnavailable as soon as any event before was not taken within the time.
+        """
+        self._free.acquire()
+        self._raise()
+        try:
+            future = self._producer.send(
+                self._topic, raw, key=inbox_key(holder), partition=inbox_partition(holder)
+            )
+        except KafkaError as error:
+            self._free.release()
+            raise _unavailable(self._connection, error) from error
+        future.add_callback(lambda metadata: self._reported(report, metadata))
+        future.add_errback(self._refused)
+
+    def flush(self) -> None:
+        """Waits until every event is acknowledged."""
+        try:
+            self._producer.flush()
+        except KafkaError as error:
+            raise _unavailable(self._connection, error) from error
+        self._raise()
+
+    def close(self) -> None:
+        """Waits for what is under way and closes the connection."""
+        self._producer.close(timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self.close()
+
+    def _reported(self, report: Callable[[Delivered], None], metadata: Any) -> None:
+        self._free.release()
+        report(Delivered(metadata.partition, metadata.offset))
+
+    def _refused(self, error: Exception) -> None:
+        self._failed = self._failed or error
+        self._free.release()
+
+    def _raise(self) -> None:
+        if self._failed is not None:
+            raise _unavailable(self._connection, self._failed) from self._failed
+
+
+class Journal:
+    """How many lines of a file are safe, counted from its start; kept until the file is through."""
+
+    def __init__(self, folder: Path, content_digest: str) -> None:
+        self._path = folder / f"{content_digest}.lines"
+        self._progress: Progress[str] = Progress()
+        self._lock = threading.Lock()
+        self._written = self.done = self._read()
+
+    def _read(self) -> int:
+        try:
+            return int(self._path.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def begin(self, line: int) -> Callable[[Delivered], None]:
+        """Line number `line` (from 0) is handed over; call the result when it is safe."""
+        with self._lock:
+            ticket = self._progress.begin("file", line)
+
+        def safe(_: Delivered) -> None:
+            with self._lock:
+                self._progress.done("file", ticket)
+                self.done = self._progress.committable().get("file", self.done)
+                if self.done - self._written >= _JOURNAL_EVERY:
+                    self._write()
+
+        return safe
+
+    def interrupted(self) -> None:
+        """The file is not through: remembers where to go on."""
+        with self._lock:
+            self._write()
+
+    def through(self) -> None:
+        """The file is through: nothing to remember."""
+        self._path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._path.with_suffix(".tmp")
+        draft.write_text(str(self.done))
+        draft.replace(self._path)
+        self._written = self.done
+
+
+def publish(
+    publisher: Publisher, events: Iterable[tuple[str, bytes]], journal: Journal | None = None
+) -> Iterator[bool]:
+    """Sends (holder, event) pairs in order; yields for each whether it was sent (False: safe since a run before).
+
+    After the last one everything is acknowledged; an interruption leaves the journal for the next run.
+    """
+    skip = journal.done if journal else 0
+    try:
+        for line, (holder, raw) in enumerate(events):
+            if line < skip:
+                yield False
+                continue
+            publisher.send(holder, raw, journal.begin(line) if journal else lambda _: None)
+            yield True
+        publisher.flush()
+    except BaseException:
+        if journal:
+            journal.interrupted()
+        raise
+    if journal:
+        journal.through()
+
+
+def _unavailable(connection: Connection, error: Exception) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"the broker did not take the events: {error!r}",
+        where=connection.bootstrap,
+        hint="is Kafka running (zhengzhao stack status)? call the same command again: it goes on where it stopped",
+    )
