@@ -1,0 +1,122 @@
+"""Who issues, and who may send what: authorities, their names, competence.
+
+An authority is a department in a division; its code is its URN, which is also the source of its events.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from schemas.divisions import at_level, everything, find, is_at_or_above, level
+from schemas.items import Catalogue, ServiceItem
+from schemas.licence import Authority
+
+SERVICE_HALL = "service-hall"
+_SOURCE = re.compile(r"urn:agency:([0-9]{6}):([a-z0-9-]{1,64})")
+
+
+class Source(NamedTuple):
+    """An agency: department of a division."""
+
+    division: str
+    department: str
+
+
+def source_of(urn: str) -> Source | None:
+    """The parts of `urn:agency:<division>:<department>`; None for another form."""
+    match = _SOURCE.fullmatch(urn)
+    return Source(*match.groups()) if match else None
+
+
+@lru_cache(maxsize=1)
+def _data() -> dict[str, Any]:
+    return tomllib.loads((files("schemas") / "data" / "authorities.toml").read_text("utf-8"))
+
+
+@lru_cache(maxsize=4096)
+def authority(division: str, department: str) -> Authority:
+    """The authority of a known division and a department. Raises KeyError for an unknown division."""
+    found = find(division)
+    if found is None:
+        raise KeyError(division)
+    code = f"urn:agency:{found.code}:{department}"
+    pattern = _data()["departments"].get(department, "{division}" + f"（{department}）")
+    name = _data()["names"].get(code) or pattern.format(division=found.name)
+    return Authority(code, name, found.code, department, host(found.code))
+
+
+def province(division: str) -> dict[str, str]:
+    """Short name and QR host of a division's province."""
+    found: dict[str, str] = _data()["provinces"].get(division[:2], {"short": "", "host": "ZHENGZHAO.EXAMPLE"})
+    return found
+
+
+def host(division: str) -> str:
+    """HOST of the QR text."""
+    return province(division)["host"]
+
+
+def issuing_authority(item: ServiceItem, division: str) -> Authority | None:
+    """The item's department at the item's level above the applicant's division, whatever the window.
+
+    None where the division is unknown, or lies above the item's level and so has no such authority.
+    """
+    at = at_level(division, item.level)
+    return authority(at, item.department) if at else None
+
+
+def issuing_authorities(catalogue: Catalogue) -> tuple[Authority, ...]:
+    """Every authority that the items of a catalogue can have, by code."""
+    found = {
+        (division.code, item.department)
+        for item in catalogue.items.values()
+        if item.mode != "filing"
+        for division in everything()
+        if level(division.code) == item.level
+    }
+    return tuple(authority(*pair) for pair in sorted(found))
+
+
+def competent_for_application(source: str, item: ServiceItem, division: str) -> bool:
+    """A window: one of the item's departments or a service hall, in the applicant's division or above it."""
+    agency = source_of(source)
+    return (
+        agency is not None
+        and agency.department in {*item.deciding, item.department, SERVICE_HALL}
+        and is_at_or_above(agency.division, division)
+    )
+
+
+def competent_as_authority(source: str, issuer: Authority) -> bool:
+    """The licence's issuing authority, or the same department above it."""
+    agency = source_of(source)
+    return (
+        agency is not None
+        and agency.department == issuer.department
+        and is_at_or_above(agency.division, issuer.division)
+    )
+
+
+def competent_for_review(source: str, department: str, item: ServiceItem, issuer: Authority) -> bool:
+    """One of the item's departments (the one that the event names), at the authority's division or above."""
+    agency = source_of(source)
+    return (
+        agency is not None
+        and agency.department == department
+        and department in item.deciding
+        and is_at_or_above(agency.division, issuer.division)
+    )
+
+
+def competent_in_division(source: str, department: str, division: str) -> bool:
+    """A department in the holder's division or above it; a holder without a division: the province."""
+    agency = source_of(source)
+    if agency is None or agency.department != department:
+        return False
+    if division and find(division):
+        return is_at_or_above(agency.division, division)
+    return level(agency.division) == "province"
