@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.failpoints import failpoint
 from infra.persons_store import PersonsStore
 from infra.pool import Recipe, Task
 from infra.settings import Settings
@@ -112,10 +113,12 @@ def issue_task(data: str, store_address: str | None, passphrase: str | None) -> 
         items[grant.item_digest] = _paper(job.item)
         name, address = clear_texts(grant, persons.open)
         issued, pdf = issuer.issue(job.numbered, name, address, signer)
+        failpoint("issue-before-store")
         try:
             store.put(issued.object_key, pdf)
         except ObjectDiffers:
             issued = adopt(issuer, job.numbered, issued, store, name, address)
+        failpoint("issue-after-store")
         return _encode(issued)
 
     return task

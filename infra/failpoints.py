@@ -1,0 +1,40 @@
+"""Named places where a test may end the process as a power cut would: `ZHENGZHAO_FAILPOINT=name[:n]`.
+
+The n-th time (default: the first) that the place is passed, the process is killed with SIGKILL: nothing is
+cleaned up. Without the variable nothing happens. The names stand here, so that a test can walk them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+
+NAMES = (
+    "submit-before-commit",  # events checked and routed, nothing written
+    "submit-after-commit",  # written, not reported
+    "drain-before-commit",  # decided and numbered, nothing written
+    "drain-after-commit",  # written, no issue job sent
+    "issue-before-store",  # a worker has signed, the object is not stored
+    "issue-after-store",  # the object is stored, nobody knows of it
+    "issued-before-commit",  # workers answered, their answers are not written
+    "publish-before-store",  # an edition is recorded, not stored
+    "publish-between",  # the reasons are stored, the list is not
+    "publish-after-store",  # both are stored, not recorded as such
+)
+_passed: dict[str, int] = {}
+
+
+def failpoint(name: str) -> None:
+    """Ends the process here if the environment asks for it."""
+    wanted = os.environ.get("ZHENGZHAO_FAILPOINT")
+    if wanted is None:
+        return
+    place, _, times = wanted.partition(":")
+    if place == name:
+        _passed[name] = _passed.get(name, 0) + 1
+        if _passed[name] >= int(times or 1):
+            main = multiprocessing.parent_process()
+            if main is not None and main.pid is not None:  # a power cut takes the main process too
+                os.kill(main.pid, signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
