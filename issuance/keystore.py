@@ -6,13 +6,13 @@ hundred keys costs one scrypt.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from Crypto.Cipher import AES
-from Crypto.Protocol.KDF import scrypt
 
 from schemas.errors import KeysMissing
 
@@ -97,6 +97,6 @@ def _seal(keys: dict[str, bytes], passphrase: str) -> _Sealed:
 
 
 def _stretch(passphrase: str, salt: bytes) -> bytes:
-    key = scrypt(passphrase, salt.decode("latin-1"), 32, N=_N, r=_R, p=_P)
-    assert isinstance(key, bytes)  # one key was asked for
-    return key
+    # bytes that are no UTF-8 reach us from the environment as surrogates
+    raw = passphrase.encode("utf-8", "surrogateescape")
+    return hashlib.scrypt(raw, salt=salt, n=_N, r=_R, p=_P, maxmem=256 * _N * _R, dklen=32)

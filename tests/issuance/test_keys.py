@@ -1,0 +1,191 @@
+"""Keys over the years, their keystore, and the trust folder that tells of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from bureau import DECIDED, FROM, LIFE, PROVINCE, ROLES, Bureau
+
+from issuance import keys
+from issuance.keystore import keystore_path, read_keystore
+from schemas.errors import KeysMissing, LintError, NotFound, TrustError, UsageError
+from schemas.times import CHINA
+from schemas.trust import load_trust
+
+NOW = datetime(2019, 1, 1, tzinfo=CHINA)
+
+
+@pytest.fixture
+def bureau(tmp_path: Path) -> Bureau:
+    return Bureau(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Bureau(tmp_path_factory.mktemp("keys")).data / "trust"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_second_init_changes_nothing(bureau: Bureau) -> None:
+    """Not one byte, whatever it is asked for."""
+    before = files(bureau.data)
+    assert not keys.init(bureau.data, ROLES[:1], keys.Lifetime(NOW), now=NOW, passphrase="other")
+    assert before == files(bureau.data)
+
+
+def test_trust_folder_has_what_the_contract_names(bureau: Bureau) -> None:
+    """root.pem, a certificate for each key, and trust.json with the fields of the contract."""
+    folder = bureau.data / "trust"
+    listing = json.loads((folder / "trust.json").read_bytes())
+    assert {"sequence", "issued", "keys", "signature"} == set(listing)
+    named = {"kid", "alg", "use", "authority", "signs_from", "signs_until", "revoked_since", "certificate"}
+    assert all(named <= set(key) for key in listing["keys"])
+    assert {role.use for role in ROLES} == {key["use"] for key in listing["keys"]}
+    assert {f"{key['kid']}.pem" for key in listing["keys"]} | {"root.pem"} == {
+        p.name for p in folder.glob("*.pem")
+    }
+
+
+def test_private_keys_lie_in_the_keystore_alone(bureau: Bureau) -> None:
+    """Readable for the owner alone, and in no file of the trust folder."""
+    path = keystore_path(bureau.data)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert [path] == [p for p in path.parent.rglob("*") if p.is_file()]
+    public = b"".join(files(bureau.data / "trust").values())
+    assert not any(scalar in public or scalar.hex().encode() in public for scalar in
+                   read_keystore(bureau.data, None).values())  # fmt: skip
+
+
+def test_certificates_outlive_signing(bureau: Bureau) -> None:
+    """By the longest validity; without one they have no end."""
+    store = bureau.trust
+    key = store.signing_key(PROVINCE, "seal", DECIDED)
+    assert (key.signs_from, key.signs_until) == ("2018-01-01T00:00:00+08:00", "2027-12-31T23:59:59+08:00")
+    assert store.certificate(key.kid).not_valid_after_utc.year == 2032
+    (fresh,) = keys.rotate(bureau.data, ROLES[:1], keys.Lifetime(NOW, None), now=NOW, passphrase=None)
+    assert bureau.trust.certificate(fresh.kid).not_valid_after_utc.year == 9999
+
+
+def test_passphrase_protects_the_keys(tmp_path: Path) -> None:
+    """Without it, or with another one, nothing opens; the file shows no key."""
+    keys.init(tmp_path, ROLES, LIFE, now=NOW, passphrase="山高水长")
+    for wrong in (None, "", "x"):
+        with pytest.raises(KeysMissing):
+            keys.open_signer(tmp_path, wrong)
+    signer = keys.open_signer(tmp_path, "山高水长")
+    assert len(ROLES) + 1 == len(signer.kids)
+    raw = keystore_path(tmp_path).read_bytes()
+    assert not any(kid.encode() in raw for kid in signer.kids)
+
+
+def test_damaged_keystore_is_an_error(bureau: Bureau, tmp_path: Path) -> None:
+    """Absent, empty, cut off: KeysMissing with a hint."""
+    path = keystore_path(bureau.data)
+    for content in (b"", path.read_bytes()[:-9], b"[]", b'{"v":1,"keys":3}'):
+        path.write_bytes(content)
+        with pytest.raises(KeysMissing) as caught:
+            keys.open_signer(bureau.data, None)
+        assert caught.value.hint
+    with pytest.raises(KeysMissing):
+        keys.open_signer(tmp_path / "nowhere", None)
+
+
+def test_new_key_signs_from_its_date_on(bureau: Bureau) -> None:
+    """Decisions before it are still signed with the old one, which stays in the trust folder."""
+    old = bureau.trust.signing_key(PROVINCE, "credential", DECIDED)
+    (new,) = keys.rotate(bureau.data, ROLES[:1], keys.Lifetime(NOW, 5), now=NOW, passphrase=None)
+    store = bureau.trust
+    assert store.listing.sequence == 2
+    assert old == store.signing_key(PROVINCE, "credential", DECIDED)
+    assert new == store.signing_key(PROVINCE, "credential", NOW)
+    assert {"trust-000001.json", "trust-000002.json"} == {
+        p.name for p in (bureau.data / "trust" / "editions").iterdir()
+    }
+
+
+def test_revoked_key_has_a_successor_from_the_same_moment(bureau: Bureau) -> None:
+    """What it signed before stays in time, what it signs from then on does not."""
+    old = bureau.trust.signing_key(PROVINCE, "seal", DECIDED)
+    more = {"name": "青海省市场监督管理局", "outlives": 5, "now": NOW, "passphrase": None}
+    new = keys.revoke(bureau.data, old.kid, NOW, **more)
+    store = bureau.trust
+    revoked = store.keys[old.kid]
+    assert (revoked.signed_in_time(DECIDED), revoked.signed_in_time(NOW)) == (True, False)
+    assert [revoked, new] == [store.signing_key(PROVINCE, "seal", at) for at in (DECIDED, NOW)]
+    with pytest.raises(UsageError):
+        keys.revoke(bureau.data, old.kid, NOW, **more)
+    with pytest.raises(NotFound):
+        keys.revoke(bureau.data, "ffffffff", NOW, **more)
+
+
+def test_no_key_for_the_moment_is_a_lint_error(bureau: Bureau) -> None:
+    """Before the first key, after the last one, for an authority without keys: with a hint what to do."""
+    for authority, at in (
+        (PROVINCE, datetime(2017, 12, 31, tzinfo=CHINA)),
+        (PROVINCE, datetime(2028, 1, 1, tzinfo=CHINA)),
+        ("urn:agency:630200:market-regulation", DECIDED),
+    ):
+        with pytest.raises(LintError) as caught:
+            bureau.trust.signing_key(authority, "seal", at)
+        assert "keys init --valid-from" in caught.value.hint
+
+
+def test_keys_cannot_be_older_than_the_root(bureau: Bureau) -> None:
+    """A new key that would sign before the root existed is refused, and nothing changes."""
+    before = files(bureau.data)
+    with pytest.raises(UsageError):
+        keys.rotate(bureau.data, ROLES, keys.Lifetime(FROM.replace(year=2017)), now=NOW, passphrase=None)
+    assert before == files(bureau.data)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_changed_byte_in_trust_json_is_refused(trust: Path, data: st.DataObject) -> None:
+    """Wherever it is; so is a byte more or less."""
+    good = (trust / "trust.json").read_bytes()
+    at = data.draw(st.integers(0, len(good) - 1))
+    other = data.draw(st.binary(max_size=2).filter(lambda new: new != good[at : at + 1]))
+    try:
+        (trust / "trust.json").write_bytes(good[:at] + other + good[at + 1 :])
+        with pytest.raises(TrustError):
+            load_trust(trust)
+    finally:
+        (trust / "trust.json").write_bytes(good)
+    load_trust(trust)
+
+
+def test_spoilt_trust_folders_are_refused(trust: Path, tmp_path: Path) -> None:
+    """A certificate swapped, cut off or absent, another root, no folder: TrustError names the file."""
+    names = sorted(p.name for p in trust.glob("*.pem") if p.name != "root.pem")
+    other = Bureau(tmp_path / "other").data / "trust"
+    spoilt = {
+        names[0]: (trust / names[1]).read_bytes(),
+        names[1]: (trust / names[1]).read_bytes()[:200],
+        names[2]: None,
+        "root.pem": (other / "root.pem").read_bytes(),
+        "trust.json": (other / "trust.json").read_bytes(),
+    }
+    for name, content in spoilt.items():
+        copy = tmp_path / f"spoilt-{name}"
+        shutil.copytree(trust, copy)
+        (copy / name).unlink()
+        if content is not None:
+            (copy / name).write_bytes(content)
+        with pytest.raises(TrustError) as caught:
+            load_trust(copy)
+        assert caught.value.where
+        assert caught.value.hint
+    with pytest.raises(TrustError):
+        load_trust(tmp_path / "nowhere")
