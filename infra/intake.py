@@ -1,0 +1,167 @@
+"""Taking events in: from files and lines to an inbox, good neighbours of bad lines included.
+
+An inbox is the door of an engine. It says of each event whether it was accepted, is a duplicate, or is
+rejected because the same source and id came before with other content.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from schemas.errors import Rejected, UsageError, ZhengzhaoError
+from schemas.events import Event, parse_event
+from schemas.lines import lines
+
+STDIN = "-"
+_BATCH = 500
+_PDF = b"%PDF-"
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """An event that was taken in, or had been before."""
+
+    duplicate: bool = False
+
+
+Outcome = Accepted | Rejected
+
+
+class Inbox(Protocol):
+    """The door of an engine."""
+
+    def take(self, events: Sequence[Event], received_at: datetime) -> list[Outcome]:
+        """Takes events in, all at once or none; one outcome for each, in order."""
+        ...
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """A line that was not taken in. `line` is 0 for a file as a whole (a PDF, say)."""
+
+    file: str
+    line: int
+    error: str
+    hint: str
+
+
+class Summary(msgspec.Struct):
+    """What became of what was submitted."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[Rejection] = msgspec.field(default_factory=list)
+
+    def count(self, file: str, line: int, outcome: Outcome) -> None:
+        """Counts one event in."""
+        if isinstance(outcome, Rejected):
+            self.refuse(file, line, outcome)
+        elif outcome.duplicate:
+            self.duplicates += 1
+        else:
+            self.accepted += 1
+
+    def refuse(self, file: str, line: int, error: ZhengzhaoError) -> None:
+        """Notes a rejection."""
+        self.rejected.append(Rejection(file, line, str(error), error.hint))
+
+
+Packets = Callable[[str, bytes], bytes]
+"""From a PDF packet (name, content) to the event in it; raises ZhengzhaoError for what is none."""
+
+
+def check_files(names: Sequence[str]) -> None:
+    """UsageError for a file that is absent, empty or unreadable, before anything is taken in."""
+    for name in names:
+        if name == STDIN:
+            continue
+        path = Path(name)
+        if not path.exists():
+            raise UsageError(
+                "文件不存在 / there is no such file", where=name, hint="检查路径 / check the path"
+            )
+        if path.is_dir():
+            raise UsageError("是目录 / is a folder", where=name, hint="zhengzhao submit DIR/*.jsonl")
+        if path.is_file() and path.stat().st_size == 0:
+            raise _empty(name)
+
+
+def submit_file(
+    name: str,
+    inbox: Inbox,
+    summary: Summary,
+    *,
+    packets: Packets | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Takes one file in (`-`: standard input), line by line; UsageError where there is nothing in it."""
+    with _opened(name) as file:
+        head = file.peek(8)[:8] if hasattr(file, "peek") else b""
+        if head.startswith(_PDF):
+            _packet(name, file, inbox, summary, packets)
+            return
+        before = len(summary.rejected)
+        batch: list[tuple[int, Event]] = []
+        received_at = datetime.now(UTC)
+        found = False
+        for line in lines(file):
+            found = True
+            try:
+                batch.append((line.number, parse_event(line.raw, received_at)))
+            except Rejected as error:
+                summary.refuse(name, line.number, error)
+            if len(batch) >= _BATCH:
+                _flush(name, batch, inbox, summary, received_at)
+                received_at = datetime.now(UTC)
+            progress(len(line.raw) + 1)
+        _flush(name, batch, inbox, summary, received_at)
+    if not found:
+        raise _empty(name)
+    summary.rejected[before:] = sorted(summary.rejected[before:], key=lambda r: r.line)
+
+
+def _flush(
+    name: str, batch: list[tuple[int, Event]], inbox: Inbox, summary: Summary, received_at: datetime
+) -> None:
+    if batch:
+        outcomes = inbox.take([event for _, event in batch], received_at)
+        for (line, _), outcome in zip(batch, outcomes, strict=True):
+            summary.count(name, line, outcome)
+        batch.clear()
+
+
+def _packet(name: str, file: BinaryIO, inbox: Inbox, summary: Summary, packets: Packets | None) -> None:
+    received_at = datetime.now(UTC)
+    try:
+        if packets is None:
+            raise UsageError("PDF packets are not read here", where=name, hint="zhengzhao packet read FILE")
+        event = parse_event(packets(name, file.read()), received_at)
+    except ZhengzhaoError as error:
+        summary.refuse(name, 1, error)
+        return
+    summary.count(name, 1, inbox.take([event], received_at)[0])
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        with open(name, "rb") as file:
+            yield file
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise UsageError(
+            f"无法读取 / cannot be read: {error.strerror}", where=name, hint="检查权限 / check its rights"
+        ) from None
+
+
+def _empty(name: str) -> UsageError:
+    return UsageError("文件是空的 / the file is empty", where=name, hint="每行一个事件 / one event a line")
