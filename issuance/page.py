@@ -36,6 +36,7 @@ class RendererMissing(ZhengzhaoError):
     """The renderer, template or fonts that made a licence are not installed here."""
 
 
+@lru_cache(maxsize=1)
 def renderer() -> str:
     """What makes the bytes of a page, beside template and fonts."""
     versions = (f"{name} {importlib.metadata.version(name)}" for name in ("typst", "zint-bindings"))

@@ -1,9 +1,11 @@
 """The QR of a licence: `schemas.qr_text` as a symbol, drawn as page operators of a PDF.
 
-A 700-byte credential takes 93 modules a side at error level L, a usual one about 77. In a box of 50 mm that is 2.9
-pixels a module or more at 150 dpi. A higher level gives smaller modules and reads no better from a screen or a print.
+A 700-byte credential takes 93 modules a side at error level L (101 with the margin), a usual one 77 to 81. Below
+three pixels a module zbar or zxing miss some symbols; the box of 54 mm gives at least 3.15 at 150 dpi. A higher
+level would make the modules smaller, which costs more reading than it saves.
+
 The mask is fixed: the digits of a signed number look random, so every mask does equally well, and trying all
-eight costs seven times as much.
+eight takes seven times as long.
 """
 
 from __future__ import annotations
