@@ -1,0 +1,208 @@
+"""The embedded engine: one process decides, a pool of processes issues, SQLite remembers.
+
+`drain` is the loop. In one transaction it writes what workers have answered, decides the next entries of the
+ledger in their order, and moves its position; only then are new jobs sent out. So a process that is killed
+anywhere goes on where the last transaction ended: what a worker had stored and nobody recorded is issued
+again, to the same bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from infra import issuing
+from infra.engines.batch import Batch
+from infra.engines.database import Database
+from infra.engines.lock import WAIT_SECONDS, decider
+from infra.failpoints import failpoint
+from infra.pool import Failure, Pool, Result
+from infra.publishing import publish
+from infra.settings import Settings
+from infra.stores import open_store
+from infra.stores.folder import FolderStore
+from issuance.keys import open_signer
+from issuance.keystore import keystore_path
+from issuance.signer import Signer
+from schemas.errors import KeysMissing, SurroundingsError
+from schemas.trust import TrustStore, load_trust
+
+BATCH = 200  # ledger entries in one transaction
+PATIENCE = 20.0  # seconds of trying again before a fault of the surroundings is reported
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
+
+
+class Progress:
+    """What a drain has done so far; `pending` entries and jobs are left."""
+
+    def __init__(self) -> None:
+        self.decided = 0
+        self.issued = 0
+        self.letters = 0
+        self.editions: list[str] = []
+        self.pending = 0
+
+
+class Engine:
+    """The deciding side of a data folder. Hold the folder (`holding`) before `drain`."""
+
+    def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
+        if not settings.trust.is_dir() or not keystore_path(settings.data).exists():
+            raise KeysMissing(
+                "没有签发密钥 / there are no keys", where=str(settings.data), hint="zhengzhao keys init"
+            )
+        self.settings = settings
+        self.db = Database(settings.database, create=True)
+        self.store = open_store(settings.store, settings.objects)
+        self.trust: TrustStore = load_trust(settings.trust)
+        self._signer: Signer | None = None
+        self._patience = patience
+
+    def close(self) -> None:
+        """Closes the data file."""
+        self.db.close()
+
+    def signer(self) -> Signer:
+        """The signer of the installation, opened when it is first needed."""
+        if self._signer is None:
+            self._signer = open_signer(self.settings.data, self.settings.passphrase)
+        return self._signer
+
+    def drain(self, report: Callable[[Progress], None] = lambda _: None) -> Progress:
+        """Processes until nothing is pending, and publishes the status lists that changed.
+
+        SurroundingsError where store or disk fail for longer than the patience; nothing is lost then.
+        """
+        progress = Progress()
+        if isinstance(self.store, FolderStore):
+            self.store.sweep()
+        with Pool(issuing.recipe(self.settings), self.settings.workers) as pool:
+            self._run(_Issuing(self.db, pool, self._patience), progress, report)
+        progress.editions = publish(self.db, self.store, self.trust, self.signer, self.clock())
+        return progress
+
+    def clock(self) -> int:
+        """Unix seconds of the last event or tick decided; 0 before the first."""
+        return int(self.db.meta("clock", "0"))
+
+    def _run(self, jobs: _Issuing, progress: Progress, report: Callable[[Progress], None]) -> None:
+        position = int(self.db.meta("position", "0"))
+        while True:
+            rows = self.db.entries(position, BATCH)
+            results = jobs.results(wait=not rows)
+            if not rows and not results and not jobs.busy:
+                return
+            if rows or results:
+                with self.db.transaction():
+                    batch = Batch(self.db)
+                    jobs.record(batch, results)
+                    position = batch.decide(rows, position)
+                    batch.write(position)
+                    failpoint("issued-before-commit" if results else "drain-before-commit")
+                failpoint("drain-after-commit")
+                progress.decided += batch.decided
+                progress.letters += batch.letters
+                progress.issued += sum(r.failure is None for r in results)
+            jobs.send()
+            progress.pending = self.db.pending() + jobs.waiting()
+            report(progress)
+
+
+class _Issuing:
+    """The jobs of the outbox: sent to the pool, tried again after faults of the surroundings."""
+
+    def __init__(self, db: Database, pool: Pool, patience: float) -> None:
+        self._db = db
+        self._pool = pool
+        self._patience = patience
+        self._sent = 0  # the last outbox row that was sent
+        self._again: list[tuple[int, bytes]] = []
+        self._jobs: dict[int, bytes] = {}
+        self._pause = _FIRST_PAUSE
+        self._failing_since: float | None = None
+        self._hold_until = 0.0
+        self._last: Failure | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether jobs are under way or held back."""
+        return bool(self._jobs)
+
+    def waiting(self) -> int:
+        """Jobs without a result."""
+        row = self._db.db.execute("SELECT count(*) FROM outbox WHERE parked = 0").fetchone()
+        return int(row[0])
+
+    def send(self) -> None:
+        """Sends what there is room for, unless the surroundings need a pause."""
+        if time.monotonic() < self._hold_until:
+            return
+        self._pool.submit(self._again)
+        self._again = []
+        if room := self._pool.room:
+            sql = "SELECT seq, job FROM outbox WHERE seq > ? AND parked = 0 ORDER BY seq LIMIT ?"
+            rows = [(int(seq), bytes(job)) for seq, job in self._db.db.execute(sql, (self._sent, room))]
+            if rows:
+                self._sent = rows[-1][0]
+                self._jobs.update(rows)
+                self._pool.submit(rows)
+
+    def results(self, *, wait: bool) -> list[Result]:
+        """What workers answered; faults of the surroundings stay here and are tried again."""
+        self.send()
+        timeout = 0.0
+        if wait and self._jobs:
+            timeout = 1.0
+            if not len(self._pool):
+                time.sleep(max(0.0, min(1.0, self._hold_until - time.monotonic())))
+        found = []
+        for result in self._pool.results(timeout):
+            if result.failure is not None and result.failure.surroundings:
+                self._hold(result)
+            else:
+                self._jobs.pop(result.job, None)
+                self._failing_since, self._pause = None, _FIRST_PAUSE
+                found.append(result)
+        return found
+
+    def record(self, batch: Batch, results: list[Result]) -> None:
+        """Writes answers: `issued` entries into the ledger, what failed by itself to the dead letters."""
+        for result in results:
+            if result.failure is None:
+                batch.issued(result.job, issuing.decode_issued(result.output))
+            else:
+                batch.park(result.job, result.failure)
+
+    def _hold(self, result: Result) -> None:
+        assert result.failure is not None
+        now = time.monotonic()
+        self._again.append((result.job, self._jobs[result.job]))
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since > self._patience:
+            error = result.failure.error()
+            raise (
+                error
+                if isinstance(error, SurroundingsError)
+                else SurroundingsError(str(error), hint=error.hint)
+            )
+        if now >= self._hold_until:
+            self._hold_until = now + self._pause
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+
+
+@contextmanager
+def holding(
+    settings: Settings,
+    purpose: str,
+    *,
+    wait: float = WAIT_SECONDS,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Engine]:
+    """The engine of a data folder, with the folder held."""
+    engine = Engine(settings)
+    try:
+        with decider(settings.data, purpose, wait=wait, say=say):
+            yield engine
+    finally:
+        engine.close()
