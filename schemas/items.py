@@ -359,7 +359,7 @@ def _licence_faults(item: ServiceItem) -> Iterator[_Fault]:
         yield (
             "number",
             "缺少编号规则 / there is no rule for numbers",
-            'number = { prefix = "({province})XK{category}" }',
+            'number = { prefix = "({province})XK{category}-" }',
         )
         return
     if not re.fullmatch(r"[0-9A-Z]{21}", item.type_code):

@@ -68,7 +68,9 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     valid_from: str
     valid_until: str | None
     decided_at: str  # RFC 3339, +08:00
-    series: str  # e.g. "(青)XK16-204": what the serial is appended to; the key of `number`
+    series: str  # e.g. "(青)XK16-204-": what the serial is appended to; the key of `number`
+    digits: int = 5  # of the serial
+    type_code: str = ""  # GB/T 36904
     number: str | None = None
     products: tuple[Product, ...] = ()
     filings: tuple[FilingRef, ...] = ()

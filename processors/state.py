@@ -1,0 +1,190 @@
+"""The state of one holder: a fold over its facts. Parts are frozen; `evolve` replaces them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from schemas.facts import (
+    ApplicantSeen,
+    CaseState,
+    ChangeSeen,
+    FilingState,
+    LicenceStatus,
+    MaterialSeen,
+    Reason,
+)
+from schemas.licence import FilingRef, Grant, HolderKind, Product
+
+STATE_SCHEMA = 1  # stored state of another number is rebuilt from facts
+
+
+class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of a history."""
+
+    time: str
+    event: str
+    detail: str = ""
+
+
+class Case(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An application on its way."""
+
+    key: str
+    application_id: str
+    content: str
+    item: str
+    action: str
+    state: CaseState
+    applicant: ApplicantSeen
+    filed_on: str
+    source: str
+    auth: str
+    window: str = ""
+    channel: str = ""
+    targets: tuple[str, ...] = ()
+    products: tuple[Product, ...] = ()
+    materials: tuple[MaterialSeen, ...] = ()
+    change: ChangeSeen | None = None
+    chosen: tuple[str, ...] = ()
+    answers: dict[str, Any] = {}
+    conflicts: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    deferred: dict[str, str] = {}
+    approvals: tuple[str, ...] = ()
+    complete_on: str = ""
+    promised: str = ""
+    statutory: str = ""
+    correction: str = ""
+    fallback: bool = False
+    clocks: dict[str, str] = {}  # cause → since; running stops
+    stopped: tuple[tuple[str, str], ...] = ()  # ended stops: first and last day that do not count
+    alarmed: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    licence: str = ""
+    closed_at: str = ""
+    history: tuple[Happening, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether it can still be decided."""
+        return self.state in ("correction-requested", "accepted")
+
+
+class Version(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version of a licence and how far it has come."""
+
+    grant: Grant
+    identifier: str = ""
+    status_list: str = ""
+    status_index: int = -1
+    object_key: str = ""
+
+
+class Licence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A licence with its versions, the first of an imported one being version 0."""
+
+    key: str
+    item: str
+    versions: tuple[Version, ...]
+    status: LicenceStatus = "valid"
+    number: str = ""
+    until: str = ""  # last day of a suspension
+    decision: str = ""  # 撤回, 撤销 or 吊销 that ended it: the status it had then
+    annulled: bool = False
+    merged_into: str = ""
+    history: tuple[Happening, ...] = ()
+
+    @property
+    def now(self) -> Grant:
+        """The grant of the version in force."""
+        return self.versions[-1].grant
+
+    @property
+    def living(self) -> bool:
+        """Valid or suspended."""
+        return self.status in ("valid", "suspended")
+
+
+class Bar(msgspec.Struct, frozen=True, omit_defaults=True):
+    """No application for an item from `since` to `until`, both counted."""
+
+    item: str
+    since: str
+    until: str
+    ground: Reason
+    licence: str = ""
+
+
+class Check(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An on-site check or another inspection. `state`: scheduled, overdue, passed, failed."""
+
+    key: str
+    licence: str
+    kind: str
+    due: str
+    state: str
+    inspection_id: str = ""
+
+
+class Filing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A filing and where it stands with its department."""
+
+    ref: FilingRef
+    case: str
+    state: FilingState
+    pushed_on: str
+    yellow: str
+    red: str
+    answers: dict[str, Any] = {}
+    round: int = 1
+    alarmed: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event that had no effect."""
+
+    time: str
+    event: str
+    reasons: tuple[Reason, ...]
+
+
+class HolderState(msgspec.Struct, omit_defaults=True):
+    """Everything that is known of one holder."""
+
+    holder: str
+    kind: HolderKind | None = None
+    display: str = ""
+    name: str = ""
+    address: str = ""
+    division: str = ""
+    credit_class: str = ""
+    upto: str = ""  # the moment as of which the last thing was decided
+    cases: dict[str, Case] = {}
+    licences: dict[str, Licence] = {}
+    checks: dict[str, Check] = {}
+    filings: dict[str, Filing] = {}
+    bars: tuple[Bar, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    inspections: tuple[str, ...] = ()
+    seen: dict[str, str] = {}  # key of an event → digest of its content
+    waiting: tuple[dict[str, Any], ...] = ()
+    schema: int = STATE_SCHEMA
+
+    def copy(self) -> HolderState:
+        """A copy whose containers may be changed; the parts in them are frozen."""
+        return HolderState(
+            self.holder, self.kind, self.display, self.name, self.address, self.division, self.credit_class, self.upto,
+            dict(self.cases), dict(self.licences), dict(self.checks), dict(self.filings),
+            self.bars, self.refused, self.inspections, dict(self.seen), self.waiting, self.schema,
+        )  # fmt: skip
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(HolderState).decode
+
+
+def initial(holder: str) -> HolderState:
+    """A holder of whom nothing is known."""
+    return HolderState(holder)
