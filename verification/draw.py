@@ -375,4 +375,3 @@ def _same_excluded(listed: list[Excluded], due: list[Excluded]) -> str:
         named = min(wrong)[0] if wrong else "their order"
         raise DrawError(f"the excluded targets do not follow from the files ({named}) / 排除名单不符")
     return f"{len(due)} excluded"
-

@@ -72,7 +72,9 @@ class Found(msgspec.Struct, frozen=True):
     doubt: str
 
 
-class _Listed(msgspec.Struct, frozen=True):
+class Listed(msgspec.Struct, frozen=True):
+    """An edition that was verified; `packed` is the inflated list, times are Unix seconds."""
+
     candidate: Candidate
     uri: str
     issued_at: int
@@ -87,7 +89,7 @@ def find_status(source: StatusSource, uri: str, index: int, at: datetime, trust:
     VerificationError where no edition is in force or the one that is cannot be verified: it is unknown then.
     """
     seconds = int(at.timestamp())
-    read = [_read(candidate, trust) for candidate in source.candidates(uri, seconds)]
+    read = [read_candidate(candidate, trust) for candidate in source.candidates(uri, seconds)]
     fitting = [listed for listed in read if listed.uri == uri and listed.issued_at <= seconds]
     if not fitting:
         raise VerificationError(f"no edition of {uri} from before {at.isoformat()}")
@@ -107,7 +109,8 @@ def find_status(source: StatusSource, uri: str, index: int, at: datetime, trust:
     return Found(status, listed.candidate.where, listed.issued_at, reason, doubt)
 
 
-def _read(candidate: Candidate, trust: TrustStore) -> _Listed:
+def read_candidate(candidate: Candidate, trust: TrustStore) -> Listed:
+    """Verifies an edition; VerificationError names its place and what is wrong."""
     try:
         listed = _verified(candidate, trust)
     except VerificationError as error:
@@ -117,7 +120,7 @@ def _read(candidate: Candidate, trust: TrustStore) -> _Listed:
     return listed
 
 
-def _verified(candidate: Candidate, trust: TrustStore) -> _Listed:
+def _verified(candidate: Candidate, trust: TrustStore) -> Listed:
     signed = cose.read_sign1(candidate.data, type_=cose.STATUS_LIST_CWT, max_bytes=MAX_LIST_CWT)
     key = signing_key(signed, trust, "status")
     claims = cose.decode(signed.payload, max_bytes=MAX_LIST_CWT)
@@ -130,10 +133,10 @@ def _verified(candidate: Candidate, trust: TrustStore) -> _Listed:
     if not 0 < issued_at < expires < 1 << 37:
         raise VerificationError("the times of the status list are out of range")
     check_key_time(key, issued_at)
-    return _Listed(candidate, uri, issued_at, expires, edition, unpack(listed))
+    return Listed(candidate, uri, issued_at, expires, edition, unpack(listed))
 
 
-def _reason(listed: _Listed, index: int, trust: TrustStore) -> Reason | None:
+def _reason(listed: Listed, index: int, trust: TrustStore) -> Reason | None:
     """The reason, where the map beside the list is there; VerificationError where it is not the list's own."""
     data = listed.candidate.reasons()
     if data is None:

@@ -23,6 +23,7 @@ from schemas.status_list import (
     MAX_LIST_CWT,
     MAX_REASONS_CWT,
     EditionName,
+    edition_key,
     list_name,
     read_edition_name,
     reasons_key,
@@ -109,17 +110,25 @@ class Stored:
 
     def candidates(self, uri: str, at: int) -> list[Candidate]:
         name = list_name(uri)
-        if name is None:
-            return []
+        chosen = latest(self.editions(name), at) if name is not None else None
+        return [] if name is None or chosen is None else [self.candidate(name, chosen)]
+
+    def names(self) -> list[str]:
+        """The lists of which there are editions."""
+        return sorted({key.split("/")[1] for key in self.list_keys("status/") if key.count("/") == 2})
+
+    def editions(self, name: str) -> list[str]:
+        """File names in the folder of a list."""
         prefix = f"status/{name}/"
-        chosen = latest((key.removeprefix(prefix) for key in self.list_keys(prefix)), at)
-        if chosen is None:
-            return []
-        key = f"{prefix}{chosen}.cwt"
+        return [key.removeprefix(prefix) for key in self.list_keys(prefix)]
+
+    def candidate(self, name: str, edition: EditionName) -> Candidate:
+        """An edition of a list; VerificationError where it is not there."""
+        key = edition_key(name, edition)
         data = self.get(key)
         if data is None:
             raise VerificationError(f"{key}: the store lists it but does not give it")
-        return [Candidate(key, data, lambda: self.get(reasons_key(key)), chosen)]
+        return Candidate(key, data, lambda: self.get(reasons_key(key)), edition)
 
 
 class Address:

@@ -11,8 +11,8 @@ _HINT = "2018-09-10T09:12:00+08:00, or 2018-09-10; without a zone it is China ti
 
 
 def now() -> datetime:
-    """The wall clock, in China time."""
-    return datetime.now(UTC).astimezone(CHINA)
+    """The wall clock, in China time, in whole seconds."""
+    return datetime.now(UTC).astimezone(CHINA).replace(microsecond=0)
 
 
 def read_moment(text: str, option: str) -> datetime:

@@ -10,10 +10,9 @@ import typer
 
 from infra.cli import output
 from infra.cli.moments import now, read_moment
-from schemas.errors import NotFound, UsageError
+from schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from verification.status import StatusSource
     from verification.verdict import Verdict
 
 app = typer.Typer()
@@ -54,13 +53,14 @@ def verify(
     ] = None,
 ) -> None:
     """核验证照 / Is this a genuine licence, and was it in force? Exit 0 valid, 1 invalid, 3 unknown."""
+    from infra.published import published_lists
     from schemas.trust import load_trust
     from verification.status_sources import status_source
     from verification.verify import verify_bytes
 
     moment = now() if at is None else read_moment(at, "--at")
     store = load_trust(trust or output.settings().trust)
-    source = status_source(status) if status is not None else _published()
+    source = status_source(status) if status is not None else published_lists(output.settings())
     proof = None if credential is None else _content(str(credential))
     codes = []
     for name in files:
@@ -74,27 +74,6 @@ def verify(
         codes.append(_CODES[verdict.verdict])
         _show(verdict)
     raise typer.Exit(output.worst(codes))
-
-
-def _published() -> StatusSource | None:
-    """The lists that the data folder's engine has published, where there are any."""
-    from verification.status_sources import Folder, Stored
-
-    settings = output.settings()
-    if settings.store is None:
-        folder = settings.objects / "status"
-        return Folder(folder) if folder.is_dir() else None
-    from infra.stores import open_store
-
-    store = open_store(settings.store, settings.objects)
-
-    def get(key: str) -> bytes | None:
-        try:
-            return store.get(key)
-        except NotFound:
-            return None
-
-    return Stored(store.list, get)
 
 
 def _content(name: str) -> bytes:
