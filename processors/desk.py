@@ -1,0 +1,106 @@
+"""The desk at which one holder's entries are decided: state, the moment, and the facts written so far.
+
+Every module of decisions works on a desk. `write` makes a fact and folds it at once, so that what comes after sees it.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from schemas.canonical import derived_id
+from schemas.dates import day_of
+from schemas.facts import Body, EventRefused, Fact, Reason
+from schemas.identifiers import compare
+from schemas.items import Catalogue, ServiceItem
+
+from processors import evolve
+from processors.state import Case, HolderState, Licence
+
+
+class MustWait(Exception):
+    """The event names a number that the holder's unnumbered grant may yet get; it is decided when that is known."""
+
+
+class Desk:
+    """One holder's desk while one entry is decided. `time` is the moment as of which things are decided."""
+
+    def __init__(self, state: HolderState, catalogue: Catalogue) -> None:
+        self.state = state.copy()
+        self.catalogue = catalogue
+        self.facts: list[Fact] = []
+        self.cause = ""
+        self.time = ""
+        self.event = ""  # type of the event being decided
+        self.source = ""
+        self.event_day: date = date.min  # China date of the event itself
+        self._n = 0
+
+    def open(self, cause: str, time: str) -> None:
+        """Facts written from here have this cause and time."""
+        self.cause, self.time, self._n = cause, time, 0
+
+    @property
+    def today(self) -> date:
+        """The China date as of which things are decided."""
+        return day_of(self.time)
+
+    @property
+    def moment(self) -> datetime:
+        """The moment as of which things are decided."""
+        return datetime.fromisoformat(self.time)
+
+    def write(self, body: Body) -> None:
+        """Writes a fact and folds it."""
+        kind = str(body.__struct_config__.tag)
+        holder = self.state.holder
+        fact = Fact(
+            derived_id(self.cause, "decide", holder, kind, self._n), self.cause, holder, self.time, body
+        )
+        self._n += 1
+        self.facts.append(fact)
+        evolve.apply(self.state, fact)
+
+    def refuse_event(self, *reasons: Reason, licence: str = "", case: str = "") -> None:
+        """The event has no effect, and why."""
+        self.write(EventRefused(self.event, reasons, self.source, licence, case))
+
+    def item(self, code: str) -> ServiceItem | None:
+        """The item of a code, in the catalogue in force."""
+        return self.catalogue.get(code)
+
+    def case(self, application_id: str) -> Case | None:
+        """The holder's case of an application id, however it is spelt."""
+        return self.state.cases.get(compare(application_id))
+
+    def licence_named(self, number: str | None, granted_by: str | None) -> Licence | None:
+        """The licence that an event names. Raises MustWait where its number may come yet."""
+        if number is not None:
+            wanted = compare(number)
+            for licence in self.state.licences.values():
+                if licence.number == wanted:
+                    return licence
+            if any(not licence.number for licence in self.state.licences.values()):
+                raise MustWait
+            return None
+        case = self.case(granted_by or "")
+        return self.state.licences.get(case.licence) if case and case.licence else None
+
+    def living_of(self, item: str) -> Licence | None:
+        """A living licence of an item, if the holder has one."""
+        return next((x for x in self.state.licences.values() if x.item == item and x.living), None)
+
+    def open_case_of(self, item: str) -> Case | None:
+        """An open case for an item, if the holder has one."""
+        return next((c for c in self.state.cases.values() if c.item == item and c.open), None)
+
+    def barred(self, item: str, on: date) -> list[Reason]:
+        """The grounds of the bars in force for an item on a day."""
+        day = on.isoformat()
+        return [
+            Reason(
+                f"{bar.ground.zh}，{bar.until} 前（含当日）不得再次申请",
+                f"{bar.ground.en}; no application up to and including {bar.until}",
+            )
+            for bar in self.state.bars
+            if bar.item == item and bar.since <= day <= bar.until
+        ]

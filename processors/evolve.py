@@ -1,0 +1,351 @@
+"""`evolve(state, fact) -> state`: one handler for each type of fact; the fold is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from processors.state import Bar, Case, Check, Filing, Happening, HolderState, Licence, Refusal, Version
+from schemas import facts as f
+from schemas.facts import Fact, Reason
+from schemas.identifiers import compare
+from schemas.licence import Grant
+
+KEY_LENGTH = 32  # of an entry id: the key of the event; what follows is the digest of its content
+
+
+def fold(state: HolderState, facts: Iterable[Fact]) -> HolderState:
+    """The state after facts; the one given stays as it is."""
+    state = state.copy()
+    for fact in facts:
+        apply(state, fact)
+    return state
+
+
+def evolve(state: HolderState, fact: Fact) -> HolderState:
+    """The state after one fact."""
+    return fold(state, (fact,))
+
+
+def apply(state: HolderState, fact: Fact) -> None:
+    """As `evolve`, on a private copy."""
+    if fact.time > state.upto and not isinstance(
+        fact.body, f.LicenceNumbered | f.LicenceIssued | f.EventWaits
+    ):
+        state.upto = fact.time
+    if ":" not in fact.cause and not isinstance(fact.body, f.EventWaits):
+        state.seen[fact.cause[:KEY_LENGTH]] = fact.cause[KEY_LENGTH:]
+    _HANDLERS[type(fact.body)](state, fact, fact.body)
+
+
+def _text(reasons: tuple[Reason, ...]) -> str:
+    return "；".join(map(str, reasons))
+
+
+def _case(state: HolderState, fact: Fact, key: str, detail: str = "", event: str = "", /, **new: Any) -> None:
+    case = state.cases[key]
+    line = Happening(fact.time, event or fact.type.removeprefix("case."), detail)
+    state.cases[key] = replace(case, history=(*case.history, line), **new)
+
+
+def _opened(state: HolderState, fact: Fact, b: f.CaseOpened) -> None:
+    line = Happening(fact.time, "submitted", f"{b.source} ({b.auth})")
+    state.cases[b.case] = Case(
+        key=b.case, application_id=b.application_id, content=b.content, item=b.item, action=b.action,
+        state="correction-requested", applicant=b.applicant, filed_on=b.filed_on, source=b.source, auth=b.auth,
+        window=b.window, channel=b.channel, targets=b.targets, products=b.products, materials=b.materials,
+        change=b.change, chosen=b.chosen, answers=b.answers, conflicts=b.conflicts, history=(line,),
+    )  # fmt: skip
+    if not state.display:
+        state.kind, state.display = b.applicant.kind, b.applicant.display
+    if not state.name:
+        state.name, state.address, state.division = (
+            b.applicant.name,
+            b.applicant.address,
+            b.applicant.division,
+        )
+
+
+def _refused(state: HolderState, fact: Fact, b: f.CaseRefused) -> None:
+    _case(state, fact, b.case, _text(b.reasons), state="refused", reasons=b.reasons, closed_at=fact.time)
+
+
+def _correction(state: HolderState, fact: Fact, b: f.CorrectionRequested) -> None:
+    detail = ", ".join(b.missing) + (f"；{_text(b.reasons)}" if b.reasons else "")
+    _case(
+        state, fact, b.case, detail,
+        missing=b.missing, correction=b.due, fallback=b.fallback, reasons=b.reasons,
+    )  # fmt: skip
+
+
+def _supplied(state: HolderState, fact: Fact, b: f.MaterialsTaken) -> None:
+    detail = f"仍缺 / still missing: {', '.join(b.missing)}" if b.missing else "齐全 / complete"
+    _case(
+        state, fact, b.case, detail,
+        applicant=b.applicant, products=b.products, materials=b.materials, missing=b.missing,
+        deferred=b.deferred, answers=b.answers, conflicts=b.conflicts,
+    )  # fmt: skip
+
+
+def _accepted(state: HolderState, fact: Fact, b: f.CaseAccepted) -> None:
+    detail = "；".join(
+        [
+            *(f"容缺 / deferred: {kind} ≤ {day}" for kind, day in b.deferred.items()),
+            *(
+                ["节假日尚未公布，按周一至周五计 / past the published holidays weekdays count"]
+                if b.fallback
+                else []
+            ),
+        ]
+    )
+    fallback = state.cases[b.case].fallback or b.fallback
+    _case(
+        state, fact, b.case, detail,
+        state="accepted", complete_on=b.complete_on, promised=b.promised, statutory=b.statutory,
+        deferred=b.deferred, missing=(), fallback=fallback,
+    )  # fmt: skip
+
+
+def _stopped(state: HolderState, fact: Fact, b: f.ClockStopped) -> None:
+    clocks = {**state.cases[b.case].clocks, b.clock: b.on}
+    _case(state, fact, b.case, b.clock, clocks=clocks)
+
+
+def _resumed(state: HolderState, fact: Fact, b: f.ClockResumed) -> None:
+    case = state.cases[b.case]
+    clocks = {cause: since for cause, since in case.clocks.items() if cause != b.clock}
+    stop = (case.clocks[b.clock], b.on)
+    _case(
+        state, fact, b.case, b.clock,
+        clocks=clocks, stopped=(*case.stopped, stop), promised=b.promised, statutory=b.statutory,
+        fallback=case.fallback or b.fallback,
+    )  # fmt: skip
+
+
+def _reviewed(state: HolderState, fact: Fact, b: f.CaseReviewed) -> None:
+    case = state.cases[b.case]
+    approvals = (*case.approvals, b.department) if b.decision == "approve" else case.approvals
+    _case(state, fact, b.case, f"{b.department}: {b.decision} {b.grounds}".strip(), approvals=approvals)
+
+
+def _case_granted(state: HolderState, fact: Fact, b: f.CaseGranted) -> None:
+    detail = "视为准予延续 / deemed renewed" if b.deemed else ""
+    _case(state, fact, b.case, detail, state="granted", licence=b.licence, closed_at=fact.time)
+
+
+def _withdrawn(state: HolderState, fact: Fact, b: f.CaseWithdrawn) -> None:
+    _case(state, fact, b.case, b.reason, state="withdrawn", closed_at=fact.time)
+
+
+def _lapsed(state: HolderState, fact: Fact, b: f.CaseLapsed) -> None:
+    _case(state, fact, b.case, _text(b.reasons), state="lapsed", reasons=b.reasons, closed_at=fact.time)
+
+
+def _overdue(state: HolderState, fact: Fact, b: f.CaseOverdue) -> None:
+    alarmed = (*state.cases[b.case].alarmed, b.limit)
+    _case(state, fact, b.case, f"{b.limit} {b.due}", alarmed=alarmed)
+
+
+def _licence(state: HolderState, fact: Fact, key: str, event: str, detail: str = "", /, **new: Any) -> None:
+    licence = state.licences[key]
+    line = Happening(fact.time, event, detail)
+    state.licences[key] = replace(licence, history=(*licence.history, line), **new)
+
+
+def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
+    grant = b.grant
+    line = Happening(fact.time, "granted", f"{b.action}, v{grant.version}")
+    old = state.licences.get(grant.licence_id)
+    if old is None:
+        new = Licence(
+            grant.licence_id, grant.item, (Version(grant),), number=grant.number or "", history=(line,)
+        )
+    else:
+        new = replace(old, versions=(*old.versions, Version(grant)), history=(*old.history, line))
+    state.licences[grant.licence_id] = new
+    _register(state, grant)
+    if b.replaces and b.case in state.cases:
+        state.cases[b.case] = replace(state.cases[b.case], licence=grant.licence_id)
+
+
+def _register(state: HolderState, grant: Grant) -> None:
+    state.kind, state.display = grant.holder_kind, grant.holder_id
+    state.name, state.address, state.division = grant.holder_name, grant.address, grant.division
+
+
+def _imported(state: HolderState, fact: Fact, b: f.LicenceImported) -> None:
+    grant = b.grant
+    line = Happening(fact.time, "imported")
+    state.licences[grant.licence_id] = Licence(
+        grant.licence_id, grant.item, (Version(grant),), number=grant.number or "", history=(line,)
+    )
+    _register(state, grant)
+
+
+def _numbered(state: HolderState, fact: Fact, b: f.LicenceNumbered) -> None:
+    versions = tuple(
+        replace(v, identifier=b.identifier, status_list=b.status_list, status_index=b.status_index)
+        if v.grant.version == b.version
+        else v
+        for v in state.licences[b.licence].versions
+    )
+    state.licences[b.licence] = replace(state.licences[b.licence], versions=versions, number=b.number)
+
+
+def _issued(state: HolderState, fact: Fact, b: f.LicenceIssued) -> None:
+    issued = b.issued
+    versions = tuple(
+        replace(v, object_key=issued.object_key) if v.grant.version == issued.version else v
+        for v in state.licences[issued.licence_id].versions
+    )
+    state.licences[issued.licence_id] = replace(state.licences[issued.licence_id], versions=versions)
+    for case in list(state.cases.values()):
+        if (
+            case.state == "granted"
+            and case.licence == issued.licence_id
+            and _version_of(state, case) == issued.version
+        ):
+            line = Happening(fact.time, "issued", issued.number)
+            state.cases[case.key] = replace(case, state="issued", history=(*case.history, line))
+
+
+def _version_of(state: HolderState, case: Case) -> int:
+    return next(
+        (
+            v.grant.version
+            for v in state.licences[case.licence].versions
+            if v.grant.application_id == case.application_id
+        ),
+        -1,
+    )
+
+
+def _status(state: HolderState, fact: Fact, b: f.LicenceStatusChanged) -> None:
+    licence = state.licences[b.licence]
+    decision = b.status if b.status in ("withdrawn", "rescinded", "revoked") else licence.decision
+    detail = " ".join(
+        part for part in (b.ground, b.legal_basis, b.decided_on, f"→ {b.until}" if b.until else "") if part
+    )
+    _licence(
+        state, fact, b.licence, b.event, detail,
+        status=b.status, until=b.until, decision=decision, merged_into=b.merged_into or licence.merged_into,
+    )  # fmt: skip
+    if b.status not in ("valid", "suspended"):
+        _close_checks(state, b.licence)
+
+
+def _close_checks(state: HolderState, licence: str) -> None:
+    """A licence that has ended is checked no more."""
+    for key, check in list(state.checks.items()):
+        if check.licence == licence and check.state in ("scheduled", "overdue"):
+            del state.checks[key]
+
+
+def _annulled(state: HolderState, fact: Fact, b: f.DecisionAnnulled) -> None:
+    _licence(state, fact, b.licence, "decision.annulled", f"{b.ground} {b.decided_on}", annulled=True)
+    state.bars = tuple(bar for bar in state.bars if bar.licence != b.licence)
+
+
+def _barred(state: HolderState, fact: Fact, b: f.BarImposed) -> None:
+    state.bars = (*state.bars, Bar(b.item, b.since, b.until, b.ground, b.licence))
+
+
+def _scheduled(state: HolderState, fact: Fact, b: f.CheckScheduled) -> None:
+    state.checks[b.check] = Check(b.check, b.licence, "post-issuance", b.due, "scheduled")
+
+
+def _check_overdue(state: HolderState, fact: Fact, b: f.CheckOverdue) -> None:
+    state.checks[b.check] = replace(state.checks[b.check], state="overdue")
+
+
+def _inspected(state: HolderState, fact: Fact, b: f.InspectionTaken) -> None:
+    outcome = "passed" if b.passed and not b.commitment_false else "failed"
+    key = b.check or b.inspection
+    due = state.checks[key].due if key in state.checks else b.inspected_on
+    state.checks[key] = Check(key, b.licence, b.kind, due, outcome, b.inspection_id)
+    state.inspections = (*state.inspections, b.inspection)
+    order = "，责令改正 / order to correct" if b.order_to_correct else ""
+    _licence(
+        state, fact, b.licence, "inspection.recorded", f"{b.inspection_id}: {b.result} ({outcome}){order}"
+    )
+
+
+def _pushed(state: HolderState, fact: Fact, b: f.FilingPushed) -> None:
+    key = filing_key(b.filing.filing_id)
+    state.filings[key] = Filing(
+        b.filing, b.case, "pushed", b.pushed_on, b.yellow, b.red, answers=b.answers, round=b.round
+    )
+
+
+def filing_key(filing_id: str) -> str:
+    """The compared form of a filing's id."""
+    return compare(filing_id)
+
+
+def _moved(state: HolderState, fact: Fact, b: f.FilingMoved) -> None:
+    state.filings[b.filing_id] = replace(state.filings[b.filing_id], state=b.state, reason=b.reason)
+
+
+def _filing_overdue(state: HolderState, fact: Fact, b: f.FilingOverdue) -> None:
+    filing = state.filings[b.filing_id]
+    state.filings[b.filing_id] = replace(filing, alarmed=(*filing.alarmed, b.colour))
+
+
+def _classified(state: HolderState, fact: Fact, b: f.HolderClassified) -> None:
+    state.credit_class = b.credit_class
+
+
+def _event_refused(state: HolderState, fact: Fact, b: f.EventRefused) -> None:
+    state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons))
+    if b.licence in state.licences:
+        _licence(state, fact, b.licence, f"refused:{b.event}", _text(b.reasons))
+    if b.case in state.cases:
+        _case(state, fact, b.case, _text(b.reasons), f"refused:{b.event}")
+
+
+def _repeated(state: HolderState, fact: Fact, b: f.EventRepeated) -> None:
+    """The same application again changes nothing but the memory of the event."""
+
+
+def _waits(state: HolderState, fact: Fact, b: f.EventWaits) -> None:
+    state.waiting = (*state.waiting, b.entry)
+
+
+def _released(state: HolderState, fact: Fact, b: f.EventReleased) -> None:
+    state.waiting = state.waiting[1:]
+
+
+_HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
+    f.CaseOpened: _opened,
+    f.CaseRefused: _refused,
+    f.CorrectionRequested: _correction,
+    f.MaterialsTaken: _supplied,
+    f.CaseAccepted: _accepted,
+    f.ClockStopped: _stopped,
+    f.ClockResumed: _resumed,
+    f.CaseReviewed: _reviewed,
+    f.CaseGranted: _case_granted,
+    f.CaseWithdrawn: _withdrawn,
+    f.CaseLapsed: _lapsed,
+    f.CaseOverdue: _overdue,
+    f.LicenceGranted: _granted,
+    f.LicenceImported: _imported,
+    f.LicenceNumbered: _numbered,
+    f.LicenceIssued: _issued,
+    f.LicenceStatusChanged: _status,
+    f.DecisionAnnulled: _annulled,
+    f.BarImposed: _barred,
+    f.CheckScheduled: _scheduled,
+    f.CheckOverdue: _check_overdue,
+    f.InspectionTaken: _inspected,
+    f.FilingPushed: _pushed,
+    f.FilingMoved: _moved,
+    f.FilingOverdue: _filing_overdue,
+    f.HolderClassified: _classified,
+    f.EventRefused: _event_refused,
+    f.EventRepeated: _repeated,
+    f.EventWaits: _waits,
+    f.EventReleased: _released,
+}

@@ -1,0 +1,230 @@
+"""Reasons as a person reads them, Chinese and English. One function for each kind of ground."""
+
+from __future__ import annotations
+
+from schemas.facts import Reason
+
+
+def unknown_item(code: str) -> Reason:
+    return Reason(f"没有事项 {code}", f"there is no service item {code}")
+
+
+def not_applied_for(code: str, how: str) -> Reason:
+    return Reason(
+        f"事项 {code} 不以此方式申请，请用 {how}", f"the item {code} is not applied for this way: use {how}"
+    )
+
+
+def unknown_category(name: str) -> Reason:
+    return Reason(f"类别“{name}”不在本事项之内", f"the category {name} is not under this item")
+
+
+def wrong_identifier(display: str) -> Reason:
+    return Reason(f"证件号码 {display} 校验不符", f"the identifier {display} fails its check digit")
+
+
+def wrong_holder(kind: str) -> Reason:
+    if kind == "person":
+        return Reason("本事项只颁发给个人", "this item is for persons only")
+    return Reason("本事项只颁发给单位", "this item is for enterprises only")
+
+
+def unknown_division(code: str) -> Reason:
+    return Reason(f"没有区划 {code}", f"there is no division {code}")
+
+
+def not_competent(source: str) -> Reason:
+    return Reason(f"{source} 无权办理", f"{source} is not competent")
+
+
+def open_case(application_id: str) -> Reason:
+    return Reason(
+        f"同一事项已有在办申请 {application_id}",
+        f"there is an open case for this item already: {application_id}",
+    )
+
+
+def living_licence(number: str) -> Reason:
+    shown = number or "（编号中）"
+    return Reason(
+        f"已持有有效证照 {shown}，增项请用 extend", f"the holder has a living licence {shown}: use extend"
+    )
+
+
+def not_the_holders(name: str) -> Reason:
+    return Reason(f"{name} 不是该持证人的证照", f"{name} is no licence of this holder")
+
+
+def not_of_item(number: str, item: str) -> Reason:
+    return Reason(f"证照 {number} 不属于事项 {item}", f"the licence {number} is not of the item {item}")
+
+
+def not_living(number: str, status: str) -> Reason:
+    return Reason(
+        f"证照 {number} 已终止（{status}），请用 new 重新申请",
+        f"the licence {number} is not living ({status}): use new",
+    )
+
+
+def renew_from(day: str) -> Reason:
+    return Reason(f"延续申请自 {day} 起受理", f"renewal can be asked for from {day} on")
+
+
+def no_end() -> Reason:
+    return Reason("该证照没有有效期，无须延续", "the licence has no end: there is nothing to renew")
+
+
+def merge_needs_two() -> Reason:
+    return Reason("合并须指明两个以上证照", "a merge names several licences")
+
+
+def used_id(application_id: str) -> Reason:
+    return Reason(
+        f"申请编号 {application_id} 已用于另一申请",
+        f"the application id {application_id} was used for another application",
+    )
+
+
+def unknown_case(application_id: str) -> Reason:
+    return Reason(f"没有申请 {application_id}", f"there is no application {application_id} of this holder")
+
+
+def not_open(state: str) -> Reason:
+    return Reason(f"申请已办结（{state}）", f"the application is not open ({state})")
+
+
+def nothing_missing() -> Reason:
+    return Reason("没有待补之件", "nothing is missing")
+
+
+def contradicts(field: str) -> Reason:
+    return Reason(
+        f"{field} 与登记不符，变更请用 change", f"{field} contradicts the register: to change it, use change"
+    )
+
+
+def not_reviewed() -> Reason:
+    return Reason("本申请无须审查", "this application needs no review")
+
+
+def not_complete() -> Reason:
+    return Reason("申请材料尚未齐全", "the application is not complete yet")
+
+
+def reviewed_already(department: str) -> Reason:
+    return Reason(f"{department} 已作出审查意见", f"{department} has reviewed it already")
+
+
+def rejected(department: str, grounds: str) -> Reason:
+    return Reason(f"{department} 审查不予通过：{grounds}", f"rejected by {department}: {grounds}")
+
+
+def clock_runs() -> Reason:
+    return Reason("计时未停", "the clock was not stopped for this cause")
+
+
+def clock_stopped() -> Reason:
+    return Reason("计时已停", "the clock is stopped for this cause already")
+
+
+def not_in_time(day: str) -> Reason:
+    return Reason(f"未在 {day} 前补齐", f"what was missing did not come by {day}")
+
+
+def expired_undecided() -> Reason:
+    return Reason("证照到期时未作出决定，请用 new 重新申请", "not decided when the licence expired: use new")
+
+
+def expired_incomplete() -> Reason:
+    return Reason("证照到期时申请材料不齐，请用 new 重新申请", "incomplete when the licence expired: use new")
+
+
+def licence_ended(status: str) -> Reason:
+    return Reason(f"所涉证照已终止（{status}）", f"the licence that the case is about has ended ({status})")
+
+
+def in_the_future(field: str) -> Reason:
+    return Reason(f"{field} 晚于事件日期", f"{field} is after the event's date")
+
+
+def until_before() -> Reason:
+    return Reason("until 早于事件日期", "until is before the event's date")
+
+
+def ended_for_good(number: str, status: str) -> Reason:
+    return Reason(
+        f"证照 {number} 已终止（{status}），不得恢复", f"the licence {number} has ended ({status}) for good"
+    )
+
+
+def not_suspended(number: str) -> Reason:
+    return Reason(f"证照 {number} 未被暂扣", f"the licence {number} is not suspended")
+
+
+def closed_already(number: str) -> Reason:
+    return Reason(f"证照 {number} 已注销", f"the licence {number} is cancelled already")
+
+
+def nothing_to_annul(number: str) -> Reason:
+    return Reason(
+        f"证照 {number} 没有可撤销的撤回、撤销或吊销决定",
+        f"the licence {number} has no decision that can be annulled",
+    )
+
+
+def annulled_already(number: str) -> Reason:
+    return Reason(f"证照 {number} 的决定已被撤销过", f"the decision on {number} was annulled already")
+
+
+def after_old_end(day: str) -> Reason:
+    return Reason(f"原证照已于 {day} 到期", f"the old licence would have ended on {day}")
+
+
+def known_number(number: str) -> Reason:
+    return Reason(f"证照 {number} 已在册", f"the licence {number} is in the register already")
+
+
+def too_few_inspectors() -> Reason:
+    return Reason(
+        "检查人员不足两人，记录无效", "fewer than two distinct inspectors: the record has no effect"
+    )
+
+
+def known_inspection(inspection_id: str) -> Reason:
+    return Reason(f"检查 {inspection_id} 已有记录", f"the inspection {inspection_id} was recorded already")
+
+
+def unknown_filing(filing_id: str) -> Reason:
+    return Reason(f"没有备案 {filing_id}", f"there is no filing {filing_id} of this holder")
+
+
+def anothers_filing(department: str) -> Reason:
+    return Reason(f"该备案不属于 {department}", f"the filing is not {department}'s")
+
+
+def filing_state(state: str, event: str) -> Reason:
+    return Reason(f"备案处于 {state}，不能 {event}", f"the filing is {state}: {event} does not apply")
+
+
+def dates_out_of_order() -> Reason:
+    return Reason("日期先后不符", "the dates are not in order")
+
+
+def other_content() -> Reason:
+    return Reason("同一来源与编号的事件内容不同", "an event of this source and id came with other content")
+
+
+def rescinded_for_deceit() -> Reason:
+    return Reason("因欺骗取得被撤销", "rescinded for deceit")
+
+
+def revoked() -> Reason:
+    return Reason("曾被吊销", "revoked")
+
+
+def false_material() -> Reason:
+    return Reason("曾提交虚假材料", "false material was submitted")
+
+
+def merge_target(number: str) -> Reason:
+    return Reason(f"并入 {number}", f"merged into {number}")
