@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,3 +154,20 @@ def outline(char: str) -> Outline:
             glyphs[name].draw(pen)
             return Outline("\n".join(pen.operators), glyphs[name].width)
     raise KeyError(char)
+
+
+def twins() -> dict[str, str]:
+    """Characters that share a glyph with another one, each with the first of its kind (`schemas.look`)."""
+    groups: dict[tuple[Face, str], list[int]] = {}
+    for face in FACES:
+        for point, glyph in font(face).getBestCmap().items():
+            groups.setdefault((face, glyph), []).append(point)
+    first: dict[int, int] = {}
+    for points in groups.values():
+        lowest = min(first.get(point, point) for point in points)
+        first.update((point, lowest) for point in points)
+    return {
+        chr(point): chr(lowest)
+        for point, lowest in sorted(first.items())
+        if unicodedata.normalize("NFKC", chr(point)) != unicodedata.normalize("NFKC", chr(lowest))
+    }
