@@ -7,10 +7,10 @@ place goes to the lowest who has the plan's qualification, if nobody before has 
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+from heapq import heapify, heappop, heappush
 
 import msgspec
 import polars as pl
@@ -20,7 +20,7 @@ from schemas.draw.register import Register
 from schemas.errors import DrawError
 
 Conflicts = Mapping[str, Mapping[str, str]]  # target → inspector → reason
-_Entry = tuple[int, str, int]  # load, duty ticket, number of the inspector
+_Entry = tuple[int, bytes, int]  # load, duty ticket (its bytes), number of the inspector
 _Heap = list[_Entry]
 
 
@@ -72,39 +72,30 @@ def covering(division: str) -> list[str]:
     return list(dict.fromkeys((division, division[:4] + "00", division[:2] + "0000")))
 
 
-def choice(
-    inspectors: Sequence[Inspector],
-    division: str,
-    qualification: str | None,
-    apart: Mapping[str, str] | None = None,
-) -> tuple[int, int]:
-    """How many are competent for a target here without a conflict (`apart`), and how many of them qualified."""
-    places = set(covering(division))
-    able = [i for i in inspectors if i.division in places and i.id not in (apart or {})]
-    return len(able), sum(1 for i in able if qualification is None or qualification in i.qualifications)
-
-
 class Roster:
-    """The inspectors of a draw, by division, lowest (load, duty ticket) first."""
+    """The inspectors of a draw in heaps, lowest (load, duty ticket) first.
+
+    Each division has two: of those with the plan's qualification, and of the others. Everyone stands in one
+    heap, so nothing in them is ever out of date.
+    """
 
     def __init__(self, seed: str, inspectors: Iterable[Inspector], qualification: str | None) -> None:
         self._inspectors = list(inspectors)
         self._prefix = [f"{seed}:inspector:{i.id}:".encode() for i in self._inspectors]
         self._load = [0] * len(self._inspectors)
+        self._narrows = qualification is not None
         self._qualified = [
             qualification is None or qualification in i.qualifications for i in self._inspectors
         ]
-        self._heaps: dict[str, _Heap] = defaultdict(list)
-        self._qualified_heaps: dict[str, _Heap] = defaultdict(list)
-        self._two_heaps = qualification is not None
+        self._heaps: dict[tuple[str, bool], _Heap] = defaultdict(list)
+        self._home: list[_Heap] = []
         for number, inspector in enumerate(self._inspectors):
-            entry = self._entry(number)
-            self._heaps[inspector.division].append(entry)
-            if self._two_heaps and self._qualified[number]:
-                self._qualified_heaps[inspector.division].append(entry)
-        for heap in (*self._heaps.values(), *self._qualified_heaps.values()):
-            heapq.heapify(heap)
-        self._of: dict[str, tuple[list[_Heap], list[_Heap]]] = {}
+            home = self._heaps[inspector.division, self._qualified[number]]
+            home.append(self._entry(number))
+            self._home.append(home)
+        for heap in self._heaps.values():
+            heapify(heap)
+        self._near: dict[str, tuple[list[_Heap], list[_Heap]]] = {}
 
     @property
     def loads(self) -> dict[str, int]:
@@ -115,65 +106,52 @@ class Roster:
         self, target: str, division: str, places: int, apart: Mapping[str, str]
     ) -> tuple[list[str], list[str]]:
         """The inspectors taken for a target, and those passed over for a conflict (`apart`)."""
-        if division not in self._of:
-            near = covering(division)
-            self._of[division] = (
-                [self._heaps[d] for d in near if d in self._heaps],
-                [self._qualified_heaps[d] for d in near if d in self._qualified_heaps],
-            )
-        heaps, qualified_heaps = self._of[division]
-        taken: list[int] = []
+        near = self._near.get(division) or self._look_around(division)
+        taken: list[_Entry] = []
         passed: dict[str, None] = {}
-        aside: list[tuple[_Heap, _Entry]] = []
-        for place in range(places):
-            last = place == places - 1
-            narrow = last and self._two_heaps and not any(self._qualified[n] for n in taken)
-            number = self._take(qualified_heaps if narrow else heaps, apart, passed, aside)
-            if number is None:
+        aside: list[_Entry] = []
+        lacking = self._narrows
+        for place in range(1, places + 1):
+            entry = self._take(near[lacking and place == places], apart, passed, aside)
+            if entry is None:
                 raise DrawError(f"target {target} cannot be given {places} inspectors")
-            taken.append(number)
-        for heap, entry in aside:
-            heapq.heappush(heap, entry)
-        for number in taken:
-            self._put_back(number)
-        return [self._inspectors[n].id for n in taken], list(passed)
+            taken.append(entry)
+            lacking = lacking and not self._qualified[entry[2]]
+        for entry in aside:
+            heappush(self._home[entry[2]], entry)
+        for _, _, number in taken:
+            self._load[number] += 1
+            heappush(self._home[number], self._entry(number))
+        return [self._inspectors[number].id for _, _, number in taken], list(passed)
 
     def _entry(self, number: int) -> _Entry:
         load = self._load[number]
-        return load, sha256(self._prefix[number] + b"%d" % load).hexdigest(), number
+        return load, sha256(b"%b%d" % (self._prefix[number], load)).digest(), number
+
+    def _look_around(self, division: str) -> tuple[list[_Heap], list[_Heap]]:
+        """The heaps of everyone competent here, and those of the qualified among them."""
+        fit, others = (
+            [self._heaps[d, q] for d in covering(division) if (d, q) in self._heaps] for q in (True, False)
+        )
+        near = self._near[division] = (fit + others, fit)
+        return near
 
     def _take(
-        self,
-        heaps: list[_Heap],
-        apart: Mapping[str, str],
-        passed: dict[str, None],
-        aside: list[tuple[_Heap, _Entry]],
-    ) -> int | None:
-        """Takes the lowest out; who has a conflict goes aside for the rest of this target."""
-        load = self._load
+        self, heaps: list[_Heap], apart: Mapping[str, str], passed: dict[str, None], aside: list[_Entry]
+    ) -> _Entry | None:
+        """Takes the lowest out (None: nobody is left); who has a conflict goes aside for the rest of this target."""
         while True:
             best: _Heap | None = None
             for heap in heaps:
-                while heap and heap[0][0] != load[heap[0][2]]:
-                    heapq.heappop(heap)  # taken meanwhile through the other heap
                 if heap and (best is None or heap[0] < best[0]):
                     best = heap
             if best is None:
                 return None
-            entry = heapq.heappop(best)
-            name = self._inspectors[entry[2]].id
-            if name not in apart:
-                load[entry[2]] += 1
-                return entry[2]
+            entry = heappop(best)
+            if not apart or (name := self._inspectors[entry[2]].id) not in apart:
+                return entry
             passed[name] = None
-            aside.append((best, entry))
-
-    def _put_back(self, number: int) -> None:
-        entry = self._entry(number)
-        division = self._inspectors[number].division
-        heapq.heappush(self._heaps[division], entry)
-        if self._two_heaps and self._qualified[number]:
-            heapq.heappush(self._qualified_heaps[division], entry)
+            aside.append(entry)
 
 
 def assign(
@@ -189,15 +167,6 @@ def assign(
         assignments.append(Assignment(target, taken))
         skipped += [Skipped(target, inspector, apart[inspector]) for inspector in passed]
     return assignments, skipped
-
-
-class Infeasible(msgspec.Struct, frozen=True):
-    """A target (or the number of them in a division) that cannot be given enough inspectors."""
-
-    target: str
-    division: str
-    competent: int
-    qualified: int
 
 
 def count_by_division(

@@ -60,16 +60,19 @@ def candidates(plan: Plan, seed: str, targets: pl.DataFrame, below: list[str]) -
     weights = {c: plan.weight(c) for c in ("A", "B", "C", "D", "")}
     for n, stratum in enumerate(plan.strata):
         own = targets.filter(pl.col("stratum") == n) if len(plan.strata) > 1 else targets
-        prefix = pl.lit(f"{seed}:{stratum.name}:")
         for j in range(max(weights.values())):
             heavy = [c for c, weight in weights.items() if weight > j]
-            chunk = own if len(heavy) == len(weights) else own.filter(pl.col("credit_class").is_in(heavy))
-            text = plh.concat_str(prefix, pl.col("id"), pl.lit(f":{j}"))
-            hashed = chunk.lazy().select("stratum", "id", "division", ticket=text.chash.sha2_256())
+            if len(heavy) < len(weights):  # who has no ticket j has none after it
+                own = own.filter(pl.col("credit_class").is_in(heavy))
+            text = pl.lit(f"{seed}:{stratum.name}:") + pl.col("id") + pl.lit(f":{j}")
+            hashed = own.lazy().select("stratum", "id", "division", ticket=_sha256(text))
             found.append(hashed.filter(pl.col("ticket") < below[n]).collect())
-            own = chunk  # who has no ticket j has none after it
     several = pl.concat(found)
     return several.group_by("stratum", "id").agg(pl.col("division").first(), pl.col("ticket").min())
+
+
+def _sha256(text: pl.Expr) -> pl.Expr:
+    return plh.CryptographicHashingNameSpace(text).sha2_256()
 
 
 def lowest(plan: Plan, counts: Mapping[str, int], parts: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
