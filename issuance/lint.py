@@ -10,13 +10,14 @@ from datetime import date
 from issuance import fonts
 from schemas.body import MAX_BODY, LicenceBody
 from schemas.errors import LintError
+from schemas.identifiers import compare, looks_personal, parse_identifier, serial_text
 from schemas.licence import Numbered, object_key
+from schemas.persons import is_sealed
 from schemas.ports import MAX_KEY
 from schemas.qr_text import HOST
 
 MAX_TEXT = 200  # code points of a name, address, site or detail: the contract's limit
-_MASK = re.compile(r"[0-9X]{3}\*{11}[0-9X]{4}")
-_USCC = re.compile(r"[0-9A-HJ-NP-RTUWXY]{18}")
+_MASK = re.compile(r"(.{3})?\*{11}(.{4})?")
 _BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
 
@@ -57,33 +58,24 @@ def _numbers(numbered: Numbered, body: LicenceBody) -> Iterator[str]:
         yield "the licence has no place in a status list"
     if body.version < 1:
         yield f"version {body.version} is below 1"
-    yield from _identifier(body)
+    yield from _identifier(numbered, body)
 
 
-def _identifier(body: LicenceBody) -> Iterator[str]:
-    parts = body.identifier.removeprefix("1.2.156.3005.2.").split(".")
-    if not body.identifier.startswith("1.2.156.3005.2.") or len(parts) != 5:
-        yield f"{body.identifier} is no identifier of GB/T 36904"
+def _identifier(numbered: Numbered, body: LicenceBody) -> Iterator[str]:
+    try:
+        parts = parse_identifier(body.identifier)
+    except ValueError as error:
+        yield f"{body.identifier}: {error}"
         return
-    type_code, _, _, version, check = parts
-    if type_code != body.type_code:
-        yield f"the identifier names the type {type_code}, the item {body.type_code}"
-    if version != f"{body.version:03d}":
-        yield f"the identifier names the version {version}, the licence {body.version}"
-    if check != check_character("".join(parts[:4])):
-        yield f"the identifier's check character is not {check}"
-
-
-def check_character(text: str) -> str:
-    """The check character of ISO 7064 MOD 37,36 (GB/T 17710) over digits and upper-case letters, `?` for others."""
-    alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    product = 36
-    for char in text:
-        place = alphabet.find(char)
-        if place < 0:
-            return "?"
-        product = (((product + place) % 36 or 36) * 2) % 37
-    return alphabet[(37 - product) % 36]
+    expected = {
+        "type": (parts.type_code, body.type_code),
+        "issuer": (parts.issuer, numbered.grant.authority.division),
+        "serial": (parts.serial, serial_text(body.number)),
+        "version": (parts.version, f"{body.version:03d}"),
+    }
+    for name, (found, wanted) in expected.items():
+        if found != wanted:
+            yield f"the identifier's {name} is {found}, the licence's {wanted}"
 
 
 def _dates(body: LicenceBody) -> Iterator[str]:
@@ -102,12 +94,12 @@ def _dates(body: LicenceBody) -> Iterator[str]:
 def _holder(numbered: Numbered, body: LicenceBody) -> Iterator[str]:
     if not body.holder.strip():
         yield "the holder has no name"
-    if body.holder.startswith("sealed:") or body.address.startswith("sealed:"):
-        yield "the holder's name or address is still sealed"
-    if numbered.grant.holder_kind == "person" and not _MASK.fullmatch(body.holder_id):
+    if any(is_sealed(text) for _, text in shown(body)):
+        yield "a text of the holder's is still sealed"
+    if looks_personal(compare(body.holder_id)):
+        yield "a person's number stands in clear"
+    elif numbered.grant.holder_kind == "person" and not _MASK.fullmatch(body.holder_id):
         yield "a person's number is not masked"
-    if numbered.grant.holder_kind == "enterprise" and not _USCC.fullmatch(body.holder_id):
-        yield f"{body.holder_id} is no unified social credit code"
 
 
 def _authority(numbered: Numbered) -> Iterator[str]:
