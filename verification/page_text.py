@@ -1,30 +1,47 @@
-"""What a person sees on the page of a licence, read with pdfplumber and compared with what was signed beside it.
+"""What a person sees on the pages of a licence, read with pdfplumber and compared with what was signed beside it.
 
-It runs on files whose seal was verified: what it reads was put there by an authority.
+It runs on files whose seal was verified: what it reads was put there by an authority. Pages are read one after
+another, and no further than until everything is found.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-import unicodedata
+import re
+from collections.abc import Iterator
 from typing import Final
 
 import pdfplumber
 
 from schemas.body import LicenceBody
 from schemas.errors import VerificationError
+from schemas.look import look
 
-MAX_PAGES: Final = 100
+MAX_PAGES: Final = 200
+_NO_CHARACTER: Final = re.compile(r"\(cid:\d+\)")  # a glyph that is a part of the character before it
 logging.getLogger("pdfminer").setLevel(logging.ERROR)  # its warnings are no news to who verifies
 
 
 def check_page(data: bytes, body: LicenceBody) -> None:
-    """VerificationError names the facts of the body that the first page does not say."""
-    seen = _plain(_first_page(data))
-    missing = [name for name, text in _facts(body).items() if _plain(text) not in seen]
+    """VerificationError names what the body says and the pages do not.
+
+    The facts stand on the first page, products and filings there or in the annex (附页).
+    """
+    pages = _pages(data)
+    first = next(pages)
+    missing = [name for name, text in _facts(body).items() if _plain(text) not in first]
     if missing:
         raise VerificationError(f"the visible page does not say: {', '.join(missing)}")
+    lists = [text for text in map(_plain, _lists(body)) if text not in first]
+    before = ""
+    for page in pages if lists else ():
+        lists = [text for text in lists if text not in page and not _runs_over(text, before, page)]
+        before = page
+        if not lists:
+            break
+    if lists:
+        raise VerificationError(f"the visible pages do not say: {lists[0][:40]}")
 
 
 def _facts(body: LicenceBody) -> dict[str, str]:
@@ -45,12 +62,27 @@ def _facts(body: LicenceBody) -> dict[str, str]:
     }
 
 
-def _first_page(data: bytes) -> str:
+def _lists(body: LicenceBody) -> Iterator[str]:
+    for product in body.products:
+        yield from (product.category, product.detail, product.site)
+    for filing in body.filings:
+        yield filing.name
+
+
+def _runs_over(text: str, before: str, page: str) -> bool:
+    """Whether a text begins on one page and ends on the next."""
+    return any(text[:cut] in before and text[cut:] in page for cut in range(1, len(text)))
+
+
+def _pages(data: bytes) -> Iterator[str]:
+    """The text of each page, in the order in which it was set."""
     try:
         with pdfplumber.open(io.BytesIO(data)) as document:
-            if len(document.pages) > MAX_PAGES:
-                raise VerificationError(f"more than {MAX_PAGES} pages")
-            return "".join(char["text"] for char in document.pages[0].chars)
+            if not 0 < len(document.pages) <= MAX_PAGES:
+                raise VerificationError(f"no page, or more than {MAX_PAGES}")
+            for page in document.pages:
+                yield _plain("".join(char["text"] for char in page.chars))
+                page.close()
     except VerificationError:
         raise
     except Exception as error:  # a PDF library raises whatever comes to its mind
@@ -58,8 +90,8 @@ def _first_page(data: bytes) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without spaces and line breaks, in one composition of each character."""
-    return "".join(unicodedata.normalize("NFKC", text).split())
+    """By its looks: a page tells glyphs, and characters can share one."""
+    return look(_NO_CHARACTER.sub("", text))
 
 
 def _date(iso: str) -> str:

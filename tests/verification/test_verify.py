@@ -16,14 +16,16 @@ import pypdfium2
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bureau import DECIDED, HOST, LIST, NOON, PROVINCE, Bureau, later, numbered
+from bureau import DECIDED, HOST, LIST, NOON, PROVINCE, Bureau, Item, later, numbered
 
 from issuance import keys
-from schemas.errors import UsageError
+from schemas.body import licence_body
+from schemas.errors import UsageError, VerificationError
 from schemas.licence import Product
 from schemas.qr_text import qr_text
 from schemas.status_list import Reason
 from schemas.times import CHINA
+from verification.page_text import check_page
 from verification.status_sources import MAX_FILES, Folder, Stored, status_source
 from verification.verdict import Verdict
 
@@ -289,3 +291,37 @@ def test_unusual_licences_verify_in_every_form(papers: Papers, changes: dict[str
         papers.bureau.verify(body, credential=credential),
     ]
     assert [v.verdict for v in verdicts] == ["valid"] * 3, [v.checks[-1] for v in verdicts]
+
+
+@pytest.mark.parametrize(
+    "name", ["བོད་རང་སྐྱོང་ལྗོངས།", "ᠮᠣᠩᠭᠣᠯ ᠬᠦᠮᠦᠨ", "䶮𠮷龘〇", "青 海 （公司）(x) ﬁ①Å", "#read$\\<b>&'"]
+)
+def test_name_in_any_script_is_found_on_the_page(papers: Papers, name: str) -> None:
+    """Tibetan and Mongolian with their clusters, rare characters, full-width forms, markup as text."""
+    found = papers.bureau.verify(papers.bureau.pdf(numbered(holder_name=name)))
+    assert found.verdict == "valid", found.checks[-1]
+
+
+def test_annex_is_read_to_its_end(papers: Papers) -> None:
+    """Products on later pages count, also where a text runs over the end of a page."""
+    lines = tuple(Product(f"产品{n}", f"规格{n}" * 25, f"地址{n}" * 25) for n in range(60))
+    assert papers.bureau.verify(papers.bureau.pdf(numbered(products=lines))).verdict == "valid"
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"holder_name": "青海碱业有限公司"}, "holder"),
+        ({"valid_until": "2028-09-09"}, "last day"),
+        ({"number": "(青)XK16-204-00002"}, "number"),
+        ({"products": (Product("水泥", "别处", "别的"),)}, "别的"),
+    ],
+)
+def test_page_that_says_something_else_is_refused(
+    papers: Papers, changes: dict[str, object], word: str
+) -> None:
+    """Even when an authority sealed it: page and attached data must agree."""
+    grant = numbered(**changes).grant
+    meant = licence_body(numbered(**changes), grant.holder_name, grant.address, Item())
+    with pytest.raises(VerificationError, match=word):
+        check_page(papers.pdf, meant)
