@@ -79,7 +79,7 @@ class Issuer:
         with self._stage("lint"):
             credential_key = self._trust.signing_key(grant.authority.code, "credential", at).kid
             seal_key = self._trust.signing_key(grant.authority.code, "seal", at).kid
-        prepared = self._prepare(numbered, clear_name, clear_address, checked=True)
+        prepared = self._prepare(numbered, clear_name, clear_address)
         with self._stage("credential"):
             unsigned = self._credential(numbered, clear_name, prepared, credential_key)
             credential_signature = signer.sign(credential_key, ES256, unsigned.to_be_signed)
@@ -136,7 +136,7 @@ class Issuer:
                 )
 
     def _prepare(
-        self, numbered: Numbered, clear_name: str, clear_address: str, *, checked: bool
+        self, numbered: Numbered, clear_name: str, clear_address: str, *, checked: bool = True
     ) -> _Prepared:
         item = self._item_of(numbered.grant)
         with self._stage("lint"):
