@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from processors import evolve
+from processors.state import Case, HolderState, Licence
 from schemas.canonical import derived_id
 from schemas.dates import day_of
 from schemas.facts import Body, EventRefused, Fact, Reason
 from schemas.identifiers import compare
 from schemas.items import Catalogue, ServiceItem
-
-from processors import evolve
-from processors.state import Case, HolderState, Licence
 
 
 class MustWait(Exception):

@@ -85,7 +85,7 @@ def _supplied(state: HolderState, fact: Fact, b: f.MaterialsTaken) -> None:
     _case(
         state, fact, b.case, detail,
         applicant=b.applicant, products=b.products, materials=b.materials, missing=b.missing,
-        deferred=b.deferred, answers=b.answers, conflicts=b.conflicts,
+        deferred=b.deferred, answers=b.answers, conflicts=b.conflicts, change=b.change,
     )  # fmt: skip
 
 

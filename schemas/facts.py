@@ -117,6 +117,7 @@ class MaterialsTaken(_Body, frozen=True, tag="case.materials-supplied"):
     deferred: dict[str, str] = {}
     answers: dict[str, Any] = {}
     conflicts: tuple[str, ...] = ()
+    change: ChangeSeen | None = None
 
 
 class CaseAccepted(_Body, frozen=True, tag="case.accepted"):

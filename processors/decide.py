@@ -1,0 +1,149 @@
+"""`decide(state, entry, catalogue) -> facts`: the one place where anything is decided. Pure; time is an argument.
+
+Before an event of a holder is decided, what of that holder fell due by then happens first. Everything is decided as
+of the later of the event's time and the moment as of which something was decided for that holder before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from processors import cases, due, inspections, intake, orders, reasons, registrations
+from processors.desk import Desk, MustWait
+from processors.evolve import KEY_LENGTH
+from processors.state import HolderState
+from schemas import event_types as e
+from schemas import facts as f
+from schemas.dates import day_of
+from schemas.facts import Fact
+from schemas.items import Catalogue
+from schemas.ledger import Entry
+from schemas.licence import Issued, Numbered
+
+Handler = Callable[[Desk, Any, dict[str, Any]], None]
+
+HANDLERS: dict[str, Handler] = {
+    "application.submitted": intake.submitted,
+    "application.materials-supplied": cases.supplied,
+    "application.withdrawn": lambda desk, data, _: cases.withdrawn(desk, data),
+    "application.reviewed": lambda desk, data, _: cases.reviewed(desk, data),
+    "application.clock-stopped": lambda desk, data, _: cases.clock_stopped(desk, data),
+    "application.clock-resumed": lambda desk, data, _: cases.clock_resumed(desk, data),
+    "registration.submitted": registrations.submitted,
+    "filing.received": lambda desk, data, _: registrations.moved(desk, data),
+    "filing.claimed": lambda desk, data, _: registrations.moved(desk, data),
+    "filing.returned": lambda desk, data, _: registrations.moved(desk, data),
+    "filing.corrected": lambda desk, data, _: registrations.moved(desk, data),
+    "inspection.recorded": lambda desk, data, _: inspections.recorded(desk, data),
+    "licence.withdrawn": lambda desk, data, _: orders.ordered(desk, data),
+    "licence.rescinded": lambda desk, data, _: orders.ordered(desk, data),
+    "licence.revoked": lambda desk, data, _: orders.ordered(desk, data),
+    "licence.cancelled": lambda desk, data, _: orders.ordered(desk, data),
+    "licence.suspended": lambda desk, data, _: orders.ordered(desk, data),
+    "licence.resumed": lambda desk, data, _: orders.ordered(desk, data),
+    "decision.annulled": lambda desk, data, _: orders.annulled(desk, data),
+    "licence.imported": orders.imported,
+    "holder.classified": lambda desk, data, _: orders.classified(desk, data),
+}
+
+
+class Decision(NamedTuple):
+    """The facts that an entry led to, and the state after them."""
+
+    facts: list[Fact]
+    state: HolderState
+
+
+def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
+    """Decides one entry for one holder; `state` stays as it is.
+
+    Ticks and catalogues concern everyone: a tick is put to each holder for whom something may be due.
+    """
+    desk = Desk(state, catalogue)
+    if entry.kind in ("event", "tick"):
+        if not _known(desk.state, entry):
+            if desk.state.waiting:
+                _wait(desk, entry)
+            else:
+                _one(desk, entry)
+    elif entry.kind == "numbered":
+        _numbered(desk, entry)
+    elif entry.kind == "issued":
+        _issued(desk, entry)
+    return Decision(desk.facts, desk.state)
+
+
+def _known(state: HolderState, entry: Entry) -> bool:
+    """Whether this very entry was decided, or waits already."""
+    if entry.kind != "event":
+        return False
+    key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
+    return (
+        state.seen.get(key) == content
+        or entry.id in state.seen
+        or any(w["id"] == entry.id for w in state.waiting)
+    )
+
+
+def _one(desk: Desk, entry: Entry) -> None:
+    time = max(entry.payload["time"], desk.state.upto)
+    if entry.kind == "tick":
+        due.run(desk, entry.payload["time"])
+        return
+    due.run(desk, time)
+    desk.open(entry.id, time)
+    desk.event = entry.payload["type"]
+    desk.source = entry.payload["source"]
+    desk.event_day = day_of(entry.payload["time"])
+    if entry.id[:KEY_LENGTH] in desk.state.seen:
+        desk.refuse_event(reasons.other_content())
+        return
+    data = msgspec.convert(entry.payload["data"], e.EVENT_TYPES[desk.event])
+    try:
+        HANDLERS[desk.event](desk, data, {**entry.payload, "auth": entry.auth})
+    except MustWait:
+        _wait(desk, entry)
+        return
+    due.run(desk, time)
+
+
+def _wait(desk: Desk, entry: Entry) -> None:
+    desk.open(f"waits:{entry.id}", desk.state.upto or entry.payload["time"])
+    desk.write(f.EventWaits(msgspec.to_builtins(entry)))
+
+
+def _numbered(desk: Desk, entry: Entry) -> None:
+    numbered = msgspec.convert(entry.payload, Numbered)
+    grant = numbered.grant
+    versions = desk.state.licences[grant.licence_id].versions
+    if any(v.grant.version == grant.version and v.identifier for v in versions):
+        return
+    desk.open(f"numbered:{grant.grant_id}", grant.decided_at)
+    desk.write(
+        f.LicenceNumbered(
+            grant.licence_id,
+            grant.version,
+            numbered.number,
+            numbered.identifier,
+            numbered.status_list,
+            numbered.status_index,
+        )
+    )
+    while desk.state.waiting and all(licence.number for licence in desk.state.licences.values()):
+        first = msgspec.convert(desk.state.waiting[0], Entry)
+        desk.open(f"released:{first.id}", desk.state.upto)
+        desk.write(f.EventReleased())
+        _one(desk, first)
+
+
+def _issued(desk: Desk, entry: Entry) -> None:
+    issued = msgspec.convert(entry.payload, Issued)
+    versions = desk.state.licences[issued.licence_id].versions
+    found = next((v for v in versions if v.grant.version == issued.version), None)
+    if found is None or found.object_key:
+        return
+    desk.open(f"issued:{issued.grant_id}", found.grant.decided_at)
+    desk.write(f.LicenceIssued(issued))

@@ -1,0 +1,324 @@
+"""Intake (受理): what is asked of an application, what is missing of it, and when it is refused.
+
+The same questions are put to an application that has just come in and to one whose missing parts were supplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from processors import grants, reasons, seen
+from processors.desk import Desk
+from processors.state import Case, Licence
+from schemas import facts as f
+from schemas import workdays
+from schemas.authorities import competent_for_application
+from schemas.canonical import digest
+from schemas.dates import months_before
+from schemas.divisions import find
+from schemas.event_types import ApplicationSubmitted
+from schemas.facts import ApplicantSeen, MaterialSeen, Reason
+from schemas.identifiers import compare
+from schemas.items import ServiceItem
+from schemas.licence import Product
+
+RENEWAL_MONTHS = 12  # a renewal is heard from so many months before the end (contract)
+_CLASSES_DEFERRED = ("", "A", "B")  # holders without a class too (容缺受理)
+
+
+def submitted(desk: Desk, data: ApplicationSubmitted, payload: dict[str, Any]) -> None:
+    """An application comes in."""
+    key = compare(data.application_id)
+    content = digest(seen.content(payload["data"]))
+    known = desk.state.cases.get(key)
+    if known is not None:
+        if known.content == content:
+            desk.write(f.EventRepeated(key))
+        else:
+            desk.refuse_event(reasons.used_id(known.application_id))
+        return
+    item = desk.item(data.item)
+    targets, grounds = _targets(desk, data)
+    opened = f.CaseOpened(
+        case=key,
+        application_id=data.application_id,
+        content=content,
+        item=data.item,
+        item_digest=desk.catalogue.digests.get(data.item, ""),
+        action=data.action,
+        applicant=seen.applicant_seen(data.applicant, payload),
+        filed_on=desk.today.isoformat(),
+        source=desk.source,
+        auth=payload.get("auth", "none"),
+        window=data.window,
+        channel=data.channel,
+        targets=tuple(licence.key for licence in targets),
+        products=seen.products(data.products),
+        materials=seen.materials_seen(data.materials, payload),
+        change=seen.change(data),
+    )
+    grounds += _grounds(desk, opened, item, targets, payload)
+    desk.write(opened)
+    if grounds or item is None:
+        desk.write(f.CaseRefused(key, tuple(grounds)))
+        return
+    judge(desk, desk.state.cases[key], item)
+
+
+def judge(desk: Desk, case: Case, item: ServiceItem) -> None:
+    """Asks for what is missing, or accepts and, where nobody has to be waited for, grants."""
+    missing, why = missing_of(desk, case, item)
+    if missing:
+        ask(desk, case, item, missing, why)
+    else:
+        accept(desk, case, item)
+
+
+def ask(desk: Desk, case: Case, item: ServiceItem, missing: tuple[str, ...], why: tuple[Reason, ...]) -> None:
+    """The one notice of everything that is missing (一次性告知)."""
+    due = workdays.add(desk.today, item.limits.correction)
+    calendar = workdays.calendar().digest
+    desk.write(f.CorrectionRequested(case.key, missing, due.on.isoformat(), due.fallback, calendar, why))
+
+
+def accept(desk: Desk, case: Case, item: ServiceItem) -> None:
+    """The application is complete: limits run, and it is granted where nobody has to be waited for."""
+    grounds = _still_good(desk, case)
+    if grounds:
+        desk.write(f.CaseRefused(case.key, grounds))
+        return
+    promised = workdays.add(desk.today, item.limits.promised)
+    statutory = workdays.add(desk.today, item.limits.statutory)
+    desk.write(
+        f.CaseAccepted(
+            case.key,
+            desk.today.isoformat(),
+            promised.on.isoformat(),
+            statutory.on.isoformat(),
+            promised.fallback or statutory.fallback,
+            workdays.calendar().digest,
+            _deferred(desk, case, item),
+        )
+    )
+    grant_if_ready(desk, desk.state.cases[case.key], item)
+
+
+def grant_if_ready(desk: Desk, case: Case, item: ServiceItem) -> None:
+    """Grants an accepted application once late materials are here and every department has approved."""
+    waits_for_review = item.mode == "review" and case.action not in ("reissue", "surrender")
+    if case.deferred or (waits_for_review and set(item.deciding) - set(case.approvals)):
+        return
+    grants.grant(desk, case, item)
+
+
+def _still_good(desk: Desk, case: Case) -> tuple[Reason, ...]:
+    """What may have changed while the holder was collecting papers: a bar, or a licence by another way."""
+    grounds = desk.barred(case.item, desk.today) if case.action == "new" else []
+    living = desk.living_of(case.item)
+    if case.action == "new" and living and desk.catalogue.items[case.item].mode != "consolidated":
+        grounds.append(reasons.living_licence(living.number))
+    return tuple(grounds)
+
+
+# ---- grounds for a refusal ----------------------------------------------------------------------------------
+
+
+def _targets(desk: Desk, data: ApplicationSubmitted) -> tuple[list[Licence], list[Reason]]:
+    """The licences that an action is about, and why not where there are none."""
+    if data.action == "new":
+        return [], []
+    names = _names(data)
+    found: dict[str, Licence] = {}
+    grounds: list[Reason] = []
+    for number, granted_by in names:
+        licence = desk.licence_named(number, granted_by)
+        if licence is None:
+            grounds.append(reasons.not_the_holders(number or granted_by or ""))
+        else:
+            found[licence.key] = licence
+    if data.action == "merge" and len(found) < 2 and not grounds:
+        grounds.append(reasons.merge_needs_two())
+    return list(found.values()), grounds
+
+
+def _names(data: ApplicationSubmitted) -> list[tuple[str | None, str | None]]:
+    if data.action == "merge":
+        if data.licence_numbers:
+            return [(number, None) for number in data.licence_numbers]
+        by = data.granted_by if isinstance(data.granted_by, tuple) else (data.granted_by,)
+        return [(None, one) for one in by if one]
+    by_one = data.granted_by[0] if isinstance(data.granted_by, tuple) else data.granted_by
+    return [(data.licence_number, by_one)]
+
+
+def _grounds(
+    desk: Desk,
+    opened: f.CaseOpened,
+    item: ServiceItem | None,
+    targets: Sequence[Licence],
+    payload: dict[str, Any],
+) -> list[Reason]:
+    """Every reason for which this application is refused."""
+    grounds: list[Reason] = []
+    if item is None:
+        grounds.append(reasons.unknown_item(opened.item))
+    elif item.mode == "filing" or (item.mode == "consolidated" and opened.action == "new"):
+        grounds.append(reasons.not_applied_for(item.code, "registration.submitted"))
+    grounds += holder_grounds(desk, opened.applicant, item, payload)
+    if item is None:
+        return grounds
+    changed = opened.change.products if opened.change and opened.change.products else ()
+    grounds += _category_grounds(item, (*opened.products, *changed))
+    if opened.change and (opened.change.division or "").strip():
+        grounds += _division_grounds(opened.change.division or "")
+    if opened.action == "new":
+        grounds += desk.barred(item.code, desk.today)
+        living = desk.living_of(item.code)
+        if living:
+            grounds.append(reasons.living_licence(living.number))
+    open_case = desk.open_case_of(item.code)
+    if open_case:
+        grounds.append(reasons.open_case(open_case.application_id))
+    for licence in targets:
+        grounds += _target_grounds(desk, licence, item, opened.action)
+    return grounds
+
+
+def holder_grounds(
+    desk: Desk, applicant: ApplicantSeen, item: ServiceItem | None, payload: dict[str, Any]
+) -> list[Reason]:
+    """Identifier, kind of holder, division, competence of the source."""
+    grounds = []
+    if not payload["who"]["id_ok"]:
+        grounds.append(reasons.wrong_identifier(applicant.display))
+    if item is not None and applicant.kind != item.holder:
+        grounds.append(reasons.wrong_holder(item.holder))
+    division = applicant.division.strip()
+    grounds += _division_grounds(division)
+    if item is not None and not _competent(desk, item, division):
+        grounds.append(reasons.not_competent(desk.source))
+    return grounds
+
+
+def _competent(desk: Desk, item: ServiceItem, division: str) -> bool:
+    """Without a division that is known, only the department can be looked at."""
+    own = desk.source.split(":")[2] if desk.source.count(":") >= 3 else ""
+    return competent_for_application(desk.source, item, division if find(division) else own)
+
+
+def _division_grounds(division: str) -> list[Reason]:
+    return [reasons.unknown_division(division)] if division.strip() and find(division.strip()) is None else []
+
+
+def _category_grounds(item: ServiceItem, named: Iterable[Product]) -> list[Reason]:
+    unknown = dict.fromkeys(p.category for p in named if p.category and item.category(p.category) is None)
+    return [reasons.unknown_category(name) for name in unknown]
+
+
+def late_grounds(item: ServiceItem, case: Case) -> list[Reason]:
+    """What supplied parts can still bring: a category that is not under the item, a division that is none."""
+    changed = case.change.products if case.change and case.change.products else ()
+    return [*_category_grounds(item, (*case.products, *changed)), *_division_grounds(case.applicant.division)]
+
+
+def _target_grounds(desk: Desk, licence: Licence, item: ServiceItem, action: str) -> list[Reason]:
+    number = licence.number or licence.now.application_id
+    if licence.item != item.code:
+        return [reasons.not_of_item(number, item.code)]
+    if not licence.living:
+        return [reasons.not_living(number, licence.status)]
+    if action == "renew":
+        if licence.now.valid_until is None:
+            return [reasons.no_end()]
+        first = months_before(date.fromisoformat(licence.now.valid_until), RENEWAL_MONTHS)
+        if desk.today < first:
+            return [reasons.renew_from(first.isoformat())]
+    return []
+
+
+# ---- what is missing ----------------------------------------------------------------------------------------
+
+
+def needed(item: ServiceItem, action: str) -> tuple[str, ...]:
+    """The kinds of material that an action needs; nothing else may be asked."""
+    if action == "new":
+        return item.kinds
+    kinds = ["application-form"]
+    if action in ("extend", "renew", "merge") and "commitment-letter" in item.kinds:
+        kinds.append("commitment-letter")
+    return tuple(kinds)
+
+
+def missing_of(desk: Desk, case: Case, item: ServiceItem) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
+    """Everything that is missing of an application, and the reasons that need words."""
+    late = _deferred(desk, case, item)
+    missing = [
+        kind
+        for kind in needed(item, case.action)
+        if kind not in late and not any(counts(desk, item, m) for m in case.materials if m.kind == kind)
+    ]
+    if _needs_products(case, item):
+        missing.append("products")
+    contradictions = _contradictions(desk, case)
+    for field in ("name", "address", "division"):
+        if not getattr(case.applicant, field).strip() or field in contradictions:
+            missing.append(f"applicant.{field}")
+    why = tuple(reasons.contradicts(f"applicant.{field}") for field in contradictions)
+    return tuple(missing), why
+
+
+def _needs_products(case: Case, item: ServiceItem) -> bool:
+    if not item.products:
+        return False
+    if case.action in ("new", "extend"):
+        return not case.products or any(not p.category for p in case.products)
+    if case.change and case.change.products is not None:
+        return not case.change.products or any(not p.category for p in case.change.products)
+    return False
+
+
+def counts(desk: Desk, item: ServiceItem, material: MaterialSeen) -> bool:
+    """Whether a material is here and good: signed where it must be, not signed after the event, its file as said."""
+    rule = item.material(material.kind)
+    if material.deferred_until or material.evidence.get("file", "verified") != "verified":
+        return False
+    if rule is None or not rule.signed:
+        return True
+    return bool(material.signed_on) and material.signed_on <= desk.event_day.isoformat()
+
+
+def _deferred(desk: Desk, case: Case, item: ServiceItem) -> dict[str, str]:
+    """Late materials that may come by a day (容缺受理): kind → last day."""
+    late = {}
+    today = desk.today.isoformat()
+    for material in case.materials:
+        rule = item.material(material.kind)
+        allowed = rule is not None and rule.deferrable and desk.state.credit_class in _CLASSES_DEFERRED
+        here = any(counts(desk, item, m) for m in case.materials if m.kind == material.kind)
+        if (
+            material.kind in needed(item, case.action)
+            and allowed
+            and not here
+            and material.deferred_until >= today
+        ):
+            late[material.kind] = material.deferred_until
+    return late
+
+
+def _contradictions(desk: Desk, case: Case) -> list[str]:
+    """Fields in which the applicant differs from the register, for an action on a licence."""
+    registers = [desk.state.licences[key].now for key in case.targets]
+    if not registers:
+        return []
+    found = []
+    for field, ours in (("name", "holder_name"), ("address", "address")):
+        said = getattr(case.applicant, field).strip()
+        if said and all(_same(said, getattr(grant, ours)) is False for grant in registers):
+            found.append(field)
+    return found
+
+
+def _same(one: str, other: str) -> bool:
+    return compare(one) == compare(other) if not one.startswith("sealed:") else one == other

@@ -1,0 +1,189 @@
+"""多证合一: one registration, its filings, and what the departments say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from processors import grants, intake, reasons, seen
+from processors.desk import Desk
+from processors.state import Case, Filing
+from schemas import facts as f
+from schemas.authorities import competent_for_application, competent_in_division
+from schemas.canonical import digest
+from schemas.divisions import find
+from schemas.event_types import FilingEvent, RegistrationSubmitted
+from schemas.facts import FilingState, Reason
+from schemas.identifiers import compare
+from schemas.items import FieldRule, ServiceItem
+
+MOVES: dict[tuple[FilingState, str], FilingState] = {
+    ("pushed", "filing.received"): "received",
+    ("pushed", "filing.claimed"): "claimed",
+    ("received", "filing.claimed"): "claimed",
+    ("pushed", "filing.returned"): "returned",
+    ("received", "filing.returned"): "returned",
+    ("returned", "filing.corrected"): "pushed",
+}
+
+
+def consolidated(desk: Desk) -> ServiceItem | None:
+    """The item of the consolidated certificate."""
+    return next((i for i in desk.catalogue.items.values() if i.mode == "consolidated"), None)
+
+
+def submitted(desk: Desk, data: RegistrationSubmitted, payload: dict[str, Any]) -> None:
+    """A registration with its chosen filings."""
+    item = consolidated(desk)
+    key = compare(data.application_id)
+    content = digest(seen.content(payload["data"]))
+    known = desk.state.cases.get(key)
+    if known is not None:
+        if known.content == content:
+            desk.write(f.EventRepeated(key))
+        else:
+            desk.refuse_event(reasons.used_id(known.application_id))
+        return
+    code = item.code if item else "business-licence"
+    living = desk.living_of(code)
+    answers, conflicts = _collected(data)
+    opened = f.CaseOpened(
+        case=key,
+        application_id=data.application_id,
+        content=content,
+        item=code,
+        item_digest=desk.catalogue.digests.get(code, ""),
+        action="new",
+        applicant=seen.applicant_seen(data.applicant, payload),
+        filed_on=desk.today.isoformat(),
+        source=desk.source,
+        auth=payload.get("auth", "none"),
+        window=str(payload["data"].get("window") or ""),
+        channel=str(payload["data"].get("channel") or ""),
+        targets=(living.key,) if living else (),
+        materials=seen.materials_seen(data.materials, payload),
+        chosen=tuple(dict.fromkeys(choice.item for choice in data.items)),
+        answers=answers,
+        conflicts=conflicts,
+    )
+    grounds = _grounds(desk, opened, item, payload)
+    desk.write(opened)
+    if grounds or item is None:
+        desk.write(f.CaseRefused(key, tuple(grounds)))
+        return
+    judge(desk, desk.state.cases[key], item)
+
+
+def judge(desk: Desk, case: Case, item: ServiceItem) -> None:
+    """Asks for what is missing, or accepts and grants."""
+    missing, why = missing_of(desk, case, item)
+    if missing:
+        intake.ask(desk, case, item, missing, why)
+    else:
+        intake.accept(desk, case, item)
+
+
+def _grounds(
+    desk: Desk, opened: f.CaseOpened, item: ServiceItem | None, payload: dict[str, Any]
+) -> list[Reason]:
+    if item is None:
+        return [reasons.unknown_item(opened.item)]
+    grounds = intake.holder_grounds(desk, opened.applicant, item, payload)
+    for code in opened.chosen:
+        chosen = desk.item(code)
+        if chosen is None:
+            grounds.append(reasons.unknown_item(code))
+        elif chosen.mode != "filing":
+            grounds.append(reasons.not_applied_for(code, "application.submitted"))
+    if not opened.targets:
+        grounds += desk.barred(item.code, desk.today)
+    open_case = desk.open_case_of(item.code)
+    if open_case:
+        grounds.append(reasons.open_case(open_case.application_id))
+    return grounds
+
+
+def missing_of(desk: Desk, case: Case, item: ServiceItem) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
+    """As `intake.missing_of`, and the fields that every chosen item asks for, each once."""
+    missing, why = intake.missing_of(desk, case, item)
+    fields = [
+        f"fields.{rule.name}"
+        for rule in fields_of(desk, case.chosen, item)
+        if rule.name in case.conflicts or (rule.required and _blank(case.answers.get(rule.name)))
+    ]
+    return (*missing, *fields), why
+
+
+def fields_of(desk: Desk, chosen: tuple[str, ...], item: ServiceItem) -> list[FieldRule]:
+    """The fields of the certificate and its chosen filings, each name once; required where any item requires it."""
+    found: dict[str, FieldRule] = {}
+    for source in (item, *(desk.catalogue.items[c] for c in chosen if c in desk.catalogue.items)):
+        for rule in source.fields:
+            if rule.name not in found or (rule.required and not found[rule.name].required):
+                found[rule.name] = rule
+    return list(found.values())
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _collected(data: RegistrationSubmitted) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """One value for each field over `shared` and all answers, and the fields that got two different ones."""
+    answers: dict[str, Any] = {}
+    conflicts: dict[str, None] = {}
+    for given in (data.shared or {}, *(choice.answers or {} for choice in data.items)):
+        for name, value in given.items():
+            if _blank(value):
+                continue
+            if name in answers and answers[name] != value:
+                conflicts[name] = None
+            answers.setdefault(name, value)
+    return answers, tuple(conflicts)
+
+
+def answered(case: Case, shared: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Answers and conflicts after a supplement: of what was asked for, the value supplied later counts."""
+    asked = {name.removeprefix("fields.") for name in case.missing if name.startswith("fields.")}
+    came = {name: value for name, value in shared.items() if name in asked and not _blank(value)}
+    return {**case.answers, **came}, tuple(name for name in case.conflicts if name not in came)
+
+
+# ---- filings ------------------------------------------------------------------------------------------------
+
+
+def moved(desk: Desk, data: FilingEvent) -> None:
+    """A department on its filing, or the correction of one that it returned."""
+    filing = desk.state.filings.get(compare(data.filing_id))
+    if filing is None:
+        desk.refuse_event(reasons.unknown_filing(data.filing_id))
+        return
+    grounds = _filing_grounds(desk, filing, data)
+    state = MOVES.get((filing.state, desk.event))
+    if state is None:
+        grounds.append(reasons.filing_state(filing.state, desk.event))
+    if grounds or state is None:
+        desk.refuse_event(*grounds)
+        return
+    if desk.event == "filing.corrected":
+        item = desk.item(filing.ref.item)
+        assert item is not None  # it was pushed under this item
+        answers = {**filing.answers, **{k: v for k, v in (data.answers or {}).items() if not _blank(v)}}
+        grants.push_filing(desk, filing.ref, filing.case, item, answers, filing.round + 1)
+        return
+    desk.write(f.FilingMoved(compare(data.filing_id), state, data.reason or ""))
+
+
+def _filing_grounds(desk: Desk, filing: Filing, data: FilingEvent) -> list[Reason]:
+    if data.department != filing.ref.department:
+        return [reasons.anothers_filing(data.department)]
+    if desk.event == "filing.corrected":
+        item = consolidated(desk)
+        division = desk.state.division
+        own = desk.source.split(":")[2]
+        good = item is not None and competent_for_application(
+            desk.source, item, division if find(division) else own
+        )
+    else:
+        good = competent_in_division(desk.source, filing.ref.department, desk.state.division)
+    return [] if good else [reasons.not_competent(desk.source)]
