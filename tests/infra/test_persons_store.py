@@ -26,7 +26,7 @@ def test_pseudonym_is_stable_and_keyed(store: PersonsStore, tmp_path: Path) -> N
     name = store.pseudonym(PERSON)
     assert name == again.pseudonym(PERSON)
     assert name != other.pseudonym(PERSON)
-    assert (34, "p:") == (len(name), name[:2])
+    assert (len(name), name[:2]) == (34, "p:")
 
 
 def test_sealing_is_deterministic_and_opens_again(store: PersonsStore, tmp_path: Path) -> None:
@@ -35,8 +35,8 @@ def test_sealing_is_deterministic_and_opens_again(store: PersonsStore, tmp_path:
     sealed = store.seal(one, "李四")
     assert sealed == PersonsStore(tmp_path).seal(one, "李四")
     assert sealed != store.seal(two, "李四")
-    assert "李四" == store.open(one, sealed)
-    assert (" ", "", "clear") == (store.seal(one, " "), store.seal(one, ""), store.open(one, "clear"))
+    assert store.open(one, sealed) == "李四"
+    assert (store.seal(one, " "), store.seal(one, ""), store.open(one, "clear")) == (" ", "", "clear")
 
 
 def test_erased_person_stays_erased(store: PersonsStore, tmp_path: Path) -> None:
@@ -44,14 +44,14 @@ def test_erased_person_stays_erased(store: PersonsStore, tmp_path: Path) -> None
     name = store.pseudonym(PERSON)
     sealed = store.seal(name, "李四")
     elsewhere = PersonsStore(tmp_path)
-    assert "李四" == elsewhere.open(name, sealed)
+    assert elsewhere.open(name, sealed) == "李四"
     key_bytes = _wrapped(store, name)
     assert store.erase(name)
-    assert [None, None] == [store.open(name, sealed), elsewhere.open(name, sealed)]
+    assert [store.open(name, sealed), elsewhere.open(name, sealed)] == [None, None]
     assert not any(key_bytes in path.read_bytes() for path in tmp_path.glob(f"{DATABASE}*"))
     fresh = store.seal(name, "李四")
     assert fresh != sealed
-    assert (None, "李四") == (store.open(name, sealed), elsewhere.open(name, fresh))
+    assert (store.open(name, sealed), elsewhere.open(name, fresh)) == (None, "李四")
     assert not store.erase(store.pseudonym("nobody"))
 
 
@@ -75,7 +75,7 @@ def test_files_are_sealed(store: PersonsStore) -> None:
     sealed = store.seal_file(b"scan of an id card")
     assert sealed == store.seal_file(b"scan of an id card")
     assert b"card" not in sealed
-    assert b"scan of an id card" == store.open_file(sealed)
+    assert store.open_file(sealed) == b"scan of an id card"
     with pytest.raises(VerificationError):
         store.open_file(sealed[:-1] + bytes((sealed[-1] ^ 1,)))
 
@@ -84,7 +84,7 @@ def test_secret_and_database_are_the_owner_s_alone(store: PersonsStore, tmp_path
     """Nobody else may read them, and the secret is not under `keys/`."""
     store.seal(store.pseudonym(PERSON), "李四")
     modes = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / SECRET, tmp_path / DATABASE)}
-    assert {"installation.key": 0, "persons.db": 0} == modes
+    assert modes == {"installation.key": 0, "persons.db": 0}
     assert not (tmp_path / "keys").exists()
 
 
