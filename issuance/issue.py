@@ -21,7 +21,7 @@ from issuance.page import Layout, Pages, RendererMissing
 from issuance.signer import ES256, Signer
 from schemas import ecdsa
 from schemas.body import LicenceKind, body_json, licence_body
-from schemas.errors import VerificationError
+from schemas.errors import LintError, VerificationError
 from schemas.licence import Grant, Issued, Numbered, object_key
 from schemas.qr_text import qr_text
 from schemas.trust import TrustStore
@@ -67,6 +67,7 @@ class Issuer:
         self._trust = trust
         self._item_of = item_of
         self._pages = Pages()
+        self._certificates: dict[str, bytes] = {}
         self._clock = clock
         self.spent = dict.fromkeys(STAGES, 0.0)
 
@@ -79,6 +80,7 @@ class Issuer:
         with self._stage("lint"):
             credential_key = self._trust.signing_key(grant.authority.code, "credential", at).kid
             seal_key = self._trust.signing_key(grant.authority.code, "seal", at).kid
+            seal.check_room(self._certificate(seal_key))
         prepared = self._prepare(numbered, clear_name, clear_address)
         with self._stage("credential"):
             unsigned = self._credential(numbered, clear_name, prepared, credential_key)
@@ -141,7 +143,12 @@ class Issuer:
         item = self._item_of(numbered.grant)
         with self._stage("lint"):
             licence = licence_body(numbered, clear_name, clear_address, item)
-            body = body_json(numbered, clear_name, clear_address, item)
+            try:
+                body = body_json(numbered, clear_name, clear_address, item)
+            except ValueError as error:
+                raise LintError(
+                    f"a text has no form in JSON: {error}", hint="correct the data", where=numbered.number
+                ) from None
             if checked:
                 lint(numbered, licence, len(body))
         with self._stage("page"):
@@ -171,11 +178,16 @@ class Issuer:
                 attachments=_attachments(cwt, prepared.body),
                 drawing=code + emblem.draw(authority.name, x, y, radius),
                 box=box,
-                certificate_der=self._trust.certificate(kid).public_bytes(Encoding.DER),
+                certificate_der=self._certificate(kid),
                 name=authority.name,
                 reason=_REASON,
                 time=prepared.time,
             )
+
+    def _certificate(self, kid: str) -> bytes:
+        if kid not in self._certificates:
+            self._certificates[kid] = self._trust.certificate(kid).public_bytes(Encoding.DER)
+        return self._certificates[kid]
 
     def _verify(self, kid: str, raw: bytes, message: bytes, number: str, what: str) -> None:
         if kid not in self._trust.keys:

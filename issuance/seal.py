@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from issuance import cms, pdf
@@ -76,10 +77,7 @@ def prepare(
     `page` is what the renderer wrote, `form` is drawn under its first page, `drawing` are page operators drawn on
     top of it, `box` is where a click shows the signature, `time` Unix seconds. Raises LintError when the certificate leaves no room.
     """
-    if len(cms.signed_data(cms.signed_attributes(bytes(32), certificate_der), certificate_der, b"0" * 72)) > (
-        CONTENTS_SIZE
-    ):
-        raise LintError("the certificate is too large for the seal", hint=f"{CONTENTS_SIZE} bytes in all")
+    check_room(certificate_der)
     rendered = pdf.take_apart(page)
     first = pdf.first_number(rendered)
     moment = pdf.date(time)
@@ -105,6 +103,15 @@ def prepare(
         file_id=digest[:16],
     )
     return _unsealed(pdf.write(rendered, addition), certificate_der)
+
+
+@lru_cache(maxsize=256)
+def check_room(certificate_der: bytes, room: int = CONTENTS_SIZE) -> None:
+    """Raises LintError when a CMS signature with this certificate takes more than `room` bytes."""
+    attributes = cms.signed_attributes(bytes(32), certificate_der)
+    size = len(cms.signed_data(attributes, certificate_der, bytes(_MAX_SIGNATURE)))
+    if size > room:
+        raise LintError(f"the certificate is too large for the seal: {size} bytes", hint=f"at most {room}")
 
 
 def _field(signature: int, page: int, box: Box, add: Callable[[bytes], int]) -> bytes:

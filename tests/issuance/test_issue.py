@@ -1,0 +1,126 @@
+"""Issuing, and the same bytes again without a private key."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from papers import Office, item_of, kinds, licence
+
+from issuance import fonts, page
+from issuance.issue import STAGES
+from issuance.page import RendererMissing
+from schemas.body import licence_body
+from schemas.errors import VerificationError
+from schemas.licence import Issued, Numbered, object_key
+
+Papers = dict[str, tuple[Numbered, Issued, bytes]]
+KINDS = list(kinds())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rebuilt_byte_for_byte(office: Office, issued: Papers, kind: str) -> None:
+    """A fresh issuer without keys makes the same file from the recorded signatures."""
+    numbered, record, file = issued[kind]
+    assert office.rebuild(numbered, record) == file
+
+
+def test_issued_again_the_same(office: Office) -> None:
+    """Issuing twice gives the same bytes and the same record: signatures are deterministic."""
+    assert office.issue(licence(77)) == office.issue(licence(77))
+
+
+def test_order_of_issue_does_not_matter(office: Office, issued: Papers) -> None:
+    """What an issuer made before leaves no trace in what it makes next."""
+    numbered, record, file = issued["short"]
+    for other in ("annex", "business", "rare"):
+        office.issue(issued[other][0])
+    assert office.issue(numbered) == (record, file)
+
+
+def test_record_names_what_made_the_file(issued: Papers) -> None:
+    """Digest, key, renderer, template and fonts stand in the record."""
+    numbered, record, file = issued["short"]
+    assert record.object_sha256 == hashlib.sha256(file).hexdigest()
+    assert record.object_key == object_key(numbered.number, 1)
+    assert record.renderer == page.renderer()
+    assert record.template == page.layout("industrial").digest
+    assert record.fonts == fonts.digest()
+
+
+@pytest.mark.parametrize("what", ["renderer", "template", "fonts"])
+def test_another_renderer_is_said(office: Office, issued: Papers, what: str) -> None:
+    """Where what made a file is not installed, rebuilding says so instead of giving other bytes."""
+    numbered, record, _ = issued["short"]
+    with pytest.raises(RendererMissing, match=what):
+        office.rebuild(numbered, record, **{what: "of another time"})
+
+
+def test_a_changed_record_is_noticed(office: Office, issued: Papers) -> None:
+    """A signature that is not over what is rebuilt, or by no key of the trust folder, is refused."""
+    numbered, record, _ = issued["short"]
+    other = issued["rare"][1]
+    for changes in (
+        {"credential_signature": other.credential_signature},
+        {"seal_signature": other.seal_signature},
+        {"seal_signature": "3000"},
+        {"credential_kid": "00000000"},
+        {"seal_kid": record.credential_kid},
+    ):
+        with pytest.raises(VerificationError):
+            office.rebuild(numbered, record, **changes)
+
+
+def test_a_changed_grant_is_noticed(office: Office, issued: Papers) -> None:
+    """The recorded signatures fit no other licence."""
+    with pytest.raises(VerificationError):
+        office.rebuild(licence(1, address="西宁市"), issued["short"][1])
+
+
+def test_time_is_counted_by_stage(office: Office) -> None:
+    """Each stage's seconds are added up, for the benchmark."""
+    before = dict(office.issuer.spent)
+    office.issue(licence(78))
+    assert tuple(before) == STAGES
+    assert all(office.issuer.spent[stage] > before[stage] for stage in STAGES)
+
+
+def test_another_process_makes_the_same_page(tmp_path: Path) -> None:
+    """The page depends on nothing of the process: hash seeds, what came before, threads."""
+    script = tmp_path / "page.py"
+    script.write_text(_VALUES + "sys.stdout.buffer.write(values('rare'))\n", "utf-8")
+    tests = Path(__file__).parents[1]
+    found = {
+        subprocess.run(
+            [sys.executable, script, tests, tests.parent],
+            capture_output=True,
+            check=True,
+            env={"PYTHONHASHSEED": str(seed), "RAYON_NUM_THREADS": str(seed)},
+        ).stdout
+        for seed in (1, 2)
+    }
+    numbered = kinds()["rare"]
+    item = item_of(numbered.grant)
+    body = licence_body(numbered, numbered.grant.holder_name, numbered.grant.address, item)
+    sheet = page.sheet(body, "industrial", item.titles)
+    here = page.Pages().values(page.layout("industrial"), sheet, page.seconds(numbered.grant.decided_at))
+    assert found == {here}
+
+
+_VALUES = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from papers import item_of, kinds
+from issuance.page import Pages, layout, seconds, sheet
+from schemas.body import licence_body
+
+def values(kind):
+    numbered = kinds()[kind]
+    grant, item = numbered.grant, item_of(numbered.grant)
+    body = licence_body(numbered, grant.holder_name, grant.address, item)
+    return Pages().values(layout(item.template), sheet(body, item.template, item.titles), seconds(grant.decided_at))
+
+"""

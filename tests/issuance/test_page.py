@@ -1,0 +1,122 @@
+"""What stands on the page, and where."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pdfplumber
+import pytest
+from papers import RARE, item_of, kinds, licence
+
+from issuance import page
+from issuance.page import layout
+from schemas.body import LicenceBody, licence_body
+from schemas.licence import Issued, Numbered, Product
+from verification.page_text import check_page
+
+Papers = dict[str, tuple[Numbered, Issued, bytes]]
+KINDS = list(kinds())
+PAGES = {"annex": 5, "unbroken": 2, "business-annex": 3, "person-long": 1}
+
+
+def body_of(numbered: Numbered) -> LicenceBody:
+    return licence_body(numbered, numbered.grant.holder_name, numbered.grant.address, item_of(numbered.grant))
+
+
+def chars_of(pdf: bytes, number: int = 0) -> list[dict[str, Any]]:
+    with pdfplumber.open(io.BytesIO(pdf)) as document:
+        return [char for char in document.pages[number].chars if char["text"].strip()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_page_says_what_is_signed(issued: Papers, kind: str) -> None:
+    """Every fact of the body stands on the page, as another program reads it, rare scripts included."""
+    numbered, _, pdf = issued[kind]
+    check_page(pdf, body_of(numbered))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_without_room_go_to_an_annex(issued: Papers, kind: str) -> None:
+    """Long lists make further pages, everything else fits the first."""
+    with pdfplumber.open(io.BytesIO(issued[kind][2])) as document:
+        assert len(document.pages) == PAGES.get(kind, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_leaves_the_frame(issued: Papers, kind: str) -> None:
+    """The longest names and words without a break stay inside the frame, 10 mm from the edge."""
+    margin = 10 * page.POINTS
+    with pdfplumber.open(io.BytesIO(issued[kind][2])) as document:
+        outside = [
+            char["text"]
+            for sheet in document.pages
+            for char in sheet.chars
+            if char["text"].strip()
+            and not (
+                margin <= char["x0"] and char["x1"] <= sheet.width - margin and char["bottom"] <= sheet.height
+            )
+        ]
+    assert outside == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rare"])
+def test_no_line_runs_into_another(issued: Papers, kind: str) -> None:
+    """Baselines within the same stretch of a line are the same or far enough apart to read both."""
+    chars = chars_of(issued[kind][2])
+    close = [
+        (one["text"], other["text"])
+        for place, one in enumerate(chars)
+        for other in chars[place + 1 :]
+        if one["x0"] < other["x1"] - 0.5
+        and other["x0"] < one["x1"] - 0.5
+        and 1 < abs(one["matrix"][5] - other["matrix"][5]) < 0.8 * min(one["size"], other["size"])
+    ]
+    assert close == []
+
+
+def test_markup_in_a_name_is_text(issued: Papers) -> None:
+    """`#read("x")`, `$a$`, a backslash and HTML stand on the page as they are."""
+    text = "".join(char["text"] for char in chars_of(issued["rare"][2]))
+    assert '#read("x")$a$\\<b>' in text
+    assert RARE["holder_name"].endswith('#read("x") $a$ \\ <b>')
+
+
+def test_a_person_is_shown_by_mask(issued: Papers) -> None:
+    """A person's page shows the mask of the number."""
+    text = "".join(char["text"] for char in chars_of(issued["person"][2]))
+    assert "630***********1234" in text
+
+
+def test_an_unknown_template_means_general() -> None:
+    """An item that names no template of ours gets the general paper, and no path climbs out."""
+    for name in ("no-such-template", "common", "../page", "", "Industrial"):
+        assert layout(name) == layout("general")
+
+
+def test_templates_differ() -> None:
+    """Each template has its own digest, and room for QR and seal on its paper."""
+    layouts = [layout(name) for name in ("industrial", "general", "person", "business-licence")]
+    assert len({each.digest for each in layouts}) == len(layouts)
+    for each in layouts:
+        assert each.qr.right - each.qr.left == pytest.approx(54 * page.POINTS, abs=0.01)
+        assert min(*each.qr, *each.seal) > 0
+
+
+def test_date_stands_without_leading_zeros() -> None:
+    """A date is written as official papers do."""
+    assert page.date_text("2018-09-02") == "2018年9月2日"
+
+
+def test_a_licence_without_end() -> None:
+    """Without an end the page says so."""
+    body = body_of(licence(valid_until=None))
+    assert page.validity_text(body) == "自2018年9月10日起长期有效"
+
+
+def test_lists_that_fit_stay_on_the_first_page() -> None:
+    """Four short products need no annex, two hundred do; the annex names all of them."""
+    few = body_of(licence(products=tuple(Product(f"产品{n}") for n in range(4))))
+    many = body_of(licence(products=tuple(Product(f"产品{n}") for n in range(200))))
+    assert page.sheet(few, "industrial").values["annex"] == []
+    assert len(page.sheet(many, "industrial").values["annex"][0]["rows"]) == 200
