@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from schemas.facts import Reason
@@ -62,11 +64,8 @@ def imported(series: Series, serial: int | None) -> Series:
 
 
 def list_name(series: str) -> str:
-    """The name of a series' status lists: bytes other than ASCII letters, digits and `-` are written `_XX`."""
-    return "".join(
-        chr(b) if chr(b).isascii() and (chr(b).isalnum() or b == 0x2D) else f"_{b:02X}"
-        for b in series.encode()
-    ).strip("-")
+    """The name of a series' status lists: twelve hex digits of a hash, since it takes room in each credential."""
+    return hashlib.sha256(series.encode()).hexdigest()[:12]
 
 
 def _identifier(grant: Grant, number: str, version: int) -> str:
