@@ -64,7 +64,7 @@ def imported(series: Series, serial: int | None) -> Series:
 
 
 def list_name(series: str) -> str:
-    """The name of a series' status lists: twelve hex digits of a hash, since it takes room in each credential."""
+    """The name of a series' status lists: short, since each credential carries it, and plain (`schemas.status_list`)."""
     return hashlib.sha256(series.encode()).hexdigest()[:12]
 
 
