@@ -35,7 +35,7 @@ EDITION: Final = "edition"  # number of the edition; a later one of the same sec
 OF_LIST: Final = "list"  # in the reasons: SHA-256 of the list that they belong to
 REASONS: Final = "reasons"
 _BLOCK: Final = 0xFFFF
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9_])?")
 _EDITION = re.compile(r"(\d{8}T\d{6}Z)-(\d{6})")
 
 
