@@ -127,7 +127,7 @@ def _data(settings: Settings) -> Iterator[Finding]:
         entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
         yield Finding("ledger", True, f"{entries} entries, {facts} facts")
         pending = db.pending()
-        jobs = db.db.execute("SELECT count(*) FROM outbox WHERE parked = 0").fetchone()[0]
+        jobs = db.db.execute("SELECT count(*) FROM outbox").fetchone()[0]
         if pending or jobs:
             yield Finding("pending", None, f"{pending} entries, {jobs} licences to issue", "zhengzhao drain")
         letters = db.db.execute("SELECT count(*) FROM letters WHERE state = 'open'").fetchone()[0]

@@ -92,6 +92,11 @@ def encode_job(numbered: Numbered, item: bytes) -> bytes:
     return _encode(Job(numbered, item))
 
 
+def holder_of(job: bytes) -> str:
+    """Whose licence a job issues: the ledger key."""
+    return _job(job).numbered.grant.holder
+
+
 def decode_issued(raw: bytes) -> Issued:
     """The answer to a job."""
     return _issued(raw)

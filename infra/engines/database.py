@@ -17,7 +17,6 @@ from schemas.errors import SurroundingsError, UsageError
 
 SCHEMA_VERSION = 1
 _WAIT_SECONDS = 60
-_NO_FACT = bytes(32)
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -31,12 +30,14 @@ INSERT INTO head VALUES (1, 0, zeroblob(32));
 CREATE TABLE states (holder TEXT PRIMARY KEY, state BLOB NOT NULL, due TEXT) WITHOUT ROWID;
 CREATE INDEX states_due ON states (due) WHERE due IS NOT NULL;
 CREATE TABLE series (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, numbered BLOB NOT NULL, parked INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, job BLOB NOT NULL);
 CREATE TABLE letters (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, place TEXT NOT NULL, error TEXT NOT NULL,
     hint TEXT NOT NULL, at TEXT NOT NULL, ref INTEGER NOT NULL, content BLOB NOT NULL, state TEXT NOT NULL);
 CREATE TABLE cases (application TEXT, holder TEXT, PRIMARY KEY (application, holder)) WITHOUT ROWID;
 CREATE TABLE licences (number TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE given (licence TEXT PRIMARY KEY, number TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE endings (licence TEXT PRIMARY KEY, reason BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE places (
     list TEXT, place INTEGER, status INTEGER NOT NULL, reason BLOB NOT NULL, PRIMARY KEY (list, place)) WITHOUT ROWID;
 CREATE TABLE lists (
@@ -130,18 +131,16 @@ class Database:
 
     # --- facts
 
-    def add_facts(self, entry: int, facts: Iterable[tuple[str, str, str, bytes]]) -> None:
-        """Appends (id, holder, type, fact) rows to the chain; ids that stand there already change nothing."""
-        count, chain = self.db.execute("SELECT facts, chain FROM head").fetchone()
-        for fact_id, holder, kind, fact in facts:
-            link = hashlib.sha256(chain + fact).digest()
-            done = self.db.execute(
-                "INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (count + 1, entry, fact_id, holder, kind, fact, link),
-            )
-            if done.rowcount:
-                count, chain = count + 1, link
-        self.db.execute("UPDATE head SET facts = ?, chain = ?", (count, chain))
+    def add_fact(self, entry: int, fact_id: str, holder: str, kind: str, fact: bytes) -> None:
+        """Appends a fact to the chain; one that stands there already changes nothing."""
+        count, chain = self.head()
+        link = hashlib.sha256(chain + fact).digest()
+        done = self.db.execute(
+            "INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (count + 1, entry, fact_id, holder, kind, fact, link),
+        )
+        if done.rowcount:
+            self.db.execute("UPDATE head SET facts = ?, chain = ?", (count + 1, link))
 
     def head(self) -> tuple[int, bytes]:
         """Number of facts, and the last link of their chain."""

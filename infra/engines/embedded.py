@@ -102,7 +102,7 @@ class Engine:
                     failpoint("issued-before-commit" if results else "drain-before-commit")
                 failpoint("drain-after-commit")
                 progress.decided += batch.decided
-                progress.letters += batch.letters
+                progress.letters += len(batch.letters)
                 progress.issued += sum(r.failure is None for r in results)
             jobs.send()
             progress.pending = self.db.pending() + jobs.waiting()
@@ -131,7 +131,7 @@ class _Issuing:
 
     def waiting(self) -> int:
         """Jobs without a result."""
-        row = self._db.db.execute("SELECT count(*) FROM outbox WHERE parked = 0").fetchone()
+        row = self._db.db.execute("SELECT count(*) FROM outbox").fetchone()
         return int(row[0])
 
     def send(self) -> None:
@@ -141,7 +141,7 @@ class _Issuing:
         self._pool.submit(self._again)
         self._again = []
         if room := self._pool.room:
-            sql = "SELECT seq, job FROM outbox WHERE seq > ? AND parked = 0 ORDER BY seq LIMIT ?"
+            sql = "SELECT seq, job FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
             rows = [(int(seq), bytes(job)) for seq, job in self._db.db.execute(sql, (self._sent, room))]
             if rows:
                 self._sent = rows[-1][0]
@@ -161,7 +161,6 @@ class _Issuing:
             if result.failure is not None and result.failure.surroundings:
                 self._hold(result)
             else:
-                self._jobs.pop(result.job, None)
                 self._failing_since, self._pause = None, _FIRST_PAUSE
                 found.append(result)
         return found
@@ -169,10 +168,11 @@ class _Issuing:
     def record(self, batch: Batch, results: list[Result]) -> None:
         """Writes answers: `issued` entries into the ledger, what failed by itself to the dead letters."""
         for result in results:
+            content = self._jobs.pop(result.job)
             if result.failure is None:
-                batch.issued(result.job, issuing.decode_issued(result.output))
+                batch.issued(result.job, issuing.decode_issued(result.output), issuing.holder_of(content))
             else:
-                batch.park(result.job, result.failure)
+                batch.park(result.job, content, result.failure)
 
     def _hold(self, result: Result) -> None:
         assert result.failure is not None

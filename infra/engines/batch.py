@@ -1,0 +1,238 @@
+"""What a run of ledger entries changes: gathered in memory, written in one transaction.
+
+An entry that fails by itself (a fault of ours) changes nothing and becomes a dead letter; its neighbours are
+decided. So does a grant whose series is full: it waits there for its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from infra import issuing
+from infra.engines.database import Database
+from infra.engines.projector import Projector
+from infra.pool import Failure, describe
+from processors import number as numbers
+from processors.decide import decide
+from processors.due import next_due
+from schemas import facts as f
+from schemas.canonical import derived_id
+from schemas.facts import Fact
+from schemas.items import Catalogue, ServiceItem, from_json
+from schemas.ledger import Entry
+from schemas.licence import Grant, Issued
+
+DUE_AT_ONCE = 200  # silent holders that a tick wakes in one transaction
+
+encode_entry = msgspec.json.Encoder().encode
+decode_entry = msgspec.json.Decoder(Entry).decode
+encode_grant = msgspec.json.Encoder().encode
+decode_grant = msgspec.json.Decoder(Grant).decode
+
+
+class Letter(NamedTuple):
+    """What failed by itself: where, why, the row that it came from, and its bytes."""
+
+    place: str
+    failure: Failure
+    ref: int
+    content: bytes
+
+
+class Batch:
+    """The changes of some entries. `decided` and `letters` count what was done."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._projector = Projector(db, next_due)
+        self._catalogue: Catalogue | None = None
+        self._items: dict[str, ServiceItem] = {}
+        self._series: dict[str, numbers.Series] = {}
+        self._given: dict[str, str] = {}  # licence id → number
+        self._facts: list[tuple[int, Fact]] = []
+        self._appended: list[Entry] = []
+        self._jobs: list[bytes] = []
+        self._done_jobs: list[int] = []
+        self._stuck: set[str] = set()  # holders whom a tick cannot decide
+        self._clock = int(db.meta("clock", "0"))
+        self.decided = 0
+        self.letters: list[Letter] = []
+
+    # --- what workers answered
+
+    def issued(self, job: int, issued: Issued, holder: str) -> None:
+        """A licence is in the store: an entry for the ledger, and the job is done."""
+        self._appended.append(_back("issued", issued.grant_id, holder, msgspec.to_builtins(issued)))
+        self._done_jobs.append(job)
+
+    def park(self, job: int, content: bytes, failure: Failure) -> None:
+        """A job that fails by itself waits in the dead letters for `letters retry`; its number stays its own."""
+        self.letters.append(Letter("issue", failure, job, content))
+        self._done_jobs.append(job)
+
+    # --- decisions
+
+    def decide(self, rows: Sequence[tuple[int, bytes]], position: int) -> int:
+        """Decides entries in their order; returns the position up to which everything is decided."""
+        for seq, raw in rows:
+            try:
+                entry = decode_entry(raw)
+                if entry.kind == "tick":
+                    if self._tick(seq, entry, raw):
+                        return position  # more holders wait for this tick: it stays the next entry
+                elif entry.kind == "catalogue":
+                    self._new_catalogue(entry)
+                else:
+                    self._holder(seq, entry, entry.holder)
+                self._advance(entry)
+            except Exception as error:
+                self.letters.append(Letter("decide", describe(error), seq, raw))
+            position = seq
+            self.decided += 1
+        return position
+
+    def number(self, grant: Grant) -> None:
+        """Numbers a grant, sends it to be issued, and tells the ledger. SeriesFull where no serial is left."""
+        series = self._series_of(grant.series)
+        series, numbered = numbers.number(series, grant, self._number_of(grant.licence_id))
+        self._series[grant.series] = series
+        self._given[grant.licence_id] = numbered.number
+        self._appended.append(_back("numbered", grant.grant_id, grant.holder, msgspec.to_builtins(numbered)))
+        self._jobs.append(issuing.encode_job(numbered, issuing.encode_paper(self._item(grant.item_digest))))
+
+    def write(self, position: int) -> None:
+        """Writes everything; call it inside the transaction."""
+        db = self._db.db
+        self._write_facts()
+        self._projector.write()
+        self._db.append((e.kind, e.holder, encode_entry(e)) for e in self._appended)
+        db.executemany("INSERT INTO outbox (job) VALUES (?)", ((job,) for job in self._jobs))
+        db.executemany("DELETE FROM outbox WHERE seq = ?", ((job,) for job in self._done_jobs))
+        rows = [(name, msgspec.json.encode(series)) for name, series in self._series.items()]
+        db.executemany("INSERT OR REPLACE INTO series VALUES (?, ?)", rows)
+        db.executemany("INSERT OR REPLACE INTO given VALUES (?, ?)", self._given.items())
+        db.executemany("UPDATE states SET due = NULL WHERE holder = ?", ((h,) for h in self._stuck))
+        self._write_letters()
+        self._db.set_meta("position", str(position))
+        self._db.set_meta("clock", str(self._clock))
+
+    @property
+    def facts(self) -> list[Fact]:
+        """The facts of this batch, in their order."""
+        return [fact for _, fact in self._facts]
+
+    @property
+    def appended(self) -> list[Entry]:
+        """What goes back into the ledger."""
+        return self._appended
+
+    def _tick(self, seq: int, entry: Entry, raw: bytes) -> bool:
+        """Wakes holders for whom something is due; True where there are more than one transaction takes."""
+        self._projector.write()  # the due index has to know what was decided just before
+        sql = "SELECT holder FROM states WHERE due <= ? ORDER BY due, holder LIMIT ?"
+        rows = self._db.db.execute(sql, (str(entry.payload["time"]), DUE_AT_ONCE)).fetchall()
+        for (holder,) in rows:
+            try:
+                self._holder(seq, entry, holder)
+            except Exception as error:
+                self._stuck.add(holder)
+                one = msgspec.structs.replace(entry, holder=holder)
+                self.letters.append(Letter("decide", describe(error), seq, encode_entry(one)))
+        return len(rows) == DUE_AT_ONCE
+
+    def _holder(self, seq: int, entry: Entry, holder: str) -> None:
+        decision = decide(self._projector.state(holder), entry, self._in_force())
+        if not decision.facts:
+            return
+        # facts of one holder are taken over together, or (where anything above fails) not at all
+        self._projector.take(decision.facts, decision.state)
+        self._facts += [(seq, fact) for fact in decision.facts]
+        for fact in decision.facts:
+            if isinstance(fact.body, f.LicenceGranted):
+                try:
+                    self.number(fact.body.grant)
+                except Exception as error:
+                    content = encode_grant(fact.body.grant)
+                    self.letters.append(Letter("number", _described(error), seq, content))
+            elif isinstance(fact.body, f.LicenceImported):
+                name = fact.body.grant.series
+                self._series[name] = numbers.imported(self._series_of(name), fact.body.serial)
+
+    def _new_catalogue(self, entry: Entry) -> None:
+        self._catalogue = from_json(entry.payload)
+        self._db.set_meta("in-force", encode_entry(entry).decode())
+        rows = [
+            (digest, msgspec.json.encode(self._catalogue.items[code]))
+            for code, digest in self._catalogue.digests.items()
+        ]
+        self._db.db.executemany("INSERT OR IGNORE INTO items VALUES (?, ?)", rows)
+
+    def _in_force(self) -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = from_json(decode_entry(self._db.meta("in-force").encode()).payload)
+        return self._catalogue
+
+    def _item(self, digest: str) -> ServiceItem:
+        if digest not in self._items:
+            row = self._db.db.execute("SELECT item FROM items WHERE digest = ?", (digest,)).fetchone()
+            self._items[digest] = msgspec.json.decode(row[0], type=ServiceItem)
+        return self._items[digest]
+
+    def _series_of(self, name: str) -> numbers.Series:
+        if name not in self._series:
+            row = self._db.db.execute("SELECT state FROM series WHERE name = ?", (name,)).fetchone()
+            self._series[name] = (
+                msgspec.json.decode(row[0], type=numbers.Series) if row else numbers.Series(name)
+            )
+        return self._series[name]
+
+    def _number_of(self, licence: str) -> str | None:
+        if licence in self._given:
+            return self._given[licence]
+        row = self._db.db.execute("SELECT number FROM given WHERE licence = ?", (licence,)).fetchone()
+        return str(row[0]) if row else None
+
+    def _advance(self, entry: Entry) -> None:
+        if entry.kind in ("event", "tick"):
+            moment = int(datetime.fromisoformat(entry.payload["time"]).timestamp())
+            self._clock = max(self._clock, moment)
+
+    def _write_facts(self) -> None:
+        for seq, fact in self._facts:
+            self._db.add_fact(seq, fact.id, fact.holder, fact.type, f.encode(fact))
+
+    def _write_letters(self) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._db.db.executemany(
+            "INSERT INTO letters (time, place, error, hint, at, ref, content, state)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, 'open')",
+            [
+                (
+                    now,
+                    x.place,
+                    f"{x.failure.kind}: {x.failure.message}",
+                    x.failure.hint,
+                    x.failure.where,
+                    x.ref,
+                    x.content,
+                )
+                for x in self.letters
+            ],
+        )
+
+
+def _back(kind: str, grant_id: str, holder: str, payload: dict[str, object]) -> Entry:
+    """What `number` and `issue` tell the ledger. It carries no time of ours: the same again is the same."""
+    return Entry(derived_id(kind, grant_id), kind, holder, "", payload, principal=kind, auth="internal")  # type: ignore[arg-type]
+
+
+def _described(error: Exception) -> Failure:
+    if isinstance(error, numbers.SeriesFull):
+        return Failure(
+            "SeriesFull", str(error.reason), "raise the digits of the item's number, then: letters retry"
+        )
+    return describe(error)
