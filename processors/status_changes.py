@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from schemas.facts import Fact, LicenceGranted, LicenceStatusChanged
 
@@ -15,7 +15,7 @@ class StatusChange(NamedTuple):
 
     licence_id: str
     version: int | None
-    status: Literal[0, 1, 2]
+    status: int
     reason: str
     date: str
     in_force: int | None
@@ -31,7 +31,5 @@ def status_changes(fact: Fact) -> Iterator[StatusChange]:
         )
     elif isinstance(body, LicenceStatusChanged):
         date = body.decided_on or fact.time[:10]
-        code: Literal[0, 1, 2] = (
-            VALID if body.status == "valid" else SUSPENDED if body.status == "suspended" else INVALID
-        )
+        code = VALID if body.status == "valid" else SUSPENDED if body.status == "suspended" else INVALID
         yield StatusChange(body.licence, None, code, "" if code == VALID else body.status, date, None)

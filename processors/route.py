@@ -1,0 +1,181 @@
+"""`route`: from an event that may enter to a ledger entry. Stateless, whatever key or partition the event came with.
+
+Ids of holders are brought to the compared form. A person's number goes no further: a keyed pseudonym takes its place,
+with a mask for people to read; a person's name and address are sealed; numbers in free text are masked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from schemas.canonical import derived_id
+from schemas.dates import time_text
+from schemas.errors import Rejected
+from schemas.events import Event
+from schemas.identifiers import compare, is_citizen_id, is_uscc, looks_personal, mask
+from schemas.ledger import Auth, Entry
+from schemas.persons import Persons
+
+_DIGITS = re.compile(r"(?<![0-9A-Za-z])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
+_SEALED = ("name", "address")
+
+Files = Callable[[str], str]  # a material's uri → verified, mismatched or absent
+
+
+def route(
+    event: Event,
+    received_at: datetime,
+    principal: str,
+    auth: Auth,
+    persons: Persons,
+    files: Files | None = None,
+) -> Entry:
+    """The ledger entry of an event. Raises Rejected for a tick that is not the clock's."""
+    if event.type_name == "clock.ticked":
+        return tick(event.time, received_at, event.source, auth, event.department)
+    data = _plain(event.raw["data"], persons)
+    key, who, data = _holder(data, event, persons)
+    payload: dict[str, Any] = {
+        "type": event.type_name,
+        "source": event.source,
+        "id": _redacted(event.id, persons),
+        "time": time_text(event.time),
+        "data": data,
+        "who": who,
+    }
+    uris = _uris(data)
+    if uris:
+        payload["files"] = {uri: files(uri) if files else "absent" for uri in uris}
+    return Entry(entry_id(event), "event", key, time_text(received_at), payload, principal, auth)
+
+
+def entry_id(event: Event) -> str:
+    """32 hex digits for source and id, 16 for the content: the same event twice has the same id."""
+    return derived_id("event", event.source, event.id) + event.content_digest[:16]
+
+
+def tick(at: datetime, received_at: datetime, principal: str, auth: Auth, department: str = "clock") -> Entry:
+    """A tick: it concerns everyone. Raises Rejected from another department than the clock."""
+    if department != "clock":
+        raise Rejected(
+            "只有 clock 可以报时 / only the department clock tells the time",
+            where="source",
+            hint="urn:agency:<division>:clock",
+        )
+    time = time_text(at)
+    return Entry(
+        f"tick:{time}",
+        "tick",
+        "",
+        time_text(received_at),
+        {"type": "clock.ticked", "time": time},
+        principal,
+        auth,
+    )
+
+
+def holder_key(number: str, kind: str, persons: Persons) -> str:
+    """The ledger key of a holder: a compared USCC, or a person's pseudonym."""
+    compared = compare(number)
+    if kind == "person" or looks_personal(compared):
+        return persons.pseudonym(compared)
+    return compared
+
+
+def keys_of(number: str, persons: Persons) -> tuple[str, ...]:
+    """The keys under which a holder may stand that a query names by number."""
+    compared = compare(number)
+    return tuple(dict.fromkeys((holder_key(number, "enterprise", persons), persons.pseudonym(compared))))
+
+
+def _holder(
+    data: dict[str, Any], event: Event, persons: Persons
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Key and description of the holder, and the data with the key in the place of the number."""
+    for part in ("applicant", "holder"):
+        if isinstance(data.get(part), dict) and "id" in data[part] and "holder_id" not in data:
+            sent = data[part]
+            key, who = _describe(str(event.raw["data"][part]["id"]), str(sent.get("kind", "")), persons)
+            return key, who, {**data, part: {**_sealed(sent, key, persons), "id": key}}
+    key, who = _describe(str(event.raw["data"]["holder_id"]), "", persons)
+    data = {**data, "holder_id": key}
+    if isinstance(data.get("applicant"), dict):
+        part = _sealed(data["applicant"], key, persons)
+        data["applicant"] = {k: v for k, v in part.items() if k != "id"}
+    return key, who, data
+
+
+def _describe(number: str, kind: str, persons: Persons) -> tuple[str, dict[str, Any]]:
+    compared = compare(number)
+    key = holder_key(number, kind, persons)
+    personal = key != compared
+    good = is_citizen_id(compared) if kind == "person" else is_uscc(compared)
+    return key, {"display": mask(compared) if personal else compared, "id_ok": good}
+
+
+def _sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
+    """Name and address of a person, sealed; an enterprise's as they are."""
+    if not key.startswith("p:"):
+        return part
+    return {
+        name: persons.seal(key, value.strip()) if name in _SEALED and isinstance(value, str) else value
+        for name, value in part.items()
+    }
+
+
+def _plain(data: dict[str, Any], persons: Persons) -> dict[str, Any]:
+    """The data without nulls (absent) and without any person's number in clear."""
+    cleaned = {name: _cleaned(name, value, persons) for name, value in data.items() if value is not None}
+    return cleaned
+
+
+def _cleaned(name: str, value: Any, persons: Persons) -> Any:
+    if isinstance(value, str):
+        if name in ("id", "officer", "holder_id"):
+            return _redacted(value, persons)
+        return _masked(value)
+    if isinstance(value, dict):
+        return {k: _cleaned(k, v, persons) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_cleaned(name, v, persons) for v in value if v is not None]
+    return value
+
+
+def _redacted(text: str, persons: Persons) -> str:
+    """An id that is a person's number, as its pseudonym; other ids as they are."""
+    compared = compare(text)
+    return persons.pseudonym(compared) if looks_personal(compared) else _masked(text)
+
+
+def _masked(text: str) -> str:
+    """Free text with every citizen id in it masked."""
+    if len(text) < 18:
+        return text
+    return _DIGITS.sub(
+        lambda m: mask(m.group().upper()) if is_citizen_id(m.group().upper()) else m.group(), text
+    )
+
+
+def _uris(data: dict[str, Any]) -> list[str]:
+    materials = data.get("materials")
+    if not isinstance(materials, list):
+        return []
+    return [m["uri"] for m in materials if isinstance(m, dict) and isinstance(m.get("uri"), str)]
+
+
+def catalogue_entry(payload: dict[str, Any], received_at: datetime) -> Entry:
+    """The items in force from here on."""
+    digest = hashlib.sha256(f"{payload['digest']}:{time_text(received_at)}".encode()).hexdigest()[:16]
+    return Entry(
+        f"catalogue:{payload['digest'][:32]}:{digest}",
+        "catalogue",
+        "",
+        time_text(received_at),
+        payload,
+        "settings",
+        "internal",
+    )
