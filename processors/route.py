@@ -104,8 +104,8 @@ def _holder(
     key, who = _describe(str(event.raw["data"]["holder_id"]), "", persons)
     data = {**data, "holder_id": key}
     if isinstance(data.get("applicant"), dict):
-        part = _sealed(data["applicant"], key, persons)
-        data["applicant"] = {k: v for k, v in part.items() if k != "id"}
+        sealed = _sealed(data["applicant"], key, persons)
+        data["applicant"] = {k: v for k, v in sealed.items() if k != "id"}
     return key, who, data
 
 
@@ -129,8 +129,7 @@ def _sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
 
 def _plain(data: dict[str, Any], persons: Persons) -> dict[str, Any]:
     """The data without nulls (absent) and without any person's number in clear."""
-    cleaned = {name: _cleaned(name, value, persons) for name, value in data.items() if value is not None}
-    return cleaned
+    return {name: _cleaned(name, value, persons) for name, value in data.items() if value is not None}
 
 
 def _cleaned(name: str, value: Any, persons: Persons) -> Any:
