@@ -15,6 +15,7 @@ from infra.engines.database import Database
 from infra.failpoints import failpoint
 from issuance.signer import ES256, Signer
 from issuance.status import Published, StatusList, UnsignedEdition, is_due, prepare
+from schemas.ecdsa import verifies
 from schemas.ports import Store
 from schemas.status_list import Reason
 from schemas.trust import ANY_AUTHORITY, TrustStore
@@ -110,6 +111,17 @@ def rebuild(record: EditionRecord, listed: StatusList) -> list[tuple[str, bytes]
     unsigned = prepare(listed, record.last, record.now, record.kid)
     edition = unsigned.finish(record.list_signature, record.reasons_signature)
     return [(edition.reasons_key, edition.reasons_cwt), (edition.list_key, edition.list_cwt)]
+
+
+def verified(record: EditionRecord, listed: StatusList, trust: TrustStore) -> bool:
+    """Whether the recorded signatures are over the edition as it is rebuilt."""
+    if record.kid not in trust.keys:
+        return False
+    unsigned = prepare(listed, record.last, record.now, record.kid)
+    public = trust.public_key(record.kid)
+    return verifies(public, record.list_signature, unsigned.list_to_be_signed) and verifies(
+        public, record.reasons_signature, unsigned.reasons_to_be_signed(record.list_signature)
+    )
 
 
 def _aged(db: Database, name: str, now: int) -> bool:

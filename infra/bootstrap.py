@@ -1,0 +1,139 @@
+"""Adapters are built here, and nowhere else: settings in, working parts out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from infra.engines.database import Database
+from infra.engines.inbox import EmbeddedInbox
+from infra.intake import Inbox, Packets
+from infra.persons_store import PersonsStore
+from infra.register import EmbeddedRegister, Register
+from infra.replay import Report, Say
+from infra.replay import replay as run_replay
+from infra.settings import Settings
+from infra.stores import open_store
+from processors.route import tick as tick_entry
+from schemas.errors import NotFound, Rejected, VerificationError
+from schemas.events import Event
+from schemas.items import load_catalogue
+from schemas.ledger import Auth
+
+
+@contextmanager
+def open_inbox(settings: Settings) -> Iterator[Inbox]:
+    """The door of the engine that the settings name."""
+    if settings.on_kafka:
+        from infra.kafka.inbox import open_kafka_inbox
+
+        with open_kafka_inbox(settings) as inbox:
+            yield inbox
+        return
+    with embedded_inbox(settings) as embedded:
+        yield embedded
+
+
+@contextmanager
+def embedded_inbox(settings: Settings) -> Iterator[EmbeddedInbox]:
+    """The door of the embedded engine."""
+    with Database(settings.database, create=True) as db:
+        persons = PersonsStore(settings.data)
+        try:
+            yield EmbeddedInbox(
+                db,
+                persons,
+                load_catalogue(settings.items),
+                authenticator(settings),
+                upload_checker(settings, persons),
+            )
+        finally:
+            persons.close()
+
+
+@contextmanager
+def open_register(settings: Settings) -> Iterator[Register]:
+    """The register for queries; everything read inside the block is of one moment."""
+    if settings.on_kafka:
+        from infra.kafka.register import open_kafka_register
+
+        with open_kafka_register(settings) as projection:
+            yield projection
+        return
+    register = EmbeddedRegister(settings.database)
+    try:
+        with register.moment():
+            yield register
+    finally:
+        register.close()
+
+
+def send_tick(settings: Settings, at: datetime, received_at: datetime) -> None:
+    """Tells the ledger the time. Rejected for a time more than five minutes ahead."""
+    from schemas.times import read_time
+
+    read_time(at.isoformat(), received_at)
+    if settings.on_kafka:
+        from infra.kafka.inbox import send_kafka_tick
+
+        send_kafka_tick(settings, at)
+        return
+    with embedded_inbox(settings) as inbox:
+        inbox.append(tick_entry(at, received_at, "clock", "internal"), received_at)
+
+
+def authenticator(settings: Settings) -> Callable[[Event], Auth]:
+    """How events are authenticated: by their proof, against the agency register."""
+
+    def authenticate(event: Event) -> Auth:
+        if event.proof is None:
+            if settings.require_proof:
+                raise Rejected(
+                    "缺少签名 / the event carries no proof",
+                    where="proof",
+                    hint="按登记的密钥签名 / sign it with the agency's registered key",
+                )
+            return "none"
+        from infra.agencies import check_proof
+
+        return check_proof(settings, event)
+
+    return authenticate
+
+
+def upload_checker(settings: Settings, persons: PersonsStore) -> Callable[[str], str]:
+    """What became of an uploaded file that a material names: verified, mismatched or absent."""
+    store = open_store(settings.store, settings.objects)
+
+    def check(uri: str) -> str:
+        digest = uri.rpartition("/")[2]
+        try:
+            content = persons.open_file(store.get(f"uploads/{digest}"))
+        except NotFound:
+            return "absent"
+        except VerificationError:
+            return "mismatched"
+        return "verified" if hashlib.sha256(content).hexdigest() == digest else "mismatched"
+
+    return check
+
+
+def packet_reader(settings: Settings) -> Packets | None:
+    """How PDF packets become events, where that part is there."""
+    try:
+        from infra.packets import reader
+    except ModuleNotFoundError:
+        return None
+    return reader(settings)  # type: ignore[no-any-return]
+
+
+def replay(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:
+    """Replays what the settings name into the folder `into`."""
+    if settings.on_kafka:
+        from infra.kafka.replay import replay_kafka
+
+        return replay_kafka(settings, into, decide=decide, say=say)  # type: ignore[no-any-return]
+    return run_replay(settings, into, decide=decide, say=say)

@@ -1,0 +1,88 @@
+"""The door of the embedded engine: events routed and appended to the ledger, all of a call or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from infra.engines.batch import encode_entry
+from infra.engines.database import Database
+from infra.failpoints import failpoint
+from infra.intake import Accepted, Outcome
+from processors.route import Files, catalogue_entry, entry_id, route
+from schemas.errors import Rejected
+from schemas.events import Event
+from schemas.items import Catalogue, to_json
+from schemas.ledger import Auth, Entry
+from schemas.persons import Persons
+
+Authenticate = Callable[[Event], Auth]
+"""How an event is authenticated; raises Rejected where its proof is not good, or one is required and absent."""
+
+
+class EmbeddedInbox:
+    """Appends to the ledger of a data file; may be used while another process drains."""
+
+    def __init__(
+        self, db: Database, persons: Persons, catalogue: Catalogue, authenticate: Authenticate, files: Files
+    ) -> None:
+        self._db = db
+        self._persons = persons
+        self._catalogue = catalogue
+        self._authenticate = authenticate
+        self._files = files
+
+    def take(self, events: Sequence[Event], received_at: datetime) -> list[Outcome]:
+        # routed before the transaction: other writers need not wait for that
+        routed = [self._route(event, received_at) for event in events]
+        with self._db.transaction():
+            outcomes = [
+                one if isinstance(one, Rejected) else self._seen(event, one)
+                for event, one in zip(events, routed, strict=True)
+            ]
+            fresh = [
+                one
+                for one, outcome in zip(routed, outcomes, strict=True)
+                if isinstance(one, Entry) and isinstance(outcome, Accepted) and not outcome.duplicate
+            ]
+            if fresh:
+                self._append(fresh, received_at)
+            failpoint("submit-before-commit")
+        failpoint("submit-after-commit")
+        return outcomes
+
+    def append(self, entry: Entry, received_at: datetime) -> None:
+        """Appends an entry that is no event, such as a tick."""
+        with self._db.transaction():
+            self._append([entry], received_at)
+
+    def _append(self, entries: Sequence[Entry], received_at: datetime) -> None:
+        if self._db.meta("catalogue") != self._catalogue.digest:
+            in_force = catalogue_entry(to_json(self._catalogue), received_at)
+            self._db.append([(in_force.kind, in_force.holder, encode_entry(in_force))])
+            self._db.set_meta("catalogue", self._catalogue.digest)
+        self._db.append((e.kind, e.holder, encode_entry(e)) for e in entries)
+        unproved = sum(e.auth == "none" for e in entries)
+        if unproved:
+            self._db.set_meta("without_proof", str(int(self._db.meta("without_proof", "0")) + unproved))
+
+    def _route(self, event: Event, received_at: datetime) -> Entry | Rejected:
+        try:
+            auth = self._authenticate(event)
+            return route(event, received_at, event.source, auth, self._persons, self._files)
+        except Rejected as error:
+            return error
+
+    def _seen(self, event: Event, entry: Entry) -> Outcome:
+        key = entry_id(event)[:32]
+        row = self._db.db.execute("SELECT digest FROM seen WHERE event = ?", (key,)).fetchone()
+        if row is None:
+            self._db.db.execute("INSERT INTO seen VALUES (?, ?)", (key, event.content_digest))
+            return Accepted()
+        if row[0] == event.content_digest:
+            return Accepted(duplicate=True)
+        return Rejected(
+            "同一来源、同一编号的事件已收过，内容不同 / an event of this source and id came before with other content",
+            where="id",
+            hint="新的事件用新的编号 / give a new event a new id",
+        )
