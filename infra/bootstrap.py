@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.engines.database import Database
 from infra.engines.inbox import EmbeddedInbox
 from infra.intake import Inbox, Packets
-from infra.persons_store import PersonsStore
+from infra.persons_store import PersonsStore, open_persons
 from infra.register import EmbeddedRegister, Register
 from infra.replay import Report, Say
 from infra.replay import replay as run_replay
@@ -41,7 +41,7 @@ def open_inbox(settings: Settings) -> Iterator[Inbox]:
 def embedded_inbox(settings: Settings) -> Iterator[EmbeddedInbox]:
     """The door of the embedded engine."""
     with Database(settings.database, create=True) as db:
-        persons = PersonsStore(settings.data)
+        persons = open_persons(settings.data, settings.shared_persons)
         try:
             yield EmbeddedInbox(
                 db,

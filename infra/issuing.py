@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from infra.failpoints import failpoint
-from infra.persons_store import PersonsStore
+from infra.persons_store import open_persons
 from infra.pool import Recipe, Task
 from infra.settings import Settings
 from infra.stores import open_store
@@ -84,7 +84,10 @@ def _paper(raw: bytes) -> Paper:
 
 def recipe(settings: Settings) -> Recipe:
     """How a worker builds the task of issuing."""
-    return Recipe("infra.issuing:issue_task", (str(settings.data), settings.store, settings.passphrase))
+    return Recipe(
+        "infra.issuing:issue_task",
+        (str(settings.data), settings.store, settings.passphrase, settings.shared_persons),
+    )
 
 
 def encode_job(numbered: Numbered, item: bytes) -> bytes:
@@ -97,17 +100,24 @@ def holder_of(job: bytes) -> str:
     return _job(job).numbered.grant.holder
 
 
+def decode_job(raw: bytes) -> Job:
+    """The job again."""
+    return _job(raw)
+
+
 def decode_issued(raw: bytes) -> Issued:
     """The answer to a job."""
     return _issued(raw)
 
 
-def issue_task(data: str, store_address: str | None, passphrase: str | None) -> Task:
+def issue_task(
+    data: str, store_address: str | None, passphrase: str | None, shared_persons: str | None = None
+) -> Task:
     """Lint, credential, page, seal, store; the answer is what is recorded of it."""
     folder = Path(data)
     trust = load_trust(folder / "trust")
     signer = open_signer(folder, passphrase)
-    persons = PersonsStore(folder)
+    persons = open_persons(folder, shared_persons)
     store = open_store(store_address, folder / "objects")
     items: dict[str, Paper] = {}
     issuer = Issuer(trust, lambda grant: items[grant.item_digest])
@@ -181,12 +191,19 @@ def _signatures(pdf: bytes) -> tuple[bytes, bytes]:
     return credential, b""
 
 
-def rebuild_task(trust: str, data: str | None, store_address: str | None, objects: str, into: str) -> Task:
+def rebuild_task(
+    trust: str,
+    data: str | None,
+    store_address: str | None,
+    objects: str,
+    into: str,
+    shared_persons: str | None = None,
+) -> Task:
     """Rebuilds an object without private keys, writes it below `into`, and compares it with the stored one.
 
     `data` is the folder of the persons' keys; None where the installation's secret is not there.
     """
-    persons = PersonsStore(Path(data)) if data else None
+    persons = open_persons(Path(data), shared_persons) if data else None
     opened = persons.open if persons else _sealed
     store = open_store(store_address, Path(objects))
     target = FolderStore(Path(into) / "objects")

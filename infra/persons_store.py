@@ -130,6 +130,15 @@ class PersonsStore:
             ) from None
 
 
+def open_persons(data: Path, shared: str | None = None) -> PersonsStore:
+    """The persons of an installation: in the data folder, or (on Kafka) shared in the S3 store named."""
+    if shared is None:
+        return PersonsStore(data)
+    from infra.kafka.persons import SharedPersons
+
+    return SharedPersons(data, shared)
+
+
 def installation_secret(data: Path) -> bytes:
     """The installation's secret in a data folder, made where there is neither secret nor person yet."""
     return _secret(data)

@@ -229,7 +229,8 @@ def _objects(
     """Step 3; the keys of the licences' objects."""
     total = source.db.execute("SELECT count(*) FROM facts WHERE type = 'licence.issued'").fetchone()[0]
     jobs = _Jobs(source, target, report)
-    opens = (settings.data / SECRET).is_file() and (settings.data / DATABASE).is_file()
+    keys = settings.on_kafka or (settings.data / DATABASE).is_file()
+    opens = keys and (settings.data / SECRET).is_file()
     recipe = Recipe(
         "infra.issuing:rebuild_task",
         (
@@ -238,6 +239,7 @@ def _objects(
             settings.store,
             str(settings.objects),
             str(into),
+            settings.shared_persons,
         ),
     )
     with Pool(recipe, settings.workers) as pool:

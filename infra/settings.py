@@ -53,6 +53,11 @@ class Settings:
         return self.broker is not None
 
     @property
+    def shared_persons(self) -> str | None:
+        """The store in which the persons' keys are shared; None where they lie in the data folder."""
+        return self.store if self.on_kafka else None
+
+    @property
     def objects(self) -> Path:
         """Folder of the objects of the embedded engine."""
         return self.data / "objects"

@@ -22,12 +22,12 @@ app = typer.Typer(
 def queries() -> Iterator[Queries]:
     """The answers of this data folder."""
     from infra.bootstrap import open_register
-    from infra.persons_store import PersonsStore
+    from infra.persons_store import open_persons
     from infra.queries import Queries
 
     settings = output.settings()
     with open_register(settings) as register:
-        persons = PersonsStore(settings.data)
+        persons = open_persons(settings.data, settings.shared_persons)
         try:
             yield Queries(register, persons)
         finally:

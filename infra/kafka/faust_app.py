@@ -14,13 +14,14 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import faust
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from infra.kafka.metrics import StageMetrics
 from infra.kafka.outbox import Send, offset_of
 from infra.kafka.progress import Progress, Ticket
 
@@ -44,12 +45,21 @@ class Connection(Protocol):
     def faust_credentials(self) -> Any: ...
 
 
+async def _from_committed(committed: Mapping[TP, int]) -> dict[TP, int]:
+    return dict(committed)
+
+
+class StageApp(faust.App):
+    """`starts` is asked after every assignment, tables recovered: partition → where to read from."""
+
+    starts: Callable[[Mapping[TP, int]], Awaitable[dict[TP, int]]] = staticmethod(_from_committed)
+
+
 class Consumer(driver.Consumer):
     """Commits what `progress` says is done, and starts each partition where its state needs it."""
 
     def __post_init__(self, *args: Any, **kwargs: Any) -> None:
         self.progress: Progress[TP] = Progress()
-        self.starts: Callable[[Mapping[TP, int]], dict[TP, int]] = lambda committed: dict(committed)
 
     def ack(self, message: Any) -> bool:
         """Faust thinks that it is done with a message; we know better when it is."""
@@ -80,7 +90,7 @@ class Consumer(driver.Consumer):
             tp: n for tp, n in (await super().seek_to_committed()).items() if n is not None and n >= 0
         }
         self.progress.committed(committed)
-        starts = self.starts(committed)
+        starts = await self.app.starts(committed)
         for tp, start in starts.items():
             if start != committed.get(tp, 0):
                 log.warning("%s[%d]: state is behind: reads again from %d", tp.topic, tp.partition, start)
@@ -123,11 +133,11 @@ def make_app(
     store: str = "memory://",
     standbys: int = 0,
     commit_seconds: float = 0.5,
-) -> faust.App:
+) -> StageApp:
     """The Faust application of a stage."""
     data = folder / stage
     data.mkdir(parents=True, exist_ok=True)
-    app = faust.App(
+    app = StageApp(
         f"{app_id}-{stage}",
         broker=connection.faust_url,
         broker_credentials=connection.faust_credentials,
@@ -158,12 +168,13 @@ def make_app(
 
 
 class Loop:
-    """Sends what an input causes and marks the input as done when the broker has it all."""
+    """Hands over what an input causes, and marks the input as done when the broker has it all."""
 
-    def __init__(self, app: faust.App) -> None:
+    def __init__(self, app: StageApp, metrics: StageMetrics) -> None:
         self.app = app
+        self.metrics = metrics
         self._free = asyncio.Semaphore(_IN_FLIGHT)
-        self.sent = 0
+        metrics.under_way = lambda: self.consumer.progress.under_way if app.started else 0
 
     @property
     def consumer(self) -> Consumer:
@@ -178,33 +189,36 @@ class Loop:
         await self._free.acquire()
         return self.consumer.progress.begin(event.message.tp, event.message.offset)
 
-    async def finish(
-        self, event: Any, ticket: Ticket, sends: Iterable[Send], then: Callable[[], None] | None = None
-    ) -> None:
-        """Hands messages to the producer, in order; the ticket is done once all are acknowledged."""
-        waiting = [await self._send(send) for send in sends]
-        tp = event.message.tp
+    async def send(self, sends: Iterable[Send]) -> list[Any]:
+        """Hands messages to the producer, in order; the results are futures of their acknowledgement."""
+        return [
+            await self.app.producer.send(
+                send.topic, send.key, send.value, partition=send.partition, timestamp=None, headers=None
+            )
+            for send in sends
+        ]
 
-        def delivered(failed: BaseException | None = None) -> None:
+    def finish(self, event: Any, ticket: Ticket, waiting: list[Any]) -> None:
+        """The ticket is done once everything handed over is acknowledged."""
+        message = event.message
+
+        def delivered(failed: BaseException | None) -> None:
             self._free.release()
             if failed is None:
-                self.consumer.progress.done(tp, ticket)
-                if then is not None:
-                    then()
+                self.consumer.progress.done(message.tp, ticket)
+                self.metrics.handled(message.timestamp)
             else:
                 # the broker refused for longer than the producer waits: start again from what is committed
-                asyncio.get_running_loop().create_task(self._crash(failed))
+                self._tasks.add(task := asyncio.get_running_loop().create_task(self._crash(failed)))
+                task.add_done_callback(self._tasks.discard)
 
-        if not waiting:
-            delivered()
-            return
-        self.sent += len(waiting)
         _when_all(waiting, delivered)
 
-    async def _send(self, send: Send) -> Awaitable[Any]:
-        return await self.app.producer.send(
-            send.topic, send.key, send.value, partition=send.partition, timestamp=None, headers=None
-        )
+    def drop(self) -> None:
+        """The event turned out to be somebody else's: the place of its ticket is free again."""
+        self._free.release()
+
+    _tasks: ClassVar[set[asyncio.Task[None]]] = set()
 
     async def _crash(self, error: BaseException) -> None:
         log.error("what a stage sent was not acknowledged: %r", error)
@@ -213,6 +227,9 @@ class Loop:
 
 def _when_all(futures: list[Any], call: Callable[[BaseException | None], None]) -> None:
     left = len(futures)
+    if not left:
+        call(None)
+        return
     failed: BaseException | None = None
 
     def one(future: Any) -> None:

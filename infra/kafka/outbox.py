@@ -8,7 +8,8 @@ silently would lose what a crash kept from being sent.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+import heapq
+from collections.abc import Callable, MutableMapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -34,11 +35,15 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """What the table holds under a key. `schema` is the number of the state's form."""
+    """What the table holds under a key.
+
+    `schema` is the number of the state's form, `due` the moment when something next falls due by itself.
+    """
 
     schema: int
     state: bytes
     pending: tuple[Pending, ...] = ()
+    due: str = ""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -61,7 +66,7 @@ def offset_of(raw: bytes) -> int:
 
 
 class Codec(Generic[S]):
-    """How a state becomes bytes; `empty()` is the state of a key that nothing happened to."""
+    """How a state becomes bytes; `empty` gives the state of a key that nothing happened to."""
 
     def __init__(
         self,
@@ -69,11 +74,13 @@ class Codec(Generic[S]):
         empty: Callable[[bytes], S],
         to_bytes: Callable[[S], bytes],
         from_bytes: Callable[[bytes], S],
+        due: Callable[[S], str | None] = lambda _: None,
     ) -> None:
         self.schema = schema
         self.empty = empty
         self.to_bytes = to_bytes
         self.from_bytes = from_bytes
+        self.due = due
 
 
 class Outbox(Generic[S]):
@@ -93,21 +100,30 @@ class Outbox(Generic[S]):
     ) -> None:
         self._table = table
         self._codec = codec
-        self._committed = committed
+        self.committed = committed
         self._cache: dict[bytes, tuple[int, S, tuple[Pending, ...]]] = {}
         self._cached = cached
         self._keys_of: dict[int, set[bytes]] = {}  # offset of an input → keys with something pending for it
+        self._dues = _Dues()
         self.newest = -1  # the highest offset that any record reflects
 
-    def restore(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, S]]:
-        """Reads the records of these keys after the partition was assigned; yields key and state of each."""
-        for key in keys:
-            offset, state, pending = self._load(key, keep=False)
-            self.newest = max(self.newest, offset)
-            for item in pending:
-                self._keys_of.setdefault(item.offset, set()).add(key)
-            yield key, state
+    def restore(self, key: bytes, raw: bytes) -> None:
+        """Takes a record of this partition into account after the partition was assigned."""
+        record = decode(raw)
+        if record.schema != self._codec.schema:
+            raise OldState(key, record.schema)
+        self.newest = max(self.newest, offset_of(raw))
+        self._dues.put(key, record.due)
+        for item in record.pending:
+            self._keys_of.setdefault(item.offset, set()).add(key)
+
+    def restored(self) -> None:
+        """All records of the partition were taken into account."""
         self._keys_of = dict(sorted(self._keys_of.items()))  # `_tidy` drops from the front
+
+    def due(self, until: str) -> list[bytes]:
+        """The keys for which something is due by a moment, in the order of their dues."""
+        return self._dues.until(until)
 
     def state(self, key: bytes) -> S:
         """The state of a key as it stands."""
@@ -139,15 +155,17 @@ class Outbox(Generic[S]):
             return None
         after, sends = outcome
         self._tidy()
-        keep = (*(p for p in pending if p.offset >= self._committed()), Pending(offset, sends))
-        record = encode(offset, Record(self._codec.schema, self._codec.to_bytes(after), keep))
+        keep = (*(p for p in pending if p.offset >= self.committed()), Pending(offset, sends))
+        due = self._codec.due(after) or ""
+        record = encode(offset, Record(self._codec.schema, self._codec.to_bytes(after), keep, due))
         self._table[key] = record
+        self._dues.put(key, due)
         self._remember(key, (offset, after, keep))
         self._keys_of.setdefault(offset, set()).add(key)
         self.newest = max(self.newest, offset)
         return record, sends
 
-    def _load(self, key: bytes, *, keep: bool = True) -> tuple[int, S, tuple[Pending, ...]]:
+    def _load(self, key: bytes) -> tuple[int, S, tuple[Pending, ...]]:
         if (known := self._cache.get(key)) is not None:
             return known
         raw = self._table.get(key)
@@ -157,8 +175,7 @@ class Outbox(Generic[S]):
         if record.schema != self._codec.schema:
             raise OldState(key, record.schema)
         loaded = offset_of(raw), self._codec.from_bytes(record.state), record.pending
-        if keep:
-            self._remember(key, loaded)
+        self._remember(key, loaded)
         return loaded
 
     def _remember(self, key: bytes, loaded: tuple[int, S, tuple[Pending, ...]]) -> None:
@@ -168,9 +185,36 @@ class Outbox(Generic[S]):
             del self._cache[next(iter(self._cache))]
 
     def _tidy(self) -> None:
-        committed = self._committed()
+        committed = self.committed()
         while self._keys_of and (first := next(iter(self._keys_of))) < committed:
             del self._keys_of[first]
+
+
+class _Dues:
+    """Keys by the moment of their next due; a key has one at most."""
+
+    def __init__(self) -> None:
+        self._of: dict[bytes, str] = {}
+        self._heap: list[tuple[str, bytes]] = []
+
+    def put(self, key: bytes, due: str) -> None:
+        if due == self._of.get(key, ""):
+            return
+        if due:
+            self._of[key] = due
+            heapq.heappush(self._heap, (due, key))
+        else:
+            del self._of[key]
+
+    def until(self, moment: str) -> list[bytes]:
+        found: dict[tuple[str, bytes], None] = {}
+        while self._heap and self._heap[0][0] <= moment:
+            due, key = heapq.heappop(self._heap)
+            if self._of.get(key) == due:
+                found[due, key] = None
+        for entry in found:  # they stay due until their record says otherwise
+            heapq.heappush(self._heap, entry)
+        return [key for _, key in found]
 
 
 class OldState(Exception):

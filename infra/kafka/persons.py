@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from infra.persons_store import SECRET, installation_secret
+from infra.persons_store import SECRET, PersonsStore, installation_secret
 from infra.stores.probe import conditional_put
-from schemas.errors import KeysMissing, StoreUnavailable, VerificationError
-from schemas.persons import KEY_LENGTH, Sealer, pseudonym, subkey
+from schemas.errors import KeysMissing, StoreUnavailable
+from schemas.persons import KEY_LENGTH, Sealer, subkey
 
 _PREFIX: Final = "persons/"
 _CHECK: Final = "installation/check"
@@ -36,8 +36,8 @@ _CACHE: Final = 50_000
 _ABSENT: Final = {"NoSuchKey", "NoSuchObject", "NotFound"}
 
 
-class SharedPersons:
-    """The port `schemas.persons.Persons` over an S3 store; the same methods as `infra.persons_store`."""
+class SharedPersons(PersonsStore):
+    """The port `schemas.persons.Persons`, its keys in an S3 store instead of a file."""
 
     def __init__(self, data: Path, store: str) -> None:
         """`store` is the value of ZHENGZHAO_STORE. KeysMissing where the secret is not this installation's."""
@@ -46,48 +46,24 @@ class SharedPersons:
         self._files = AESSIV(subkey(self._secret, "uploads"))
         self._objects = _Objects(store)
         self._sealer = Sealer(self._key)
-        self._cache: dict[str, tuple[float, bytes]] = {}
-        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, bytes]] = {}
+        self._known_lock = threading.Lock()
         self._check()
 
     def close(self) -> None:
         """Forgets the keys."""
-        self._cache.clear()
-
-    def pseudonym(self, compared_id: str) -> str:
-        return pseudonym(self._secret, compared_id)
-
-    def seal(self, pseudonym: str, text: str) -> str:
-        return self._sealer.seal(pseudonym, text)
-
-    def open(self, pseudonym: str, sealed: str) -> str | None:
-        return self._sealer.open(pseudonym, sealed)
-
-    def knows(self, pseudonym: str) -> bool:
-        """Whether there is a key of this person: not before the first sealed text, and not after an erasure."""
-        return self._key(pseudonym, False) is not None
+        self._known.clear()
 
     def erase(self, pseudonym: str) -> bool:
         """Destroys a person's key for good; False where there is none."""
-        with self._lock:
-            self._cache.pop(pseudonym, None)
+        with self._known_lock:
+            self._known.pop(pseudonym, None)
         return self._objects.delete(_object(pseudonym))
-
-    def seal_file(self, content: bytes) -> bytes:
-        """An uploaded file as it lies in the store; the same content gives the same bytes."""
-        return self._files.encrypt(content, None) if content else b""
-
-    def open_file(self, sealed: bytes) -> bytes:
-        """The uploaded file again; VerificationError where it was changed."""
-        try:
-            return self._files.decrypt(sealed, None) if sealed else b""
-        except InvalidTag:
-            raise VerificationError("an uploaded file in the store was changed") from None
 
     def _key(self, pseudonym: str, create: bool) -> bytes | None:
         now = time.monotonic()
-        with self._lock:
-            until, known = self._cache.get(pseudonym, (0.0, b""))
+        with self._known_lock:
+            until, known = self._known.get(pseudonym, (0.0, b""))
         if now < until:
             return known
         wrapped = self._objects.get(_object(pseudonym))
@@ -100,10 +76,10 @@ class SharedPersons:
         if wrapped is None:
             return None
         key = self._unwrapped(pseudonym, wrapped)
-        with self._lock:
-            if len(self._cache) > _CACHE:
-                self._cache.clear()
-            self._cache[pseudonym] = (now + _REMEMBERED, key)
+        with self._known_lock:
+            if len(self._known) > _CACHE:
+                self._known.clear()
+            self._known[pseudonym] = (now + _REMEMBERED, key)
         return key
 
     def _unwrapped(self, pseudonym: str, wrapped: bytes) -> bytes:

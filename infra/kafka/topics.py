@@ -6,6 +6,7 @@ Public (the contract fixes the names): `zhengzhao.inbox`, `.cases`, `.licences`,
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,11 +30,15 @@ LICENCES = "zhengzhao.licences"
 FILINGS = "zhengzhao.filings"  # one topic per department: zhengzhao.filings.<department>
 INSPECTIONS = "zhengzhao.inspections"
 DEAD_LETTERS = "zhengzhao.dead-letters"
-PERSONS = "zhengzhao.persons"
+CLOCK = "zhengzhao.clock"  # never written: who has its one partition ticks
+CATALOGUE = "zhengzhao.catalogue"  # the catalogue in force, last one counts
 
-HOLDERS_TABLE = "holders"
-SERIES_TABLE = "series"
+# (stage, table): the changelog is named after both
+HOLDERS_TABLE = ("decide", "holders")
+CATALOGUES_TABLE = ("decide", "catalogues")
+SERIES_TABLE = ("number", "series")
 
+GRANTS_PARTITIONS = 16
 _DAY = 86_400_000
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY), "retention.bytes": "-1"}
@@ -51,9 +56,14 @@ class Topic(msgspec.Struct, frozen=True):
     config: Mapping[str, str]
 
 
-def changelog(table: str) -> str:
+def changelog(table: tuple[str, str]) -> str:
     """The name that Faust gives to a table's changelog."""
-    return f"{APP_ID}-{table}-changelog"
+    return f"{APP_ID}-{table[0]}-{table[1]}-changelog"
+
+
+def series_partition(series: str) -> int:
+    """The partition in which the single writer of a series works; never changes."""
+    return hashlib.sha256(series.encode()).digest()[0] % GRANTS_PARTITIONS
 
 
 def filings_topic(department: str) -> str:
@@ -63,8 +73,6 @@ def filings_topic(department: str) -> str:
 
 # The broker's clock stamps what enters: a record read twice is received at the same moment.
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
-GRANTS_PARTITIONS = 16
-
 TOPICS: tuple[Topic, ...] = (
     Topic(INBOX, 12, {**_WEEK, **_STAMPED, "max.message.bytes": "4194304"}),
     Topic(LEDGER, LEDGER_PARTITIONS, {**_FOREVER, "max.message.bytes": "4194304"}),
@@ -76,6 +84,9 @@ TOPICS: tuple[Topic, ...] = (
     Topic(INSPECTIONS, 12, _FOREVER),
     Topic(DEAD_LETTERS, 4, {**_FOREVER, "max.message.bytes": "8388608"}),
     Topic(changelog(HOLDERS_TABLE), LEDGER_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
+    Topic(changelog(CATALOGUES_TABLE), LEDGER_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
+    Topic(CLOCK, 1, _WEEK),
+    Topic(CATALOGUE, 1, {**_KEPT_LAST, "max.message.bytes": "8388608"}),
     Topic(changelog(SERIES_TABLE), GRANTS_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
 )
 

@@ -29,7 +29,9 @@ def step(n: int) -> Step:
 
 def outbox(table: MutableMapping[bytes, bytes], committed: int = 0) -> Outbox[tuple[int, ...]]:
     box = Outbox(table, CODEC, lambda: committed)
-    list(box.restore(list(table)))
+    for key, raw in table.items():
+        box.restore(key, raw)
+    box.restored()
     return box
 
 
@@ -107,3 +109,19 @@ def test_law_no_crash_loses_or_changes_a_message(
             committed = max(committed, min(stop, len(inputs)))
     assert list(dict.fromkeys(received)) == expected
     assert changelog.keys() == unbroken.keys()
+
+
+def test_dues_are_found_again_after_a_restart() -> None:
+    """What falls due by itself is found by its moment, in order, also from records alone."""
+    codec: Codec[tuple[int, ...]] = Codec(
+        1, CODEC.empty, CODEC.to_bytes, CODEC.from_bytes, lambda s: f"{s[-1]:03d}"
+    )
+    table: dict[bytes, bytes] = {}
+    box = Outbox(table, codec, lambda: 0)
+    for offset, (key, due) in enumerate(((b"a", 30), (b"b", 10), (b"c", 20), (b"b", 25))):
+        box.apply(key, offset, step(due))
+    again = Outbox(table, codec, lambda: 0)
+    for key, raw in table.items():
+        again.restore(key, raw)
+    assert [b.due("027") for b in (box, again)] == [[b"c", b"b"]] * 2
+    assert again.due("009") == []

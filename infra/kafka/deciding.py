@@ -1,0 +1,213 @@
+"""`decide` on Kafka: ledger → facts and grants, one record per holder as state and outbox.
+
+The catalogue in force is part of each partition's state: it came through that partition of the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from faust.types import TP
+
+from infra import issuing
+from infra.kafka import topics
+from infra.kafka.faust_app import StageApp
+from infra.kafka.outbox import Codec, Outbox, Send
+from infra.kafka.stage import StageLoop
+from infra.kafka.wire import SerialSeen, ToNumber, decode_entry, encode_entry, send_fact, send_to_number
+from processors import state as states
+from processors.decide import decide
+from processors.due import next_due
+from processors.evolve import KEY_LENGTH
+from processors.state import HolderState
+from schemas import facts as f
+from schemas.errors import Rejected
+from schemas.facts import Fact
+from schemas.items import Catalogue, from_json
+from schemas.ledger import LEDGER_PARTITIONS, Entry, partition_of
+
+_CHUNK = 100  # holders that a tick wakes before others get a turn
+_MARK_EVERY = 200  # entries that may change nothing before the position is noted all the same
+_POSITION = b"position"
+_CATALOGUE = b"catalogue"
+
+_HOLDERS: Codec[HolderState] = Codec(
+    states.STATE_SCHEMA,
+    lambda key: states.initial(key.decode()),
+    states.encode,
+    states.decode,
+    next_due,
+)
+_RAW: Codec[bytes] = Codec(1, lambda _: b"", lambda raw: raw, lambda raw: raw)
+_TABLE = {"key_type": bytes, "value_type": bytes, "partitions": LEDGER_PARTITIONS}
+
+
+class Deciding(StageLoop):
+    """The only one who decides for the holders of its partitions."""
+
+    name = "decide"
+    topic = topics.LEDGER
+
+    def __init__(self, app: StageApp) -> None:
+        super().__init__(app)
+        self.holders: Any = app.Table(topics.HOLDERS_TABLE[1], **_TABLE)
+        self.catalogues: Any = app.Table(topics.CATALOGUES_TABLE[1], **_TABLE)
+        self._partitions: dict[int, Partition] = {}
+        app.starts = self._starts
+
+    async def handle(self, event: Any) -> list[Any]:
+        waiting = []
+        for sends in self._partitions[event.message.partition].steps(event, self.dead):
+            waiting += await self.loop.send(sends)
+            self.check(event)
+        return waiting
+
+    async def _starts(self, committed: Mapping[TP, int]) -> dict[TP, int]:
+        """Takes the recovered tables over; a partition whose state is behind is read again from there."""
+        mine = [tp for tp in self.loop.consumer.assignment() if tp.topic == self.topic]
+        progress = self.loop.consumer.progress
+        partitions = {
+            tp.partition: Partition(
+                tp.partition, self.holders, self.catalogues, lambda tp=tp: progress.position(tp)
+            )
+            for tp in mine
+        }
+        for n, (key, raw) in enumerate(list(self.holders.items())):
+            if (one := partitions.get(partition_of(key.decode()))) is not None:
+                one.holders.restore(key, raw)
+            if n % 1000 == 0:
+                await asyncio.sleep(0)
+        for key, raw in list(self.catalogues.items()):
+            if (one := partitions.get(int(key.rpartition(b":")[2]))) is not None:
+                one.catalogues.restore(key, raw)
+        for one in partitions.values():
+            one.holders.restored()
+            one.catalogues.restored()
+        self._partitions = partitions
+        return {
+            tp: min(committed[tp], partitions[tp.partition].newest + 1)
+            for tp in mine
+            if committed.get(tp, 0) > 0
+        }
+
+
+class Partition:
+    """One partition of the ledger: its holders, and its catalogue in force."""
+
+    def __init__(self, number: int, holders: Any, catalogues: Any, committed: Any) -> None:
+        self._number = number
+        self.holders: Outbox[HolderState] = Outbox(holders, _HOLDERS, committed)
+        self.catalogues: Outbox[bytes] = Outbox(catalogues, _RAW, committed)
+        self._in_force: Catalogue | None = None
+        self._papers: dict[str, bytes] = {}
+
+    @property
+    def newest(self) -> int:
+        """The last offset that this partition's state reflects."""
+        return max(self.holders.newest, self.catalogues.newest)
+
+    def steps(self, event: Any, dead: Any) -> Iterator[list[Send]]:
+        """What the ledger entry in an event has to send, in portions."""
+        offset = event.message.offset
+        yield self._again(offset)
+        try:
+            entry = decode_entry(event.message.value)
+        except (msgspec.DecodeError, TypeError) as error:
+            yield [dead(event, error)]
+            return
+        if entry.kind == "tick":
+            yield from self._tick(entry, offset, event, dead)
+        elif entry.kind == "catalogue":
+            yield self._catalogue(entry, offset)
+        else:
+            yield self._one(entry, entry.holder.encode(), offset, event, dead)
+        if offset - self.newest >= _MARK_EVERY:
+            yield self._store_raw(_POSITION, offset, b"")
+
+    def _again(self, offset: int) -> list[Send]:
+        """An input that was applied before: its records and messages once more."""
+        sends: list[Send] = []
+        for outbox, table in (
+            (self.holders, topics.HOLDERS_TABLE),
+            (self.catalogues, topics.CATALOGUES_TABLE),
+        ):
+            for key, (record, before) in outbox.again(offset).items():
+                sends += [Send(topics.changelog(table), key, record, self._number), *before]
+        return sends
+
+    def _tick(self, entry: Entry, offset: int, event: Any, dead: Any) -> Iterator[list[Send]]:
+        due = self.holders.due(str(entry.payload["time"]))
+        for n in range(0, len(due), _CHUNK):
+            yield [send for key in due[n : n + _CHUNK] for send in self._one(entry, key, offset, event, dead)]
+
+    def _one(self, entry: Entry, key: bytes, offset: int, event: Any, dead: Any) -> list[Send]:
+        try:
+            applied = self.holders.apply(key, offset, lambda state: self._step(state, entry))
+        except (
+            Exception
+        ) as error:  # a fault of ours, or content that nobody foresaw: kept, and no other waits
+            one = msgspec.structs.replace(entry, holder=key.decode())
+            return [dead(event, error, encode_entry(one))]
+        if applied is None:
+            return []
+        record, sends = applied
+        return [Send(topics.changelog(topics.HOLDERS_TABLE), key, record, self._number), *sends]
+
+    def _step(self, state: HolderState, entry: Entry) -> tuple[HolderState, tuple[Send, ...]] | None:
+        if other_content(state, entry):
+            raise Rejected(
+                "同一来源和编号的事件内容不同 / the same source and id came before with other content",
+                where="id", hint="另用编号发送 / send it under an id of its own",
+            )  # fmt: skip
+        decision = decide(state, entry, self._catalogue_in_force())
+        if not decision.facts:
+            return None
+        return decision.state, tuple(send for fact in decision.facts for send in self._sends(fact))
+
+    def _sends(self, fact: Fact) -> Iterator[Send]:
+        yield send_fact(fact)
+        body = fact.body
+        if isinstance(body, f.LicenceGranted):
+            yield send_to_number(ToNumber(body.grant, self._paper(body.grant.item_digest)))
+        elif isinstance(body, f.LicenceImported) and body.serial is not None:
+            yield send_to_number(SerialSeen(fact.id, body.grant.series, body.serial))
+
+    def _catalogue(self, entry: Entry, offset: int) -> list[Send]:
+        self._in_force = None
+        return self._store_raw(_CATALOGUE, offset, encode_entry(entry))
+
+    def _store_raw(self, name: bytes, offset: int, raw: bytes) -> list[Send]:
+        key = b"%s:%d" % (name, self._number)
+        applied = self.catalogues.apply(key, offset, lambda _: (raw, ()))
+        if applied is None:
+            return []
+        return [Send(topics.changelog(topics.CATALOGUES_TABLE), key, applied[0], self._number)]
+
+    def _catalogue_in_force(self) -> Catalogue:
+        if self._in_force is None:
+            raw = self.catalogues.state(b"%s:%d" % (_CATALOGUE, self._number))
+            self._in_force = from_json(decode_entry(raw).payload)
+            self._papers = {
+                digest: issuing.encode_paper(self._in_force.items[code])
+                for code, digest in self._in_force.digests.items()
+            }
+        return self._in_force
+
+    def _paper(self, item_digest: str) -> bytes:
+        # a version granted by a catalogue of before names an item that is no longer in force only where a case was
+        # opened under it; decide always takes the item in force
+        self._catalogue_in_force()
+        return self._papers[item_digest]
+
+
+def other_content(state: HolderState, entry: Entry) -> bool:
+    """Whether an event of this holder had the same source and id, and other content."""
+    if entry.kind != "event":
+        return False
+    key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
+    known = [state.seen[key]] if key in state.seen else []
+    known += [str(w["id"])[KEY_LENGTH:] for w in state.waiting if str(w["id"]).startswith(key)]
+    return bool(known) and content not in known

@@ -1,0 +1,156 @@
+"""`number` on Kafka: grants → numbered grants, one writer for each series.
+
+The series' record is the outbox: it holds the next serial, and what was numbered for inputs not committed yet.
+Beside it stands an index record per licence and grant. It is written after the series' record, into the same
+changelog partition, and can be made again from it: so a crash between the two loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from faust.types import TP
+
+from infra import issuing
+from infra.kafka import topics
+from infra.kafka.faust_app import StageApp
+from infra.kafka.outbox import Codec, Outbox, Send
+from infra.kafka.stage import StageLoop
+from infra.kafka.wire import SerialSeen, ToNumber, back, decode_to_number, send_entry
+from processors.number import Series, SeriesFull, imported, number
+from schemas.errors import ZhengzhaoError
+
+_GIVEN = b"given:"  # licence id → number
+_DONE = b"done:"  # grant id → number
+_SERIES = b"series:"
+
+
+class Given(msgspec.Struct, frozen=True, array_like=True):
+    """A grant that was numbered for the input at `offset`."""
+
+    offset: int
+    grant_id: str
+    licence_id: str
+    number: str
+
+
+class Numbers(msgspec.Struct, frozen=True, array_like=True):
+    """The state of a series; `given` goes back as far as the inputs that may come again."""
+
+    series: Series
+    given: tuple[Given, ...] = ()
+
+
+_decode = msgspec.msgpack.Decoder(Numbers).decode
+_CODEC: Codec[Numbers] = Codec(
+    1,
+    lambda key: Numbers(Series(key.removeprefix(_SERIES).decode())),
+    msgspec.msgpack.Encoder().encode,
+    _decode,
+)
+
+
+class Numbering(StageLoop):
+    """The single writer of the series in its partitions."""
+
+    name = "number"
+    topic = topics.GRANTS
+
+    def __init__(self, app: StageApp) -> None:
+        super().__init__(app)
+        self.table: Any = app.Table(
+            topics.SERIES_TABLE[1], key_type=bytes, value_type=bytes, partitions=topics.GRANTS_PARTITIONS
+        )
+        self._partitions: dict[int, Outbox[Numbers]] = {}
+        app.starts = self._starts
+
+    async def handle(self, event: Any) -> list[Any]:
+        partition, offset = event.message.partition, event.message.offset
+        outbox = self._partitions[partition]
+        sends: list[Send] = []
+        for key, (record, before) in outbox.again(offset).items():
+            sends += [self._changelog(key, record, partition), *before]
+            sends += self._index(outbox.state(key), offset, partition)
+        try:
+            sends += self._number(decode_to_number(event.message.value), outbox, offset, partition)
+        except Exception as error:  # a full series, or what nobody foresaw: it waits in the dead letters
+            sends.append(self.dead(event, _named(error)))
+        return await self.loop.send(sends)
+
+    def _number(
+        self, asked: ToNumber | SerialSeen, outbox: Outbox[Numbers], offset: int, partition: int
+    ) -> list[Send]:
+        series = asked.grant.series if isinstance(asked, ToNumber) else asked.series
+        key = _SERIES + series.encode()
+        if isinstance(asked, ToNumber) and self.table.get(_DONE + asked.grant.grant_id.encode()) is not None:
+            return []
+
+        def step(state: Numbers) -> tuple[Numbers, tuple[Send, ...]] | None:
+            kept = tuple(g for g in state.given if g.offset >= outbox.committed())
+            if isinstance(asked, SerialSeen):
+                after = imported(state.series, asked.serial)
+                return None if after == state.series else (Numbers(after, kept), ())
+            if any(g.grant_id == asked.grant.grant_id for g in state.given):
+                return None
+            known = self.table.get(_GIVEN + asked.grant.licence_id.encode())
+            series, numbered = number(state.series, asked.grant, known[8:].decode() if known else None)
+            given = Given(offset, asked.grant.grant_id, asked.grant.licence_id, numbered.number)
+            job = issuing.encode_job(numbered, asked.paper)
+            entry = back("numbered", asked.grant.grant_id, asked.grant.holder, msgspec.to_builtins(numbered))
+            return Numbers(series, (*kept, given)), (
+                Send(topics.NUMBERED, asked.grant.grant_id.encode(), job),
+                *send_entry(entry),
+            )
+
+        applied = outbox.apply(key, offset, step)
+        if applied is None:
+            return []
+        record, sends = applied
+        index = self._index(outbox.state(key), offset, partition)
+        return [self._changelog(key, record, partition), *index, *sends]
+
+    def _index(self, state: Numbers, offset: int, partition: int) -> list[Send]:
+        """Writes the index records of what was numbered for an input."""
+        sends = []
+        for given in state.given:
+            if given.offset != offset:
+                continue
+            value = offset.to_bytes(8, "big") + given.number.encode()
+            for key in (_GIVEN + given.licence_id.encode(), _DONE + given.grant_id.encode()):
+                self.table[key] = value
+                sends.append(self._changelog(key, value, partition))
+        return sends
+
+    @staticmethod
+    def _changelog(key: bytes, record: bytes, partition: int) -> Send:
+        return Send(topics.changelog(topics.SERIES_TABLE), key, record, partition)
+
+    async def _starts(self, committed: Mapping[TP, int]) -> dict[TP, int]:
+        mine = [tp for tp in self.loop.consumer.assignment() if tp.topic == self.topic]
+        progress = self.loop.consumer.progress
+        partitions: dict[int, Outbox[Numbers]] = {
+            tp.partition: Outbox(self.table, _CODEC, lambda tp=tp: progress.position(tp)) for tp in mine
+        }
+        for key, raw in list(self.table.items()):
+            if key.startswith(_SERIES):
+                series = key.removeprefix(_SERIES).decode()
+                if (one := partitions.get(topics.series_partition(series))) is not None:
+                    one.restore(key, raw)
+        for one in partitions.values():
+            one.restored()
+        self._partitions = partitions
+        return {
+            tp: min(committed[tp], partitions[tp.partition].newest + 1)
+            for tp in mine
+            if committed.get(tp, 0) > 0
+        }
+
+
+def _named(error: Exception) -> Exception:
+    if isinstance(error, SeriesFull):
+        return ZhengzhaoError(
+            str(error.reason), hint="raise the digits of the item's number, then: zhengzhao letters retry"
+        )
+    return error

@@ -1,0 +1,106 @@
+"""What all stages share: a subscription, poison kept apart from faults of the surroundings, raw bytes in and out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from infra.kafka.faust_app import Loop, StageApp
+from infra.kafka.metrics import StageMetrics
+from infra.kafka.outbox import Send
+from infra.kafka.wire import Letter, letter, send_letter
+from infra.pool import describe
+from schemas.errors import SurroundingsError, ZhengzhaoError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
+
+
+class StageLoop:
+    """One stage of a worker. Subclasses say what `handle` does with an event."""
+
+    name: str
+    topic: str
+
+    def __init__(self, app: StageApp) -> None:
+        self.app = app
+        self.metrics = StageMetrics(self.name)
+        self.loop = Loop(app, self.metrics)
+        self.metrics.lag = self._lag
+        channel = app.topic(
+            self.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+
+        async def run(stream: Any) -> None:
+            async for event in stream.noack().events():
+                await self._take(event)
+
+        app.agent(channel, name=f"{self.name}-loop")(run)
+
+    async def handle(self, event: Any) -> list[Any]:
+        """Does what an event asks for; returns futures of everything that it sent."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Ends what the stage runs beside the loop."""
+
+    async def _take(self, event: Any) -> None:
+        if not self.loop.is_current(event):
+            return
+        ticket = await self.loop.begin(event)
+        if not self.loop.is_current(event):
+            self.loop.drop()
+            return
+        try:
+            waiting = await self.handle(event)
+        except Stale:
+            self.loop.drop()
+            return
+        self.loop.finish(event, ticket, waiting)
+
+    async def patiently(self, event: Any, act: Callable[[], Awaitable[T]]) -> T:
+        """Tries again, with growing pauses, as long as the surroundings fail; the partition waits meanwhile."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await act()
+            except (SurroundingsError, OSError) as error:
+                self.metrics.retries += 1
+                log.warning("%s waits: %s", self.name, error)
+            await asyncio.sleep(pause)
+            self.check(event)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def check(self, event: Any) -> None:
+        """Raises Stale when the event belongs to somebody else since the last rebalance."""
+        if not self.loop.is_current(event):
+            raise Stale
+
+    def dead(self, event: Any, error: Exception, raw: bytes | None = None) -> Send:
+        """The dead letter of an event that fails by itself."""
+        self.metrics.dead_letters += 1
+        failure = describe(error)
+        text = failure.message if isinstance(error, ZhengzhaoError) else f"{failure.kind}: {failure.message}"
+        log.warning("%s: dead letter: %s", self.name, text)
+        return send_letter(self._letter(event, text, failure.hint, failure.where, raw))
+
+    def _letter(self, event: Any, text: str, hint: str, where: str, raw: bytes | None) -> Letter:
+        time = datetime.fromtimestamp(event.message.timestamp, UTC).isoformat(timespec="milliseconds")
+        return letter(self.name, event.message, time, text, hint, where, raw)
+
+    def _lag(self) -> int:
+        if not self.app.started:
+            return 0
+        consumer, total = self.loop.consumer, 0
+        for tp in consumer.assignment():
+            if tp.topic == self.topic:
+                total += max(0, (consumer.highwater(tp) or 0) - consumer.progress.position(tp))
+        return total
+
+
+class Stale(Exception):
+    """The event was fetched before a rebalance: whoever has the partition now reads it again."""

@@ -1,0 +1,115 @@
+"""What the internal topics carry, as bytes and back. JSON, except a job for `issue`."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from infra.kafka import topics
+from infra.kafka.outbox import Send
+from schemas import facts as f
+from schemas.canonical import derived_id
+from schemas.facts import Fact
+from schemas.ledger import LEDGER_PARTITIONS, Entry, Kind, partition_of
+from schemas.licence import Grant
+
+encode_entry = msgspec.json.Encoder().encode
+decode_entry = msgspec.json.Decoder(Entry).decode
+encode_fact = f.encode
+decode_fact = f.decode
+
+
+class ToNumber(msgspec.Struct, frozen=True, tag="grant"):
+    """A grant for `number`; `paper` is what `issue` needs of its service item."""
+
+    grant: Grant
+    paper: bytes
+
+
+class SerialSeen(msgspec.Struct, frozen=True, tag="imported"):
+    """An imported licence has this serial of a series: the series goes on after it."""
+
+    id: str
+    series: str
+    serial: int
+
+
+_encode = msgspec.json.Encoder().encode
+decode_to_number = msgspec.json.Decoder(ToNumber | SerialSeen).decode
+
+
+class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dead letter: what failed by itself, where, why, with its original bytes.
+
+    `content` is base64. `state` `retried` closes the letter with the same id.
+    """
+
+    id: str
+    time: str
+    place: str  # the stage
+    error: str = ""
+    hint: str = ""
+    at: str = ""  # topic, partition and offset, or the field
+    topic: str = ""
+    key: str = ""
+    content: str = ""
+    state: str = "open"
+    v: int = 1
+
+    @property
+    def raw(self) -> bytes:
+        """The original bytes."""
+        return base64.b64decode(self.content)
+
+
+decode_letter = msgspec.json.Decoder(Letter).decode
+
+
+def letter(
+    place: str, message: Any, time: str, error: str, hint: str = "", where: str = "", raw: bytes | None = None
+) -> Letter:
+    """The letter for a message that failed in a stage; the same message gives the same id."""
+    at = f"{message.topic}[{message.partition}]@{message.offset}"
+    content = raw if raw is not None else message.value or b""
+    return Letter(
+        id=derived_id("letter", place, at),
+        time=time,
+        place=place,
+        error=f"{where}: {error}" if where else error,
+        hint=hint,
+        at=at,
+        topic=message.topic,
+        key=(message.key or b"").decode("utf-8", "replace"),
+        content=base64.b64encode(content).decode(),
+    )
+
+
+def send_letter(one: Letter) -> Send:
+    """A letter on its way."""
+    return Send(topics.DEAD_LETTERS, one.id.encode(), _encode(one))
+
+
+def send_entry(entry: Entry) -> tuple[Send, ...]:
+    """An entry on its way to its holder's partition of the ledger, or to every one."""
+    raw = encode_entry(entry)
+    if entry.holder:
+        return (Send(topics.LEDGER, entry.holder.encode(), raw, partition_of(entry.holder)),)
+    return tuple(Send(topics.LEDGER, b"", raw, partition) for partition in range(LEDGER_PARTITIONS))
+
+
+def send_fact(fact: Fact) -> Send:
+    """A fact on its way to the record of all facts."""
+    return Send(topics.FACTS, fact.holder.encode(), encode_fact(fact), partition_of(fact.holder))
+
+
+def back(kind: Kind, grant_id: str, holder: str, payload: dict[str, Any]) -> Entry:
+    """What `number` and `issue` tell the ledger. It carries no time of ours: the same again is the same."""
+    return Entry(derived_id(kind, grant_id), kind, holder, "", payload, principal=kind, auth="internal")
+
+
+def send_to_number(one: ToNumber | SerialSeen) -> Send:
+    """A grant on its way to `number`, in the partition of its series."""
+    series = one.grant.series if isinstance(one, ToNumber) else one.series
+    return Send(topics.GRANTS, series.encode(), _encode(one), topics.series_partition(series))
