@@ -534,6 +534,7 @@ def test_the_first_rejection_refuses_and_false_material_bars_a_year() -> None:
                 e,
                 f"{day}T10:00:00+08:00",
                 f"B{n}",
+                source=COUNTY_HALL,
                 item=JOINT,
                 products=...,
                 materials=[{"kind": k} for k in kinds],
