@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Protocol
 
+from infra import letters
 from infra.engines.database import Database
 from infra.engines.inbox import EmbeddedInbox
 from infra.intake import Inbox, Packets
@@ -137,3 +139,46 @@ def replay(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:
 
         return replay_kafka(settings, into, decide=decide, say=say)  # type: ignore[no-any-return]
     return run_replay(settings, into, decide=decide, say=say)
+
+
+class LetterBox(Protocol):
+    """Dead letters of an engine."""
+
+    def letters(self) -> Iterator[dict[str, Any]]:
+        """The open letters."""
+        ...
+
+    def content(self, letter: int) -> bytes:
+        """The original bytes of a letter."""
+        ...
+
+    def retry(self, wanted: Sequence[int]) -> int:
+        """Sends letters back; how many."""
+        ...
+
+
+class _EmbeddedLetters:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def letters(self) -> Iterator[dict[str, Any]]:
+        return letters.letters(self._db)
+
+    def content(self, letter: int) -> bytes:
+        return letters.content(self._db, letter)
+
+    def retry(self, wanted: Sequence[int]) -> int:
+        return letters.retry(self._db, wanted)
+
+
+@contextmanager
+def open_letters(settings: Settings) -> Iterator[LetterBox]:
+    """The dead letters of the engine that the settings name."""
+    if settings.on_kafka:
+        from infra.kafka.letters import open_kafka_letters
+
+        with open_kafka_letters(settings) as box:
+            yield box
+        return
+    with Database(settings.database) as db:
+        yield _EmbeddedLetters(db)

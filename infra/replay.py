@@ -168,7 +168,7 @@ class _Fold:
             except Exception as error:  # whatever a forged fact breaks, the report goes on
                 self._report.add("fact", f"{seq} ({fact.id})", f"cannot be folded / 无法归并: {error!r}")
                 continue
-            self._target.add_fact(0, fact.id, fact.holder, fact.type, raw)
+            self._target.add_facts([(0, fact.id, fact.holder, fact.type, raw)])
             self._report.facts += 1
 
     def _publish(self, before: int | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.engines.batch import Batch
+from infra.engines.batch import Batch, Items
 from infra.engines.database import Database
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ def decide_again(source: Database, into: Path, report: Report, say: Say) -> None
     """Decides every entry up to the recorded position, and reports facts and numbers that differ."""
     last = int(source.meta("position", "0"))
     with Database(into / "decided.sqlite", create=True) as target:
-        position = 0
+        position, items = 0, Items(target)
         while position < last:
             rows = [row for row in source.entries(position, _STEP) if row[0] <= last]
             if not rows:
                 break
             with target.transaction():
-                batch = Batch(target)
+                batch = Batch(target, items)
                 position = batch.decide(rows, position)
                 batch.write(position)
             say("ledger", position, last)

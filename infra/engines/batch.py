@@ -43,14 +43,45 @@ class Letter(NamedTuple):
     content: bytes
 
 
-class Batch:
-    """The changes of some entries. `decided` and `letters` count what was done."""
+class Items:
+    """The service items that the ledger knows; kept from batch to batch."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._projector = Projector(db, next_due)
         self._catalogue: Catalogue | None = None
-        self._items: dict[str, ServiceItem] = {}
+        self._papers: dict[str, bytes] = {}
+
+    def enter(self, entry: Entry) -> None:
+        """A catalogue comes into force; inside a transaction."""
+        self._catalogue = from_json(entry.payload)
+        self._db.set_meta("in-force", encode_entry(entry).decode())
+        rows = [
+            (digest, msgspec.json.encode(self._catalogue.items[code]))
+            for code, digest in self._catalogue.digests.items()
+        ]
+        self._db.db.executemany("INSERT OR IGNORE INTO items VALUES (?, ?)", rows)
+
+    def in_force(self) -> Catalogue:
+        """The catalogue in force."""
+        if self._catalogue is None:
+            self._catalogue = from_json(decode_entry(self._db.meta("in-force").encode()).payload)
+        return self._catalogue
+
+    def paper(self, digest: str) -> bytes:
+        """What issuing needs of the item with a digest."""
+        if digest not in self._papers:
+            row = self._db.db.execute("SELECT item FROM items WHERE digest = ?", (digest,)).fetchone()
+            self._papers[digest] = issuing.encode_paper(msgspec.json.decode(row[0], type=ServiceItem))
+        return self._papers[digest]
+
+
+class Batch:
+    """The changes of some entries. `decided` and `letters` count what was done."""
+
+    def __init__(self, db: Database, items: Items | None = None) -> None:
+        self._db = db
+        self._projector = Projector(db, next_due)
+        self._items = items or Items(db)
         self._series: dict[str, numbers.Series] = {}
         self._given: dict[str, str] = {}  # licence id → number
         self._facts: list[tuple[int, Fact]] = []
@@ -81,11 +112,11 @@ class Batch:
         for seq, raw in rows:
             try:
                 entry = decode_entry(raw)
-                if entry.kind == "tick":
+                if entry.kind == "tick" and not entry.holder:
                     if self._tick(seq, entry, raw):
                         return position  # more holders wait for this tick: it stays the next entry
                 elif entry.kind == "catalogue":
-                    self._new_catalogue(entry)
+                    self._items.enter(entry)
                 else:
                     self._holder(seq, entry, entry.holder)
                 self._advance(entry)
@@ -102,12 +133,19 @@ class Batch:
         self._series[grant.series] = series
         self._given[grant.licence_id] = numbered.number
         self._appended.append(_back("numbered", grant.grant_id, grant.holder, msgspec.to_builtins(numbered)))
-        self._jobs.append(issuing.encode_job(numbered, issuing.encode_paper(self._item(grant.item_digest))))
+        self._jobs.append(issuing.encode_job(numbered, self._items.paper(grant.item_digest)))
+
+    def renumber(self, grant: Grant, seq: int = 0) -> None:
+        """As `number`; a grant that cannot be numbered waits in the dead letters."""
+        try:
+            self.number(grant)
+        except Exception as error:
+            self.letters.append(Letter("number", _described(error), seq, encode_grant(grant)))
 
     def write(self, position: int) -> None:
         """Writes everything; call it inside the transaction."""
         db = self._db.db
-        self._write_facts()
+        self._db.add_facts((n, x.id, x.holder, x.type, f.encode(x)) for n, x in self._facts)
         self._projector.write()
         self._db.append((e.kind, e.holder, encode_entry(e)) for e in self._appended)
         db.executemany("INSERT INTO outbox (job) VALUES (?)", ((job,) for job in self._jobs))
@@ -145,7 +183,7 @@ class Batch:
         return len(rows) == DUE_AT_ONCE
 
     def _holder(self, seq: int, entry: Entry, holder: str) -> None:
-        decision = decide(self._projector.state(holder), entry, self._in_force())
+        decision = decide(self._projector.state(holder), entry, self._items.in_force())
         if not decision.facts:
             return
         # facts of one holder are taken over together, or (where anything above fails) not at all
@@ -153,34 +191,10 @@ class Batch:
         self._facts += [(seq, fact) for fact in decision.facts]
         for fact in decision.facts:
             if isinstance(fact.body, f.LicenceGranted):
-                try:
-                    self.number(fact.body.grant)
-                except Exception as error:
-                    content = encode_grant(fact.body.grant)
-                    self.letters.append(Letter("number", _described(error), seq, content))
+                self.renumber(fact.body.grant, seq)
             elif isinstance(fact.body, f.LicenceImported):
                 name = fact.body.grant.series
                 self._series[name] = numbers.imported(self._series_of(name), fact.body.serial)
-
-    def _new_catalogue(self, entry: Entry) -> None:
-        self._catalogue = from_json(entry.payload)
-        self._db.set_meta("in-force", encode_entry(entry).decode())
-        rows = [
-            (digest, msgspec.json.encode(self._catalogue.items[code]))
-            for code, digest in self._catalogue.digests.items()
-        ]
-        self._db.db.executemany("INSERT OR IGNORE INTO items VALUES (?, ?)", rows)
-
-    def _in_force(self) -> Catalogue:
-        if self._catalogue is None:
-            self._catalogue = from_json(decode_entry(self._db.meta("in-force").encode()).payload)
-        return self._catalogue
-
-    def _item(self, digest: str) -> ServiceItem:
-        if digest not in self._items:
-            row = self._db.db.execute("SELECT item FROM items WHERE digest = ?", (digest,)).fetchone()
-            self._items[digest] = msgspec.json.decode(row[0], type=ServiceItem)
-        return self._items[digest]
 
     def _series_of(self, name: str) -> numbers.Series:
         if name not in self._series:
@@ -200,10 +214,6 @@ class Batch:
         if entry.kind in ("event", "tick"):
             moment = int(datetime.fromisoformat(entry.payload["time"]).timestamp())
             self._clock = max(self._clock, moment)
-
-    def _write_facts(self) -> None:
-        for seq, fact in self._facts:
-            self._db.add_fact(seq, fact.id, fact.holder, fact.type, f.encode(fact))
 
     def _write_letters(self) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")

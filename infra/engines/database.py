@@ -131,16 +131,17 @@ class Database:
 
     # --- facts
 
-    def add_fact(self, entry: int, fact_id: str, holder: str, kind: str, fact: bytes) -> None:
-        """Appends a fact to the chain; one that stands there already changes nothing."""
-        count, chain = self.head()
-        link = hashlib.sha256(chain + fact).digest()
-        done = self.db.execute(
-            "INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (count + 1, entry, fact_id, holder, kind, fact, link),
-        )
-        if done.rowcount:
-            self.db.execute("UPDATE head SET facts = ?, chain = ?", (count + 1, link))
+    def add_facts(self, facts: Iterable[tuple[int, str, str, str, bytes]]) -> int:
+        """Appends (entry, id, holder, type, fact) rows to the chain; one that stands there already changes nothing."""
+        before, chain = self.head()
+        count = before
+        sql = "INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)"
+        for entry, fact_id, holder, kind, fact in facts:
+            link = hashlib.sha256(chain + fact).digest()
+            if self.db.execute(sql, (count + 1, entry, fact_id, holder, kind, fact, link)).rowcount:
+                count, chain = count + 1, link
+        self.db.execute("UPDATE head SET facts = ?, chain = ?", (count, chain))
+        return count - before
 
     def head(self) -> tuple[int, bytes]:
         """Number of facts, and the last link of their chain."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from infra import issuing
-from infra.engines.batch import Batch
+from infra.engines.batch import Batch, Items
 from infra.engines.database import Database
 from infra.engines.lock import WAIT_SECONDS, decider
 from infra.failpoints import failpoint
@@ -30,6 +30,7 @@ from schemas.trust import TrustStore, load_trust
 
 BATCH = 200  # ledger entries in one transaction
 PATIENCE = 20.0  # seconds of trying again before a fault of the surroundings is reported
+_GATHER = 0.1  # seconds in which answers of workers are gathered for one transaction
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
 
@@ -58,10 +59,17 @@ class Engine:
         self.trust: TrustStore = load_trust(settings.trust)
         self._signer: Signer | None = None
         self._patience = patience
+        self._pool: Pool | None = None  # kept from drain to drain: a service need not start workers anew
 
     def close(self) -> None:
-        """Closes the data file."""
+        """Ends the workers and closes the data file."""
+        self._end_pool()
         self.db.close()
+
+    def _end_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     def signer(self) -> Signer:
         """The signer of the installation, opened when it is first needed."""
@@ -77,8 +85,13 @@ class Engine:
         progress = Progress()
         if isinstance(self.store, FolderStore):
             self.store.sweep()
-        with Pool(issuing.recipe(self.settings), self.settings.workers) as pool:
-            self._run(_Issuing(self.db, pool, self._patience), progress, report)
+        if self._pool is None:
+            self._pool = Pool(issuing.recipe(self.settings), self.settings.workers)
+        try:
+            self._run(_Issuing(self.db, self._pool, self._patience), progress, report)
+        except BaseException:
+            self._end_pool()  # its answers would come to nobody
+            raise
         progress.editions = publish(self.db, self.store, self.trust, self.signer, self.clock())
         return progress
 
@@ -88,6 +101,7 @@ class Engine:
 
     def _run(self, jobs: _Issuing, progress: Progress, report: Callable[[Progress], None]) -> None:
         position = int(self.db.meta("position", "0"))
+        items = Items(self.db)
         while True:
             rows = self.db.entries(position, BATCH)
             results = jobs.results(wait=not rows)
@@ -95,7 +109,7 @@ class Engine:
                 return
             if rows or results:
                 with self.db.transaction():
-                    batch = Batch(self.db)
+                    batch = Batch(self.db, items)
                     jobs.record(batch, results)
                     position = batch.decide(rows, position)
                     batch.write(position)
@@ -131,8 +145,8 @@ class _Issuing:
 
     def waiting(self) -> int:
         """Jobs without a result."""
-        row = self._db.db.execute("SELECT count(*) FROM outbox").fetchone()
-        return int(row[0])
+        row = self._db.db.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()
+        return max(0, int(row[0]) - self._sent) + len(self._jobs)
 
     def send(self) -> None:
         """Sends what there is room for, unless the surroundings need a pause."""
@@ -140,6 +154,11 @@ class _Issuing:
             return
         self._pool.submit(self._again)
         self._again = []
+        self._top_up()
+
+    def _top_up(self) -> None:
+        if time.monotonic() < self._hold_until:
+            return
         if room := self._pool.room:
             sql = "SELECT seq, job FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
             rows = [(int(seq), bytes(job)) for seq, job in self._db.db.execute(sql, (self._sent, room))]
@@ -151,19 +170,21 @@ class _Issuing:
     def results(self, *, wait: bool) -> list[Result]:
         """What workers answered; faults of the surroundings stay here and are tried again."""
         self.send()
-        timeout = 0.0
-        if wait and self._jobs:
-            timeout = 1.0
-            if not len(self._pool):
-                time.sleep(max(0.0, min(1.0, self._hold_until - time.monotonic())))
-        found = []
-        for result in self._pool.results(timeout):
-            if result.failure is not None and result.failure.surroundings:
-                self._hold(result)
-            else:
-                self._failing_since, self._pause = None, _FIRST_PAUSE
-                found.append(result)
-        return found
+        if wait and self._jobs and not len(self._pool):
+            time.sleep(max(0.0, min(1.0, self._hold_until - time.monotonic())))
+        found: list[Result] = []
+        deadline = time.monotonic() + (_GATHER if wait else 0.0)
+        while True:
+            left = deadline - time.monotonic()
+            for result in self._pool.results(max(0.0, left)):
+                if result.failure is not None and result.failure.surroundings:
+                    self._hold(result)
+                else:
+                    self._failing_since, self._pause = None, _FIRST_PAUSE
+                    found.append(result)
+            if left <= 0 or not len(self._pool):
+                return found
+            self._top_up()
 
     def record(self, batch: Batch, results: list[Result]) -> None:
         """Writes answers: `issued` entries into the ledger, what failed by itself to the dead letters."""
