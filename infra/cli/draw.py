@@ -1,0 +1,217 @@
+"""`zhengzhao draw`: a random draw of inspection targets and inspectors that nobody can steer.
+
+This module has the authority's steps; those of the parties are in `draw_parties`, what anybody may ask of a
+draw in `draw_reading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli import draw_parties, draw_reading, output
+from infra.cli.moments import now
+from schemas.errors import DrawError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="双随机抽查：公告、承诺、抽取、复核 / the random draw: plan, commit, announce, reveal, run, verify",
+    epilog="Example: zhengzhao draw verify T.json --register R.csv --inspectors I.csv",
+)
+app.add_typer(draw_parties.app)
+app.add_typer(draw_reading.app)
+
+RegisterFile = Annotated[Path, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")]
+InspectorsFile = Annotated[
+    Path, typer.Option("--inspectors", help="检查人员名录 / inspectors, CSV or Parquet")
+]
+ConflictsFile = Annotated[Path | None, typer.Option("--conflicts", help="回避名单 / conflicts of interest")]
+EarlierFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--earlier", metavar="T.json", help="以往抽取记录，可重复 / earlier transcripts"),
+]
+
+
+@app.command(
+    epilog="Example: zhengzhao draw announce plan.toml --register R.csv --inspectors I.csv "
+    "--commitment A.json --commitment B.json -o ANNOUNCEMENT.json"
+)
+def announce(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="抽查计划 / the plan, TOML")],
+    register: RegisterFile,
+    inspectors: InspectorsFile,
+    commitment: Annotated[list[Path], typer.Option(help="各方承诺 / a party's commitment, each party one")],
+    out: Annotated[
+        Path, typer.Option("-o", "--output", metavar="ANNOUNCEMENT.json", help="公告 / where to write it")
+    ],
+    conflicts: ConflictsFile = None,
+    earlier: EarlierFiles = None,
+) -> None:
+    """公告一次抽查 / Checks plan and registers, and announces the draw: from now on nothing in it can change."""
+    from infra import draw_files
+    from infra.draw_store import DrawStore, draw_key, write_whole
+    from processors.draw import prepare
+    from schemas.draw.encoding import read_file
+    from schemas.draw.plan import parse_toml, read_plan
+    from schemas.trust import load_trust
+
+    settings = output.settings()
+    content = parse_toml(read_file(plan), str(plan))
+    checked = read_plan(content, str(plan))
+    trust = load_trust(settings.trust)
+    signer = draw_key(settings.data, settings.passphrase, checked, now())
+    promised = draw_files.commitments(commitment)
+    _writable(out)
+    with (
+        _watched(register) as progress,
+        draw_files.opened(register, inspectors, conflicts, earlier or [], trust, progress) as given,
+    ):
+        prepared = prepare(content, given, promised, str(plan))
+        announced = DrawStore(settings.data).announce(prepared.content, checked, signer)
+    write_whole(out, announced.bytes)
+    _announced(announced, prepared, out)
+
+
+def _announced(announced: Any, prepared: Any, out: Path) -> None:
+    summary = {
+        "announcement_digest": announced.digest,
+        "sequence": announced.sequence,
+        "previous": announced.previous,
+        **({"replaces": announced.replaces} if announced.replaces else {}),
+        "strata": [{"name": s.name, "population": s.population, "drawn": s.drawn} for s in announced.strata],
+        "excluded": len(prepared.frame.excluded),
+        "smallest_choice": prepared.smallest_choice,
+    }
+    if output.as_json():
+        output.print_json(summary)
+        return
+    rows = [(s["name"], s["population"], s["drawn"]) for s in summary["strata"]]
+    output.print_table(("层 / stratum", "总体 / population", "抽取 / drawn"), rows)
+    output.print_fields((k, v) for k, v in summary.items() if k != "strata")
+    output.line(f"已公告 / announced: {out}")
+
+
+@app.command(epilog='Example: zhengzhao draw void ANNOUNCEMENT.json --reason "名录有误" -o VOID.json')
+def void(
+    announcement: Annotated[
+        Path, typer.Argument(metavar="ANNOUNCEMENT.json", help="公告 / the announcement")
+    ],
+    reason: Annotated[str, typer.Option(help="理由 / why, for everybody to read")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="VOID.json", help="where to write it")
+    ] = None,
+) -> None:
+    """作废一份未抽取的公告 / Ends an announcement that was not drawn: the only way to announce its plan again."""
+    from infra import draw_files
+    from infra.draw_store import DrawStore, draw_key, write_whole
+
+    settings = output.settings()
+    announced = draw_files.announcement(announcement)
+    signer = draw_key(settings.data, settings.passphrase, announced.plan, now())
+    if out:
+        _writable(out)
+    data = DrawStore(settings.data).void(announced, reason, signer)
+    if out:
+        write_whole(out, data)
+        if not output.as_json():
+            output.line(f"已作废 / voided: {out}")
+            return
+    output.line(data.decode())
+
+
+@app.command(
+    epilog="Example: zhengzhao draw run ANNOUNCEMENT.json --register R.csv --inspectors I.csv "
+    "--reveal A.json --reveal B.json -o TRANSCRIPT.json"
+)
+def run(
+    announcement: Annotated[
+        Path, typer.Argument(metavar="ANNOUNCEMENT.json", help="公告 / the announcement")
+    ],
+    register: RegisterFile,
+    inspectors: InspectorsFile,
+    reveal: Annotated[list[Path], typer.Option(help="各方公开的秘密 / a party's reveal, each party one")],
+    out: Annotated[
+        Path, typer.Option("-o", "--output", metavar="TRANSCRIPT.json", help="抽取记录 / where to write it")
+    ],
+    conflicts: ConflictsFile = None,
+    earlier: EarlierFiles = None,
+    public: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="公开随机数 / the public number, where the plan has one"),
+    ] = None,
+) -> None:
+    """抽取 / Draws targets and inspectors, once; the transcript lets everybody do it again."""
+    from infra import draw_files
+    from infra.draw_store import DrawStore, draw_key, write_whole
+    from processors.draw import check_public, compute
+    from schemas.draw.seed import in_order
+    from schemas.trust import load_trust
+
+    settings, store = output.settings(), DrawStore(output.settings().data)
+    announced = draw_files.announcement(announcement)
+    trust = load_trust(settings.trust)
+    signer = draw_key(settings.data, settings.passphrase, announced.plan, now())
+    store.refuse_voided(store.find(announced))
+    shown = draw_files.reveals(reveal)
+    in_order(shown, announced, announced.digest)
+    check_public(announced, public)
+    _not_too_early(announced)
+    _writable(out)
+    with (
+        _watched(register) as progress,
+        draw_files.opened(register, inspectors, conflicts, earlier or [], trust, progress) as given,
+    ):
+        transcript = compute(announced, given, shown, public)
+        data = store.record(announced, transcript, signer)
+        write_whole(out, data)
+        _drawn(transcript, out)
+
+
+def _not_too_early(announced: Any) -> None:
+    from msgspec import UnsetType
+
+    from schemas.draw.plan import moment
+
+    source = announced.plan.seed.public
+    if not isinstance(source, UnsetType) and now() < moment(source.at, "seed.public.at"):
+        raise DrawError(
+            f"the public number does not exist before {source.at} / 公开随机数尚未产生",
+            hint=f"wait for {source.source}",
+        )
+
+
+def _drawn(transcript: Any, out: Path) -> None:
+    summary = {
+        "announcement_digest": transcript.announcement_digest,
+        "seed": transcript.seed,
+        "strata": [{"name": s.name, "population": s.population, "drawn": s.count} for s in transcript.strata],
+        "assignments": len(transcript.assignments),
+        "skipped": len(transcript.skipped),
+        "excluded": len(transcript.excluded),
+    }
+    if output.as_json():
+        output.print_json(summary)
+        return
+    rows = [(s["name"], s["population"], s["drawn"]) for s in summary["strata"]]
+    output.print_table(("层 / stratum", "总体 / population", "抽取 / drawn"), rows)
+    output.print_fields((k, v) for k, v in summary.items() if k != "strata")
+    output.line(f"已抽取 / drawn: {out}")
+
+
+def _writable(path: Path) -> None:
+    """Fails before anything is recorded, not after it, where the output cannot be written."""
+    from tempfile import TemporaryFile
+
+    with TemporaryFile(dir=path.resolve().parent):
+        pass
+
+
+@contextmanager
+def _watched(register: Path) -> Iterator[Any]:
+    """A progress bar over the rows of a register: each is read once and digested once."""
+    with output.progress(f"名录 / register {register.name}") as bar:
+        yield lambda what, rows: bar.advance(rows)

@@ -1,0 +1,159 @@
+"""The steps of a draw's parties and of the supervisor: commit, reveal, open. All print JSON, to be saved."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli import output
+from schemas.errors import DrawError, UsageError
+
+if TYPE_CHECKING:
+    from schemas.draw.documents import Announcement, Commitment
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Example: zhengzhao draw commit --party discipline-inspection -o SECRET.json > COMMITMENT.json"
+)
+def commit(
+    party: Annotated[
+        str, typer.Option(metavar="NAME", help="本方名称，同抽查计划 / the party, as in the plan")
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--output", metavar="SECRET.json", help="秘密，勿外传 / keep it to yourself")
+    ],
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="PARTY-KEY.pem", help="本方私钥 / your P-256 key [default: a fresh one]"),
+    ] = None,
+    deposit: Annotated[
+        Path | None,
+        typer.Option(metavar="SUPERVISOR.pem", help="监督方公钥 / seal a copy to this supervisor's key"),
+    ] = None,
+) -> None:
+    """承诺：生成秘密并公布其摘要 / Makes a secret and promises it by its SHA-256. Prints the commitment."""
+    import secrets
+
+    import msgspec
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from msgspec import UNSET
+
+    from infra.draw_files import Secret
+    from schemas.draw import seed
+    from schemas.draw.documents import Commitment
+    from schemas.draw.encoding import is_text, read_file
+
+    if not is_text(party):
+        raise UsageError("a party has a name without control characters", where="--party")
+    if os.path.lexists(out):
+        raise UsageError(
+            "there is such a file; a secret is never overwritten / 不覆盖已有秘密", where=str(out)
+        )
+    own = seed.private_key(read_file(key), str(key)) if key else ec.generate_private_key(ec.SECP256R1())
+    supervisor = seed.public_pem(seed.public_key(read_file(deposit), str(deposit))) if deposit else None
+    made = secrets.token_bytes(seed.SECRET_BYTES)
+    sealed = seed.deposit(made, party, supervisor) if supervisor else UNSET
+    promise = Commitment(party, seed.commitment_of(made), seed.public_pem(own.public_key()), sealed)
+    kept = Secret(party, made.hex(), promise.commitment, seed.private_pem(own))
+    _write_new(out, msgspec.json.encode(kept))
+    output.print_json(msgspec.to_builtins(promise))
+
+
+@app.command(
+    epilog="Example: zhengzhao draw reveal SECRET.json --announcement ANNOUNCEMENT.json > REVEAL.json"
+)
+def reveal(
+    secret: Annotated[Path, typer.Argument(metavar="SECRET.json", help="本方秘密 / your secret")],
+    announcement: Annotated[
+        Path, typer.Option(metavar="ANNOUNCEMENT.json", help="已发布的公告 / as published")
+    ],
+) -> None:
+    """公开秘密，仅用于该公告 / Reveals a secret for this one announcement, which it signs. Prints the reveal.
+
+    SECRET.json remembers the announcement: whoever showed you another one first must not get a second reveal.
+    """
+    import msgspec
+    from msgspec import UnsetType
+
+    from infra import draw_files
+    from infra.draw_store import write_whole
+    from schemas.draw import seed
+
+    kept = draw_files.secret(secret)
+    announced = draw_files.announcement(announcement)
+    commitment = _commitment(announced, kept.party)
+    if isinstance(kept.private_key, UnsetType):
+        raise UsageError(
+            "the secret has no private key", where=str(secret), hint="zhengzhao draw commit --key"
+        )
+    if isinstance(kept.revealed, str) and kept.revealed != announced.digest:
+        raise DrawError(
+            f"this secret was revealed for another announcement ({kept.revealed}) / 该秘密已用于另一公告",
+            where=str(secret),
+            hint="do not sign; ask why there are two announcements, and tell the other parties",
+        )
+    key = seed.private_key(kept.private_key, str(secret))
+    if seed.public_pem(key.public_key()) != seed.public_pem(seed.public_key(commitment.key)):
+        raise DrawError(f"the key of {kept.party} is not the one in the announcement", where=str(secret))
+    shown = seed.reveal(_bytes(kept.secret, secret), commitment, announced, key, opened=False)
+    if isinstance(kept.revealed, UnsetType):
+        marked = msgspec.structs.replace(kept, revealed=announced.digest)
+        write_whole(secret, msgspec.json.encode(marked), private=True)
+    output.print_json(msgspec.to_builtins(shown))
+
+
+@app.command(
+    "open",
+    epilog="Example: zhengzhao draw open ANNOUNCEMENT.json --party NAME --key SUPERVISOR-KEY.pem > REVEAL.json",
+)
+def open_(
+    announcement: Annotated[
+        Path, typer.Argument(metavar="ANNOUNCEMENT.json", help="公告 / the announcement")
+    ],
+    party: Annotated[str, typer.Option(metavar="NAME", help="未公开的一方 / who stays silent")],
+    key: Annotated[
+        Path, typer.Option(metavar="SUPERVISOR-KEY.pem", help="监督方私钥 / the supervisor's key")
+    ],
+) -> None:
+    """监督方代为公开 / The supervisor opens the deposit of a party that stays silent. Prints the reveal."""
+    import msgspec
+
+    from infra import draw_files
+    from schemas.draw import seed
+    from schemas.draw.encoding import read_file
+
+    announced = draw_files.announcement(announcement)
+    commitment = _commitment(announced, party)
+    supervisor = seed.private_key(read_file(key), str(key))
+    made = seed.open_deposit(commitment, supervisor)
+    output.print_json(msgspec.to_builtins(seed.reveal(made, commitment, announced, supervisor, opened=True)))
+
+
+def _commitment(announced: Announcement, party: str) -> Commitment:
+    for commitment in announced.commitments:
+        if commitment.party == party:
+            return commitment
+    raise DrawError(f"{party} is no party of this announcement / 不是该公告的参与方")
+
+
+def _bytes(text: str, where: Path) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise UsageError("the secret is no hex", where=str(where)) from None
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Writes a private file that must not exist."""
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise UsageError("there is such a file; a secret is never overwritten", where=str(path)) from None

@@ -1,0 +1,252 @@
+"""What anybody may ask of a draw: plan (before it), show, verify, lookup, simulate, and the one-file verifier."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli import output
+from infra.cli.moments import now
+from schemas.errors import DrawError, UsageError
+
+if TYPE_CHECKING:
+    from verification.draw import Report
+
+app = typer.Typer()
+RegisterFile = Annotated[Path, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")]
+EarlierFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--earlier", metavar="T.json", help="以往抽取记录，可重复 / earlier transcripts"),
+]
+TranscriptFile = Annotated[Path, typer.Argument(metavar="TRANSCRIPT.json", help="抽取记录 / the transcript")]
+
+
+@app.command(
+    epilog="Example: zhengzhao draw verify TRANSCRIPT.json --register R.csv --inspectors I.csv --chain DIR"
+)
+def verify(
+    transcript: TranscriptFile,
+    register: RegisterFile,
+    inspectors: Annotated[Path | None, typer.Option(help="检查人员名录 / inspectors")] = None,
+    conflicts: Annotated[Path | None, typer.Option(help="回避名单 / conflicts of interest")] = None,
+    earlier: EarlierFiles = None,
+    chain: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="该机关全部公告所在目录 / all of the authority's announcements"),
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="trust folder [default: the data folder's]")
+    ] = None,
+) -> None:
+    """复核一次抽取 / Draws again and compares everything. Exit 0 valid, 1 invalid, 2 unreadable."""
+    import gc
+
+    from schemas.draw.documents import read_transcript
+    from schemas.draw.encoding import read_file
+    from schemas.trust import load_trust
+    from verification.draw import Check, Report, verify
+
+    gc.disable()  # half a million small objects without cycles
+    store = load_trust(trust or output.settings().trust)
+    data = read_file(transcript)
+    _readable(register, inspectors, conflicts, *(earlier or ()))
+    if chain and not chain.is_dir():
+        raise UsageError(
+            "there is no such folder", where=str(chain), hint="the folder with all announcements"
+        )
+    try:
+        read = read_transcript(data, str(transcript))
+    except DrawError as error:
+        report = Report("invalid", [], [Check("form", False, error.message)])
+    else:
+        report = verify(read, _files(register, inspectors, conflicts, earlier or [], chain), store)
+    _report(transcript, report)
+    raise typer.Exit(0 if report.verdict == "valid" else 1)
+
+
+def _files(
+    register: Path, inspectors: Path | None, conflicts: Path | None, earlier: list[Path], chain: Path | None
+) -> Any:
+    from schemas.draw.earlier import read_earlier
+    from schemas.draw.register import Register
+    from verification.draw import Files
+
+    return Files(
+        partial(Register, register, "targets"),
+        partial(Register, inspectors, "inspectors") if inspectors else None,
+        partial(Register, conflicts, "conflicts") if conflicts else None,
+        [partial(read_earlier, path) for path in earlier],
+        chain,
+    )
+
+
+def _readable(*paths: Path | None) -> None:
+    """UsageError for a file that is absent or empty."""
+    for path in paths:
+        if path is not None:
+            try:
+                with path.open("rb") as file:
+                    if not file.read(1):
+                        raise UsageError("the file is empty / 文件为空", where=str(path))
+            except OSError as error:
+                raise UsageError(f"cannot read it: {error.strerror}", where=str(path)) from None
+
+
+def _report(transcript: Path, report: Report) -> None:
+    import msgspec
+
+    if output.as_json():
+        output.print_json(msgspec.to_builtins(report))
+        return
+    word = "有效 / valid" if report.verdict == "valid" else "无效 / invalid"
+    output.line(f"{transcript}: {word}")
+    for check in report.checks:
+        output.line(f"  {'✓' if check.ok else '✗'} {check.name}: {check.detail}".rstrip(": "))
+    if report.unchecked:
+        output.line(f"  未核 / unchecked: {', '.join(report.unchecked)}")
+
+
+@app.command(epilog="Example: zhengzhao draw show TRANSCRIPT.json --page transcript.html")
+def show(
+    document: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="公告或抽取记录 / announcement or transcript [default: all draws]"
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="网页，无需网络 / a page for people, without network"),
+    ] = None,
+    register: Annotated[
+        Path | None, typer.Option(help="检查对象名录 / targets: chances by class, and names on the page")
+    ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(metavar="REGISTER", help="上次抽取的名录 / the register of the draw before: changes"),
+    ] = None,
+) -> None:
+    """查看公告、抽取记录，或本目录的全部抽取 / Shows an announcement, a transcript, or all draws of the data folder."""
+    from infra import draw_pages
+
+    if document is None:
+        _all_draws()
+        return
+    shown = draw_pages.read(document)
+    if page:
+        from infra.draw_store import write_whole
+
+        write_whole(page, draw_pages.page(shown, register, before).encode())
+    fields = draw_pages.summary(shown)
+    if output.as_json():
+        output.print_json(fields)
+    else:
+        output.print_fields(fields.items())
+
+
+def _all_draws() -> None:
+    from infra.draw_store import DrawStore
+
+    rows = [
+        {
+            "authority": link.announcement.plan.authority,
+            "sequence": link.announcement.sequence,
+            "plan": link.announcement.plan.plan,
+            "announcement_digest": link.announcement.digest,
+            "state": "overdue" if link.overdue(now()) else link.state,
+        }
+        for link in DrawStore(output.settings().data).every()
+    ]
+    if output.as_json():
+        output.print_rows(rows)
+    else:
+        output.print_table(
+            ("authority", "sequence", "plan", "announcement_digest", "state"),
+            [tuple(r.values()) for r in rows],
+        )
+    for row in rows:
+        if row["state"] == "overdue":
+            output.warn(
+                f"announcement {row['sequence']} of {row['authority']} is neither drawn nor voided, "
+                "and its period has begun / 公告逾期未抽取",
+                "draw run, or draw void with the reason",
+            )
+
+
+@app.command(epilog="Example: zhengzhao draw lookup TRANSCRIPT.json --register R.csv --id 91320000134750820C")
+def lookup(
+    transcript: TranscriptFile,
+    register: RegisterFile,
+    id: Annotated[
+        str, typer.Option("--id", metavar="ID", help="检查对象编号 / the target's id, as in the register")
+    ],
+) -> None:
+    """查询一个检查对象的机会与结果 / One target's stratum, chance, ticket and rank. Exit 1 for an unknown id."""
+    from infra import draw_pages
+    from infra.draw_lookup import lookup as look
+
+    shown = draw_pages.read(transcript)
+    if shown.transcript is None:
+        raise UsageError("not a transcript", where=str(transcript))
+    found = look(shown.transcript, shown.announcement, register, id)
+    if output.as_json():
+        output.print_json(found)
+    else:
+        output.print_fields(found.items())
+
+
+@app.command(epilog="Example: zhengzhao draw plan plan.toml --register R.csv")
+def plan(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="抽查计划 / the plan, TOML")],
+    register: RegisterFile,
+    earlier: EarlierFiles = None,
+) -> None:
+    """试算一份抽查计划，不公告 / What a plan would draw: populations, counts and chances. Announces nothing."""
+    from infra.draw_lookup import preview
+
+    rows = preview(plan, register, earlier or [])
+    if output.as_json():
+        output.print_rows(rows)
+        return
+    for row in rows:
+        row["chance"] = ", ".join(f"{c or '—'} {p:.4%}" for c, p in row["chance"].items())
+    columns = ("层 / stratum", "总体 / population", "抽取 / drawn", "机会 / chance by class")
+    output.print_table(columns, [tuple(row.values()) for row in rows])
+
+
+@app.command(epilog="Example: zhengzhao draw simulate plan.toml --register R.csv --times 10000")
+def simulate(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="抽查计划 / the plan, TOML")],
+    register: RegisterFile,
+    times: Annotated[int, typer.Option(min=10, max=1_000_000, help="次数 / how many draws")] = 10_000,
+) -> None:
+    """以多个种子反复抽取 / Repeats a draw over many seeds; compares frequencies with chances. Exit 1 if they differ.
+
+    Chi-square per stratum; a fair draw fails one time in a hundred thousand.
+    """
+    from infra.draw_lookup import simulate as repeat
+
+    with output.progress("抽取 / draws", total=times) as bar:
+        rows = repeat(plan, register, times, bar.advance)
+    if output.as_json():
+        output.print_rows(rows)
+    else:
+        output.print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    raise typer.Exit(0 if all(row["fair"] for row in rows) else 1)
+
+
+@app.command(epilog="Example: zhengzhao draw verifier -o verify_draw.py")
+def verifier(
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="where to write it")] = Path(
+        "verify_draw.py"
+    ),
+) -> None:
+    """写出单文件复核程序，仅需 Python / Writes the one-file verifier: Python alone runs it."""
+    from infra.draw_store import write_whole
+    from verification import verify_draw
+
+    write_whole(out, Path(verify_draw.__file__).read_bytes())
+    output.line(f"python {out} TRANSCRIPT.json REGISTER.csv [INSPECTORS.csv [CONFLICTS.csv]]")

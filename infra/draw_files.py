@@ -1,0 +1,96 @@
+"""The files that the commands of a draw read: registers, earlier transcripts, commitments, reveals, secrets."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from processors.draw import Given
+from schemas.draw.documents import Announcement, Commitment, Reveal, read_announcement
+from schemas.draw.earlier import Earlier, read_earlier
+from schemas.draw.encoding import convert, parse_json, read_file
+from schemas.draw.register import Progress, Register, quiet
+from schemas.draw.signing import check_signature
+from schemas.errors import DrawError, UsageError
+from schemas.trust import TrustStore
+
+
+class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A party's SECRET.json: the secret (hex), the private half of its key, what it committed to.
+
+    `revealed` is the digest of the one announcement for which it was revealed.
+    """
+
+    party: str
+    secret: str
+    commitment: str
+    private_key: str | UnsetType = UNSET
+    revealed: str | UnsetType = UNSET
+
+
+@contextmanager
+def opened(
+    register: Path,
+    inspectors: Path,
+    conflicts: Path | None,
+    earlier: Sequence[Path],
+    trust: TrustStore,
+    progress: Progress = quiet,
+) -> Iterator[Given]:
+    """The registers and earlier transcripts of a draw; DrawError where one breaks a rule or is not signed.
+
+    Half a million small objects without a cycle follow: the collector, which would look at them again and
+    again, rests meanwhile.
+    """
+    gc.disable()
+    try:
+        with ExitStack() as stack:
+            past = [genuine(read_earlier(path), trust) for path in earlier]
+            staff = stack.enter_context(Register(inspectors, "inspectors"))
+            apart = stack.enter_context(Register(conflicts, "conflicts")) if conflicts else None
+            targets = stack.enter_context(Register(register, "targets", progress=progress))
+            yield Given(targets, staff, apart, past)
+    finally:
+        gc.enable()
+
+
+def genuine(past: Earlier, trust: TrustStore) -> Earlier:
+    """An earlier transcript that is signed; otherwise anybody could be kept out of a draw by a made-up one."""
+    authority = past.announcement.plan.authority
+    try:
+        check_signature(past.transcript.signature, past.transcript.to_be_signed, authority, trust)
+    except DrawError as error:
+        raise DrawError(
+            error.message, where=past.where, hint="an earlier transcript must be signed"
+        ) from None
+    return past
+
+
+def commitments(paths: Sequence[Path]) -> list[Commitment]:
+    """What parties committed to, a file each."""
+    return [convert(parse_json(read_file(p), str(p)), Commitment, str(p)) for p in paths]
+
+
+def reveals(paths: Sequence[Path]) -> list[Reveal]:
+    """What parties revealed, a file each."""
+    return [convert(parse_json(read_file(p), str(p)), Reveal, str(p)) for p in paths]
+
+
+def announcement(path: Path) -> Announcement:
+    """An announcement from its file; its signature is not checked."""
+    return read_announcement(read_file(path), str(path))
+
+
+def secret(path: Path) -> Secret:
+    """A party's secret; UsageError where the file is none."""
+    try:
+        return convert(parse_json(read_file(path), str(path)), Secret, str(path))
+    except DrawError as error:
+        raise UsageError(
+            f"no secret: {error.message}", where=str(path), hint="zhengzhao draw commit"
+        ) from None
