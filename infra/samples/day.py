@@ -106,9 +106,10 @@ def lines() -> Iterator[bytes]:
             yield BROKEN[n == 90]
 
 
-def scene_of(application_id: str) -> str:
-    """The scene to which an application of the day belongs."""
-    return _BY_ID[application_id]
+def scenes() -> Iterator[tuple[str, str]]:
+    """Every application of the day with the scene to which it belongs."""
+    for n, scene in enumerate(_order(), 1):
+        yield f"QH-2018-{n:06d}", scene
 
 
 def _events() -> Iterator[dict[str, Any]]:
@@ -121,9 +122,6 @@ def _order() -> list[str]:
     return [
         name for name, _ in sorted(names, key=lambda p: hashlib.sha256(f"{p[0]}:{p[1]}".encode()).digest())
     ]
-
-
-_BY_ID = {f"QH-2018-{n:06d}": name for n, name in enumerate(_order(), 1)}
 
 
 def _application(n: int, scene: str) -> Iterator[dict[str, Any]]:
