@@ -1,7 +1,7 @@
 """The command `zhengzhao`: a tree of small modules, one for each command or group of commands.
 
 How a module is mounted: it has `app = typer.Typer()`; a module in `_GROUPS` becomes `zhengzhao NAME …`,
-the commands of a module in `_COMMANDS` stand at the top. Every command gets `--data DIR` and `--json` here
+those in `_MORE` add commands to a group, the commands of a module in `_COMMANDS` stand at the top. Every command gets `--data DIR` and `--json` here
 (`infra.cli.output.settings()` and `as_json()` tell what they said), so that both work after any command and
 before it. Commands import what is heavy inside the function, raise `ZhengzhaoError`s, and end with another
 code than 0 by `raise typer.Exit(code)`.
@@ -52,6 +52,14 @@ _GROUPS = {
     "letters": "letters",
     "stack": "stack",
     "log": "log",
+    "check": "check",
+    "window": "window",
+    "filing": "filing",
+}
+_MORE = {
+    "case": ("cases",),
+    "licence": ("orders", "applications"),
+    "holder": ("persons",),
 }
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
@@ -76,7 +84,7 @@ def build() -> Any:
             app.add_typer(module)
     for name, file in _GROUPS.items():
         if (module := _module(file)) is not None:
-            app.add_typer(module, name=name)
+            app.add_typer(_joined(module, _MORE.get(name, ())), name=name)
     tree = typer.main.get_command(app)
     _common_options(tree)
     return tree
@@ -143,6 +151,15 @@ def _module(name: str) -> typer.Typer | None:
         if error.name == f"infra.cli.{name}":
             return None
         raise
+
+
+def _joined(group: typer.Typer, more: Sequence[str]) -> typer.Typer:
+    """A group with the commands that other modules add to it."""
+    for name in more:
+        if (module := _module(name)) is not None:
+            added = [c for c in module.registered_commands if c not in group.registered_commands]
+            group.registered_commands.extend(added)
+    return group
 
 
 def _common_options(tree: Any) -> None:
