@@ -14,7 +14,7 @@ import msgspec
 from infra.engines.database import Database
 from infra.failpoints import failpoint
 from issuance.signer import ES256, Signer
-from issuance.status import Published, StatusList, UnsignedEdition, is_due, prepare
+from issuance.status import Edition, Published, StatusList, UnsignedEdition, is_due, prepare
 from schemas.ecdsa import verifies
 from schemas.ports import Store
 from schemas.status_list import Reason
@@ -122,6 +122,14 @@ def verified(record: EditionRecord, listed: StatusList, trust: TrustStore) -> bo
     return verifies(public, record.list_signature, unsigned.list_to_be_signed) and verifies(
         public, record.reasons_signature, unsigned.reasons_to_be_signed(record.list_signature)
     )
+
+
+def sign_edition(
+    listed: StatusList, last: Published | None, now: int, trust: TrustStore, signer: Signer
+) -> tuple[EditionRecord, Edition]:
+    """The next edition of a list: what is recorded of it, and its objects."""
+    record, unsigned = _signed(listed, last, now, trust, signer)
+    return record, unsigned.finish(record.list_signature, record.reasons_signature)
 
 
 def _aged(db: Database, name: str, now: int) -> bool:

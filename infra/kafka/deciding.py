@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ _HOLDERS: Codec[HolderState] = Codec(
     next_due,
 )
 _RAW: Codec[bytes] = Codec(1, lambda _: b"", lambda raw: raw, lambda raw: raw)
-_TABLE = {"key_type": bytes, "value_type": bytes, "partitions": LEDGER_PARTITIONS}
+_TABLE: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "partitions": LEDGER_PARTITIONS}
 
 
 class Deciding(StageLoop):
@@ -71,7 +72,7 @@ class Deciding(StageLoop):
         progress = self.loop.consumer.progress
         partitions = {
             tp.partition: Partition(
-                tp.partition, self.holders, self.catalogues, lambda tp=tp: progress.position(tp)
+                tp.partition, self.holders, self.catalogues, partial(progress.position, tp)
             )
             for tp in mine
         }

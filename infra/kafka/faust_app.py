@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import faust
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from infra.kafka.connection import Connection
 from infra.kafka.metrics import StageMetrics
 from infra.kafka.outbox import Send, offset_of
 from infra.kafka.progress import Progress, Ticket
@@ -30,19 +30,6 @@ log = logging.getLogger(__name__)
 SESSION_SECONDS = 10.0  # a worker that died is noticed after this; Faust's default would be a minute
 _IN_FLIGHT = 2000  # inputs of a stage whose messages the broker has not acknowledged yet
 _MAX_MESSAGE = 4 * 1024 * 1024
-
-
-class Connection(Protocol):
-    """How to reach the broker; see `infra.kafka.connection`."""
-
-    @property
-    def faust_url(self) -> str: ...
-
-    @property
-    def ssl(self) -> ssl.SSLContext | None: ...
-
-    @property
-    def faust_credentials(self) -> Any: ...
 
 
 async def _from_committed(committed: Mapping[TP, int]) -> dict[TP, int]:
@@ -90,7 +77,7 @@ class Consumer(driver.Consumer):
             tp: n for tp, n in (await super().seek_to_committed()).items() if n is not None and n >= 0
         }
         self.progress.committed(committed)
-        starts = await self.app.starts(committed)
+        starts = await self.app.starts(committed)  # type: ignore[attr-defined]
         for tp, start in starts.items():
             if start != committed.get(tp, 0):
                 log.warning("%s[%d]: state is behind: reads again from %d", tp.topic, tp.partition, start)

@@ -127,7 +127,8 @@ class PoolThread:
             self._thread.join(15)
 
     def _run(self) -> None:
-        pause, hold_until, again = _FIRST_PAUSE, 0.0, []
+        pause, hold_until = _FIRST_PAUSE, 0.0
+        again: list[tuple[int, bytes]] = []
         with Pool(self._recipe, self._workers) as pool:
             while not self._closing.is_set():
                 try:

@@ -8,6 +8,7 @@ changelog partition, and can be made again from it: so a crash between the two l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -131,7 +132,7 @@ class Numbering(StageLoop):
         mine = [tp for tp in self.loop.consumer.assignment() if tp.topic == self.topic]
         progress = self.loop.consumer.progress
         partitions: dict[int, Outbox[Numbers]] = {
-            tp.partition: Outbox(self.table, _CODEC, lambda tp=tp: progress.position(tp)) for tp in mine
+            tp.partition: Outbox(self.table, _CODEC, partial(progress.position, tp)) for tp in mine
         }
         for key, raw in list(self.table.items()):
             if key.startswith(_SERIES):

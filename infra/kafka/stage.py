@@ -37,7 +37,13 @@ class StageLoop:
 
         async def run(stream: Any) -> None:
             async for event in stream.noack().events():
-                await self._take(event)
+                try:
+                    await self._take(event)
+                except Exception as error:
+                    # Faust would start the loop anew behind this event; nothing may pass one that is not done
+                    log.exception("%s cannot go on", self.name)
+                    await app.crash(error)
+                    return
 
         app.agent(channel, name=f"{self.name}-loop")(run)
 

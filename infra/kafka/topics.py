@@ -15,6 +15,7 @@ import msgspec
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from infra.kafka.connection import Connection
 from schemas.errors import BrokerUnavailable
 from schemas.ledger import LEDGER_PARTITIONS
 
@@ -31,6 +32,8 @@ FILINGS = "zhengzhao.filings"  # one topic per department: zhengzhao.filings.<de
 INSPECTIONS = "zhengzhao.inspections"
 DEAD_LETTERS = "zhengzhao.dead-letters"
 CLOCK = "zhengzhao.clock"  # never written: who has its one partition ticks
+STATUS = "zhengzhao.status"  # never written: who has its one partition publishes status lists
+EDITIONS = "zhengzhao.editions"  # every edition of a status list, as published
 CATALOGUE = "zhengzhao.catalogue"  # the catalogue in force, last one counts
 
 # (stage, table): the changelog is named after both
@@ -85,6 +88,8 @@ TOPICS: tuple[Topic, ...] = (
     Topic(DEAD_LETTERS, 4, {**_FOREVER, "max.message.bytes": "8388608"}),
     Topic(changelog(HOLDERS_TABLE), LEDGER_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
     Topic(changelog(CATALOGUES_TABLE), LEDGER_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
+    Topic(STATUS, 1, _WEEK),
+    Topic(EDITIONS, 1, {**_FOREVER, "max.message.bytes": "8388608"}),
     Topic(CLOCK, 1, _WEEK),
     Topic(CATALOGUE, 1, {**_KEPT_LAST, "max.message.bytes": "8388608"}),
     Topic(changelog(SERIES_TABLE), GRANTS_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
@@ -97,7 +102,7 @@ def topics(departments: Iterable[str] = ()) -> tuple[Topic, ...]:
 
 
 def ensure_topics(
-    broker: str, departments: Iterable[str] = (), *, replication: int = 1, seconds: float = 60, **client: Any
+    connection: Connection, departments: Iterable[str] = (), *, replication: int = 1, seconds: float = 60
 ) -> list[str]:
     """Makes what is missing, leaves what is there as it is; returns the names made.
 
@@ -105,14 +110,16 @@ def ensure_topics(
     """
     wanted = topics(departments)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=broker, bootstrap_timeout_ms=int(seconds * 1000), **client)
+        admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=int(seconds * 1000))
         try:
             made = _create(admin, wanted, replication)
             _wait_for_leaders(admin, [t.name for t in wanted], seconds)
         finally:
             admin.close()
     except KafkaError as error:
-        raise BrokerUnavailable(f"the topics could not be made on {broker}: {error!r}") from error
+        raise BrokerUnavailable(
+            f"the topics could not be made on {connection.bootstrap}: {error!r}"
+        ) from error
     return made
 
 
@@ -145,14 +152,14 @@ def _all_led(admin: KafkaAdminClient, names: list[str]) -> bool:
     )
 
 
-def wrong_settings(broker: str, departments: Iterable[str] = (), **client: Any) -> list[str]:
+def wrong_settings(connection: Connection, departments: Iterable[str] = ()) -> list[str]:
     """What an installation's topics have that they must not: one sentence each, for `doctor`.
 
     A ledger or fact that the broker forgets cannot be decided or replayed again.
     """
     wanted = topics(departments)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=broker, bootstrap_timeout_ms=10_000, **client)
+        admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=10_000)
         try:
             there = set(admin.list_topics())
             missing = [f"topic {t.name} is missing" for t in wanted if t.name not in there]
@@ -162,7 +169,9 @@ def wrong_settings(broker: str, departments: Iterable[str] = (), **client: Any) 
         finally:
             admin.close()
     except KafkaError as error:
-        raise BrokerUnavailable(f"{broker} does not tell about its topics: {error!r}") from error
+        raise BrokerUnavailable(
+            f"{connection.bootstrap} does not tell about its topics: {error!r}"
+        ) from error
     return missing + [line for t in found for line in _differences(t, counts[t.name], configs[t.name])]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.kafka.connection import parse
 from infra.kafka.topics import ensure_topics
 from infra.stack import jars
 from infra.stack.bucket import ensure_bucket, store_answers
@@ -67,7 +68,7 @@ def up(
     port, endpoint = kafka.ports["kafka"], f"127.0.0.1:{store.ports['s3']}"
     wait_until(lambda: answers(port), kafka, seconds=_START_SECONDS)
     say("making topics")
-    ensure_topics(f"127.0.0.1:{port}")
+    ensure_topics(parse(f"kafka://127.0.0.1:{port}"))
     wait_until(lambda: store_answers(endpoint, access.key, access.secret), store, seconds=_START_SECONDS)
     say("making the bucket")
     locked = ensure_bucket(endpoint, access.key, access.secret, BUCKET)

@@ -1,0 +1,136 @@
+"""A projection: the facts of all partitions folded into a data file like the embedded engine's.
+
+It keeps its positions in the same transaction as what it read, so it may be killed at any time, lost, or kept by
+several processes at once: whoever comes second finds the positions moved and skips what is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.engines.database import Database
+from infra.engines.projector import Projector
+from infra.kafka import topics
+from infra.kafka.connection import Connection
+from infra.kafka.reading import Place, Reader, cluster_id
+from infra.kafka.wire import decode_fact, decode_letter, encode_fact
+from infra.settings import Settings
+from processors.due import next_due
+from schemas.errors import SurroundingsError
+from schemas.facts import Fact
+
+log = logging.getLogger(__name__)
+_TOPICS = (topics.FACTS, topics.DEAD_LETTERS)
+_LETTERS = "CREATE TABLE IF NOT EXISTS kafka_letters (id TEXT PRIMARY KEY, seq INTEGER, topic TEXT, key TEXT)"
+_PREFIX = "at:"
+
+
+class Projection:
+    """A projection in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = Database(path, create=True)
+        self.db.db.execute(_LETTERS)
+        self.db.db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.db.close()
+
+    def positions(self) -> dict[Place, int]:
+        """Up to where it has read: the offset of the next record of each partition."""
+        found = {}
+        rows = self.db.db.execute("SELECT name, value FROM meta WHERE name LIKE 'at:%'")
+        for name, value in rows:
+            topic, _, partition = str(name).removeprefix(_PREFIX).rpartition(":")
+            found[topic, int(partition)] = int(value)
+        return found
+
+    def take(self, records: Sequence[Any]) -> None:
+        """Folds records in, and moves the positions, in one transaction."""
+        with self.db.transaction():
+            known = self.positions()
+            fresh = [r for r in records if r.offset >= known.get((r.topic, r.partition), 0)]
+            self._facts(decode_fact(r.value) for r in fresh if r.topic == topics.FACTS)
+            for record in fresh:
+                if record.topic == topics.DEAD_LETTERS:
+                    self._letter(record.value)
+                known[record.topic, record.partition] = record.offset + 1
+            self.db.db.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                [
+                    (f"{_PREFIX}{topic}:{partition}", str(known[topic, partition]))
+                    for topic, partition in {(r.topic, r.partition) for r in fresh}
+                ],
+            )
+
+    def _facts(self, facts: Iterable[Fact]) -> None:
+        """Each fact once: a stage that began again may have told it twice."""
+        projector = Projector(self.db, next_due)
+        for fact in facts:
+            if self.db.add_facts([(0, fact.id, fact.holder, fact.type, encode_fact(fact))]):
+                projector.fold([fact])
+        projector.write()
+
+    def _letter(self, raw: bytes) -> None:
+        letter, db = decode_letter(raw), self.db.db
+        row = db.execute("SELECT seq FROM kafka_letters WHERE id = ?", (letter.id,)).fetchone()
+        if row is not None:
+            db.execute("UPDATE letters SET state = ? WHERE seq = ?", (letter.state, row[0]))
+            return
+        done = db.execute(
+            "INSERT INTO letters (time, place, error, hint, at, ref, content, state) VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
+            (letter.time, letter.place, letter.error, letter.hint, letter.at, letter.raw, letter.state),
+        )
+        db.execute(
+            "INSERT INTO kafka_letters VALUES (?, ?, ?, ?)",
+            (letter.id, done.lastrowid, letter.topic, letter.key),
+        )
+
+
+def path_of(settings: Settings, connection: Connection) -> Path:
+    """Where the projection for queries lies; another cluster has another one."""
+    return settings.data / "projection" / f"{cluster_id(connection)}.sqlite"
+
+
+def catch_up(projection: Projection, reader: Reader, *, seconds: float | None = None) -> int:
+    """Reads up to the ends that are there now; how many records are left when the time is over."""
+    ends = reader.ends()
+    reader.seek(projection.positions())
+    for records in reader.up_to(ends, seconds=seconds):
+        projection.take(records)
+    return reader.behind(ends)
+
+
+def keep_up(settings: Settings, connection: Connection, ended: threading.Event) -> None:
+    """Keeps the projection up to date until `ended`; faults of broker and disk are waited out."""
+    while not ended.is_set():
+        try:
+            projection = Projection(path_of(settings, connection))
+            try:
+                with Reader(connection, _TOPICS) as reader:
+                    reader.seek(projection.positions())
+                    while not ended.is_set():
+                        if records := reader.poll(0.5):
+                            projection.take(records)
+            finally:
+                projection.close()
+        except SurroundingsError as error:
+            log.warning("the projection waits: %s", error)
+            ended.wait(2)
+
+
+def open_caught_up(settings: Settings, connection: Connection, seconds: float) -> tuple[Projection, int]:
+    """The projection, caught up to the ends found now, and how many records it is behind them."""
+    projection = Projection(path_of(settings, connection))
+    try:
+        with Reader(connection, _TOPICS) as reader:
+            behind = catch_up(projection, reader, seconds=seconds)
+    except BaseException:
+        projection.close()
+        raise
+    return projection, behind

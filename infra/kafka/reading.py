@@ -1,0 +1,117 @@
+"""Reading topics to their ends without a group: for projections, replay and export."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from infra.kafka.connection import Connection
+from schemas.errors import BrokerUnavailable
+
+Place = tuple[str, int]  # topic, partition
+_MAX_FETCH = 8 * 1024 * 1024
+
+
+class Reader:
+    """A consumer over fixed topics, every partition, from given positions on."""
+
+    def __init__(self, connection: Connection, topics: Iterable[str]) -> None:
+        self._where = connection.bootstrap
+        try:
+            self._consumer = KafkaConsumer(
+                **connection.client,
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_poll_records=2000,
+                fetch_max_bytes=4 * _MAX_FETCH,
+                max_partition_fetch_bytes=_MAX_FETCH,
+                bootstrap_timeout_ms=10_000,
+            )
+            self._partitions = [
+                TopicPartition(topic, n)
+                for topic in topics
+                for n in sorted(self._consumer.partitions_for_topic(topic) or ())
+            ]
+            self._consumer.assign(self._partitions)
+        except KafkaError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._consumer.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def seek(self, positions: Mapping[Place, int]) -> None:
+        """Goes on from these positions; a partition without one from its beginning."""
+        for partition in self._partitions:
+            if (offset := positions.get((partition.topic, partition.partition), 0)) > 0:
+                self._consumer.seek(partition, offset)
+            else:
+                self._consumer.seek_to_beginning(partition)
+
+    def ends(self) -> dict[Place, int]:
+        """The ends as they are now: the offset that the next record of each partition will get."""
+        try:
+            ends = self._consumer.end_offsets(self._partitions)
+        except KafkaError as error:
+            raise self._failed(error) from error
+        return {(p.topic, p.partition): offset for p, offset in ends.items()}
+
+    def positions(self) -> dict[Place, int]:
+        """The position in each partition."""
+        return {(p.topic, p.partition): self._consumer.position(p) for p in self._partitions}
+
+    def behind(self, ends: Mapping[Place, int]) -> int:
+        """How many records are left up to these ends."""
+        return sum(max(0, end - place) for end, place in self._pairs(ends))
+
+    def poll(self, seconds: float) -> list[Any]:
+        """The next records of all partitions; of one partition in order."""
+        try:
+            found = self._consumer.poll(timeout_ms=int(seconds * 1000))
+        except KafkaError as error:
+            raise self._failed(error) from error
+        return [record for records in found.values() for record in records]
+
+    def up_to(self, ends: Mapping[Place, int], *, seconds: float | None = None) -> Iterator[list[Any]]:
+        """Records up to these ends, in portions; ends early where the time runs out."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while self.behind(ends) and (deadline is None or time.monotonic() < deadline):
+            if records := self.poll(0.5):
+                yield records
+
+    def _pairs(self, ends: Mapping[Place, int]) -> Iterator[tuple[int, int]]:
+        for partition in self._partitions:
+            yield ends.get((partition.topic, partition.partition), 0), self._consumer.position(partition)
+
+    def _failed(self, error: Exception) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"the broker does not answer: {error!r}", where=self._where, hint="zhengzhao stack status"
+        )
+
+
+def cluster_id(connection: Connection) -> str:
+    """The id of the Kafka cluster: another one remembers other events."""
+    try:
+        admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=20_000)
+        try:
+            return str(admin.describe_cluster()["cluster_id"])
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise BrokerUnavailable(
+            f"the broker does not answer: {error!r}",
+            where=connection.bootstrap,
+            hint="zhengzhao stack status",
+        ) from error

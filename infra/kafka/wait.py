@@ -1,0 +1,96 @@
+"""`drain` on Kafka: the workers process; this waits until nothing is under way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from infra.kafka import topics
+from infra.kafka.connection import Connection, parse
+from infra.kafka.reading import Place, Reader
+from infra.settings import Settings
+from schemas.errors import BrokerUnavailable, SurroundingsError
+
+GROUPS = {
+    "route": topics.INBOX,
+    "decide": topics.LEDGER,
+    "number": topics.GRANTS,
+    "issue": topics.NUMBERED,
+    "publish": topics.FACTS,
+}
+_STEP = 0.5
+
+
+class Backlog:
+    """How far each stage is behind the ends of what it reads."""
+
+    def __init__(self, connection: Connection) -> None:
+        try:
+            self._admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=20_000)
+        except KafkaError as error:
+            raise BrokerUnavailable(
+                f"the broker does not answer: {error!r}",
+                where=connection.bootstrap,
+                hint="zhengzhao stack status",
+            ) from error
+        self._reader = Reader(connection, GROUPS.values())
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._reader.close()
+        self._admin.close()
+
+    def ends(self) -> dict[Place, int]:
+        """The ends of everything that a stage reads."""
+        return self._reader.ends()
+
+    def lags(self, ends: dict[Place, int]) -> dict[str, int]:
+        """Stage → inputs before these ends that are not committed."""
+        return {stage: self._lag(stage, topic, ends) for stage, topic in GROUPS.items()}
+
+    def committed(self, stage: str) -> dict[Place, int]:
+        """The committed offsets of a stage."""
+        group = f"{topics.APP_ID}-{stage}"
+        try:
+            found = self._admin.list_group_offsets(group)
+        except KafkaError:
+            return {}  # a group that never committed
+        offsets = found.get(group, found)
+        return {(tp.topic, tp.partition): max(0, meta.offset) for tp, meta in offsets.items()}
+
+    def _lag(self, stage: str, topic: str, ends: dict[Place, int]) -> int:
+        committed = self.committed(stage)
+        return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items() if place[0] == topic)
+
+
+def wait_until_idle(
+    settings: Settings, say: Callable[[str], None] = lambda _: None, *, seconds: float = 600
+) -> None:
+    """Waits until every stage has committed everything and nothing came in the meantime.
+
+    SurroundingsError where nothing moves for `seconds`: then no worker runs some stage.
+    """
+    backlog = Backlog(parse(settings.broker or ""))
+    try:
+        moved, before, quiet = time.monotonic(), None, False
+        ends: dict[Place, int] = {}
+        while not quiet:
+            last, ends = ends, backlog.ends()
+            lags = backlog.lags(ends)
+            # a stage commits after its messages are there: with the ends as they were, nothing is under way
+            quiet = last == ends and not any(lags.values())
+            if lags != before:
+                moved, before = time.monotonic(), lags
+                if any(lags.values()):
+                    say("left: " + ", ".join(f"{stage} {n}" for stage, n in lags.items() if n))
+            if time.monotonic() - moved > seconds:
+                raise SurroundingsError(
+                    f"nothing moved for {seconds:.0f} s, left: {lags}", hint="does a worker run each stage?"
+                )
+            if not quiet:
+                time.sleep(_STEP)
+    finally:
+        backlog.close()

@@ -1,0 +1,152 @@
+"""A worker: one process with the Faust loops of its stages, and a page for liveness, readiness and metrics.
+
+It ends on SIGTERM after committing what is done; whatever else is under way is done again by whoever takes over.
+It ends with 1 when a loop cannot go on, so that whoever watches over it starts it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from aiohttp import web
+
+from infra.kafka.catalogue import ensure_catalogue
+from infra.kafka.connection import Connection, parse
+from infra.kafka.metrics import prometheus
+from infra.kafka.stage import StageLoop
+from infra.kafka.stages import Options, build
+from infra.kafka.topics import ensure_topics
+from infra.persons_store import open_persons
+from infra.settings import Settings
+from schemas.errors import UsageError
+from schemas.items import Catalogue, load_catalogue
+
+log = logging.getLogger(__name__)
+_STOP_SECONDS = 20
+
+
+def departments(catalogue: Catalogue) -> set[str]:
+    """The departments that get a topic of filings of their own."""
+    return {item.department for item in catalogue.items.values() if item.mode == "filing"}
+
+
+def run_worker(
+    settings: Settings, options: Options, *, http: tuple[str, int] | None, replication: int
+) -> int:
+    """Runs until SIGTERM or SIGINT; the exit code."""
+    if not settings.broker or not settings.store:
+        raise UsageError(
+            "a worker needs a broker and a store",
+            hint="set ZHENGZHAO_BROKER and ZHENGZHAO_STORE; `zhengzhao stack up` prints both",
+        )
+    _logging()
+    connection = parse(settings.broker)
+    catalogue = load_catalogue(settings.items)
+    ensure_topics(connection, departments(catalogue), replication=replication)
+    if "route" in options.stages:
+        ensure_catalogue(connection, catalogue)
+    persons = open_persons(settings.data, settings.shared_persons)
+    try:
+        return asyncio.run(_run(settings, options, connection, persons, http))
+    finally:
+        persons.close()
+
+
+async def _run(
+    settings: Settings,
+    options: Options,
+    connection: Connection,
+    persons: object,
+    http: tuple[str, int] | None,
+) -> int:
+    stages = build(settings, options, connection, persons)  # type: ignore[arg-type]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    projecting = _projecting(settings, options, connection)
+    site = await _serve(stages, http, stop) if http else None
+    try:
+        await asyncio.gather(*(stage.app.start() for stage in stages))
+        log.warning("worker ready: %s", ", ".join(stage.name for stage in stages))
+        while not stop.is_set() and not any(stage.app.crashed for stage in stages):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 0.5)
+        return 0 if stop.is_set() else 1
+    finally:
+        projecting()
+        await _stop(stages)
+        if site is not None:
+            await site.cleanup()
+
+
+async def _stop(stages: list[StageLoop]) -> None:
+    async def one(stage: StageLoop) -> None:
+        with contextlib.suppress(asyncio.TimeoutError, Exception):  # it ends, one way or the other
+            await asyncio.wait_for(stage.app.stop(), _STOP_SECONDS)
+        await stage.close()
+
+    await asyncio.gather(*(one(stage) for stage in stages))
+
+
+async def _serve(stages: list[StageLoop], http: tuple[str, int], stop: asyncio.Event) -> web.AppRunner:
+    async def live(_: web.Request) -> web.Response:
+        crashed = [stage.name for stage in stages if stage.app.crashed]
+        return web.json_response({"live": not crashed, "crashed": crashed}, status=503 if crashed else 200)
+
+    async def ready(_: web.Request) -> web.Response:
+        waiting = [stage.name for stage in stages if not is_ready(stage)]
+        good = not waiting and not stop.is_set()
+        return web.json_response({"ready": good, "waiting": waiting}, status=200 if good else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=prometheus([stage.metrics for stage in stages]), content_type="text/plain")
+
+    site = web.Application()
+    site.add_routes([web.get("/live", live), web.get("/ready", ready), web.get("/metrics", metrics)])
+    runner = web.AppRunner(site, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *http).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise UsageError(
+            f"the port for health and metrics cannot be opened: {error}", hint="--http HOST:PORT"
+        ) from error
+    return runner
+
+
+def is_ready(stage: StageLoop) -> bool:
+    """Whether a stage is a member of its group, its tables recovered."""
+    app = stage.app
+    return bool(app.started and not app.crashed and not app.rebalancing and app.flow_control.is_active())
+
+
+def _projecting(settings: Settings, options: Options, connection: Connection) -> Callable[[], None]:
+    """Keeps the projection up to date in a thread; returns what ends it."""
+    if "project" not in options.stages:
+        return lambda: None
+    from infra.kafka.projection import keep_up
+
+    ended = threading.Event()
+    thread = threading.Thread(target=keep_up, args=(settings, connection, ended), name="project", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        ended.set()
+        thread.join(10)
+
+    return end
+
+
+def _logging() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("infra").setLevel(logging.INFO)
