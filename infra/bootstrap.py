@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from infra import letters
 from infra.engines.database import Database
 from infra.engines.inbox import EmbeddedInbox
-from infra.intake import Inbox, Packets
+from infra.intake import Inbox, Papers
 from infra.persons_store import PersonsStore, open_persons
 from infra.register import EmbeddedRegister, Register
 from infra.replay import Report, Say
@@ -20,7 +20,7 @@ from infra.replay import replay as run_replay
 from infra.settings import Settings
 from infra.stores import open_store
 from processors.route import tick as tick_entry
-from schemas.errors import NotFound, Rejected, VerificationError
+from schemas.errors import NotFound, Rejected, VerificationError, ZhengzhaoError
 from schemas.events import Event
 from schemas.items import load_catalogue
 from schemas.ledger import Auth
@@ -123,13 +123,31 @@ def upload_checker(settings: Settings, persons: PersonsStore) -> Callable[[str],
     return check
 
 
-def packet_reader(settings: Settings) -> Packets | None:
-    """How PDF packets become events, where that part is there."""
-    try:
-        from infra.packets import reader
-    except ModuleNotFoundError:
-        return None
-    return reader(settings)  # type: ignore[no-any-return]
+def paper_reader(settings: Settings, source: str, at: datetime) -> Papers:
+    """How PDF packets become events; their papers are kept as uploads."""
+
+    def papers(names: Sequence[str]) -> Iterator[tuple[str, bytes | ZhengzhaoError]]:
+        from infra.packets import event_bytes, grouped, read_file
+
+        persons = open_persons(settings.data, settings.shared_persons)
+        try:
+            good: list[tuple[str, bytes]] = []
+            for name in names:
+                try:
+                    paper = read_file(Path(name))
+                    grouped([paper])  # an unreadable one spoils no neighbour
+                    good.append(paper)
+                except ZhengzhaoError as error:
+                    yield name, error
+            for group in grouped(good):
+                try:
+                    yield group[0][0], event_bytes(settings, persons, group, source=source, at=at)
+                except ZhengzhaoError as error:
+                    yield group[0][0], error
+        finally:
+            persons.close()
+
+    return papers
 
 
 def replay(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:

@@ -71,8 +71,16 @@ class Summary(msgspec.Struct):
         self.rejected.append(Rejection(file, line, str(error), error.hint))
 
 
-Packets = Callable[[str, bytes], bytes]
-"""From a PDF packet (name, content) to the event in it; raises ZhengzhaoError for what is none."""
+Papers = Callable[[Sequence[str]], Iterator[tuple[str, bytes | ZhengzhaoError]]]
+"""From PDF files to the application event of each packet among them, named by its first file, or why not."""
+
+
+def is_pdf(name: str) -> bool:
+    """Whether a file begins as a PDF does."""
+    if name == STDIN:
+        return False
+    with open(name, "rb") as file:
+        return file.read(len(_PDF)) == _PDF
 
 
 def check_files(names: Sequence[str]) -> None:
@@ -96,15 +104,10 @@ def submit_file(
     inbox: Inbox,
     summary: Summary,
     *,
-    packets: Packets | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Takes one file in (`-`: standard input), line by line; UsageError where there is nothing in it."""
     with _opened(name) as file:
-        head = file.peek(8)[:8] if hasattr(file, "peek") else b""
-        if head.startswith(_PDF):
-            _packet(name, file, inbox, summary, packets)
-            return
         before = len(summary.rejected)
         batch: list[tuple[int, Event]] = []
         received_at = datetime.now(UTC)
@@ -135,16 +138,18 @@ def _flush(
         batch.clear()
 
 
-def _packet(name: str, file: BinaryIO, inbox: Inbox, summary: Summary, packets: Packets | None) -> None:
+def submit_papers(names: Sequence[str], inbox: Inbox, summary: Summary, papers: Papers) -> None:
+    """Takes PDF packets in: the papers of each application become one event."""
     received_at = datetime.now(UTC)
-    try:
-        if packets is None:
-            raise UsageError("PDF packets are not read here", where=name, hint="zhengzhao packet read FILE")
-        event = parse_event(packets(name, file.read()), received_at)
-    except ZhengzhaoError as error:
-        summary.refuse(name, 1, error)
-        return
-    summary.count(name, 1, inbox.take([event], received_at)[0])
+    for name, made in papers(names):
+        try:
+            if isinstance(made, ZhengzhaoError):
+                raise made
+            event = parse_event(made, received_at)
+        except ZhengzhaoError as error:
+            summary.refuse(name, 1, error)
+            continue
+        summary.count(name, 1, inbox.take([event], received_at)[0])
 
 
 @contextmanager

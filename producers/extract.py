@@ -10,6 +10,7 @@ import io
 import resource
 import subprocess
 import sys
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -50,6 +51,7 @@ class Paper(msgspec.Struct, frozen=True):
     fields: tuple[Field, ...]
 
 
+@lru_cache(maxsize=32)
 def read(pdf: bytes, name: str) -> Paper:
     """Reads a PDF in a child process. Raises UsageError that names the file and says what to do."""
     if len(pdf) > MAX_BYTES:

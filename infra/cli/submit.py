@@ -19,18 +19,28 @@ def submit(
         list[str],
         typer.Argument(help="JSON Lines of CloudEvents, or PDF packets; - 标准输入 / standard input"),
     ],
+    source: Annotated[
+        str, typer.Option(help="PDF 材料的来源 / source URN of PDF packets [default: hall of the window]")
+    ] = "",
+    at: Annotated[str, typer.Option("--at", help="PDF 材料的时间 / time of PDF packets [default: now]")] = "",
 ) -> None:
     """收件 / Takes events in, one a line; `drain` decides. Exit 1 if any line was rejected, 2 for no input."""
-    from infra.bootstrap import open_inbox, packet_reader
-    from infra.intake import STDIN, Summary, check_files, submit_file
+    from infra.bootstrap import open_inbox, paper_reader
+    from infra.cli.moments import now, read_moment
+    from infra.intake import STDIN, Summary, check_files, is_pdf, submit_file, submit_papers
 
     check_files(files)
     summary = Summary()
     size = None if STDIN in files else sum(Path(name).stat().st_size for name in files)
     settings = output.settings()
     with open_inbox(settings) as inbox, output.progress("submit", size) as bar:
+        pdfs = [name for name in files if is_pdf(name)]
         for name in files:
-            submit_file(name, inbox, summary, packets=packet_reader(settings), progress=bar.advance)
+            if name not in pdfs:
+                submit_file(name, inbox, summary, progress=bar.advance)
+        if pdfs:
+            moment = read_moment(at, "--at") if at else now()
+            submit_papers(pdfs, inbox, summary, paper_reader(settings, source, moment))
     _show(msgspec.to_builtins(summary))
     raise typer.Exit(1 if summary.rejected else 0)
 
