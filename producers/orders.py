@@ -26,7 +26,11 @@ ORDERS: Final = {
 }
 """Commands of an authority → types of events."""
 
-SIGNED_ACTIONS: Final = ("extend", "renew", "merge")  # they need the commitment letter again, where there is one
+SIGNED_ACTIONS: Final = (
+    "extend",
+    "renew",
+    "merge",
+)  # they need the commitment letter again, where there is one
 
 
 class Sender(NamedTuple):

@@ -1,0 +1,75 @@
+"""The proof of an event: a detached JWS (RFC 7515, appendix F) over the RFC 8785 form of the event without `proof`.
+
+ES256 and nothing else; `kid` in the header names the key. Who may use which key is the agency register's to say.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from schemas.canonical import canonical
+from schemas.ecdsa import verifies
+from schemas.errors import VerificationError
+
+FIELD = "proof"
+ALGORITHM = "ES256"
+_MAX = 4096  # characters of a proof
+
+
+class Proof(NamedTuple):
+    """The parts of a proof."""
+
+    kid: str
+    header: str  # base64url, as it was signed
+    signature: bytes  # raw r ‖ s
+
+
+def make_proof(event: Mapping[str, Any], kid: str, sign: Callable[[bytes], bytes]) -> str:
+    """The proof of an event; `sign` gives the raw ES256 signature (64 bytes) of bytes."""
+    header = _encode(canonical({"alg": ALGORITHM, "kid": kid}))
+    return f"{header}..{_encode(sign(_signed(header, event)))}"
+
+
+def read_proof(proof: str) -> Proof:
+    """The parts of a proof. VerificationError for another form or algorithm."""
+    parts = proof.split(".")
+    if len(proof) > _MAX or len(parts) != 3 or parts[1]:
+        raise VerificationError("no detached JWS / 不是分离式 JWS", where=FIELD, hint="header..signature")
+    try:
+        header = json.loads(_decode(parts[0]))
+        signature = _decode(parts[2])
+    except (ValueError, RecursionError):
+        raise VerificationError("no detached JWS / 不是分离式 JWS", where=FIELD, hint="base64url") from None
+    if not isinstance(header, dict) or header.get("alg") != ALGORITHM or "crit" in header:
+        raise VerificationError("the algorithm is not ES256 / 算法不是 ES256", where=FIELD)
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not kid:
+        raise VerificationError("no kid in the header / 缺少 kid", where=FIELD)
+    return Proof(kid, parts[0], signature)
+
+
+def proves(proof: Proof, event: Mapping[str, Any], key: ec.EllipticCurvePublicKey) -> bool:
+    """Whether the proof is this key's over this event."""
+    return verifies(key, proof.signature, _signed(proof.header, event))
+
+
+def _signed(header: str, event: Mapping[str, Any]) -> bytes:
+    payload = canonical({name: value for name, value in event.items() if name != FIELD})
+    return f"{header}.{_encode(payload)}".encode("ascii")
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
