@@ -35,7 +35,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Office:
         materials = both(time[:10]) if action in ("extend", "renew", "merge") else FORM
         e.apply(
             time,
-            f"A-{n}-{action}",
+            str(more.pop("application_id", f"A-{n}-{action}")),
             uscc(n),
             action=action,
             granted_by=f"N-{n}",
