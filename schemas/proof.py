@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from schemas.canonical import canonical
-from schemas.ecdsa import verifies
+from schemas.ecdsa import RAW_LENGTH, low_s, verifies
 from schemas.errors import VerificationError
 
 FIELD = "proof"
@@ -55,8 +55,10 @@ def read_proof(proof: str) -> Proof:
 
 
 def proves(proof: Proof, event: Mapping[str, Any], key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether the proof is this key's over this event."""
-    return verifies(key, proof.signature, _signed(proof.header, event))
+    """Whether the proof is this key's over this event. JWS libraries give either of the two values of s."""
+    if len(proof.signature) != RAW_LENGTH:
+        return False
+    return verifies(key, low_s(proof.signature), _signed(proof.header, event))
 
 
 def _signed(header: str, event: Mapping[str, Any]) -> bytes:

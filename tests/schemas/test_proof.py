@@ -33,6 +33,14 @@ def test_a_proof_is_of_one_event_and_one_key() -> None:
     assert not proves(read._replace(signature=bytes(64)), EVENT, KEY.public_key())
 
 
+def test_either_s_is_good() -> None:
+    """Of (r, s) and (r, n − s) both are signatures by JWS; none of another length is."""
+    for _ in range(8):
+        read = read_proof(make_proof(EVENT, "k1", sign))
+        assert proves(read, EVENT, KEY.public_key())
+    assert not proves(read._replace(signature=b""), EVENT, KEY.public_key())
+
+
 @pytest.mark.parametrize(
     "header", [{"alg": "none", "kid": "k"}, {"alg": "ES256"}, {"alg": "ES256", "kid": "k", "crit": ["x"]}, []]
 )
