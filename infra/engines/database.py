@@ -178,6 +178,8 @@ def _translated(path: Path) -> Iterator[None]:
         raise UsageError(
             f"no usable data file: {error}", where=str(path), hint="restore it, or use another --data DIR"
         ) from error
+    except BrokenPipeError:  # the reader of our output left early: no fault of the folder
+        raise
     except OSError as error:
         raise UsageError(
             f"unusable data folder: {error.strerror}",
