@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from operator import mul
 from typing import Final, NamedTuple
 
 _CHARSET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -17,6 +18,10 @@ _CITIZEN_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CITIZEN_CHECK: Final = "10X98765432"
 _CITIZEN: Final = re.compile(r"[0-9]{17}[0-9X]")
 _OLD_CITIZEN: Final = re.compile(r"[0-9]{15}")
+_BORN: Final = re.compile(  # province, county, year, month, day, order, check
+    r"(1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{4}(19|20)[0-9]{2}"
+    r"(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9X]"
+)
 _BASE36: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 ELICENCE_ROOT: Final = "1.2.156.3005.2"
@@ -28,33 +33,42 @@ def compare(text: str) -> str:
 
 
 def is_uscc(code: str) -> bool:
-    """Whether a compared code is a unified social credit code (GB 32100): form, organisation code, check.
+    """Whether a compared code is a unified social credit code (统一社会信用代码, GB 32100): form and check, mod 31.
 
-    Characters 9 to 17 are the organisation code of GB 11714 with its own check character; both must hold.
+    The organisation code inside (characters 9 to 17) has a check of its own, `has_organisation_code`; registers
+    hold codes without a good one, so it decides nothing here.
     """
-    if len(code) != 18 or not all(c in _VALUE for c in code):
+    if len(code) != 18:
         return False
-    total = sum(_VALUE[c] * w for c, w in zip(code, _WEIGHTS, strict=False))
-    if _CHARSET[(31 - total % 31) % 31] != code[17]:
+    try:
+        total = sum(map(mul, map(_VALUE.__getitem__, code), _WEIGHTS))
+    except KeyError:
         return False
-    return _organisation_check(code[8:16]) == code[16]
+    return _CHARSET[-total % 31] == code[17]
 
 
-def _organisation_check(body: str) -> str:
-    total = sum(_BASE36.index(c) * w for c, w in zip(body, _ORGANISATION_WEIGHTS, strict=True))
-    return {10: "X", 11: "0"}.get(11 - total % 11, str(11 - total % 11))
+def has_organisation_code(code: str) -> bool:
+    """Whether characters 9 to 17 of a USCC are an organisation code with its check character (GB 11714)."""
+    total = sum(_BASE36.index(c) * w for c, w in zip(code[8:16], _ORGANISATION_WEIGHTS, strict=True))
+    return {10: "X", 11: "0"}.get(11 - total % 11, str(11 - total % 11)) == code[16]
 
 
 def is_citizen_id(number: str) -> bool:
     """Whether a compared number is a citizen id: 17 digits and the check of ISO 7064 MOD 11-2 (GB 11643)."""
     if not _CITIZEN.fullmatch(number):
         return False
-    return _CITIZEN_CHECK[sum(int(c) * w for c, w in zip(number, _CITIZEN_WEIGHTS, strict=False)) % 11] == number[17]
+    return _CITIZEN_CHECK[sum(map(mul, map(int, number[:17]), _CITIZEN_WEIGHTS)) % 11] == number[17]
 
 
 def looks_personal(code: str) -> bool:
-    """Whether a compared id must be treated as a person's number, whatever its sender calls it."""
-    return bool(_CITIZEN.fullmatch(code) or _OLD_CITIZEN.fullmatch(code)) and not is_uscc(code)
+    """Whether a compared id must be treated as a person's number, whatever its sender calls it.
+
+    One citizen id in 31 passes the check of a USCC by chance: with its own check, a province and a date of birth
+    it is a person's all the same.
+    """
+    if not (_CITIZEN.fullmatch(code) or _OLD_CITIZEN.fullmatch(code)):
+        return False
+    return not is_uscc(code) or (bool(_BORN.fullmatch(code)) and is_citizen_id(code))
 
 
 def mask(number: str) -> str:
@@ -91,7 +105,9 @@ def check_character(text: str) -> str:
 def make_identifier(type_code: str, issuer: str, serial: str, version: int) -> str:
     """The identifier of a licence's version: root, type, issuer, serial, three digits of version, check."""
     text = f"{version:03d}"
-    return str(Identifier(type_code, issuer, serial, text, check_character(type_code + issuer + serial + text)))
+    return str(
+        Identifier(type_code, issuer, serial, text, check_character(type_code + issuer + serial + text))
+    )
 
 
 def parse_identifier(text: str) -> Identifier:

@@ -55,7 +55,9 @@ def is_workday(day: date) -> bool:
     """Whether a day is a working day."""
     days = calendar().workdays
     place = bisect_left(days, day.toordinal())
-    return place < len(days) and days[place] == day.toordinal()
+    if place == len(days):
+        return day.weekday() < 5
+    return days[place] == day.toordinal()
 
 
 @lru_cache(maxsize=65536)
@@ -63,14 +65,30 @@ def add(start: date, count: int) -> Due:
     """The day on which `count` working days have passed; the start is not counted (行政许可法 art 82)."""
     table = calendar()
     place = bisect_right(table.workdays, start.toordinal()) + count - 1
-    on = date.fromordinal(table.workdays[place]) if count > 0 else start
+    if place < len(table.workdays):
+        on = date.fromordinal(table.workdays[place]) if count > 0 else start
+    else:
+        on = _weekdays(start, count)
     return Due(on, on > table.last or start < table.first)
+
+
+def _weekdays(start: date, count: int) -> date:
+    """Past the table only weekdays count: five a week."""
+    on = start
+    while count > 0:
+        on += _DAY
+        count -= on.weekday() < 5
+    return on
 
 
 @lru_cache(maxsize=65536)
 def between(first: date, last: date) -> int:
     """How many working days lie from `first` to `last`, both counted; 0 where last is before first."""
     days = calendar().workdays
+    if last.toordinal() > days[-1]:
+        start = max(first.toordinal(), days[-1] + 1)
+        past = sum(date.fromordinal(n).weekday() < 5 for n in range(start, last.toordinal() + 1))
+        return past + between(first, date.fromordinal(days[-1]))
     return max(0, bisect_right(days, last.toordinal()) - bisect_left(days, first.toordinal()))
 
 
