@@ -35,8 +35,8 @@ def decide_again(source: Database, into: Path, report: Report, say: Say) -> None
 
 def _facts(source: Database, target: Database, report: Report) -> None:
     """Facts in their order; after the first one out of step they are matched by id."""
-    recorded = dict(_rows(source, "SELECT id, fact FROM facts ORDER BY seq"))
-    for fact_id, fact in _rows(target, "SELECT id, fact FROM facts ORDER BY seq"):
+    recorded = dict(_rows(source, "SELECT id, CAST(fact AS BLOB) FROM facts ORDER BY seq"))
+    for fact_id, fact in _rows(target, "SELECT id, CAST(fact AS BLOB) FROM facts ORDER BY seq"):
         found = recorded.pop(fact_id, None)
         if found is None:
             report.add("fact", fact_id, "missing: the ledger leads to it / 缺失：台账导出此事实")
@@ -47,7 +47,7 @@ def _facts(source: Database, target: Database, report: Report) -> None:
 
 
 def _numbers(source: Database, target: Database, report: Report) -> None:
-    sql = "SELECT json_extract(entry, '$.id'), entry FROM ledger WHERE kind = 'numbered' ORDER BY seq"
+    sql = "SELECT json_extract(entry, '$.id'), CAST(entry AS BLOB) FROM ledger WHERE kind = 'numbered' ORDER BY seq"
     recorded = dict(_rows(source, sql))
     for entry_id, entry in _rows(target, sql):
         if recorded.pop(entry_id, entry) != entry:
