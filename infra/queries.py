@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from infra.persons_store import PersonsStore
@@ -14,12 +14,17 @@ from schemas.errors import NotFound, UsageError
 from schemas.identifiers import compare, looks_personal, mask
 
 
-class Queries:
-    """What `case`, `licence` and `holder` print."""
+Look = Callable[[str, str, str], None]
+"""Records a look at a holder's record: ledger key (`*`: everyone's), command, which record."""
 
-    def __init__(self, register: Register, persons: PersonsStore) -> None:
+
+class Queries:
+    """What `case`, `licence` and `holder` print. `look` is told of every record before it is shown."""
+
+    def __init__(self, register: Register, persons: PersonsStore, look: Look = lambda *_: None) -> None:
         self._register = register
         self._persons = persons
+        self._look = look
 
     def case(self, application: str, holder: str | None = None) -> dict[str, Any]:
         """A case; NotFound, or UsageError where two holders have one of this id and none is named."""
@@ -42,10 +47,12 @@ class Queries:
                 where=shown(application),
                 hint="--holder ID",
             )
+        self._look(found[0].holder, "case show", found[0].cases[key].application_id)
         return views.case_row(found[0], found[0].cases[key])
 
     def licences(self) -> Iterator[dict[str, Any]]:
         """Every licence, its newest version."""
+        self._look("*", "licence list", "")
         for state in self._register.states():
             for licence in state.licences.values():
                 yield views.licence_row(state, licence, self._persons.open)
@@ -53,11 +60,13 @@ class Queries:
     def licence(self, number: str) -> dict[str, Any]:
         """A licence with its history."""
         state, licence = self._find(number)
+        self._look(state.holder, "licence show", licence.number)
         return views.licence_shown(state, licence, self._persons.open)
 
     def version(self, number: str, version: int | None) -> dict[str, Any]:
         """A licence's row, of one version."""
         state, licence = self._find(number)
+        self._look(state.holder, "licence get", licence.number)
         try:
             return views.licence_row(state, licence, self._persons.open, version)
         except KeyError:
@@ -73,6 +82,7 @@ class Queries:
         for key in keys_of(number, self._persons):
             state = self._register.state(key)
             if state is not None:
+                self._look(key, "holder show", "")
                 return views.holder_shown(state, self._persons.open)
         raise NotFound(
             "没有这个持证人 / no such holder",

@@ -20,7 +20,8 @@ app = typer.Typer(
 
 @contextmanager
 def queries() -> Iterator[Queries]:
-    """The answers of this data folder."""
+    """The answers of this data folder; each look at a person's record is itself recorded."""
+    from infra.accesses import Accesses
     from infra.bootstrap import open_register
     from infra.persons_store import open_persons
     from infra.queries import Queries
@@ -29,7 +30,7 @@ def queries() -> Iterator[Queries]:
     with open_register(settings) as register:
         persons = open_persons(settings.data, settings.shared_persons)
         try:
-            yield Queries(register, persons)
+            yield Queries(register, persons, Accesses(settings.data).look)
         finally:
             persons.close()
 
