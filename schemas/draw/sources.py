@@ -67,20 +67,19 @@ def check_columns(columns: list[str], where: str) -> None:
 
 def _csv(path: Path, batch_rows: int, *, whole: bool) -> Iterator[pl.DataFrame]:
     where = str(path)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        _check_quotes(content, where)
-        columns, start = _header(content, where)
-        check_columns(columns, where)
-        buffer = pa.py_buffer(content).slice(start)
-        try:
-            if whole:
-                yield _whole(buffer, columns)
-            else:
-                yield from _batches(buffer, columns, batch_rows)
-        except pa.ArrowInvalid as error:
-            raise _csv_error(content, len(columns), error, where) from None
-        finally:
-            del buffer  # the map cannot be closed while Arrow looks at it
+    with path.open("rb") as file:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # unmapped with the last reader of it
+    _check_quotes(content, where)
+    columns, start = _header(content, where)
+    check_columns(columns, where)
+    buffer = pa.py_buffer(content).slice(start)
+    try:
+        if whole:
+            yield _whole(buffer, columns)
+        else:
+            yield from _batches(buffer, columns, batch_rows)
+    except pa.ArrowInvalid as error:
+        raise _csv_error(content, len(columns), error, where) from None
 
 
 def _options(columns: list[str]) -> tuple[pa.csv.ReadOptions, pa.csv.ConvertOptions]:
