@@ -44,9 +44,14 @@ def authority(division: str, department: str) -> Authority:
     if found is None:
         raise KeyError(division)
     code = f"urn:agency:{found.code}:{department}"
-    pattern = _data()["departments"].get(department, "{division}" + f"（{department}）")
-    name = _data()["names"].get(code) or pattern.format(division=found.name)
+    name = _data()["names"].get(code) or _pattern(department, found.code).replace("{division}", found.name)
     return Authority(code, name, found.code, department, host(found.code))
+
+
+def _pattern(department: str, division: str) -> str:
+    """How a department is called at a division's level; its code in brackets where no data name it."""
+    found = _data()["departments"].get(department, "{division}（" + department + "）")
+    return str(found if isinstance(found, str) else found.get(level(division)) or found["other"])
 
 
 def province(division: str) -> dict[str, str]:
