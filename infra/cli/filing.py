@@ -1,0 +1,209 @@
+"""`zhengzhao filing`: filings (备案) of 多证合一, as their departments see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from infra.cli import acting, output
+from infra.cli.acting import At, EventId, EventOnly, ProofKey
+from producers import orders
+from schemas.errors import NotFound, UsageError
+from schemas.identifiers import compare
+
+if TYPE_CHECKING:
+    from processors.state import Filing, HolderState
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="多证合一的备案 / filings folded into the business licence",
+    epilog="Example: zhengzhao filing list --department tax --state pushed",
+)
+STATES = ("pushed", "received", "claimed", "returned")
+_COLUMNS = ("filing_id", "item", "department", "state", "holder_id", "pushed_on", "yellow", "red", "overdue")
+
+FilingId = Annotated[str, typer.Argument(metavar="FILING", help="备案编号 / <application_id>:<item>")]
+Holder = Annotated[
+    str | None,
+    typer.Option("--holder", metavar="ID", help="同号时指明持证人 / the holder, where several share the id"),
+]
+Department = Annotated[
+    str | None, typer.Option("--department", help="部门 / department [default: the filing's own]")
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source", metavar="URN", help="来源 / who sends [default: that department, in the division]"
+    ),
+]
+
+
+@app.callback()
+def filing() -> None:
+    """多证合一的备案 / Filings folded into the business licence."""
+
+
+@app.command("list", epilog="Example: zhengzhao filing list --overdue --json")
+def list_filings(
+    department: Annotated[str | None, typer.Option(help="部门 / of this department")] = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help=f"状态 / one of {', '.join(STATES)}")
+    ] = None,
+    overdue: Annotated[
+        bool, typer.Option("--overdue", help="只列超过黄、红日期的 / only those past their yellow or red day")
+    ] = False,
+) -> None:
+    """列出备案 / Filings of all holders and where they stand."""
+    from infra.accesses import Accesses
+    from infra.listings import Listings
+
+    if state is not None and state not in STATES:
+        raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
+    with acting.register() as (register, _):
+        listings = Listings(register, Accesses(output.settings().data).look)
+        rows = listings.filings(department=department, state=state, overdue=overdue)
+        if output.as_json():
+            output.print_rows(rows)
+            return
+        output.print_table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows), title="filings")
+
+
+@app.command(epilog="Example: zhengzhao filing receive QH-2018-000001:tax-registration")
+def receive(
+    filing_id: FilingId,
+    holder: Holder = None,
+    department: Department = None,
+    source: Source = None,
+    at: At = None,
+    event_id: EventId = None,
+    event_only: EventOnly = False,
+    proof_key: ProofKey = None,
+) -> None:
+    """收到 / The department has it."""
+    found = _find(filing_id, holder, department, source)
+    event = orders.filing(
+        acting.sender(found.source, at, event_id), "received", found.filing_id, found.holder, found.department
+    )
+    acting.finish(event, event_only=event_only, proof_key=proof_key)
+
+
+@app.command(epilog="Example: zhengzhao filing claim QH-2018-000001:tax-registration")
+def claim(
+    filing_id: FilingId,
+    holder: Holder = None,
+    department: Department = None,
+    source: Source = None,
+    at: At = None,
+    event_id: EventId = None,
+    event_only: EventOnly = False,
+    proof_key: ProofKey = None,
+) -> None:
+    """认领 / The department takes it over: done."""
+    found = _find(filing_id, holder, department, source)
+    event = orders.filing(
+        acting.sender(found.source, at, event_id), "claimed", found.filing_id, found.holder, found.department
+    )
+    acting.finish(event, event_only=event_only, proof_key=proof_key)
+
+
+@app.command(
+    "return", epilog="Example: zhengzhao filing return QH-2018-000001:seal-engraving-filing --reason 地址不全"
+)
+def return_(
+    filing_id: FilingId,
+    reason: Annotated[str, typer.Option(help="退回原因 / why")],
+    holder: Holder = None,
+    department: Department = None,
+    source: Source = None,
+    at: At = None,
+    event_id: EventId = None,
+    event_only: EventOnly = False,
+    proof_key: ProofKey = None,
+) -> None:
+    """退回 / The department sends it back for a correction."""
+    found = _find(filing_id, holder, department, source)
+    event = orders.filing(
+        acting.sender(found.source, at, event_id), "returned", found.filing_id, found.holder, found.department,
+        reason=reason,
+    )  # fmt: skip
+    acting.finish(event, event_only=event_only, proof_key=proof_key)
+
+
+@app.command(
+    epilog="Example: zhengzhao filing correct QH-2018-000001:seal-engraving-filing --answers answers.json"
+)
+def correct(
+    filing_id: FilingId,
+    answers: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="更正的字段 JSON / the corrected fields: {name: value}; - stdin"),
+    ],
+    holder: Holder = None,
+    department: Department = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="URN", help="来源 / who sends [default: where the registration came in]"),
+    ] = None,
+    at: At = None,
+    event_id: EventId = None,
+    event_only: EventOnly = False,
+    proof_key: ProofKey = None,
+) -> None:
+    """更正 / Corrects a returned filing; it is pushed again, without a second application."""
+    found = _find(filing_id, holder, department, source, correction=True)
+    event = orders.filing(
+        acting.sender(found.source, at, event_id), "corrected", found.filing_id, found.holder, found.department,
+        answers=acting.read_json(answers, "--answers", dict),
+    )  # fmt: skip
+    acting.finish(event, event_only=event_only, proof_key=proof_key)
+
+
+class _Found(NamedTuple):
+    filing_id: str
+    holder: str
+    department: str
+    source: str
+
+
+def _find(
+    filing_id: str,
+    holder: str | None,
+    department: str | None,
+    source: str | None,
+    *,
+    correction: bool = False,
+) -> _Found:
+    """What the event says beside the filing's id; looked up in the register."""
+    if holder is not None and department is not None and source is not None:
+        return _Found(filing_id, holder, department, source)
+    state, one = _registered(filing_id, holder)
+    number = holder or state.holder  # registrations are of enterprises: the ledger key is the code
+    own = department or one.ref.department
+    if source is None:
+        entered = state.cases[one.case].source
+        source = entered if correction else f"urn:agency:{state.division}:{own}"
+    return _Found(one.ref.filing_id, number, own, source)
+
+
+def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing]:
+    from processors.route import keys_of
+
+    key = compare(filing_id)
+    with acting.register() as (register, persons):
+        holders = register.holders_of_case(key.rpartition(":")[0])
+        if holder is not None:
+            wanted = keys_of(holder, persons)
+            holders = [h for h in holders if h in wanted]
+        states = [state for h in holders if (state := register.state(h)) is not None]
+    found = [(state, state.filings[key]) for state in states if key in state.filings]
+    if not found:
+        raise NotFound("没有这个备案 / no such filing", where=filing_id[:150], hint="zhengzhao filing list")
+    if len(found) > 1:
+        names = "、".join(state.display for state, _ in found)
+        raise UsageError(
+            f"几个持证人有同号备案 / several holders have a filing of this id: {names}",
+            where=filing_id[:150],
+            hint="--holder ID",
+        )
+    return found[0]
