@@ -39,7 +39,7 @@ def low_s(raw: bytes) -> bytes:
 
 def verifies(public: ec.EllipticCurvePublicKey, raw: bytes, message: bytes) -> bool:
     """Whether `raw` is the signature with the lower s over `message` (SHA-256) by this key."""
-    if len(raw) != RAW_LENGTH or low_s(raw) != raw:
+    if len(raw) != RAW_LENGTH or not 0 < int.from_bytes(raw[32:]) <= ORDER // 2:
         return False
     try:
         public.verify(raw_to_der(raw), message, _SCHEME)

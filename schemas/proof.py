@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from schemas.canonical import canonical
-from schemas.ecdsa import RAW_LENGTH, low_s, verifies
-from schemas.errors import VerificationError
+from schemas.ecdsa import ORDER, RAW_LENGTH, low_s, verifies
+from schemas.errors import Rejected, VerificationError
+from schemas.strict_json import loads
 
 FIELD = "proof"
 ALGORITHM = "ES256"
@@ -42,9 +42,9 @@ def read_proof(proof: str) -> Proof:
     if len(proof) > _MAX or len(parts) != 3 or parts[1]:
         raise VerificationError("no detached JWS / 不是分离式 JWS", where=FIELD, hint="header..signature")
     try:
-        header = json.loads(_decode(parts[0]))
+        header = loads(_decode(parts[0]))
         signature = _decode(parts[2])
-    except (ValueError, RecursionError):
+    except (ValueError, Rejected):
         raise VerificationError("no detached JWS / 不是分离式 JWS", where=FIELD, hint="base64url") from None
     if not isinstance(header, dict) or header.get("alg") != ALGORITHM or "crit" in header:
         raise VerificationError("the algorithm is not ES256 / 算法不是 ES256", where=FIELD)
@@ -57,6 +57,8 @@ def read_proof(proof: str) -> Proof:
 def proves(proof: Proof, event: Mapping[str, Any], key: ec.EllipticCurvePublicKey) -> bool:
     """Whether the proof is this key's over this event. JWS libraries give either of the two values of s."""
     if len(proof.signature) != RAW_LENGTH:
+        return False
+    if not 0 < int.from_bytes(proof.signature[32:]) < ORDER:
         return False
     return verifies(key, low_s(proof.signature), _signed(proof.header, event))
 
@@ -71,7 +73,11 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
+    """Strict base64url: no padding, no spare bits, nothing else; ValueError for more than one form of a thing."""
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from None
+    if _encode(data) != text:
+        raise ValueError("not the one form of base64url")
+    return data

@@ -1,0 +1,68 @@
+"""The agency register of a data folder, and the check of proofs at the door."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.settings import Settings
+from schemas.agencies import AgencyRegister, concerns, judge, read_register
+from schemas.errors import Rejected
+from schemas.events import Event
+from schemas.ledger import Auth
+
+FILE = "agencies.json"
+_Stamp = tuple[int, int, int]
+_LOADED: dict[Path, tuple[_Stamp, AgencyRegister]] = {}
+
+
+def load_register(data: Path) -> AgencyRegister:
+    """The register of a data folder, empty where there is none; read again only when the file has changed."""
+    path = data / FILE
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return AgencyRegister()
+    stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    if path not in _LOADED or _LOADED[path][0] != stamp:
+        _LOADED[path] = (stamp, read_register(path.read_bytes(), str(path)))
+    return _LOADED[path][1]
+
+
+def change_register(data: Path, change: Callable[[AgencyRegister], AgencyRegister]) -> AgencyRegister:
+    """Changes the register, one process after another; readers see the old file or the new one, whole."""
+    data.mkdir(parents=True, exist_ok=True)
+    path = data / FILE
+    lock = os.open(data / f".{FILE}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        changed = change(load_register(data))
+        fresh = path.with_name(f".{FILE}.{os.getpid()}")
+        with fresh.open("wb") as file:
+            file.write(changed.to_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        os.close(lock)
+    return changed
+
+
+def check_proof(settings: Settings, event: Event, at: datetime | None = None) -> Auth:
+    """How an event is authenticated: `proof`, or `none`.
+
+    With `require_proof` an event without a good proof is Rejected. Without it a bad one is, as soon as the
+    register knows its source or its key; a proof that nothing here can check counts as none. `at` is the
+    moment of receipt (default: now).
+    """
+    register = load_register(settings.data)
+    try:
+        judge(register, event, at or datetime.now(UTC))
+    except Rejected:
+        if settings.require_proof or (event.proof is not None and concerns(register, event)):
+            raise
+        return "none"
+    return "proof"

@@ -1,0 +1,194 @@
+"""`zhengzhao agency`: the register of the agencies that sign their events, and keys for them."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli import output
+from infra.cli.moments import now, read_start
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from schemas.agencies import Agency, AgencyKey
+
+app = typer.Typer(
+    no_args_is_help=True, help="机构登记 / the agency register", epilog="Example: zhengzhao agency list"
+)
+_COLUMNS = ("source", "kid", "state", "valid_from", "valid_until")
+
+
+@app.callback()
+def group() -> None:
+    """机构登记 / The agency register: which keys sign the events of which source."""
+
+
+@app.command(epilog="Example: zhengzhao agency keygen -o agency.pem")
+def keygen(
+    target: Annotated[
+        Path, typer.Option("-o", "--output", metavar="KEY.pem", help="私钥文件，不覆盖 / never overwritten")
+    ],
+) -> None:
+    """生成机构密钥 / A fresh P-256 key: the private half for the agency, KEY.pub.pem for `agency add`."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    from schemas.agencies import public_pem
+    from schemas.trust import key_id
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = target.with_suffix(".pub.pem")
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _write_new(target, private, 0o600)
+    _write_new(public, public_pem(key.public_key()).encode(), 0o644)
+    kid = key_id(key.public_key())
+    if output.as_json():
+        output.print_json({"kid": kid, "private": str(target), "public": str(public)})
+        return
+    output.print_fields([("kid", kid), ("private", target), ("public", public)])
+    output.note(f"hint: zhengzhao agency add urn:agency:<division>:<department> {public}")
+
+
+@app.command(epilog="Example: zhengzhao agency add urn:agency:630000:market-regulation agency.pub.pem")
+def add(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="urn:agency:<division>:<department>")],
+    public: Annotated[Path, typer.Argument(metavar="PUBLIC.pem", help="机构公钥 / its public key")],
+    name: Annotated[str, typer.Option(help="机构名称 / the agency's name")] = "",
+    valid_from: Annotated[
+        str, typer.Option("--valid-from", metavar="TIME", help="生效 / in force from [default: now]")
+    ] = "",
+    valid_until: Annotated[
+        str, typer.Option("--valid-until", metavar="TIME", help="失效 / until [default: no end]")
+    ] = "",
+    keep: Annotated[
+        bool, typer.Option("--keep", help="旧密钥继续有效 / the agency's other keys stay in force")
+    ] = False,
+) -> None:
+    """登记密钥 / Registers a key of an agency; the keys before are replaced, unless `--keep` says otherwise."""
+    from infra.agencies import change_register
+    from schemas.agencies import AgencyKey, with_key
+    from schemas.trust import key_id
+
+    start = read_start(valid_from, "--valid-from") if valid_from else now()
+    end = read_start(valid_until, "--valid-until") if valid_until else None
+    if end is not None and end <= start:
+        raise UsageError(
+            "失效早于生效 / it ends before it begins", where="--valid-until", hint="a later TIME"
+        )
+    pem, loaded = _public(public)
+    key = AgencyKey(key_id(loaded), pem, start, end)
+    change_register(
+        output.settings().data, lambda register: with_key(register, source, key, name=name, replace=not keep)
+    )
+    _print(source, key, now())
+
+
+@app.command(epilog="Example: zhengzhao agency revoke 1a2b3c4d --reason 'key lost'")
+def revoke(
+    kid: Annotated[str, typer.Argument(metavar="KID", help="密钥编号 / the key's id")],
+    reason: Annotated[str, typer.Option(help="原因 / why")] = "",
+) -> None:
+    """吊销密钥 / Revokes a key: nothing that it signed enters from now on."""
+    from infra.agencies import change_register
+    from schemas.agencies import with_revocation
+
+    moment = now()
+    register = change_register(
+        output.settings().data, lambda register: with_revocation(register, kid, moment, reason)
+    )
+    found = register.owner(kid)
+    assert found is not None  # it was revoked just now
+    _print(found[0].source, found[1], moment)
+
+
+@app.command("list", epilog="Example: zhengzhao agency list --json")
+def list_agencies() -> None:
+    """列出机构与密钥 / Every key of every agency, and what it is worth today."""
+    from infra.agencies import load_register
+
+    moment = now()
+    rows = [
+        _row(agency, key, moment)
+        for agency in load_register(output.settings().data).agencies
+        for key in agency.keys
+    ]
+    if output.as_json():
+        output.print_rows(rows)
+        return
+    output.print_table(_COLUMNS, [[row[c] for c in _COLUMNS] for row in rows])
+    if not output.settings().require_proof:
+        output.warn("require_proof 未启用 / require_proof is off", "require_proof = true in settings.toml")
+
+
+def _row(agency: Agency, key: AgencyKey, moment: datetime) -> dict[str, Any]:
+    return {"source": agency.source, "name": agency.name, **_shown(key, moment)}
+
+
+def _shown(key: AgencyKey, moment: datetime) -> dict[str, Any]:
+    from schemas.dates import time_text
+
+    return {
+        "kid": key.kid,
+        "state": _state(key, moment),
+        "valid_from": time_text(key.valid_from),
+        "valid_until": time_text(key.valid_until) if key.valid_until else None,
+        "replaced_by": key.replaced_by,
+        "revoked_at": time_text(key.revoked_at) if key.revoked_at else None,
+        "reason": key.reason or None,
+    }
+
+
+def _state(key: AgencyKey, moment: datetime) -> str:
+    if key.revoked_at is not None and moment >= key.revoked_at:
+        return "revoked"
+    if key.replaced_at is not None and moment >= key.replaced_at:
+        return "replaced"
+    if moment < key.valid_from:
+        return "pending"
+    return "expired" if key.valid_until is not None and moment >= key.valid_until else "in-force"
+
+
+def _print(source: str, key: AgencyKey, moment: datetime) -> None:
+    row = {"source": source, **_shown(key, moment)}
+    if output.as_json():
+        output.print_json(row)
+    else:
+        output.print_fields((name, value) for name, value in row.items() if value is not None)
+
+
+def _public(path: Path) -> tuple[str, ec.EllipticCurvePublicKey]:
+    """A public key's PEM. A private one is refused: it belongs to the agency alone."""
+    from schemas.agencies import public_key, public_pem
+
+    try:
+        text = path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no PEM"
+        raise UsageError(f"无法读取 / cannot be read: {reason}", where=str(path), hint="PUBLIC.pem") from None
+    if "PRIVATE KEY" in text:
+        raise UsageError(
+            "这是私钥 / this is the private half",
+            where=str(path),
+            hint="登记 .pub.pem；私钥只留在机构 / register the .pub.pem; the private key stays with the agency",
+        )
+    key = public_key(text)
+    return public_pem(key), key
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        raise UsageError(
+            f"无法写入 / cannot be written: {error.strerror}",
+            where=str(path),
+            hint="密钥从不覆盖，另取文件名 / keys are never overwritten; choose another name",
+        ) from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
