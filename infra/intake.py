@@ -105,8 +105,12 @@ def submit_file(
     summary: Summary,
     *,
     progress: Callable[[int], None] = lambda _: None,
+    sign: Callable[[bytes], bytes] = lambda raw: raw,
 ) -> None:
-    """Takes one file in (`-`: standard input), line by line; UsageError where there is nothing in it."""
+    """Takes one file in (`-`: standard input), line by line; UsageError where there is nothing in it.
+
+    `sign` puts the sender's proof into an event before it is read.
+    """
     with _opened(name) as file:
         before = len(summary.rejected)
         batch: list[tuple[int, Event]] = []
@@ -115,7 +119,7 @@ def submit_file(
         for line in lines(file):
             found = True
             try:
-                batch.append((line.number, parse_event(line.raw, received_at)))
+                batch.append((line.number, parse_event(sign(line.raw), received_at)))
             except Rejected as error:
                 summary.refuse(name, line.number, error)
             if len(batch) >= _BATCH:
@@ -138,14 +142,21 @@ def _flush(
         batch.clear()
 
 
-def submit_papers(names: Sequence[str], inbox: Inbox, summary: Summary, papers: Papers) -> None:
+def submit_papers(
+    names: Sequence[str],
+    inbox: Inbox,
+    summary: Summary,
+    papers: Papers,
+    *,
+    sign: Callable[[bytes], bytes] = lambda raw: raw,
+) -> None:
     """Takes PDF packets in: the papers of each application become one event."""
     received_at = datetime.now(UTC)
     for name, made in papers(names):
         try:
             if isinstance(made, ZhengzhaoError):
                 raise made
-            event = parse_event(made, received_at)
+            event = parse_event(sign(made), received_at)
         except ZhengzhaoError as error:
             summary.refuse(name, 1, error)
             continue

@@ -23,24 +23,32 @@ def submit(
         str, typer.Option(help="PDF 材料的来源 / source URN of PDF packets [default: hall of the window]")
     ] = "",
     at: Annotated[str, typer.Option("--at", help="PDF 材料的时间 / time of PDF packets [default: now]")] = "",
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign", metavar="KEY.pem", help="以机构私钥签署每个事件 / sign each event as its agency"
+        ),
+    ] = None,
 ) -> None:
     """收件 / Takes events in, one a line; `drain` decides. Exit 1 if any line was rejected, 2 for no input."""
     from infra.bootstrap import open_inbox, paper_reader
     from infra.cli.moments import now, read_moment
     from infra.intake import STDIN, Summary, check_files, is_pdf, submit_file, submit_papers
+    from infra.signing import event_signer
 
     check_files(files)
     summary = Summary()
     size = None if STDIN in files else sum(Path(name).stat().st_size for name in files)
     settings = output.settings()
+    sign = event_signer(key) if key is not None else lambda raw: raw
     with open_inbox(settings) as inbox, output.progress("submit", size) as bar:
         pdfs = [name for name in files if is_pdf(name)]
         for name in files:
             if name not in pdfs:
-                submit_file(name, inbox, summary, progress=bar.advance)
+                submit_file(name, inbox, summary, progress=bar.advance, sign=sign)
         if pdfs:
             moment = read_moment(at, "--at") if at else now()
-            submit_papers(pdfs, inbox, summary, paper_reader(settings, source, moment))
+            submit_papers(pdfs, inbox, summary, paper_reader(settings, source, moment), sign=sign)
     _show(msgspec.to_builtins(summary))
     raise typer.Exit(1 if summary.rejected else 0)
 
