@@ -16,6 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 from schemas.errors import UsageError
 
 DEFAULT_DATA = "zhengzhao-data"
+PATIENCE = 20
+RETENTION_YEARS = 3  # as long as the longest bar: what is recorded of a person can matter to a decision for so long
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -33,6 +35,8 @@ class Settings:
         require_proof: bool = False,
         items: tuple[Path, ...] = (),
         workers: int = 0,
+        patience: float = PATIENCE,
+        retention_years: int = RETENTION_YEARS,
     ) -> None:
         self.data = data
         self.broker = broker
@@ -41,6 +45,8 @@ class Settings:
         self.require_proof = require_proof
         self.items = items  # further folders with service item files
         self.workers = workers  # issuing processes; 0: one for each core
+        self.patience = patience  # seconds of trying again before a fault of the surroundings is reported
+        self.retention_years = retention_years  # a person's record is kept for so long after it came to its end
 
     def __repr__(self) -> str:
         secret = "***" if self.passphrase else None
@@ -98,7 +104,13 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         passphrase=env.get("ZHENGZHAO_PASSPHRASE") or None,
         require_proof=_flag(env.get("ZHENGZHAO_REQUIRE_PROOF", file.get("require_proof", False))),
         items=tuple(folder / p for p in file.get("items", [])),
-        workers=_count(env.get("ZHENGZHAO_WORKERS", file.get("workers", 0))),
+        workers=_count("workers", env.get("ZHENGZHAO_WORKERS", file.get("workers", 0)), 256),
+        patience=_count("patience", env.get("ZHENGZHAO_PATIENCE", file.get("patience", PATIENCE)), 86_400),
+        retention_years=_count(
+            "retention_years",
+            env.get("ZHENGZHAO_RETENTION_YEARS", file.get("retention_years", RETENTION_YEARS)),
+            100,
+        ),
     )
 
 
@@ -128,11 +140,11 @@ def _flag(value: object) -> bool:
     return text in _TRUE
 
 
-def _count(value: object) -> int:
+def _count(name: str, value: object, most: int) -> int:
     try:
         number = int(str(value))
     except ValueError:
         number = -1
-    if not 0 <= number <= 256:
-        raise UsageError(f"workers is no number of processes: {value}", hint="0 (one a core) to 256")
+    if not 0 <= number <= most:
+        raise UsageError(f"{name} is no number from 0 to {most}: {value}", hint=f"ZHENGZHAO_{name.upper()}")
     return number

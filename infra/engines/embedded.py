@@ -29,7 +29,6 @@ from schemas.errors import KeysMissing, SurroundingsError
 from schemas.trust import TrustStore, load_trust
 
 BATCH = 200  # ledger entries in one transaction
-PATIENCE = 20.0  # seconds of trying again before a fault of the surroundings is reported
 _GATHER = 0.1  # seconds in which answers of workers are gathered for one transaction
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
@@ -48,7 +47,7 @@ class Progress:
 class Engine:
     """The deciding side of a data folder. Hold the folder (`holding`) before `drain`."""
 
-    def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
+    def __init__(self, settings: Settings) -> None:
         if not settings.trust.is_dir() or not keystore_path(settings.data).exists():
             raise KeysMissing(
                 "没有签发密钥 / there are no keys", where=str(settings.data), hint="zhengzhao keys init"
@@ -58,7 +57,6 @@ class Engine:
         self.store = open_store(settings.store, settings.objects)
         self.trust: TrustStore = load_trust(settings.trust)
         self._signer: Signer | None = None
-        self._patience = patience
         self._pool: Pool | None = None  # kept from drain to drain: a service need not start workers anew
 
     def close(self) -> None:
@@ -88,7 +86,7 @@ class Engine:
         if self._pool is None:
             self._pool = Pool(issuing.recipe(self.settings), self.settings.workers)
         try:
-            self._run(_Issuing(self.db, self._pool, self._patience), progress, report)
+            self._run(_Issuing(self.db, self._pool, self.settings.patience), progress, report)
         except BaseException:
             self._end_pool()  # its answers would come to nobody
             raise
