@@ -1,0 +1,126 @@
+"""Authorities and competence, row by row of the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.authorities import (
+    authority,
+    competent_as_authority,
+    competent_for_application,
+    competent_for_review,
+    competent_in_division,
+    issuing_authorities,
+    issuing_authority,
+    source_of,
+)
+from schemas.items import ServiceItem, load_catalogue
+
+INDUSTRIAL, OPERATOR, LICENCE, CHEMICALS = (
+    item
+    for code in (
+        "industrial-product-licence",
+        "special-equipment-operator",
+        "business-licence",
+        "hazardous-chemicals-operation",
+    )
+    if (item := load_catalogue().get(code))
+)
+
+
+@pytest.mark.parametrize(
+    ("item", "division", "code", "name"),
+    [
+        (INDUSTRIAL, "630225", "urn:agency:630000:market-regulation", "青海省市场监督管理局"),
+        (INDUSTRIAL, "630000", "urn:agency:630000:market-regulation", "青海省市场监督管理局"),
+        (OPERATOR, "630225", "urn:agency:630200:market-regulation", "海东市市场监督管理局"),
+        (LICENCE, "630122", "urn:agency:630106:market-regulation", "湟中区市场监督管理局"),
+        (CHEMICALS, "630225", "urn:agency:630200:emergency-management", "海东市应急管理局"),
+    ],
+)
+def test_who_issues(item: ServiceItem, division: str, code: str, name: str) -> None:
+    """The item's department at the item's level above the applicant's division."""
+    found = issuing_authority(item, division)
+    assert found is not None
+    assert (found.code, found.name) == (code, name)
+    assert found in issuing_authorities(load_catalogue())
+
+
+def test_nobody_issues_where_there_is_no_such_level() -> None:
+    """A province has no county above it; an unknown division has no authority."""
+    assert issuing_authority(LICENCE, "630000") is None
+    assert issuing_authority(INDUSTRIAL, "110000") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "competent"),
+    [
+        ("urn:agency:630225:market-regulation", True),
+        ("urn:agency:630200:market-regulation", True),
+        ("urn:agency:630000:market-regulation", True),
+        ("urn:agency:630225:service-hall", True),
+        ("urn:agency:630222:market-regulation", False),
+        ("urn:agency:630100:service-hall", False),
+        ("urn:agency:630225:agriculture", False),
+        ("urn:agency:110000:market-regulation", False),
+        ("urn:agency:63022:market-regulation", False),
+        ("urn:agency:630225:", False),
+        ("https://example.org", False),
+        ("", False),
+    ],
+)
+def test_windows(source: str, competent: bool) -> None:
+    """One of the item's departments or a service hall, in the applicant's division or above it."""
+    assert competent_for_application(source, INDUSTRIAL, "630225") == competent
+
+
+def test_either_department_of_a_joint_review_takes_in_and_reviews() -> None:
+    """Each department of the item is a window, and reviews under its own name alone."""
+    issuer = issuing_authority(CHEMICALS, "630225")
+    assert issuer is not None
+    fire = "urn:agency:630200:fire-rescue"
+    assert competent_for_application("urn:agency:630225:fire-rescue", CHEMICALS, "630225")
+    assert competent_for_review(fire, "fire-rescue", CHEMICALS, issuer)
+    assert not competent_for_review(fire, "emergency-management", CHEMICALS, issuer)
+    assert not competent_for_review("urn:agency:630225:fire-rescue", "fire-rescue", CHEMICALS, issuer)
+    assert not competent_for_review("urn:agency:630200:service-hall", "service-hall", CHEMICALS, issuer)
+
+
+def test_orders_come_from_the_authority_or_the_same_department_above() -> None:
+    """Not from a lower one, another department or a neighbour."""
+    issuer = authority("630200", "market-regulation")
+    assert competent_as_authority("urn:agency:630200:market-regulation", issuer)
+    assert competent_as_authority("urn:agency:630000:market-regulation", issuer)
+    assert not competent_as_authority("urn:agency:630225:market-regulation", issuer)
+    assert not competent_as_authority("urn:agency:630000:finance", issuer)
+    assert not competent_as_authority("urn:agency:630100:market-regulation", issuer)
+
+
+@pytest.mark.parametrize(
+    ("source", "division", "competent"),
+    [
+        ("urn:agency:630225:finance", "630225", True),
+        ("urn:agency:630000:finance", "630225", True),
+        ("urn:agency:630222:finance", "630225", False),
+        ("urn:agency:630225:commerce", "630225", False),
+        ("urn:agency:630000:finance", "", True),
+        ("urn:agency:630225:finance", "", False),
+    ],
+)
+def test_a_department_acts_in_its_division(source: str, division: str, competent: bool) -> None:
+    """In the holder's division or above it; for a holder without one, the province."""
+    assert competent_in_division(source, "finance", division) == competent
+
+
+def test_sources() -> None:
+    """A source is division and department; other forms are none."""
+    assert source_of("urn:agency:630225:market-regulation") == ("630225", "market-regulation")
+    assert source_of("urn:agency:630225:Market") is None
+    assert source_of("urn:agency:630225:market-regulation\n") is None
+
+
+def test_names_by_level() -> None:
+    """A province's department is called otherwise than a county's; an unknown one shows its code."""
+    assert authority("630000", "finance").name == "青海省财政厅"
+    assert authority("630225", "finance").name == "循化撒拉族自治县财政局"
+    assert authority("630225", "archives").name == "循化撒拉族自治县（archives）"
