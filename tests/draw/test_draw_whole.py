@@ -220,7 +220,7 @@ def test_who_was_drawn_stays_out_for_twelve_months(office: Office) -> None:
     digest = json.loads(earlier.read_bytes())["announcement_digest"]
     drawn = {d["id"] for s in json.loads(earlier.read_bytes())["strata"] for d in s["drawn"]}
     for plan, period, expected in (
-        ("QH-2", '["2019-03-31", "2019-06-30"]', {i: f"drawn in {digest}" for i in drawn}),
+        ("QH-2", '["2019-03-31", "2019-06-30"]', dict.fromkeys(drawn, f"drawn in {digest}")),
         ("QH-3", '["2019-04-01", "2019-06-30"]', {}),
     ):
         text = PLAN.replace("QH-1", plan).replace('["2018-04-01", "2018-06-30"]', period)
