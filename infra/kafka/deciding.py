@@ -57,7 +57,7 @@ class Deciding(StageLoop):
         self.holders: Any = app.Table(topics.HOLDERS_TABLE[1], **_TABLE)
         self.catalogues: Any = app.Table(topics.CATALOGUES_TABLE[1], **_TABLE)
         self._partitions: dict[int, Partition] = {}
-        app.starts = self._starts
+        app.prepare, app.starts = self._prepare, self._starts
 
     async def handle(self, event: Any) -> list[Any]:
         waiting = []
@@ -66,8 +66,8 @@ class Deciding(StageLoop):
             self.check(event)
         return waiting
 
-    async def _starts(self, committed: Mapping[TP, int]) -> dict[TP, int]:
-        """Takes the recovered tables over; a partition whose state is behind is read again from there."""
+    async def _prepare(self) -> None:
+        """Takes the recovered tables over."""
         mine = [tp for tp in self.loop.consumer.assignment() if tp.topic == self.topic]
         progress = self.loop.consumer.progress
         partitions = {
@@ -88,10 +88,13 @@ class Deciding(StageLoop):
             one.holders.restored()
             one.catalogues.restored()
         self._partitions = partitions
+
+    def _starts(self, committed: Mapping[TP, int]) -> dict[TP, int]:
+        """A partition whose state is behind what is committed is read again from there."""
         return {
-            tp: min(committed[tp], partitions[tp.partition].newest + 1)
-            for tp in mine
-            if committed.get(tp, 0) > 0
+            tp: min(offset, self._partitions[tp.partition].newest + 1)
+            for tp, offset in committed.items()
+            if tp.topic == self.topic and tp.partition in self._partitions
         }
 
 

@@ -32,14 +32,22 @@ _IN_FLIGHT = 2000  # inputs of a stage whose messages the broker has not acknowl
 _MAX_MESSAGE = 4 * 1024 * 1024
 
 
-async def _from_committed(committed: Mapping[TP, int]) -> dict[TP, int]:
+async def _nothing() -> None:
+    return None
+
+
+def _as_committed(committed: Mapping[TP, int]) -> dict[TP, int]:
     return dict(committed)
 
 
 class StageApp(faust.App):
-    """`starts` is asked after every assignment, tables recovered: partition → where to read from."""
+    """An application with two hooks after an assignment, when its tables are recovered and nothing is read yet.
 
-    starts: Callable[[Mapping[TP, int]], Awaitable[dict[TP, int]]] = staticmethod(_from_committed)
+    `prepare` takes the tables over; `starts` says where to read from, given what is committed.
+    """
+
+    prepare: Callable[[], Awaitable[None]] = staticmethod(_nothing)
+    starts: Callable[[Mapping[TP, int]], dict[TP, int]] = staticmethod(_as_committed)
 
 
 class Consumer(driver.Consumer):
@@ -71,16 +79,20 @@ class Consumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
         self.progress.forget(revoked)
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.progress.forget_all()  # what was begun before this assignment is begun again after it
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Where reading starts: the committed offset, or before it, where a state is behind."""
         committed = {
             tp: n for tp, n in (await super().seek_to_committed()).items() if n is not None and n >= 0
         }
         self.progress.committed(committed)
-        starts = await self.app.starts(committed)  # type: ignore[attr-defined]
+        starts = self.app.starts(committed)  # type: ignore[attr-defined]
         for tp, start in starts.items():
             if start != committed.get(tp, 0):
-                log.warning("%s[%d]: state is behind: reads again from %d", tp.topic, tp.partition, start)
+                log.info("%s[%d]: state is behind: reads again from %d", tp.topic, tp.partition, start)
                 await self._seek(tp, start)
         return {**committed, **starts}
 
@@ -151,6 +163,13 @@ def make_app(
         topic_allow_declare=False,  # topics are made by `ensure_topics`, with the settings they must have
     )
     app.transport.Consumer = Consumer  # type: ignore[misc]
+
+    async def assigned(*_: Any, **__: Any) -> None:
+        await app.prepare()
+        # Faust lets records through before it seeks; what it seeks to is known here already
+        await app.consumer.perform_seek()
+
+    app.on_rebalance_complete.connect(assigned, weak=False)
     return app
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -35,6 +36,7 @@ from schemas.errors import SurroundingsError
 from schemas.ports import Store
 from schemas.trust import load_trust
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 _LAST = 200  # entries of each partition that are looked at for the time
 _EVERY = 2.0  # seconds between two looks
@@ -63,6 +65,9 @@ class Listing(StageLoop):
         super().__init__(app)
         self._publisher = Publisher(settings, connection, folder)
         self._busy = False
+        self._thread = ThreadPoolExecutor(
+            1, "status"
+        )  # one thread: a data file is of the thread that opened it
         app.timer(interval=_EVERY)(self._maybe)
 
     async def handle(self, event: Any) -> list[Any]:
@@ -70,7 +75,11 @@ class Listing(StageLoop):
         return []
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._publisher.close)
+        await self._in_thread(self._publisher.close)
+        self._thread.shutdown()
+
+    async def _in_thread(self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, act)
 
     async def _maybe(self) -> None:
         mine = any(tp.topic == self.topic for tp in self.loop.consumer.assignment())
@@ -79,16 +88,16 @@ class Listing(StageLoop):
         self._busy = True
         try:
             if not mine:
-                await asyncio.to_thread(self._publisher.close)
+                await self._in_thread(self._publisher.close)
                 return
-            for told in await asyncio.to_thread(self._publisher.look):
+            for told in await self._in_thread(self._publisher.look):
                 send = Send(topics.EDITIONS, told.record.name.encode(), encode_told(told), 0)
                 await asyncio.gather(*await self.loop.send([send]))
                 self.metrics.handled(None)
         except (SurroundingsError, OSError) as error:
             self.metrics.retries += 1
             log.warning("status lists wait: %s", error)
-            await asyncio.to_thread(self._publisher.close)
+            await self._in_thread(self._publisher.close)
         finally:
             self._busy = False
 

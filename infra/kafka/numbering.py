@@ -65,7 +65,7 @@ class Numbering(StageLoop):
             topics.SERIES_TABLE[1], key_type=bytes, value_type=bytes, partitions=topics.GRANTS_PARTITIONS
         )
         self._partitions: dict[int, Outbox[Numbers]] = {}
-        app.starts = self._starts
+        app.prepare, app.starts = self._prepare, self._starts
 
     async def handle(self, event: Any) -> list[Any]:
         partition, offset = event.message.partition, event.message.offset
@@ -128,7 +128,8 @@ class Numbering(StageLoop):
     def _changelog(key: bytes, record: bytes, partition: int) -> Send:
         return Send(topics.changelog(topics.SERIES_TABLE), key, record, partition)
 
-    async def _starts(self, committed: Mapping[TP, int]) -> dict[TP, int]:
+    async def _prepare(self) -> None:
+        """Takes the recovered table over."""
         mine = [tp for tp in self.loop.consumer.assignment() if tp.topic == self.topic]
         progress = self.loop.consumer.progress
         partitions: dict[int, Outbox[Numbers]] = {
@@ -142,10 +143,13 @@ class Numbering(StageLoop):
         for one in partitions.values():
             one.restored()
         self._partitions = partitions
+
+    def _starts(self, committed: Mapping[TP, int]) -> dict[TP, int]:
+        """A partition whose state is behind what is committed is read again from there."""
         return {
-            tp: min(committed[tp], partitions[tp.partition].newest + 1)
-            for tp in mine
-            if committed.get(tp, 0) > 0
+            tp: min(offset, self._partitions[tp.partition].newest + 1)
+            for tp, offset in committed.items()
+            if tp.topic == self.topic and tp.partition in self._partitions
         }
 
 

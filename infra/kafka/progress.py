@@ -65,6 +65,12 @@ class Progress(Generic[P]):
             self._next.pop(partition, None)
             self._committed.pop(partition, None)
 
+    def forget_all(self) -> None:
+        """Partitions are given out anew: nothing of before counts."""
+        self._open.clear()
+        self._next.clear()
+        self._committed.clear()
+
     @property
     def under_way(self) -> int:
         """Inputs begun and not done."""

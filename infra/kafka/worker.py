@@ -150,3 +150,7 @@ def _logging() -> None:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("infra").setLevel(logging.INFO)
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("infra.kafka.faust_app").setLevel(
+        logging.WARNING
+    )  # Faust logs under its subclasses' module
