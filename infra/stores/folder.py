@@ -59,6 +59,18 @@ class FolderStore:
         )
         return iter(sorted(k for k in keys if k.startswith(prefix) and not k.startswith(_WRITING)))
 
+    def erase(self, key: str) -> bool:
+        """Deletes an object, for the files of a person who is erased and nothing else; False where there is none."""
+        path = self._path(key)
+        try:
+            path.unlink()
+            _flush_folder(path.parent)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._unavailable(error, key) from error
+        return True
+
     def sweep(self) -> None:
         """Removes what killed writers left behind."""
         for path in (self._root / _WRITING).glob("*"):

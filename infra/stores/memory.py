@@ -29,3 +29,7 @@ class MemoryStore:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         return iter(sorted(k for k in self._objects if k.startswith(prefix)))
+
+    def erase(self, key: str) -> bool:
+        """Deletes an object; False where there is none."""
+        return self._objects.pop(checked_key(key), None) is not None

@@ -78,6 +78,17 @@ class S3Store:
         except (MinioException, urllib3.exceptions.HTTPError) as error:
             raise self._unavailable(error, prefix) from error
 
+    def erase(self, key: str) -> bool:
+        """Deletes every version of an object, for the files of a person who is erased; False where there is none."""
+        try:
+            found = self._client.list_objects(self._bucket, prefix=checked_key(key), include_version=True)
+            versions = [one for one in found if one.object_name == key]
+            for one in versions:
+                self._client.remove_object(self._bucket, key, version_id=one.version_id)
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._unavailable(error, key) from error
+        return bool(versions)
+
     def _read(self, key: str) -> bytes | None:
         try:
             answer = self._client.get_object(self._bucket, key)

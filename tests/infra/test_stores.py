@@ -16,7 +16,7 @@ from infra.settings import load
 from infra.stack.bucket import ensure_bucket, store_answers
 from infra.stack.local import _start_store
 from infra.stack.processes import stop, wait_until
-from infra.stores import open_store
+from infra.stores import Erasing, open_store
 from infra.stores.folder import FolderStore
 from infra.stores.memory import MemoryStore
 from infra.stores.s3 import S3Store
@@ -188,3 +188,14 @@ def test_the_address_chooses_the_store(tmp_path: Path) -> None:
     assert isinstance(open_store("s3://k:s@h:1/b", tmp_path), S3Store)
     settings = load(tmp_path, {"ZHENGZHAO_STORE": "s3://key:geheim@h:1/b", "ZHENGZHAO_PASSPHRASE": "geheim"})
     assert "geheim" not in repr(settings)
+
+
+def test_an_erased_object_is_gone(store: Store) -> None:
+    """Only that one; a second time there is nothing to erase."""
+    assert isinstance(store, Erasing)
+    store.put("uploads/aa", b"1")
+    store.put("uploads/aab", b"2")
+    assert store.erase("uploads/aa")
+    assert not store.erase("uploads/aa")
+    assert not store.exists("uploads/aa")
+    assert store.get("uploads/aab") == b"2"
