@@ -36,6 +36,11 @@ class EditionRecord(msgspec.Struct, frozen=True):
 _encode = msgspec.msgpack.Encoder().encode
 
 
+def encode_edition(record: EditionRecord) -> bytes:
+    """A recorded edition as it is kept."""
+    return _encode(record)
+
+
 def decode_edition(raw: bytes) -> EditionRecord:
     """A recorded edition."""
     return msgspec.msgpack.decode(raw, type=EditionRecord)

@@ -76,6 +76,19 @@ def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
     return Decision(desk.facts, desk.state)
 
 
+def contradicts(state: HolderState, entry: Entry) -> bool:
+    """Whether an event of this holder had the same source and id, and other content: it may not enter.
+
+    Where one door sees every event it is turned away there; on Kafka here, before it leaves a trace.
+    """
+    if entry.kind != "event":
+        return False
+    key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
+    known = [state.seen[key]] if key in state.seen else []
+    known += [str(w["id"])[KEY_LENGTH:] for w in state.waiting if str(w["id"]).startswith(key)]
+    return bool(known) and content not in known
+
+
 def _known(state: HolderState, entry: Entry) -> bool:
     """Whether this very entry was decided, or waits already."""
     if entry.kind != "event":

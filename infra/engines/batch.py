@@ -17,10 +17,11 @@ from infra.engines.database import Database
 from infra.engines.projector import Projector
 from infra.pool import Failure, describe
 from processors import number as numbers
-from processors.decide import decide
+from processors.decide import contradicts, decide
 from processors.due import next_due
 from schemas import facts as f
 from schemas.canonical import derived_id
+from schemas.errors import Rejected
 from schemas.facts import Fact
 from schemas.items import Catalogue, ServiceItem, from_json
 from schemas.ledger import Entry
@@ -183,6 +184,8 @@ class Batch:
         return len(rows) == DUE_AT_ONCE
 
     def _holder(self, seq: int, entry: Entry, holder: str) -> None:
+        if contradicts(self._projector.state(holder), entry):  # a ledger that came from Kafka may have one
+            raise Rejected("the same source and id came before with other content", where="id")
         decision = decide(self._projector.state(holder), entry, self._items.in_force())
         if not decision.facts:
             return

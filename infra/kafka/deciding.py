@@ -20,9 +20,8 @@ from infra.kafka.outbox import Codec, Outbox, Send
 from infra.kafka.stage import StageLoop
 from infra.kafka.wire import SerialSeen, ToNumber, decode_entry, encode_entry, send_fact, send_to_number
 from processors import state as states
-from processors.decide import decide
+from processors.decide import contradicts, decide
 from processors.due import next_due
-from processors.evolve import KEY_LENGTH
 from processors.state import HolderState
 from schemas import facts as f
 from schemas.errors import Rejected
@@ -161,7 +160,7 @@ class Partition:
         return [Send(topics.changelog(topics.HOLDERS_TABLE), key, record, self._number), *sends]
 
     def _step(self, state: HolderState, entry: Entry) -> tuple[HolderState, tuple[Send, ...]] | None:
-        if other_content(state, entry):
+        if contradicts(state, entry):
             raise Rejected(
                 "同一来源和编号的事件内容不同 / the same source and id came before with other content",
                 where="id", hint="另用编号发送 / send it under an id of its own",
@@ -205,13 +204,3 @@ class Partition:
         # opened under it; decide always takes the item in force
         self._catalogue_in_force()
         return self._papers[item_digest]
-
-
-def other_content(state: HolderState, entry: Entry) -> bool:
-    """Whether an event of this holder had the same source and id, and other content."""
-    if entry.kind != "event":
-        return False
-    key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
-    known = [state.seen[key]] if key in state.seen else []
-    known += [str(w["id"])[KEY_LENGTH:] for w in state.waiting if str(w["id"]).startswith(key)]
-    return bool(known) and content not in known

@@ -30,7 +30,7 @@ from schemas.errors import KeysMissing, StoreUnavailable
 from schemas.persons import KEY_LENGTH, Sealer, subkey
 
 _PREFIX: Final = "persons/"
-_CHECK: Final = "installation/check"
+_CHECK: Final = "persons/installation.check"
 _REMEMBERED: Final = 60.0
 _CACHE: Final = 50_000
 _ABSENT: Final = {"NoSuchKey", "NoSuchObject", "NotFound"}

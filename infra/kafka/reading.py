@@ -91,6 +91,13 @@ class Reader:
             if records := self.poll(0.5):
                 yield records
 
+    def rewind(self, positions: Mapping[Place, int], places: Iterable[Place]) -> None:
+        """Goes back, in some partitions, to where these positions are."""
+        wanted = set(places)
+        for partition in self._partitions:
+            if (partition.topic, partition.partition) in wanted:
+                self._consumer.seek(partition, positions.get((partition.topic, partition.partition), 0))
+
     def _pairs(self, ends: Mapping[Place, int]) -> Iterator[tuple[int, int]]:
         for partition in self._partitions:
             yield ends.get((partition.topic, partition.partition), 0), self._consumer.position(partition)

@@ -1,0 +1,177 @@
+"""`replay` of a Kafka run: the topics copied into a data file, which is then replayed like the embedded engine's.
+
+Facts stand in that file in an order in which every edition of a status list comes right after the facts that it
+was made from; the states to compare with are those in the changelog of `decide`, which are the live ones.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from infra.engines.batch import Items
+from infra.engines.database import Database
+from infra.kafka import topics
+from infra.kafka.connection import Connection, parse
+from infra.kafka.listing import Told, decode_told
+from infra.kafka.merge import merge
+from infra.kafka.outbox import decode, offset_of
+from infra.kafka.projection import Projection
+from infra.kafka.reading import Place, Reader
+from infra.kafka.wait import wait_until_idle
+from infra.publishing import encode_edition, read_list
+from infra.replay import Report, Say, prepare
+from infra.replay import replay as replay_file
+from infra.replay_decide import BY_HOLDER
+from infra.settings import Settings
+
+_ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRIMARY KEY (partition, offset))"
+
+
+def replay_kafka(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:
+    """Replays what the broker has recorded; waits first until the workers have nothing under way."""
+    prepare(into)
+    wait_until_idle(settings)
+    folder = Path(tempfile.mkdtemp(prefix="replay-", dir=_made(settings.data)))
+    try:
+        copied = _Copied(settings, folder / "zhengzhao.sqlite")
+        copy(parse(settings.broker or ""), copied.database, say)
+        return replay_file(copied, into, decide=decide, say=say)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Copied(Settings):
+    """The settings, with another data file."""
+
+    def __init__(self, settings: Settings, path: Path) -> None:
+        super().__init__(
+            settings.data, broker=settings.broker, store=settings.store, passphrase=None,
+            require_proof=settings.require_proof, items=settings.items, workers=settings.workers,
+        )  # fmt: skip
+        self._path = path
+
+    @property
+    def database(self) -> Path:
+        return self._path
+
+
+def copy(connection: Connection, path: Path, say: Say = lambda *_: None) -> None:
+    """Copies ledger, facts, editions and live states into a data file at `path`."""
+    projection = Projection(path)
+    try:
+        _facts(connection, projection, say)
+        _ledger(connection, projection.db, say)
+        _states(connection, projection.db)
+    finally:
+        projection.close()
+
+
+def _facts(connection: Connection, projection: Projection, say: Say) -> None:
+    with Reader(connection, [topics.FACTS]) as facts:
+        facts.seek({})
+        ends = facts.ends()
+        for told in _editions(connection):
+            wanted: dict[Place, int] = {(topics.FACTS, int(n)): at for n, at in told.upto.items()}
+            _take_up_to(facts, projection, wanted)
+            _edition(projection.db, told)
+        _take_up_to(facts, projection, ends)
+        say("facts", projection.db.head()[0], projection.db.head()[0])
+
+
+def _take_up_to(facts: Reader, projection: Projection, ends: dict[Place, int]) -> None:
+    """Exactly up to these offsets: what was fetched beyond them stays for later."""
+    for records in facts.up_to(ends):
+        wanted = [r for r in records if r.offset < ends.get((r.topic, r.partition), 0)]
+        projection.take(wanted)
+        if len(wanted) < len(records):
+            facts.rewind(projection.positions(), {(r.topic, r.partition) for r in records})
+
+
+def _editions(connection: Connection) -> Iterator[Told]:
+    with Reader(connection, [topics.EDITIONS]) as editions:
+        editions.seek({})
+        for records in editions.up_to(editions.ends()):
+            for record in records:
+                yield decode_told(record.value)
+
+
+def _edition(db: Database, told: Told) -> None:
+    """Records an edition, unless another one had taken its place already."""
+    listed = db.db.execute("SELECT 1 FROM lists WHERE name = ?", (told.record.name,)).fetchone()
+    if listed is None or read_list(db, told.record.name)[1] != told.record.last:
+        return
+    with db.transaction():
+        db.db.execute(
+            "INSERT INTO editions (list, after_fact, edition) VALUES (?, ?, ?)",
+            (told.record.name, db.head()[0], encode_edition(told.record)),
+        )
+        db.db.execute(
+            "UPDATE lists SET changed = 0, published = ? WHERE name = ?",
+            (msgspec.msgpack.encode(told.record.published), told.record.name),
+        )
+
+
+def _ledger(connection: Connection, db: Database, say: Say) -> None:
+    db.db.execute(_ROWS)
+    with Reader(connection, [topics.LEDGER]) as ledger:
+        ledger.seek({})
+        for records in ledger.up_to(ledger.ends()):
+            with db.transaction():
+                db.db.executemany(
+                    "INSERT OR REPLACE INTO copied VALUES (?, ?, ?)",
+                    [(r.partition, r.offset, r.value) for r in records],
+                )
+    partitions = [int(row[0]) for row in db.db.execute("SELECT DISTINCT partition FROM copied")]
+    items, count = Items(db), 0
+    with db.transaction():
+        for line in merge({n: _rows(db, n) for n in partitions}):
+            db.append([(line.entry.kind, line.entry.holder, line.raw)])
+            if line.entry.kind == "catalogue":
+                items.enter(line.entry)
+            count += 1
+        db.set_meta("position", str(count))
+        db.set_meta(BY_HOLDER, "1")
+    db.db.execute("DROP TABLE copied")
+    say("ledger", count, count)
+
+
+def _rows(db: Database, partition: int) -> Iterator[bytes]:
+    after = -1
+    sql = "SELECT offset, entry FROM copied WHERE partition = ? AND offset > ? ORDER BY offset LIMIT 500"
+    while rows := db.db.execute(sql, (partition, after)).fetchall():
+        for offset, entry in rows:
+            yield bytes(entry)
+            after = offset
+
+
+def _states(connection: Connection, db: Database) -> None:
+    """The live states, in the place of those that the fold gave."""
+    with db.transaction():
+        db.db.execute("DELETE FROM states")
+        db.db.executemany(
+            "INSERT INTO states VALUES (?, ?, NULL)",
+            ((key.decode(), decode(raw).state) for key, raw in live_records(connection).items()),
+        )
+
+
+def live_records(connection: Connection) -> dict[bytes, bytes]:
+    """The records in the changelog of `decide`: of each holder the one that reflects the latest input."""
+    newest: dict[bytes, bytes] = {}
+    with Reader(connection, [topics.changelog(topics.HOLDERS_TABLE)]) as changelog:
+        changelog.seek({})
+        for records in changelog.up_to(changelog.ends()):
+            for record in records:
+                known = newest.get(record.key)
+                if known is None or offset_of(record.value) >= offset_of(known):
+                    newest[record.key] = record.value
+    return newest
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
