@@ -6,7 +6,7 @@ Kafka the same port stands over a projection of the topics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from infra.engines.database import Database
 from processors import state
 from processors.state import HolderState
+from schemas.facts import Fact, decode
 
 
 class Register(Protocol):
@@ -33,6 +34,10 @@ class Register(Protocol):
 
     def states(self) -> Iterator[HolderState]:
         """Every holder."""
+        ...
+
+    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
+        """The facts of these types; those of one holder in order."""
         ...
 
     def moment(self) -> AbstractContextManager[None]:
@@ -68,3 +73,9 @@ class EmbeddedRegister:
     def states(self) -> Iterator[HolderState]:
         for (raw,) in self._db.db.execute("SELECT state FROM states ORDER BY holder"):
             yield state.decode(raw)
+
+    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
+        marks = ", ".join("?" * len(types))
+        sql = f"SELECT CAST(fact AS BLOB) FROM facts WHERE type IN ({marks}) ORDER BY seq"
+        for (raw,) in self._db.db.execute(sql, tuple(types)):
+            yield decode(raw)
