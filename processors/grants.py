@@ -102,7 +102,9 @@ def _next(desk: Desk, case: Case, item: ServiceItem, licence: Licence, deemed: b
         added = tuple(p for p in case.products if p not in now.products)
         new_sites = tuple(
             dict.fromkeys(
-                p.site for p in added if compare(p.site) not in {compare(q.site) for q in now.products}
+                p.site
+                for p in added
+                if p.site and compare(p.site) not in {compare(q.site) for q in now.products}
             )
         )
         _version(desk, case, licence, {"products": (*now.products, *dict.fromkeys(added))})
@@ -164,14 +166,15 @@ def _merge(desk: Desk, case: Case, targets: list[Licence]) -> None:
     products = _union(licence.now.products for licence in (base, *others))
     ends = [licence.now.valid_until for licence in targets if licence.now.valid_until]
     _version(desk, case, base, {"products": products, "valid_until": min(ends) if ends else None})
+    name = base.number or base.now.application_id
     for licence in others:
         orders.end(
             desk,
             licence,
             "cancelled",
             "merge",
-            str(reasons.merge_target(base.number)),
-            merged_into=base.number,
+            str(reasons.merge_target(name)),
+            merged_into=name,
         )
 
 

@@ -175,7 +175,7 @@ def moved(desk: Desk, data: FilingEvent) -> None:
 
 
 def _filing_grounds(desk: Desk, filing: Filing, data: FilingEvent) -> list[Reason]:
-    if data.department != filing.ref.department:
+    if desk.event != "filing.corrected" and data.department != filing.ref.department:
         return [reasons.anothers_filing(data.department)]
     if desk.event == "filing.corrected":
         item = consolidated(desk)

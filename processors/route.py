@@ -100,7 +100,10 @@ def _holder(
         if isinstance(data.get(part), dict) and "id" in data[part] and "holder_id" not in data:
             sent = data[part]
             key, who = _describe(str(event.raw["data"][part]["id"]), str(sent.get("kind", "")), persons)
-            return key, who, {**data, part: {**_sealed(sent, key, persons), "id": key}}
+            data = {**data, part: {**_sealed(sent, key, persons), "id": key}}
+            if isinstance(data.get("change"), dict):
+                data["change"] = _sealed(data["change"], key, persons)
+            return key, who, data
     key, who = _describe(str(event.raw["data"]["holder_id"]), "", persons)
     data = {**data, "holder_id": key}
     if isinstance(data.get("applicant"), dict):

@@ -1083,3 +1083,28 @@ def test_what_fell_due_happens_first() -> None:
     """A licence that expired before an order came cannot be revoked."""
     world = told(lambda e: (new(e), order(e, "revoked", "2023-03-01T00:00:00+08:00"))[0])
     assert world.licences(H)[0]["status"] == "expired"
+
+
+def test_a_persons_new_name_is_sealed_too() -> None:
+    """What a change makes of a person's name stands nowhere in clear."""
+    e = Events()
+    person = {"kind": "person", "id": ric(3), "name": "演示甲", "address": "积石镇", "division": "630225"}
+    kinds = [{"kind": "application-form"}, {"kind": "examination-record"}]
+    over = {"item": "special-equipment-operator", "applicant": person, "products": ..., "materials": kinds}
+    e.apply(DAY, "N", ric(3), source=COUNTY_HALL, **over)
+    e.add(
+        "application.reviewed", "2018-03-01T11:00:00+08:00",
+        {"application_id": "N", "holder_id": ric(3), "department": "market-regulation", "officer": ric(4), "decision": "approve"},
+        PROVINCE,
+    )  # fmt: skip
+    change = {"action": "change", "granted_by": "N", "change": {"name": "演示乙"}, "materials": FORM}
+    e.apply("2018-05-02T10:00:00+08:00", "A", ric(3), source=COUNTY_HALL, **{**over, **change})
+    e.add(
+        "application.reviewed", "2018-05-02T11:00:00+08:00",
+        {"application_id": "A", "holder_id": ric(3), "department": "market-regulation", "officer": ric(4), "decision": "approve"},
+        PROVINCE,
+    )  # fmt: skip
+    world = World().tell(e.lines)
+    assert "演示乙" == world.holder(ric(3))["name"]
+    everything = f"{world.facts} {world.ledger} {world.states}"
+    assert not [word for word in ("演示甲", "演示乙", ric(3), ric(4)) if word in everything]
