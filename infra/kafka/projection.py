@@ -25,7 +25,7 @@ from schemas.facts import Fact
 
 log = logging.getLogger(__name__)
 _TOPICS = (topics.FACTS, topics.DEAD_LETTERS)
-_LETTERS = "CREATE TABLE IF NOT EXISTS kafka_letters (id TEXT PRIMARY KEY, seq INTEGER, topic TEXT, key TEXT)"
+_LETTERS = "CREATE TABLE IF NOT EXISTS kafka_letters (id TEXT PRIMARY KEY, seq INTEGER, topic TEXT, key TEXT, sealed INTEGER)"
 _PREFIX = "at:"
 
 
@@ -87,8 +87,8 @@ class Projection:
             (letter.time, letter.place, letter.error, letter.hint, letter.at, letter.raw, letter.state),
         )
         db.execute(
-            "INSERT INTO kafka_letters VALUES (?, ?, ?, ?)",
-            (letter.id, done.lastrowid, letter.topic, letter.key),
+            "INSERT INTO kafka_letters VALUES (?, ?, ?, ?, ?)",
+            (letter.id, done.lastrowid, letter.topic, letter.key, letter.sealed),
         )
 
 

@@ -2,16 +2,13 @@
 
 One holder's events go to one partition, in the order in which they were handed over; the partition follows
 from the holder in the compared form. (Anybody else may use any key: `route` reads every partition.)
-An interrupted file goes on where it stopped: a journal beside the data remembers, under the file's digest,
-how many lines from its start are acknowledged without a gap.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,13 +17,12 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from infra.kafka.connection import Connection
-from infra.kafka.progress import Progress
+from infra.kafka.outbox import Send
 from infra.kafka.topics import INBOX
 from schemas.errors import BrokerUnavailable
 
 INBOX_PARTITIONS = 12
 _IN_FLIGHT = 5000
-_JOURNAL_EVERY = 500
 _MAX_MESSAGE = 4 * 1024 * 1024
 
 
@@ -124,74 +120,21 @@ class Publisher:
             raise _unavailable(self._connection, self._failed) from self._failed
 
 
-class Journal:
-    """How many lines of a file are safe, counted from its start; kept until the file is through."""
-
-    def __init__(self, folder: Path, content_digest: str) -> None:
-        self._path = folder / f"{content_digest}.lines"
-        self._progress: Progress[str] = Progress()
-        self._lock = threading.Lock()
-        self._written = self.done = self._read()
-
-    def _read(self) -> int:
-        try:
-            return int(self._path.read_text())
-        except (FileNotFoundError, ValueError):
-            return 0
-
-    def begin(self, line: int) -> Callable[[Delivered], None]:
-        """Line number `line` (from 0) is handed over; call the result when it is safe."""
-        with self._lock:
-            ticket = self._progress.begin("file", line)
-
-        def safe(_: Delivered) -> None:
-            with self._lock:
-                self._progress.done("file", ticket)
-                self.done = self._progress.committable().get("file", self.done)
-                if self.done - self._written >= _JOURNAL_EVERY:
-                    self._write()
-
-        return safe
-
-    def interrupted(self) -> None:
-        """The file is not through: remembers where to go on."""
-        with self._lock:
-            self._write()
-
-    def through(self) -> None:
-        """The file is through: nothing to remember."""
-        self._path.unlink(missing_ok=True)
-
-    def _write(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".tmp")
-        draft.write_text(str(self.done))
-        draft.replace(self._path)
-        self._written = self.done
-
-
-def publish(
-    publisher: Publisher, events: Iterable[tuple[str, bytes]], journal: Journal | None = None
-) -> Iterator[bool]:
-    """Sends (holder, event) pairs in order; yields for each whether it was sent (False: safe since a run before).
-
-    After the last one everything is acknowledged; an interruption leaves the journal for the next run.
-    """
-    skip = journal.done if journal else 0
+def send_all(connection: Connection, sends: Iterable[Send]) -> None:
+    """Sends messages to any topic and waits until all are acknowledged."""
     try:
-        for line, (holder, raw) in enumerate(events):
-            if line < skip:
-                yield False
-                continue
-            publisher.send(holder, raw, journal.begin(line) if journal else lambda _: None)
-            yield True
-        publisher.flush()
-    except BaseException:
-        if journal:
-            journal.interrupted()
-        raise
-    if journal:
-        journal.through()
+        producer = KafkaProducer(
+            **connection.client, enable_idempotence=True, acks="all", max_request_size=2 * _MAX_MESSAGE,
+            bootstrap_timeout_ms=20_000,
+        )  # fmt: skip
+        try:
+            sent = [producer.send(s.topic, s.value, key=s.key, partition=s.partition) for s in sends]
+            for future in sent:
+                future.get(timeout=60)
+        finally:
+            producer.close()
+    except KafkaError as error:
+        raise _unavailable(connection, error) from error
 
 
 def _unavailable(connection: Connection, error: Exception) -> BrokerUnavailable:

@@ -27,8 +27,9 @@ class Routing(StageLoop):
     name = "route"
     topic = topics.INBOX
 
-    def __init__(self, app: StageApp, router: Router) -> None:
+    def __init__(self, app: StageApp, router: Router, seal: Callable[[bytes], bytes]) -> None:
         super().__init__(app)
+        self.seal = seal
         self._router = router
 
     async def handle(self, event: Any) -> list[Any]:

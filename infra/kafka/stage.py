@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import msgspec
+
 from infra.kafka.faust_app import Loop, StageApp
 from infra.kafka.metrics import StageMetrics
 from infra.kafka.outbox import Send
-from infra.kafka.wire import Letter, letter, send_letter
+from infra.kafka.wire import letter, send_letter
 from infra.pool import describe
 from schemas.errors import SurroundingsError, ZhengzhaoError
 
@@ -25,6 +27,7 @@ class StageLoop:
 
     name: str
     topic: str
+    seal: Callable[[bytes], bytes] | None = None  # for the content of dead letters that may name a person
 
     def __init__(self, app: StageApp) -> None:
         self.app = app
@@ -90,13 +93,11 @@ class StageLoop:
         """The dead letter of an event that fails by itself."""
         self.metrics.dead_letters += 1
         failure = describe(error)
-        text = failure.message if isinstance(error, ZhengzhaoError) else f"{failure.kind}: {failure.message}"
-        log.warning("%s: dead letter: %s", self.name, text)
-        return send_letter(self._letter(event, text, failure.hint, failure.where, raw))
-
-    def _letter(self, event: Any, text: str, hint: str, where: str, raw: bytes | None) -> Letter:
+        if not isinstance(error, ZhengzhaoError):
+            failure = msgspec.structs.replace(failure, message=f"{failure.kind}: {failure.message}")
+        log.warning("%s: dead letter: %s", self.name, failure.message)
         time = datetime.fromtimestamp(event.message.timestamp, UTC).isoformat(timespec="milliseconds")
-        return letter(self.name, event.message, time, text, hint, where, raw)
+        return send_letter(letter(self.name, event.message, time, failure, raw, self.seal))
 
     def _lag(self) -> int:
         if not self.app.started:

@@ -69,7 +69,7 @@ def build(
         )
 
     builders: dict[str, Callable[[], StageLoop]] = {
-        "route": lambda: Routing(app("route"), router(settings, persons)),
+        "route": lambda: Routing(app("route"), router(settings, persons), persons.seal_file),
         "decide": lambda: Deciding(app("decide")),
         "publish": lambda: Telling(app("publish")),
         "number": lambda: Numbering(app("number")),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from infra.kafka import topics
 from infra.kafka.outbox import Send
+from infra.pool import Failure
 from schemas import facts as f
 from schemas.canonical import derived_id
 from schemas.facts import Fact
@@ -43,7 +45,9 @@ decode_to_number = msgspec.json.Decoder(ToNumber | SerialSeen).decode
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     """A dead letter: what failed by itself, where, why, with its original bytes.
 
-    `content` is base64. `state` `retried` closes the letter with the same id.
+    `content` is base64; `sealed` where it may name a person, as what comes from outside does: then it is encrypted
+    with the installation's secret, and the record's key is left out. `state` `returned` closes the letter with the
+    same id.
     """
 
     id: str
@@ -56,6 +60,7 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str = ""
     content: str = ""
     state: str = "open"
+    sealed: bool = False
     v: int = 1
 
     @property
@@ -68,7 +73,12 @@ decode_letter = msgspec.json.Decoder(Letter).decode
 
 
 def letter(
-    place: str, message: Any, time: str, error: str, hint: str = "", where: str = "", raw: bytes | None = None
+    place: str,
+    message: Any,
+    time: str,
+    failure: Failure,
+    raw: bytes | None = None,
+    seal: Callable[[bytes], bytes] | None = None,
 ) -> Letter:
     """The letter for a message that failed in a stage; the same message gives the same id."""
     at = f"{message.topic}[{message.partition}]@{message.offset}"
@@ -77,12 +87,13 @@ def letter(
         id=derived_id("letter", place, at),
         time=time,
         place=place,
-        error=f"{where}: {error}" if where else error,
-        hint=hint,
+        error=f"{failure.where}: {failure.message}" if failure.where else failure.message,
+        hint=failure.hint,
         at=at,
         topic=message.topic,
-        key=(message.key or b"").decode("utf-8", "replace"),
-        content=base64.b64encode(content).decode(),
+        key="" if seal else (message.key or b"").decode("utf-8", "replace"),
+        content=base64.b64encode(seal(content) if seal else content).decode(),
+        sealed=seal is not None,
     )
 
 
