@@ -133,7 +133,9 @@ def sender(source: str, at: str | None, event_id: str | None) -> Sender:
 def finish(event: dict[str, Any], *, event_only: bool, proof_key: str | None, **ids: str) -> None:
     """Signs where there is a key, then prints the event or submits it; `ids` are shown with the answer."""
     if proof_key:
-        event = _signed(event, proof_key)
+        from infra.signing import event_signer
+
+        event = json.loads(event_signer(Path(proof_key))(json.dumps(event).encode()))
     if event_only:
         output.print_json(event)
         return
@@ -179,22 +181,3 @@ def read_json(path: str | None, option: str, kind: type) -> Any:
         wanted = "数组 / an array" if kind is list else "对象 / an object"
         raise UsageError(f"{path}: 须为{wanted}", where=option)
     return value
-
-
-def _signed(event: dict[str, Any], path: str) -> dict[str, Any]:
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    from issuance.signer import ES256, SoftwareSigner
-    from schemas.proof import FIELD, make_proof
-    from schemas.trust import key_id
-
-    try:
-        key = load_pem_private_key(Path(path).read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"无法读取私钥 / no usable private key: {error}", where="--proof-key") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise UsageError("不是 P-256 私钥 / no P-256 key", where="--proof-key", hint="ES256")
-    kid = key_id(key.public_key())
-    signer = SoftwareSigner({kid: key.private_numbers().private_value.to_bytes(32)})
-    return {**event, FIELD: make_proof(event, kid, lambda data: signer.sign(kid, ES256, data))}

@@ -66,6 +66,7 @@ def _show(progress: Progress) -> None:
                 "issued": progress.issued,
                 "letters": progress.letters,
                 "editions": progress.editions,
+                "filings": progress.filings._asdict(),
             }
         )
         return
@@ -73,5 +74,10 @@ def _show(progress: Progress) -> None:
         f"裁决 / entries decided {progress.decided} · 制证 / licences issued {progress.issued} · "
         f"状态列表 / status lists published {len(progress.editions)}"
     )
+    if progress.filings.waiting:
+        output.warn(
+            f"{progress.filings.waiting} filings wait for their departments' webhooks / 备案待送达",
+            "zhengzhao filing deliver",
+        )
     if progress.letters:
         output.warn(f"{progress.letters} dead letters", "zhengzhao letters list")

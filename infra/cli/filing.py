@@ -159,6 +159,41 @@ def correct(
     acting.finish(event, event_only=event_only, proof_key=proof_key)
 
 
+@app.command(epilog="Example: zhengzhao filing deliver --json")
+def deliver() -> None:
+    """送达 / Delivers to the departments' folders and webhooks now, and lists what a webhook has not taken.
+
+    `drain` and `run` do the same, but wait longer from try to try. Exit 1 where something is left.
+    """
+    from infra.delivery import Delivery, signing
+    from infra.engines.database import Database
+    from infra.engines.lock import decider
+    from issuance.keys import open_signer
+    from schemas.trust import load_trust
+
+    settings = output.settings()
+    if settings.on_kafka:
+        raise UsageError(
+            "在 Kafka 上部门读取自己的主题 / on Kafka departments read their topics",
+            hint="zhengzhao.filings.<department>",
+        )
+    with Database(settings.database) as db, decider(settings.data, "deliver", say=output.note):
+        sign = signing(load_trust(settings.trust), lambda: open_signer(settings.data, settings.passphrase))
+        delivery = Delivery(settings.data, sign)
+        try:
+            done = delivery.run(db, at_once=True)
+            left = delivery.waiting()
+        finally:
+            delivery.close()
+    if output.as_json():
+        output.print_json({**done._asdict(), "left": [one._asdict() for one in left]})
+    else:
+        output.line(f"写出 / files {done.files} · 送达 / taken {done.taken} · 待送 / waiting {done.waiting}")
+        if left:
+            output.print_table(left[0]._fields, left, title="waiting")
+    raise typer.Exit(1 if left else 0)
+
+
 class _Found(NamedTuple):
     filing_id: str
     holder: str

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from infra import issuing
+from infra.delivery import Delivered, deliver
 from infra.engines.batch import Batch, Items
 from infra.engines.database import Database
 from infra.engines.lock import WAIT_SECONDS, decider
@@ -41,6 +42,7 @@ class Progress:
         self.issued = 0
         self.letters = 0
         self.editions: list[str] = []
+        self.filings = Delivered()
         self.pending = 0
 
 
@@ -76,7 +78,7 @@ class Engine:
         return self._signer
 
     def drain(self, report: Callable[[Progress], None] = lambda _: None) -> Progress:
-        """Processes until nothing is pending, and publishes the status lists that changed.
+        """Processes until nothing is pending, publishes the status lists that changed, and delivers filings.
 
         SurroundingsError where store or disk fail for longer than the patience; nothing is lost then.
         """
@@ -91,6 +93,7 @@ class Engine:
             self._end_pool()  # its answers would come to nobody
             raise
         progress.editions = publish(self.db, self.store, self.trust, self.signer, self.clock())
+        progress.filings = deliver(self.settings.data, self.db, self.trust, self.signer)
         return progress
 
     def clock(self) -> int:

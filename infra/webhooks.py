@@ -1,0 +1,93 @@
+"""Webhooks of departments: where they are (`departments.toml`), and one POST to one of them.
+
+::
+
+    [tax]                                   # the department's code, as in the service items
+    url = "https://tax.example/filings"
+    timeout = 10                            # seconds, optional
+
+Redirects are not followed: what is signed for one address goes to no other.
+"""
+
+from __future__ import annotations
+
+import http.client
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from schemas.errors import UsageError
+
+FILE: Final = "departments.toml"
+TIMEOUT: Final = 10.0
+_KEYS: Final = {"url", "timeout"}
+
+
+class Hook(NamedTuple):
+    """Where a department takes its filings."""
+
+    url: str
+    timeout: float = TIMEOUT
+
+
+Post = Callable[[Hook, str, bytes], str | None]
+"""Sends content under an idempotency key; None when it was taken, else why not."""
+
+
+def load_departments(data: Path) -> dict[str, Hook]:
+    """The webhooks of a data folder; empty where the file is absent. UsageError for a wrong one."""
+    path = data / FILE
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"无法读取 / cannot be read: {error}", where=str(path), hint="TOML, UTF-8") from None
+    return {name: _hook(entry, f"{path}: {name}") for name, entry in table.items()}
+
+
+def _hook(entry: Any, where: str) -> Hook:
+    if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
+        raise UsageError("缺少 url / there is no url", where=where, hint='url = "https://…"')
+    if unknown := sorted(set(entry) - _KEYS):
+        raise UsageError(f"未知的键 / unknown keys: {', '.join(unknown)}", where=where, hint="url, timeout")
+    parts = urlsplit(entry["url"])
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError("不是 http(s) 地址 / no http(s) address", where=where, hint='url = "https://…"')
+    timeout = entry.get("timeout", TIMEOUT)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 300:
+        raise UsageError("timeout 须为 0 至 300 秒 / a timeout is 0 to 300 seconds", where=where)
+    return Hook(entry["url"], float(timeout))
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirects)
+
+
+def post(hook: Hook, key: str, content: bytes) -> str | None:
+    """One POST of a CloudEvent; None for an answer of 2xx, else what came instead."""
+    request = urllib.request.Request(
+        hook.url,
+        content,
+        {"Content-Type": "application/cloudevents+json; charset=utf-8", "Idempotency-Key": key},
+        method="POST",
+    )
+    try:
+        with _opener.open(request, timeout=hook.timeout) as answer:
+            answer.read(1024)
+            return None
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"HTTP {error.code}"
+    except urllib.error.URLError as error:
+        return str(error.reason)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
