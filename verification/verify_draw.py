@@ -82,8 +82,9 @@ def draw(t, plan, targets):
     due = share(plan, size)
     announced = {s["name"]: (s["population"], s["drawn"]) for s in plan["strata"]}
     must(announced == {n: (size[n], due[n]) for n in due}, "populations or counts are not right")
-    must(t["strata"] == [{"name": n, "population": size[n], "count": due[n], "drawn": [
-        {"id": i, "ticket": h} for h, i in nsmallest(due[n], found[n])]} for n in found], "not the lowest tickets are drawn")
+    strata = [{"name": n, "population": size[n], "count": due[n], "drawn": [
+        {"id": i, "ticket": h} for h, i in nsmallest(due[n], found[n])]} for n in found]
+    must(canonical(t["strata"]) == canonical(strata), "not the lowest tickets are drawn")
 
 def visit(t, plan, targets, staff, conflicts):
     """Assigns inspectors again: of those competent and without a conflict the lowest (load, duty ticket)."""
@@ -109,8 +110,7 @@ def visit(t, plan, targets, staff, conflicts):
             lowest = heappop(min(heaps[n] for n in near if heaps.get(n)))
             reason = apart.get(target, {}).get(lowest[2])
             (taken if reason is None else aside).append(lowest)
-            if reason is not None:
-                skipped.append({"target": target, "inspector": lowest[2], "reason": reason})
+            skipped += [] if reason is None else [{"target": target, "inspector": lowest[2], "reason": reason}]
         for back in aside + [entry(i, load + 1) for load, _, i in taken]:
             heappush(home[back[2]], back)
         assignments.append({"target": target, "inspectors": [i for _, _, i in taken]})
@@ -118,9 +118,9 @@ def visit(t, plan, targets, staff, conflicts):
     must(t["skipped"] == skipped, "not those with a conflict were passed over")
 
 def main(transcript, register, inspectors=None, conflicts=None):
-    with open(transcript, "rb") as file:
-        data = file.read().decode()
-    t = json.loads(data)
+    with open(transcript, encoding="utf-8", newline="") as file:
+        data = file.read()
+    t = json.loads(data, parse_float=lambda text: must(False, "a number with decimals"))
     must(canonical(t) == data, "not canonical JSON: other bytes of the same content")
     plan, registers = t["announcement"], t["announcement"]["registers"]
     digest = sha(canonical({k: v for k, v in plan.items() if k != "signature"}))
