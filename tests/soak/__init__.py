@@ -1,0 +1,1 @@
+"""Long runs: processes killed at random moments, compared with unbroken runs."""

@@ -1,0 +1,52 @@
+"""`python -m tests.soak [--kills N] [--seed N]`: runs, prints what it did, and writes docs/soak.md."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.soak import embedded
+
+REPORT = Path(__file__).parents[2] / "docs" / "soak.md"
+
+
+def main() -> int:
+    """Exit 1 where a run did not come out as the unbroken one."""
+    parser = argparse.ArgumentParser(prog="make soak")
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=int(datetime.datetime.now(datetime.UTC).timestamp()))
+    parser.add_argument("--kafka", action="store_true", help="also the runs on Kafka")
+    options = parser.parse_args()
+    results: dict[str, dict[str, Any]] = {"Embedded": embedded.run(options.kills, options.seed)}
+    if options.kafka:
+        from tests.soak import kafka
+
+        results["Kafka"] = kafka.run(options.seed)
+    print(json.dumps(results, indent=1))
+    _write(results)
+    return 0 if all(value is not False for figures in results.values() for value in figures.values()) else 1
+
+
+def _write(results: dict[str, dict[str, Any]]) -> None:
+    """Replaces the section of each run that was made; the others stay."""
+    text = (
+        REPORT.read_text("utf-8")
+        if REPORT.exists()
+        else "# Long runs\n\nWritten by `make soak`; the last result of each.\n"
+    )
+    head, *sections = text.split("\n## ")
+    kept = {section.splitlines()[0]: section for section in sections}
+    today = datetime.date.today().isoformat()
+    for name, figures in results.items():
+        rows = "\n".join(f"| {key} | {value} |" for key, value in figures.items())
+        kept[name] = f"{name}\n\n{today}, Python {platform.python_version()}\n\n| | |\n|---|---|\n{rows}\n"
+    REPORT.write_text("\n## ".join([head, *kept.values()]), "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
