@@ -256,4 +256,3 @@ def test_unreadable(office: Office) -> None:
         ["draw", "verify", transcript, "--register", office.path("empty")],
     ):
         assert office(*words)[0] == 2, words
-
