@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from schemas.divisions import at_level, everything, find, is_at_or_above, level
+from schemas.divisions import Level, at_level, everything, find, is_at_or_above, level
 from schemas.items import Catalogue, ServiceItem
 from schemas.licence import Authority
 
@@ -52,6 +52,14 @@ def _pattern(department: str, division: str) -> str:
     """How a department is called at a division's level; its code in brackets where no data name it."""
     found = _data()["departments"].get(department, "{division}（" + department + "）")
     return str(found if isinstance(found, str) else found.get(level(division)) or found["other"])
+
+
+def department_title(department: str, at: Level) -> str:
+    """A department at a level in general, for guides: 本省市场监督管理局."""
+    where = {"province": "本省", "prefecture": "本市（州）", "county": "本县（市、区）"}[at]
+    found = _data()["departments"].get(department, "{division}（" + department + "）")
+    pattern = found if isinstance(found, str) else found.get(at) or found["other"]
+    return str(pattern).replace("{division}", where)
 
 
 def province(division: str) -> dict[str, str]:
