@@ -50,6 +50,7 @@ __all__ = [
     "NumberRule",
     "ServiceItem",
     "catalogue_of",
+    "fields_once",
     "from_json",
     "load_catalogue",
     "load_item",
@@ -114,6 +115,20 @@ def row(item: ServiceItem) -> dict[str, Any]:
         "holder": item.holder,
         "check_days": item.check.days if item.check else None,
     }
+
+
+def fields_once(items: Sequence[ServiceItem]) -> list[tuple[FieldRule, tuple[str, ...]]]:
+    """The fields that items ask for together, each once, with the codes of those that ask.
+
+    A field is required where any of them requires it.
+    """
+    found: dict[str, tuple[FieldRule, tuple[str, ...]]] = {}
+    for item in items:
+        for field in item.fields:
+            first, codes = found.get(field.name, (field, ()))
+            rule = field if field.required and not first.required else first
+            found[field.name] = (rule, (*codes, item.code))
+    return list(found.values())
 
 
 def load_item(path: Path) -> ServiceItem:

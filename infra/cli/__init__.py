@@ -55,11 +55,12 @@ _GROUPS = {
     "check": "check",
     "window": "window",
     "filing": "filing",
+    "token": "token",
 }
 _MORE = {
     "case": ("cases",),
     "licence": ("orders", "applications"),
-    "holder": ("persons",),
+    "holder": ("persons", "holder_page"),
 }
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
