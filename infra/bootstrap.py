@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from infra import letters
+from infra import archive, letters
 from infra.engines.database import Database
 from infra.engines.inbox import EmbeddedInbox
 from infra.intake import Inbox, Papers
@@ -40,8 +40,10 @@ def open_inbox(settings: Settings) -> Iterator[Inbox]:
 
 
 @contextmanager
-def embedded_inbox(settings: Settings) -> Iterator[EmbeddedInbox]:
-    """The door of the embedded engine."""
+def embedded_inbox(
+    settings: Settings, authenticate: Callable[[Event], Auth] | None = None
+) -> Iterator[EmbeddedInbox]:
+    """The door of the embedded engine; `authenticate` in the place of the proof's check, for who knows more."""
     with Database(settings.database, create=True) as db:
         persons = open_persons(settings.data, settings.shared_persons)
         try:
@@ -49,7 +51,7 @@ def embedded_inbox(settings: Settings) -> Iterator[EmbeddedInbox]:
                 db,
                 persons,
                 load_catalogue(settings.items),
-                authenticator(settings),
+                authenticate or authenticator(settings),
                 upload_checker(settings, persons),
             )
         finally:
@@ -155,7 +157,7 @@ def replay(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:
     if settings.on_kafka:
         from infra.kafka.replay import replay_kafka
 
-        return replay_kafka(settings, into, decide=decide, say=say)  # type: ignore[no-any-return]
+        return replay_kafka(settings, into, decide=decide, say=say)
     return run_replay(settings, into, decide=decide, say=say)
 
 
@@ -200,3 +202,21 @@ def open_letters(settings: Settings) -> Iterator[LetterBox]:
         return
     with Database(settings.database) as db:
         yield _EmbeddedLetters(db)
+
+
+def export_log(settings: Settings, file: Path, say: Say) -> dict[str, object]:
+    """Everything that the engine knows, as one file."""
+    if settings.on_kafka:
+        from infra.kafka.archive import export_kafka
+
+        return export_kafka(settings, file, say)  # type: ignore[no-any-return]
+    return archive.export_log(settings, file, say)
+
+
+def import_log(settings: Settings, file: Path, say: Say) -> Report:
+    """An exported file into a data folder, or into the topics."""
+    if settings.on_kafka:
+        from infra.kafka.archive import import_kafka
+
+        return import_kafka(settings, file, say)  # type: ignore[no-any-return]
+    return archive.import_log(settings, file, say)

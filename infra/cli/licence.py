@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from infra.cli import output
 from infra.cli.case import queries, show_history
-from schemas.errors import NotFound, UsageError
+from schemas.errors import UsageError
 
 app = typer.Typer(
     no_args_is_help=True, help="证照 / licences", epilog="Example: zhengzhao licence list --json"
@@ -69,52 +68,22 @@ def get(
     ] = None,
 ) -> None:
     """取证照 / Fetches the PDF, the credential, licence.json, or a manifest of what lies where."""
+    from infra.artefacts import artefact
     from infra.stores import open_store
-    from verification.pdf import attachments
 
-    with queries() as ask:
-        row = ask.version(number, version)
-    key = row["objects"].get("licence.pdf")
-    if key is None:
-        raise NotFound(
-            "这一版没有证照文件 / this version has no artefacts", where=number,
-            hint="not issued yet: `zhengzhao drain`; an imported licence has none before its next version",
-        )  # fmt: skip
     settings = output.settings()
-    pdf = open_store(settings.store, settings.objects).get(key)
-    parts = {"licence.pdf": pdf, **attachments(pdf)}
-    content = {
-        Format.PDF: parts["licence.pdf"],
-        Format.CWT: parts["credential.cwt"],
-        Format.JSON: parts["licence.json"],
-        Format.MANIFEST: _manifest(row, key, parts),
-    }[form]
+    with queries() as ask:
+        content = artefact(ask, open_store(settings.store, settings.objects), number, version, form.value)
     _write(target, content, form)
-
-
-def _manifest(row: dict[str, Any], key: str, parts: dict[str, bytes]) -> bytes:
-    import json
-
-    manifest = {
-        **{name: row[name] for name in ("number", "version", "identifier", "status")},
-        "objects": [{"name": "licence.pdf", "key": key, **_digest(parts["licence.pdf"])}],
-        "attached": [
-            {"name": n, "in": "licence.pdf", **_digest(d)} for n, d in parts.items() if n != "licence.pdf"
-        ],
-    }
-    return (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()
-
-
-def _digest(data: bytes) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
 def _write(target: str, content: bytes, form: Format) -> None:
     if target != "-":
-        path = Path(target)
-        path.write_bytes(content)
+        from infra.artefacts import digest
+
+        Path(target).write_bytes(content)
         if output.as_json():
-            output.print_json({"file": target, "format": form.value, **_digest(content)})
+            output.print_json({"file": target, "format": form.value, **digest(content)})
         else:
             output.note(f"{target}: {len(content)} bytes")
         return

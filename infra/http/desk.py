@@ -1,0 +1,193 @@
+"""What the service looks up and works out for a caller. Everything here runs in threads, several at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final, cast, get_args
+
+from infra.accesses import Accesses
+from infra.artefacts import FILES, Form, artefact
+from infra.bootstrap import open_register
+from infra.http.access import Restricted
+from infra.http.problems import Problem, of_error
+from infra.http.tokens import Principal
+from infra.packets import event_bytes, grouped
+from infra.persons_store import open_persons
+from infra.published import published_lists
+from infra.queries import Queries
+from infra.settings import Settings
+from infra.stores import open_store
+from infra.uploads import put_upload
+from schemas.errors import NotFound, ZhengzhaoError
+from schemas.items import load_catalogue
+from schemas.status_list import read_edition_name, reasons_key
+from schemas.times import CHINA
+from schemas.trust import TrustStore, load_trust
+from verification.verify import verify_bytes
+
+_TRUST_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+_LIST: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_MEDIA: Final = {
+    "pdf": "application/pdf",
+    "cwt": "application/cwt",
+    "json": "application/json",
+    "manifest": "application/json",
+}
+_THREADS: Final = max(4, 2 * (os.cpu_count() or 1))
+
+
+class Desk:
+    """Answers from one data folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._persons = open_persons(settings.data, settings.shared_persons)
+        self._store = open_store(settings.store, settings.objects)
+        self._catalogue = load_catalogue(settings.items)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="desk")
+        self._trust: tuple[float, TrustStore] | None = None
+
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._persons.close()
+
+    # --- queries
+
+    def case(self, principal: Principal, application: str, holder: str | None) -> dict[str, Any]:
+        """A case."""
+        with self._queries(principal) as ask:
+            return ask.case(application, holder)
+
+    def licences(self, principal: Principal, first: int, count: int) -> list[dict[str, Any]]:
+        """A page of licences."""
+        with self._queries(principal) as ask:
+            return list(islice(ask.licences(), first, first + count))
+
+    def licence(self, principal: Principal, number: str) -> dict[str, Any]:
+        """A licence with its history."""
+        with self._queries(principal) as ask:
+            return ask.licence(number)
+
+    def holder(self, principal: Principal, number: str) -> dict[str, Any]:
+        """A holder."""
+        with self._queries(principal) as ask:
+            return ask.holder(number)
+
+    def artefact(
+        self, principal: Principal, number: str, form: str, version: int | None
+    ) -> tuple[bytes, str, str]:
+        """Bytes, media type and file name of an artefact."""
+        if form not in get_args(Form):
+            raise Problem(406, hint="format=pdf, cwt, json, manifest")
+        wanted = cast("Form", form)
+        with self._queries(principal) as ask:
+            content = artefact(ask, self._store, number, version, wanted)
+        return content, _MEDIA[form], FILES.get(wanted, "manifest.json")
+
+    @contextmanager
+    def _queries(self, principal: Principal) -> Iterator[Queries]:
+        look = Accesses(self._settings.data, principal.name).look
+        with open_register(self._settings) as register:
+            yield Queries(Restricted(register, principal, self._catalogue), self._persons, look)
+
+    # --- papers and files
+
+    def packets(self, papers: list[tuple[str, bytes]], source: str) -> list[bytes | Problem]:
+        """The event of each application among the papers, or why there is none."""
+        events: list[bytes | Problem] = []
+        now = datetime.now(CHINA).replace(microsecond=0)
+        try:
+            groups = grouped(papers)
+        except ZhengzhaoError as error:
+            return [of_error(error)]
+        for group in groups:
+            try:
+                events.append(event_bytes(self._settings, self._persons, group, source=source, at=now))
+            except ZhengzhaoError as error:
+                events.append(of_error(error))
+        return events
+
+    def keep(self, content: bytes) -> dict[str, Any]:
+        """Keeps a material; its `uri`."""
+        uri = put_upload(self._store, self._persons, content)
+        return {"uri": uri, "sha256": uri.rpartition("/")[2], "size": len(content)}
+
+    # --- for everyone
+
+    def verify(self, content: bytes, at: str) -> dict[str, Any]:
+        """The verdict on a file as of a moment (default: now)."""
+        try:
+            moment = datetime.fromisoformat(at) if at else datetime.now(CHINA)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise Problem(
+                400, "不是带时区的时间 / no time with a zone", where="at", hint="2018-09-10T12:00:00+08:00"
+            )
+        verdict = verify_bytes(
+            content, name="upload", trust=self._trusted(), status=published_lists(self._settings), at=moment
+        )
+        return verdict.to_json()
+
+    def _trusted(self) -> TrustStore:
+        """The trust folder, read again when its list has changed."""
+        path = self._settings.trust / "trust.json"
+        try:
+            stamp = path.stat().st_mtime
+        except FileNotFoundError:
+            raise Problem(503, "没有信任目录 / there is no trust folder") from None
+        if self._trust is None or self._trust[0] != stamp:
+            self._trust = (stamp, load_trust(self._settings.trust))
+        return self._trust[1]
+
+    def status(self, path: str, at: str) -> bytes:
+        """`<list>`: its latest edition (`time`, Unix seconds: the one of then); `<list>.reasons`; or an edition's file."""
+        name, _, rest = path.partition("/")
+        reasons = name.endswith(".reasons") and not rest
+        name = name.removesuffix(".reasons")
+        if not _LIST.fullmatch(name):
+            raise NotFound("没有这个状态列表 / no such status list")
+        if rest:
+            known = rest.removesuffix(".reasons.cwt").removesuffix(".cwt") + ".cwt"
+            if read_edition_name(known) is None or not rest.endswith(".cwt"):
+                raise NotFound("没有这一期 / no such edition")
+            return self._store.get(f"status/{name}/{rest}")
+        key = self._edition(name, at)
+        return self._store.get(reasons_key(key) if reasons else key)
+
+    def _edition(self, name: str, at: str) -> str:
+        if at and not (at.isascii() and at.isdigit() and len(at) < 13):
+            raise Problem(400, "time 须为 Unix 秒 / time is Unix seconds", where="time")
+        prefix = f"status/{name}/"
+        editions = sorted(
+            (edition, key)
+            for key in self._store.list(prefix)
+            if (edition := read_edition_name(key.removeprefix(prefix))) is not None
+        )
+        fitting = [key for edition, key in editions if not at or edition[0] <= int(at)]
+        if not fitting:
+            raise NotFound("没有这个状态列表 / no such status list")
+        return fitting[-1]
+
+    def trust_file(self, name: str) -> tuple[bytes, str]:
+        """A file of the trust folder, and its media type."""
+        path = self._settings.trust / name
+        media = {".pem": "application/x-pem-file", ".json": "application/json"}.get(path.suffix)
+        if not _TRUST_FILE.fullmatch(name) or media is None:
+            raise NotFound("没有这个文件 / no such file")
+        try:
+            return path.read_bytes(), media
+        except OSError:
+            raise NotFound("没有这个文件 / no such file") from None

@@ -1,0 +1,333 @@
+"""The OpenAPI 3.1 document of the service: paths here, events from the same structs that the door reads."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from infra.http.limits import Limits
+from schemas.event_types import EVENT_TYPES
+from schemas.export import event_schema
+
+Document = dict[str, Any]
+_REF: Final = "#/components/schemas/"
+_PROBLEM: Final[Document] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "where": {"type": "string", "description": "the field that is wrong"},
+        "hint": {"type": "string", "description": "what to do"},
+    },
+}
+_TAKEN: Final[Document] = {
+    "type": "object",
+    "required": ["id", "state"],
+    "properties": {"id": {"type": "string"}, "state": {"enum": ["taken", "rejected"]}},
+}
+_RESULTS: Final[Document] = {
+    "type": "object",
+    "required": ["results"],
+    "properties": {"results": {"type": "array", "items": {"$ref": f"{_REF}Taken"}}},
+}
+_DUE: Final[Document] = {
+    "type": "object",
+    "required": ["promised", "statutory", "correction"],
+    "additionalProperties": {"type": ["string", "null"]},
+}
+_HISTORY: Final[Document] = {
+    "type": "array",
+    "items": {"type": "object", "required": ["time", "event", "detail"]},
+}
+_CASE: Final[Document] = {
+    "type": "object",
+    "required": [
+        "application_id", "state", "item", "holder_id", "due", "history", "missing", "reason", "licence_number",
+    ],
+    "properties": {
+        "application_id": {"type": "string"},
+        "state": {"enum": ["correction-requested", "accepted", "refused", "withdrawn", "lapsed", "granted", "issued"]},
+        "holder_id": {"type": "string", "description": "a person's masked"},
+        "due": _DUE,
+        "history": _HISTORY,
+        "missing": {"type": "array", "items": {"type": "string"}},
+        "reason": {"type": ["string", "null"]},
+        "licence_number": {"type": ["string", "null"]},
+    },
+}  # fmt: skip
+_LICENCE: Final[Document] = {
+    "type": "object",
+    "required": [
+        "number", "identifier", "version", "status", "item", "holder_id", "holder_name", "issued_on", "valid_from",
+        "valid_until", "application_id", "objects",
+    ],
+    "properties": {
+        "number": {"type": ["string", "null"]},
+        "version": {"type": "integer"},
+        "status": {"enum": ["valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired"]},
+        "valid_until": {"type": ["string", "null"]},
+        "objects": {"type": "object"},
+        "history": {"type": "array"},
+    },
+}  # fmt: skip
+_HOLDER: Final[Document] = {
+    "type": "object",
+    "required": ["holder_id", "name", "credit_class", "licences", "cases", "filings", "checks", "refused"],
+}
+_VERDICT: Final[Document] = {
+    "type": "object",
+    "required": ["file", "verdict", "genuine", "checks", "licence"],
+    "properties": {
+        "verdict": {"enum": ["valid", "invalid", "unknown"]},
+        "genuine": {"type": "boolean"},
+        "checks": {"type": "array", "items": {"type": "object", "required": ["name", "ok", "detail"]}},
+        "licence": {"type": "object"},
+    },
+}
+
+
+def document(limits: Limits) -> Document:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "zhengzhao",
+            "version": "1.0.0",
+            "description": "申请事件进，电子证照出 / Application events in, signed licences out. An event is acknowledged "
+            "when it is durable; sent again it gets the same answer. Errors are problem details (RFC 9457) in the "
+            "language of `Accept-Language` (zh, en), or in both.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {**_ways_in(limits), **_queries(), **_public()},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _schemas() -> Document:
+    own = {
+        "Problem": _PROBLEM, "Taken": _TAKEN, "Results": _RESULTS, "Case": _CASE, "Licence": _LICENCE,
+        "Holder": _HOLDER, "Verdict": _VERDICT,
+    }  # fmt: skip
+    for name in EVENT_TYPES:
+        schema = event_schema(name)
+        own.update({key: _moved(value) for key, value in schema.pop("$defs").items()})
+        for key in ("$schema", "$id"):
+            del schema[key]
+        own[f"event.{name}"] = _moved(schema)
+    own["Event"] = {
+        "oneOf": [{"$ref": f"{_REF}event.{name}"} for name in sorted(EVENT_TYPES)],
+    }
+    return own
+
+
+def _moved(node: Any) -> Any:
+    """A schema whose references lead into the components of the document."""
+    if isinstance(node, dict):
+        return {k: v.replace("#/$defs/", _REF) if k == "$ref" else _moved(v) for k, v in node.items()}
+    return [_moved(v) for v in node] if isinstance(node, list) else node
+
+
+def _ways_in(limits: Limits) -> Document:
+    return {
+        "/v1/events": {
+            "post": _operation(
+                "takeEvents",
+                "CloudEvents 1.0，结构化或成批 / structured or batched",
+                body={
+                    "application/cloudevents+json": _ref("Event"),
+                    "application/cloudevents-batch+json": {
+                        "type": "array",
+                        "items": _ref("Event"),
+                        "maxItems": limits.batch_events,
+                    },
+                },
+                answers={
+                    "202": _json("收下 / taken in: durable", {"anyOf": [_ref("Taken"), _ref("Results")]}),
+                    "207": _json("部分收下 / some were rejected", _ref("Results")),
+                },
+                rejects=_ref("Results"),
+                problems=(400, 401, 403, 408, 409, 413, 415, 421, 422, 429, 503, 507),
+                security=[{}, {"token": []}],
+            )
+        },
+        "/v1/packets": {
+            "post": _operation(
+                "takePackets",
+                "PDF 申请材料 / PDF packets",
+                body={
+                    "application/pdf": {},
+                    "multipart/form-data": {
+                        "type": "object",
+                        "properties": {
+                            "paper": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                        },
+                    },
+                },
+                query={"source": "来源 / source URN; at this machine only"},
+                answers={
+                    "202": _json("收下 / taken in: durable", _ref("Results")),
+                    "207": _json("部分收下 / some were rejected", _ref("Results")),
+                },
+                rejects=_ref("Results"),
+                problems=(400, 401, 403, 408, 413, 415, 421, 422, 429, 503, 507),
+            )
+        },
+        "/v1/materials": {
+            "post": _operation(
+                "keepMaterial",
+                "上传材料 / uploads a material",
+                body={"application/octet-stream": {}},
+                answers={
+                    "201": _json("已存 / kept", {"type": "object", "required": ["uri", "sha256", "size"]})
+                },
+                problems=(400, 401, 408, 413, 421, 429, 503, 507),
+            )
+        },
+    }
+
+
+def _queries() -> Document:
+    problems = (400, 401, 404, 421, 429, 503)
+    return {
+        "/v1/cases/{application_id}": {
+            "get": _operation(
+                "showCase", "查办件 / a case", path=("application_id",),
+                query={"holder": "同号时指明持证人 / the holder, where several share the id"},
+                answers={"200": _json("办件 / the case", _ref("Case"))}, problems=problems,
+            )
+        },
+        "/v1/licences": {
+            "get": _operation(
+                "listLicences", "列出证照 / licences", numbers={"offset": 10**9, "limit": 1000},
+                answers={"200": _json("证照 / licences", {"type": "array", "items": _ref("Licence")})}, problems=problems,
+            )
+        },
+        "/v1/licences/{number}": {
+            "get": _operation(
+                "showLicence", "查证照 / a licence", path=("number",),
+                answers={"200": _json("证照 / the licence", _ref("Licence"))}, problems=problems,
+            )
+        },
+        "/v1/licences/{number}/artefact": {
+            "get": _operation(
+                "getArtefact", "取证照文件 / an artefact", path=("number",), numbers={"version": 10**6},
+                query={"format": "pdf, cwt, json, manifest"},
+                answers={
+                    "200": {
+                        "description": "文件 / the file",
+                        "content": {k: {} for k in ("application/pdf", "application/cwt", "application/json")},
+                    }
+                },
+                problems=(*problems, 406),
+            )
+        },
+        "/v1/holders/{holder_id}": {
+            "get": _operation(
+                "showHolder", "查持证人 / a holder", path=("holder_id",),
+                answers={"200": _json("持证人 / the holder", _ref("Holder"))}, problems=problems,
+            )
+        },
+    }  # fmt: skip
+
+
+def _public() -> Document:
+    cwt: Document = {"description": "CWT", "content": {"application/statuslist+cwt": {}}}
+    text: Document = {
+        "description": "文件 / the file",
+        "content": {"application/x-pem-file": {}, "application/json": {}},
+    }
+    some: Document = {"type": "object"}
+    return {
+        "/v1/verify": {
+            "post": _operation(
+                "verify", "核验 / verifies a PDF, CWT, QR picture or QR text", body={"application/octet-stream": {}},
+                query={"at": "核验时间 / the moment asked for, RFC 3339"},
+                answers={"200": _json("结论 / the verdict", _ref("Verdict"))},
+                problems=(400, 408, 413, 421, 429, 503), security=[],
+            )
+        },
+        "/status/{list}": {
+            "get": _operation(
+                "statusList", "状态列表 / a status list (Token Status List)", path=("list",),
+                numbers={"time": 10**11}, answers={"200": cwt}, problems=(400, 404, 421, 429, 503), security=[],
+            )
+        },
+        "/trust/{name}": {
+            "get": _operation(
+                "trustFile", "信任目录 / a file of the trust folder", path=("name",), answers={"200": text},
+                problems=(400, 404, 421, 429, 503), security=[],
+            )
+        },
+        "/healthz": {
+            "get": _operation(
+                "health", "健康 / health", answers={"200": _json("正常 / well", some), "503": _json("故障 / failing", some)},
+                problems=(421, 429), security=[],
+            )
+        },
+        "/metrics": {
+            "get": _operation(
+                "metrics", "指标 / figures for Prometheus",
+                answers={"200": {"description": "text", "content": {"text/plain": {}}}}, problems=(421, 429), security=[],
+            )
+        },
+    }  # fmt: skip
+
+
+def _operation(
+    name: str,
+    summary: str,
+    *,
+    answers: Document,
+    problems: tuple[int, ...],
+    path: tuple[str, ...] = (),
+    query: dict[str, str] | None = None,
+    numbers: dict[str, int] | None = None,
+    body: Document | None = None,
+    rejects: Document | None = None,
+    security: list[Document] | None = None,
+) -> Document:
+    parameters: list[Document] = [
+        {"name": p, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for p in path
+    ]
+    parameters += [
+        {"name": q, "in": "query", "description": about, "schema": {"type": "string"}}
+        for q, about in (query or {}).items()
+    ]
+    parameters += [
+        {"name": n, "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": most}}
+        for n, most in (numbers or {}).items()
+    ]
+    responses = {**answers, **{str(code): _problem(code) for code in problems if str(code) not in answers}}
+    if rejects is not None:
+        responses["422"]["content"]["application/json"] = {"schema": rejects}
+    operation: Document = {
+        "operationId": name,
+        "summary": summary,
+        "parameters": parameters,
+        "responses": responses,
+        "security": [{"token": []}] if security is None else security,
+    }
+    if body is not None:
+        content = {kind: {"schema": schema} if schema else {} for kind, schema in body.items()}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _ref(name: str) -> Document:
+    return {"$ref": f"{_REF}{name}"}
+
+
+def _json(about: str, schema: Document) -> Document:
+    return {"description": about, "content": {"application/json": {"schema": schema}}}
+
+
+def _problem(code: int) -> Document:
+    from infra.http.problems import MEDIA_TYPE, TITLES
+
+    return {"description": TITLES[code], "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}

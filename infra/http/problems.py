@@ -1,0 +1,147 @@
+"""Errors of the service: RFC 9457 problem details, in Chinese, English, or both, as the client asks."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schemas.errors import (
+    NotFound,
+    ObjectDiffers,
+    Rejected,
+    SurroundingsError,
+    UsageError,
+    VerificationError,
+    ZhengzhaoError,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+TITLES: Final = {
+    400: "请求无法使用 / unusable request",
+    401: "需要令牌 / a token is needed",
+    403: "无权 / not allowed",
+    404: "没有 / there is no such thing",
+    405: "不支持的方法 / no such method here",
+    406: "没有这种格式 / no such form",
+    408: "请求过慢 / the request took too long",
+    409: "内容冲突 / other content came before",
+    413: "请求过大 / the request is too large",
+    415: "不支持的媒体类型 / unsupported media type",
+    421: "主机名不符 / not a name of this service",
+    422: "拒收 / rejected",
+    429: "请求过多 / too many requests",
+    500: "内部错误 / a fault of the service",
+    503: "暂不可用 / not available now",
+    507: "空间不足 / no room left",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error: status, what is wrong, where, and what to do."""
+
+    def __init__(
+        self, status: int, detail: str = "", *, hint: str = "", where: str = "", retry_after: int = 0
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail or TITLES[status]
+        self.hint = hint
+        self.where = where
+        self.retry_after = retry_after
+
+
+def of_error(error: ZhengzhaoError) -> Problem:
+    """The problem that an error of ours is, seen from outside. Paths of this machine stay inside."""
+    if isinstance(error, Rejected):
+        status = 409 if error.where == "id" and "came before" in error.message else 422
+        return Problem(status, error.message, hint=error.hint, where=error.where)
+    if isinstance(error, NotFound):
+        return Problem(404, error.message)
+    if isinstance(error, SurroundingsError):
+        return (
+            out_of_room()
+            if is_full(error)
+            else Problem(503, hint="稍后重试 / try again later", retry_after=10)
+        )
+    if isinstance(error, ObjectDiffers):
+        return Problem(409, error.message)
+    if isinstance(error, (UsageError, VerificationError)):
+        return Problem(
+            400, error.message, hint=error.hint, where=error.where if "/" not in error.where else ""
+        )
+    return Problem(422, error.message, hint=error.hint, where=error.where)
+
+
+def out_of_room() -> Problem:
+    """No room: nothing of this request was kept, nothing before it is lost."""
+    return Problem(
+        507,
+        "磁盘已满，未收下 / the disk is full: this was not taken in",
+        hint="稍后原样重发 / send the same again later",
+        retry_after=60,
+    )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a full disk or quota lies behind an error."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if (
+            isinstance(seen, sqlite3.Error)
+            and getattr(seen, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        ):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def body(problem: Problem, language: str) -> dict[str, Any]:
+    """The members of a problem; `where` and `hint` are extensions."""
+    members = {
+        "type": f"urn:zhengzhao:problem:{problem.status}",
+        "title": said(TITLES.get(problem.status, ""), language),
+        "status": problem.status,
+        "detail": said(problem.detail, language),
+        "where": problem.where,
+        "hint": said(problem.hint, language),
+    }
+    return {name: value for name, value in members.items() if value != ""}
+
+
+def response(problem: Problem, request: Request) -> Response:
+    """The answer to a request."""
+    headers = {"Cache-Control": "no-store"}
+    if problem.retry_after:
+        headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="zhengzhao"'
+    language = language_of(request)
+    if language:
+        headers["Content-Language"] = language
+    content = msgspec.json.encode(body(problem, language))
+    return Response(content, problem.status, headers, MEDIA_TYPE)
+
+
+def language_of(request: Request) -> str:
+    """`zh` or `en` where the client prefers one of them, else both are said."""
+    wanted = request.headers.get("accept-language", "")[:200]
+    for part in wanted.split(","):
+        tag = part.split(";")[0].strip().lower()
+        if tag[:2] in ("zh", "en"):
+            return tag[:2]
+    return ""
+
+
+def said(text: str, language: str) -> str:
+    """One language of a text `中文 / English`; a text of another form stays whole."""
+    parts = text.split(" / ")
+    if len(parts) != 2 or not language:
+        return text
+    return parts[0] if language == "zh" else parts[1]

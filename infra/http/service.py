@@ -1,0 +1,98 @@
+"""Starting and stopping the service: the engine first, then the door, then the server; back in the same order."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+
+from infra.http.app import Service
+from infra.http.desk import Desk
+from infra.http.door import Door
+from infra.http.limits import Limits
+from infra.http.office import TICK_SECONDS, Office
+from infra.http.tokens import Tokens
+from infra.settings import Settings
+from schemas.errors import UsageError
+
+_HERE: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_CONNECTIONS: Final = 500
+_STOP_SECONDS: Final = 20
+
+
+@contextmanager
+def service(
+    settings: Settings,
+    *,
+    limits: Limits | None = None,
+    host: str = "127.0.0.1",
+    allowed: frozenset[str] = frozenset(),
+    tick_seconds: float = TICK_SECONDS,
+) -> Iterator[Service]:
+    """The service without a server around it. KeysMissing or Held where the folder cannot be served."""
+    limits = limits or Limits()
+    wake = threading.Event()
+    office = Office(settings, wake, tick_seconds=tick_seconds)
+    office.start()
+    try:
+        door = Door(settings, limits.waiting, wake)
+        door.start()
+        try:
+            desk = Desk(settings)
+            try:
+                here = is_loopback(host)
+                hosts = (_HERE | {host.lower()} | allowed) if here or allowed else frozenset()
+                yield Service(
+                    desk, door, office, Tokens(settings.data), limits=limits, hosts=hosts, open_here=here
+                )
+            finally:
+                desk.close()
+        finally:
+            door.close()
+    finally:
+        office.close()
+
+
+def serve(built: Service, listening: socket.socket) -> None:
+    """Serves until the process is told to stop; requests under way are answered first."""
+    config = uvicorn.Config(
+        built.app(),
+        access_log=False,  # paths name holders
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        h11_max_incomplete_event_size=64 * 1024,
+        http="h11",
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; UsageError where that cannot be."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"无法监听 {host}:{port} / cannot listen on {host}:{port}: {reason}",
+            hint="--port N, --host ADDRESS",
+        ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
