@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import sys
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 import rfc8785
+from event_samples import DATA, HOLDER, RECEIVED, bend, event, raw
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
-from event_samples import DATA, HOLDER, RECEIVED, bend, event, raw
 
 from schemas.canonical import canonical
 from schemas.errors import Rejected

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from event_samples import DATA, bend, event
-from test_events_rejected import GOOD
+from event_samples import DATA, GOOD, bend, event
 
 from schemas import export
 
