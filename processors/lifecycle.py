@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Sequence
+
 from schemas.facts import LicenceStatus
 
 LIVING: tuple[LicenceStatus, ...] = ("valid", "suspended")
@@ -28,9 +31,48 @@ def after(status: LicenceStatus, event: str) -> LicenceStatus | None:
 
 
 def table() -> str:
-    """The table as Markdown, for `docs/lifecycle.md`."""
-    lines = ["| status | event | next |", "|---|---|---|"]
-    lines += [
-        f"| {status} | `{event}` | {then} |" for (status, event), then in {**TRANSITIONS, **DUE}.items()
-    ]
-    return "\n".join(lines) + "\n"
+    """The table of a licence as Markdown, for `docs/lifecycle.md`."""
+    rows = [(status, f"`{event}`", then) for (status, event), then in TRANSITIONS.items()]
+    rows += [(status, f"*{event}*", then) for (status, event), then in DUE.items()]
+    return _markdown(("status", "event", "next"), rows)
+
+
+def filing_table() -> str:
+    """The table of a filing."""
+    from processors.registrations import MOVES
+
+    rows = [(state, f"`{event}`", then) for (state, event), then in MOVES.items()]
+    return _markdown(("state", "event", "next"), rows)
+
+
+def bar_table() -> str:
+    """What bars an application, and for how long."""
+    from processors.cases import FALSE_MATERIAL_YEARS
+    from processors.orders import BAR_YEARS
+
+    return _markdown(
+        ("after", "years"),
+        [
+            (
+                "`licence.rescinded` with `deceit: true`, or an inspection with `commitment_false: true`",
+                BAR_YEARS,
+            ),
+            ("`licence.revoked`", BAR_YEARS),
+            ("a rejection with `false_material: true`", FALSE_MATERIAL_YEARS),
+        ],
+    )
+
+
+def tables() -> str:
+    """Everything that `docs/lifecycle.md` takes from the code; `python -m processors.lifecycle` prints it."""
+    parts = (("Licence", table()), ("Filing", filing_table()), ("Bars", bar_table()))
+    return "\n".join(f"### {name}\n\n{rows}" for name, rows in parts)
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(tables())
