@@ -115,7 +115,7 @@ def _bars(row: dict[str, Any], top: float, scale: float) -> str:
     name = row["name"] if len(row["name"]) <= 24 else row["name"][:23] + "…"
     parts = [
         f'<text x="{_LABEL - 12}" y="{top + 14}" text-anchor="end">{text(name)}</text>',
-        f'<text x="{_LABEL - 12}" y="{top + 30}" text-anchor="end" class="soft">{text(row["authority_name"])}</text>',
+        f'<text x="{_LABEL - 12}" y="{top + 30}" text-anchor="end" class="soft">{text(row["authority_name"] or Html(""))}</text>',
     ]
     for n, (kind, value) in enumerate(
         (("statutory", row["statutory"]), ("promised", row["promised"]), ("actual", row["median_days"]))
