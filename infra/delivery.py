@@ -167,7 +167,7 @@ class Delivery:
         return [name for (name,) in rows if name in self._hooks]
 
     def _send_all(self, department: str, at_once: bool) -> int:
-        """Sends what is due, in its order, up to the first that is not taken."""
+        """Sends what is due, in its order, up to the first that is not taken; that one rests then, the others follow."""
         sql = "SELECT fact, file, attempts FROM waiting WHERE department = ? AND next_at <= ? ORDER BY seq"
         due = self._db.execute(sql, (department, float("inf") if at_once else self._clock())).fetchall()
         for n, (fact, file, attempts) in enumerate(due):
