@@ -39,6 +39,31 @@ def lines(frame: pl.DataFrame) -> pl.Series:
     return frame.select(pl.concat_str([*values[:-1], pl.lit("\n")]).alias("line"))["line"]
 
 
+def in_order(texts: pl.Series) -> pl.Series:
+    """Texts in byte order.
+
+    What costs time is to fetch texts from all over memory. So they are put nearly in order by eight bytes
+    of each, copied in that order once, and only then sorted: half the time of sorting at once.
+    """
+    low, high = texts.min(), texts.max()
+    if not isinstance(low, str) or not isinstance(high, str):
+        return texts
+    pairs = enumerate(zip(low.encode(), high.encode(), strict=False))
+    common = next((n for n, (a, b) in pairs if a != b), 0)  # all texts begin with these bytes
+    bytes_ = texts.cast(pl.Binary).bin.slice(common, 8)
+    keys = bytes_.bin.reinterpret(dtype=pl.UInt64, endianness="big")
+    nearly = texts.rechunk().gather(keys.arg_sort())
+    with ThreadPoolExecutor(2) as pool:
+        copies = list(pool.map(pl.Series.to_arrow, _pieces(nearly)))
+    copied = pl.from_arrow(pa.chunked_array(copies))
+    assert isinstance(copied, pl.Series)
+    return copied.sort()
+
+
+def _pieces(series: pl.Series) -> list[pl.Series]:
+    return [series.slice(start, _SLICE) for start in range(0, len(series), _SLICE)]
+
+
 class LineHash:
     """SHA-256 over lines in order, with a check that no value has a control character."""
 
@@ -48,10 +73,8 @@ class LineHash:
 
     def update(self, ordered: pl.Series) -> None:
         """Adds lines that are in order already."""
-        pieces = [ordered.slice(start, _SLICE) for start in range(0, len(ordered), _SLICE)]
         with ThreadPoolExecutor(2) as pool:
-            for piece, text in zip(pieces, pool.map(self._checked, pieces), strict=True):
-                assert len(piece)
+            for text in pool.map(self._checked, _pieces(ordered)):
                 self._sha.update(text)
 
     def hexdigest(self) -> str:
@@ -90,15 +113,14 @@ class SortedSpill:
 
     def add(self, texts: pl.Series) -> None:
         """Sorts and writes one run."""
-        ordered = texts.sort()
+        ordered = in_order(texts)
         step = max(1, len(ordered) // _SAMPLES)
         self._samples += ordered.gather_every(step).to_list()
         path = self._folder / f"run-{len(self._runs)}.arrow"
         schema = pa.schema([("text", pa.large_string())])
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for start in range(0, len(ordered), _SLICE):
-                piece = ordered.slice(start, _SLICE).to_arrow().cast(pa.large_string())
-                writer.write_batch(pa.record_batch([piece], schema=schema))
+            for piece in _pieces(ordered):
+                writer.write_batch(pa.record_batch([piece.to_arrow().cast(pa.large_string())], schema=schema))
         self._runs.append(path)
         self._count += len(ordered)
 
@@ -113,7 +135,7 @@ class SortedSpill:
             if parts:
                 series = pl.from_arrow(pa.chunked_array(parts))
                 assert isinstance(series, pl.Series)
-                yield series.sort()
+                yield in_order(series)
                 progress(len(series))
 
     def _splitters(self) -> list[bytes]:

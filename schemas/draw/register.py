@@ -15,7 +15,7 @@ from typing import Literal
 import polars as pl
 
 from schemas.draw import sources
-from schemas.draw.digest import ControlCharacter, LineHash, SortedSpill, lines
+from schemas.draw.digest import ControlCharacter, LineHash, SortedSpill, in_order, lines
 from schemas.draw.documents import Summary
 from schemas.errors import DrawError
 
@@ -166,7 +166,7 @@ class Register:
             if (twice := double.filter(double.is_duplicated())).height:
                 raise self._twice(twice.row(0))
         hashed = LineHash(len(self.columns))
-        hashed.update(lines(self._frame).sort())
+        hashed.update(in_order(lines(self._frame)))
         self._progress("digest", self.count)
         return hashed.hexdigest()
 
