@@ -57,5 +57,5 @@ def derived_id(*parts: str | int) -> str:
 
     Parts are length-prefixed, so that no two lists of parts run together into one text.
     """
-    text = "".join(f"{len(p)}:{p}" for p in map(str, parts))
+    text = "".join([f"{len(p)}:{p}" for p in map(str, parts)])  # a list: this runs several times an event
     return hashlib.sha256(text.encode()).hexdigest()[:32]
