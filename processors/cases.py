@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from msgspec.structs import replace
 
 from processors import intake, orders, reasons, registrations, seen
+from processors.clock import due_with_stops
 from processors.desk import Desk
 from processors.state import Case
 from schemas import facts as f
-from schemas import workdays
 from schemas.authorities import (
     competent_for_application,
     competent_for_review,
@@ -24,7 +24,6 @@ from schemas.items import ServiceItem
 from schemas.licence import Authority
 
 FALSE_MATERIAL_YEARS = 1  # 行政许可法 art 78
-_DAY = timedelta(days=1)
 
 
 def _open_case(desk: Desk, application_id: str) -> tuple[Case, ServiceItem] | None:
@@ -35,7 +34,9 @@ def _open_case(desk: Desk, application_id: str) -> tuple[Case, ServiceItem] | No
         return None
     item = desk.item(case.item)
     if not case.open or item is None:
-        desk.refuse_event(reasons.not_open(case.state), case=case.key)
+        desk.refuse_event(
+            reasons.not_open("granted" if case.state == "issued" else case.state), case=case.key
+        )
         return None
     return case, item
 
@@ -72,31 +73,26 @@ def supplied(desk: Desk, data: MaterialsSupplied, payload: dict[str, Any]) -> No
         case, applicant=applicant, products=goods, change=changed, materials=(*case.materials, *came),
         answers=answers, conflicts=conflicts,
     )  # fmt: skip
-    grounds = intake.late_grounds(item, trial)
+    grounds = intake.late_grounds(item, case, trial)
     if grounds:
         desk.write(f.CaseRefused(case.key, tuple(grounds)))
         return
-    still, _ = (
-        registrations.missing_of(desk, trial, item)
-        if case.chosen or item.mode == "consolidated"
-        else intake.missing_of(desk, trial, item)
-    )
+    missing_of = registrations.missing_of if item.mode == "consolidated" else intake.missing_of
+    still, _ = missing_of(desk, trial, item, case.deferred)
     missing = tuple(name for name in case.missing if name in still)
-    deferred = {
-        kind: day
-        for kind, day in case.deferred.items()
-        if not any(intake.counts(desk, item, m) for m in trial.materials if m.kind == kind)
-    }
+    here = intake.here_of(trial, item)
+    deferred = {kind: day for kind, day in case.deferred.items() if kind not in here}
     desk.write(
         f.MaterialsTaken(
             case.key, applicant, goods, trial.materials, missing, deferred, answers, conflicts, changed
         )
     )
     now = desk.state.cases[case.key]
-    if case.state == "accepted":
-        intake.grant_if_ready(desk, now, item)
-    elif not missing:
-        intake.accept(desk, now, item)
+    if case.state == "correction-requested" and not missing:
+        intake.accept(desk, now, item, deferred)
+    elif case.state == "accepted" and not deferred:
+        desk.write(f.CaseCompleted(case.key, *intake.limits(desk, item, now.stopped)))
+        intake.grant_if_ready(desk, desk.state.cases[case.key], item)
 
 
 def _completed(case: Case, data: MaterialsSupplied) -> ApplicantSeen:
@@ -189,34 +185,16 @@ def clock_resumed(desk: Desk, data: ClockChanged) -> None:
         desk.refuse_event(reasons.clock_runs(), case=case.key)
         return
     stops = (*case.stopped, (since, desk.today.isoformat()))
-    promised = due_with_stops(case.complete_on, item.limits.promised, stops)
-    statutory = due_with_stops(case.complete_on, item.limits.statutory, stops)
+    today = desk.today.isoformat()
+    if not case.complete_on:  # a late material is still to come: no limit runs yet
+        desk.write(f.ClockResumed(case.key, data.cause, today))
+        return
+    complete_on = date.fromisoformat(case.complete_on)
+    promised = due_with_stops(complete_on, item.limits.promised, stops)
+    statutory = due_with_stops(complete_on, item.limits.statutory, stops)
+    fallback = promised.fallback or statutory.fallback
     desk.write(
         f.ClockResumed(
-            case.key,
-            data.cause,
-            desk.today.isoformat(),
-            promised.on.isoformat(),
-            statutory.on.isoformat(),
-            promised.fallback or statutory.fallback,
+            case.key, data.cause, today, promised.on.isoformat(), statutory.on.isoformat(), fallback
         )
     )
-
-
-def due_with_stops(start: str, count: int, stops: tuple[tuple[str, str], ...]) -> workdays.Due:
-    """The day after `count` working days that count; those from the day after a stop to its end do not."""
-    begin = date.fromisoformat(start)
-    off: set[date] = set()
-    for first, last in stops:
-        day = date.fromisoformat(first) + _DAY
-        while day <= date.fromisoformat(last):
-            if workdays.is_workday(day):
-                off.add(day)
-            day += _DAY
-    extra = 0
-    while True:
-        due = workdays.add(begin, count + extra)
-        skipped = sum(1 for day in off if begin < day <= due.on)
-        if skipped == extra:
-            return due
-        extra = skipped

@@ -110,6 +110,7 @@ def _one(desk: Desk, entry: Entry) -> None:
     desk.open(entry.id, time)
     desk.event = entry.payload["type"]
     desk.source = entry.payload["source"]
+    desk.display = entry.payload["who"]["display"]
     desk.event_day = day_of(entry.payload["time"])
     if entry.id[:KEY_LENGTH] in desk.state.seen:
         desk.refuse_event(reasons.other_content())

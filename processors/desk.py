@@ -31,6 +31,7 @@ class Desk:
         self.time = ""
         self.event = ""  # type of the event being decided
         self.source = ""
+        self.display = ""  # USCC or mask of the holder that the event names
         self.event_day: date = date.min  # China date of the event itself
         self._n = 0
 
@@ -61,7 +62,7 @@ class Desk:
 
     def refuse_event(self, *reasons: Reason, licence: str = "", case: str = "") -> None:
         """The event has no effect, and why."""
-        self.write(EventRefused(self.event, reasons, self.source, licence, case))
+        self.write(EventRefused(self.event, reasons, self.source, licence, case, self.display))
 
     def item(self, code: str) -> ServiceItem | None:
         """The item of a code, in the catalogue in force."""
@@ -82,7 +83,10 @@ class Desk:
                 raise MustWait
             return None
         case = self.case(granted_by or "")
-        return self.state.licences.get(case.licence) if case and case.licence else None
+        named = self.state.licences.get(case.licence) if case and case.licence else None
+        while named and named.followed_by:  # an annulled decision: the licence that makes it good
+            named = self.state.licences[named.followed_by]
+        return named
 
     def living_of(self, item: str) -> Licence | None:
         """A living licence of an item, if the holder has one."""

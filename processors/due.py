@@ -17,6 +17,8 @@ from processors.state import Case, HolderState, Licence
 from schemas import facts as f
 from schemas.dates import ONE_DAY, months_before, start_of
 
+_NEVER = "9999-12-31"
+
 
 class Due(NamedTuple):
     """A thing that falls due: its moment (RFC 3339, +08:00), its kind in the order of one moment, and its subject."""
@@ -53,15 +55,15 @@ def dues(state: HolderState) -> Iterator[Due]:
 
 
 def _case_dues(case: Case) -> Iterator[Due]:
+    if case.deferred:
+        yield Due(after_day(min(case.deferred.values())), "2-deferral-ends", case.key)
     if case.state == "correction-requested":
         yield Due(after_day(case.correction), "3-correction-ends", case.key)
         return
-    if case.deferred:
-        yield Due(after_day(min(case.deferred.values())), "2-deferral-ends", case.key)
-    if not case.clocks:
-        for limit, day in (("promised", case.promised), ("statutory", case.statutory)):
-            if limit not in case.alarmed:
-                yield Due(after_day(day), f"5-{limit}-overdue", case.key)
+    stopped = min(case.clocks.values(), default=_NEVER)  # days after that do not count, nor does a limit pass
+    for limit, day in (("promised", case.promised), ("statutory", case.statutory)):
+        if day and day <= stopped and limit not in case.alarmed:
+            yield Due(after_day(day), f"5-{limit}-overdue", case.key)
 
 
 def next_due(state: HolderState) -> str | None:
@@ -85,10 +87,13 @@ def _suspension_ends(desk: Desk, key: str) -> None:
     desk.write(f.LicenceStatusChanged(key, "valid", "suspension.ended"))
 
 
-def _lapse(desk: Desk, key: str) -> None:
-    case = desk.state.cases[key]
-    day = case.correction if case.state == "correction-requested" else min(case.deferred.values())
+def _deferral_ends(desk: Desk, key: str) -> None:
+    day = min(desk.state.cases[key].deferred.values())
     desk.write(f.CaseLapsed(key, (reasons.not_in_time(day),)))
+
+
+def _correction_ends(desk: Desk, key: str) -> None:
+    desk.write(f.CaseLapsed(key, (reasons.not_in_time(desk.state.cases[key].correction),)))
 
 
 def _validity_ends(desk: Desk, key: str) -> None:
@@ -138,8 +143,8 @@ def _red(desk: Desk, key: str) -> None:
 
 _HANDLERS: dict[str, Callable[[Desk, str], None]] = {
     "1-suspension-ends": _suspension_ends,
-    "2-deferral-ends": _lapse,
-    "3-correction-ends": _lapse,
+    "2-deferral-ends": _deferral_ends,
+    "3-correction-ends": _correction_ends,
     "4-validity-ends": _validity_ends,
     "5-promised-overdue": _promised_overdue,
     "5-statutory-overdue": _statutory_overdue,

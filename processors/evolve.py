@@ -58,14 +58,11 @@ def _opened(state: HolderState, fact: Fact, b: f.CaseOpened) -> None:
         window=b.window, channel=b.channel, targets=b.targets, products=b.products, materials=b.materials,
         change=b.change, chosen=b.chosen, answers=b.answers, conflicts=b.conflicts, history=(line,),
     )  # fmt: skip
-    if not state.display:
-        state.kind, state.display = b.applicant.kind, b.applicant.display
-    if not state.name:
-        state.name, state.address, state.division = (
-            b.applicant.name,
-            b.applicant.address,
-            b.applicant.division,
-        )
+    if not state.licences:  # what applicants say counts until a licence says it
+        told = b.applicant
+        state.kind, state.display = told.kind, told.display
+        state.name, state.address = told.name or state.name, told.address or state.address
+        state.division = told.division or state.division
 
 
 def _refused(state: HolderState, fact: Fact, b: f.CaseRefused) -> None:
@@ -76,7 +73,7 @@ def _correction(state: HolderState, fact: Fact, b: f.CorrectionRequested) -> Non
     detail = ", ".join(b.missing) + (f"；{_text(b.reasons)}" if b.reasons else "")
     _case(
         state, fact, b.case, detail,
-        missing=b.missing, correction=b.due, fallback=b.fallback, reasons=b.reasons,
+        missing=b.missing, correction=b.due, fallback=b.fallback, reasons=b.reasons, deferred=b.deferred,
     )  # fmt: skip
 
 
@@ -104,7 +101,15 @@ def _accepted(state: HolderState, fact: Fact, b: f.CaseAccepted) -> None:
     _case(
         state, fact, b.case, detail,
         state="accepted", complete_on=b.complete_on, promised=b.promised, statutory=b.statutory,
-        deferred=b.deferred, missing=(), fallback=fallback,
+        deferred=b.deferred, missing=(), reasons=(), fallback=fallback,
+    )  # fmt: skip
+
+
+def _completed(state: HolderState, fact: Fact, b: f.CaseCompleted) -> None:
+    fallback = state.cases[b.case].fallback or b.fallback
+    _case(
+        state, fact, b.case, "齐全 / complete",
+        complete_on=b.complete_on, promised=b.promised, statutory=b.statutory, fallback=fallback,
     )  # fmt: skip
 
 
@@ -166,8 +171,10 @@ def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
         new = replace(old, versions=(*old.versions, Version(grant)), history=(*old.history, line))
     state.licences[grant.licence_id] = new
     _register(state, grant)
-    if b.replaces and b.case in state.cases:
-        state.cases[b.case] = replace(state.cases[b.case], licence=grant.licence_id)
+    if b.replaces:
+        state.licences[b.replaces] = replace(state.licences[b.replaces], followed_by=grant.licence_id)
+        if b.case in state.cases:
+            state.cases[b.case] = replace(state.cases[b.case], licence=grant.licence_id)
 
 
 def _register(state: HolderState, grant: Grant) -> None:
@@ -295,10 +302,12 @@ def _filing_overdue(state: HolderState, fact: Fact, b: f.FilingOverdue) -> None:
 
 def _classified(state: HolderState, fact: Fact, b: f.HolderClassified) -> None:
     state.credit_class = b.credit_class
+    state.display = state.display or b.display
 
 
 def _event_refused(state: HolderState, fact: Fact, b: f.EventRefused) -> None:
     state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons))
+    state.display = state.display or b.display
     if b.licence in state.licences:
         _licence(state, fact, b.licence, f"refused:{b.event}", _text(b.reasons))
     if b.case in state.cases:
@@ -323,6 +332,7 @@ _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
     f.CorrectionRequested: _correction,
     f.MaterialsTaken: _supplied,
     f.CaseAccepted: _accepted,
+    f.CaseCompleted: _completed,
     f.ClockStopped: _stopped,
     f.ClockResumed: _resumed,
     f.CaseReviewed: _reviewed,

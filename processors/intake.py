@@ -10,11 +10,12 @@ from datetime import date
 from typing import Any
 
 from processors import grants, reasons, seen
+from processors.clock import Stops, due_with_stops
 from processors.desk import Desk
 from processors.state import Case, Licence
 from schemas import facts as f
 from schemas import workdays
-from schemas.authorities import competent_for_application
+from schemas.authorities import competent_for_application, issuing_authority
 from schemas.canonical import digest
 from schemas.dates import months_before
 from schemas.divisions import find
@@ -25,6 +26,8 @@ from schemas.items import ServiceItem
 from schemas.licence import Product
 
 RENEWAL_MONTHS = 12  # a renewal is heard from so many months before the end (contract)
+Late = dict[str, str]  # kind of a late material → last day
+
 _CLASSES_DEFERRED = ("", "A", "B")  # holders without a class too (容缺受理)
 
 
@@ -55,11 +58,11 @@ def submitted(desk: Desk, data: ApplicationSubmitted, payload: dict[str, Any]) -
         window=data.window,
         channel=data.channel,
         targets=tuple(licence.key for licence in targets),
-        products=seen.products(data.products),
+        products=seen.products(data.products) if item is None or item.products else (),
         materials=seen.materials_seen(data.materials, payload),
         change=seen.change(data),
     )
-    grounds += _grounds(desk, opened, item, targets, payload)
+    grounds += _grounds(desk, opened, item, targets, payload, seen.products(data.products))
     desk.write(opened)
     if grounds or item is None:
         desk.write(f.CaseRefused(key, tuple(grounds)))
@@ -69,40 +72,48 @@ def submitted(desk: Desk, data: ApplicationSubmitted, payload: dict[str, Any]) -
 
 def judge(desk: Desk, case: Case, item: ServiceItem) -> None:
     """Asks for what is missing, or accepts and, where nobody has to be waited for, grants."""
-    missing, why = missing_of(desk, case, item)
+    late = deferred_of(desk, case, item)
+    missing, why = missing_of(desk, case, item, late)
     if missing:
-        ask(desk, case, item, missing, why)
+        ask(desk, case, item, missing, why, late)
     else:
-        accept(desk, case, item)
+        accept(desk, case, item, late)
 
 
-def ask(desk: Desk, case: Case, item: ServiceItem, missing: tuple[str, ...], why: tuple[Reason, ...]) -> None:
+def ask(
+    desk: Desk, case: Case, item: ServiceItem, missing: tuple[str, ...], why: tuple[Reason, ...], late: Late
+) -> None:
     """The one notice of everything that is missing (一次性告知)."""
     due = workdays.add(desk.today, item.limits.correction)
     calendar = workdays.calendar().digest
-    desk.write(f.CorrectionRequested(case.key, missing, due.on.isoformat(), due.fallback, calendar, why))
+    desk.write(
+        f.CorrectionRequested(case.key, missing, due.on.isoformat(), due.fallback, calendar, why, late)
+    )
 
 
-def accept(desk: Desk, case: Case, item: ServiceItem) -> None:
-    """The application is complete: limits run, and it is granted where nobody has to be waited for."""
+def accept(desk: Desk, case: Case, item: ServiceItem, late: Late) -> None:
+    """Nothing is missing: limits run, unless something comes late, and it is granted where nobody is waited for."""
     grounds = _still_good(desk, case)
     if grounds:
         desk.write(f.CaseRefused(case.key, grounds))
-        return
-    promised = workdays.add(desk.today, item.limits.promised)
-    statutory = workdays.add(desk.today, item.limits.statutory)
-    desk.write(
-        f.CaseAccepted(
-            case.key,
-            desk.today.isoformat(),
-            promised.on.isoformat(),
-            statutory.on.isoformat(),
-            promised.fallback or statutory.fallback,
-            workdays.calendar().digest,
-            _deferred(desk, case, item),
-        )
+    elif late:
+        desk.write(f.CaseAccepted(case.key, deferred=late))
+    else:
+        desk.write(f.CaseAccepted(case.key, *limits(desk, item, ())))
+        grant_if_ready(desk, desk.state.cases[case.key], item)
+
+
+def limits(desk: Desk, item: ServiceItem, stops: Stops) -> tuple[str, str, str, bool, str]:
+    """Today as the day on which an application became complete, its limits, and how they were counted."""
+    promised = due_with_stops(desk.today, item.limits.promised, stops)
+    statutory = due_with_stops(desk.today, item.limits.statutory, stops)
+    return (
+        desk.today.isoformat(),
+        promised.on.isoformat(),
+        statutory.on.isoformat(),
+        promised.fallback or statutory.fallback,
+        workdays.calendar().digest,
     )
-    grant_if_ready(desk, desk.state.cases[case.key], item)
 
 
 def grant_if_ready(desk: Desk, case: Case, item: ServiceItem) -> None:
@@ -110,15 +121,21 @@ def grant_if_ready(desk: Desk, case: Case, item: ServiceItem) -> None:
     waits_for_review = item.mode == "review" and case.action not in ("reissue", "surrender")
     if case.deferred or (waits_for_review and set(item.deciding) - set(case.approvals)):
         return
-    grants.grant(desk, case, item)
+    grounds = _still_good(desk, case)
+    if grounds:
+        desk.write(f.CaseRefused(case.key, grounds))
+    else:
+        grants.grant(desk, case, item)
 
 
 def _still_good(desk: Desk, case: Case) -> tuple[Reason, ...]:
-    """What may have changed while the holder was collecting papers: a bar, or a licence by another way."""
-    grounds = desk.barred(case.item, desk.today) if case.action == "new" else []
+    """What may have changed since intake: a bar, or a licence that came by another way (一企一证)."""
+    if case.action != "new":
+        return ()
+    grounds = desk.barred(case.item, desk.today)
     living = desk.living_of(case.item)
-    if case.action == "new" and living and desk.catalogue.items[case.item].mode != "consolidated":
-        grounds.append(reasons.living_licence(living.number))
+    if living and desk.catalogue.items[case.item].mode != "consolidated":
+        grounds.append(reasons.living_licence(reasons.naming(living)))
     return tuple(grounds)
 
 
@@ -159,6 +176,7 @@ def _grounds(
     item: ServiceItem | None,
     targets: Sequence[Licence],
     payload: dict[str, Any],
+    products: Sequence[Product],
 ) -> list[Reason]:
     """Every reason for which this application is refused."""
     grounds: list[Reason] = []
@@ -170,14 +188,13 @@ def _grounds(
     if item is None:
         return grounds
     changed = opened.change.products if opened.change and opened.change.products else ()
-    grounds += _category_grounds(item, (*opened.products, *changed))
+    grounds += _category_grounds(item, (*products, *changed))
     if opened.change and (opened.change.division or "").strip():
         grounds += _division_grounds(opened.change.division or "")
-    if opened.action == "new":
-        grounds += desk.barred(item.code, desk.today)
-        living = desk.living_of(item.code)
-        if living:
-            grounds.append(reasons.living_licence(living.number))
+    grounds += desk.barred(item.code, desk.today)
+    living = desk.living_of(item.code) if opened.action == "new" else None
+    if living:
+        grounds.append(reasons.living_licence(reasons.naming(living)))
     open_case = desk.open_case_of(item.code)
     if open_case:
         grounds.append(reasons.open_case(open_case.application_id))
@@ -196,7 +213,7 @@ def holder_grounds(
     if item is not None and applicant.kind != item.holder:
         grounds.append(reasons.wrong_holder(item.holder))
     division = applicant.division.strip()
-    grounds += _division_grounds(division)
+    grounds += _division_grounds(division, item)
     if item is not None and not _competent(desk, item, division):
         grounds.append(reasons.not_competent(desk.source))
     return grounds
@@ -208,8 +225,16 @@ def _competent(desk: Desk, item: ServiceItem, division: str) -> bool:
     return competent_for_application(desk.source, item, division if find(division) else own)
 
 
-def _division_grounds(division: str) -> list[Reason]:
-    return [reasons.unknown_division(division)] if division.strip() and find(division.strip()) is None else []
+def _division_grounds(division: str, item: ServiceItem | None = None) -> list[Reason]:
+    """A division that is none, or lies above the level at which the item is issued."""
+    code = division.strip()
+    if not code:
+        return []
+    if find(code) is None:
+        return [reasons.unknown_division(code)]
+    if item is not None and item.mode != "filing" and issuing_authority(item, code) is None:
+        return [reasons.no_authority(code, item.level)]
+    return []
 
 
 def _category_grounds(item: ServiceItem, named: Iterable[Product]) -> list[Reason]:
@@ -217,18 +242,23 @@ def _category_grounds(item: ServiceItem, named: Iterable[Product]) -> list[Reaso
     return [reasons.unknown_category(name) for name in unknown]
 
 
-def late_grounds(item: ServiceItem, case: Case) -> list[Reason]:
-    """What supplied parts can still bring: a category that is not under the item, a division that is none."""
+def late_grounds(item: ServiceItem, before: Case, case: Case) -> list[Reason]:
+    """What supplied parts can still bring: an unknown category or division, a source that is not competent for it."""
     changed = case.change.products if case.change and case.change.products else ()
-    return [*_category_grounds(item, (*case.products, *changed)), *_division_grounds(case.applicant.division)]
+    division = case.applicant.division
+    grounds = [*_category_grounds(item, (*case.products, *changed)), *_division_grounds(division, item)]
+    came = division != before.applicant.division and find(division) is not None
+    if came and not competent_for_application(case.source, item, division):
+        grounds.append(reasons.not_competent(case.source))
+    return grounds
 
 
 def _target_grounds(desk: Desk, licence: Licence, item: ServiceItem, action: str) -> list[Reason]:
-    number = licence.number or licence.now.application_id
+    name = reasons.naming(licence)
     if licence.item != item.code:
-        return [reasons.not_of_item(number, item.code)]
+        return [reasons.not_of_item(name, item.code)]
     if not licence.living:
-        return [reasons.not_living(number, licence.status)]
+        return [reasons.not_living(name, licence.status)]
     if action == "renew":
         if licence.now.valid_until is None:
             return [reasons.no_end()]
@@ -251,14 +281,12 @@ def needed(item: ServiceItem, action: str) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-def missing_of(desk: Desk, case: Case, item: ServiceItem) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
-    """Everything that is missing of an application, and the reasons that need words."""
-    late = _deferred(desk, case, item)
-    missing = [
-        kind
-        for kind in needed(item, case.action)
-        if kind not in late and not any(counts(desk, item, m) for m in case.materials if m.kind == kind)
-    ]
+def missing_of(
+    desk: Desk, case: Case, item: ServiceItem, late: Late
+) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
+    """Everything that is missing of an application, and the reasons that need words; `late` is waited for."""
+    here = here_of(case, item)
+    missing = [kind for kind in needed(item, case.action) if kind not in late and kind not in here]
     if _needs_products(case, item):
         missing.append("products")
     contradictions = _contradictions(desk, case)
@@ -279,30 +307,33 @@ def _needs_products(case: Case, item: ServiceItem) -> bool:
     return False
 
 
-def counts(desk: Desk, item: ServiceItem, material: MaterialSeen) -> bool:
-    """Whether a material is here and good: signed where it must be, not signed after the event, its file as said."""
-    rule = item.material(material.kind)
+def here_of(case: Case, item: ServiceItem) -> set[str]:
+    """The kinds of material that are here and good."""
+    return {m.kind for m in case.materials if _counts(item, m)}
+
+
+def _counts(item: ServiceItem, material: MaterialSeen) -> bool:
+    """Signed where it must be, not after the day of the event that brought it, its file as said, not a promise."""
     if material.deferred_until or material.evidence.get("file", "verified") != "verified":
         return False
+    rule = item.material(material.kind)
     if rule is None or not rule.signed:
         return True
-    return bool(material.signed_on) and material.signed_on <= desk.event_day.isoformat()
+    return "" < material.signed_on <= material.came_on
 
 
-def _deferred(desk: Desk, case: Case, item: ServiceItem) -> dict[str, str]:
-    """Late materials that may come by a day (容缺受理): kind → last day."""
+def deferred_of(desk: Desk, case: Case, item: ServiceItem) -> Late:
+    """Late materials that may come by a day (容缺受理): kind → last day. Settled when the application comes in."""
+    promised = [m for m in case.materials if m.deferred_until]
+    if not promised or desk.state.credit_class not in _CLASSES_DEFERRED:
+        return {}
+    here, wanted, today = here_of(case, item), needed(item, case.action), desk.today.isoformat()
     late = {}
-    today = desk.today.isoformat()
-    for material in case.materials:
+    for material in promised:
         rule = item.material(material.kind)
-        allowed = rule is not None and rule.deferrable and desk.state.credit_class in _CLASSES_DEFERRED
-        here = any(counts(desk, item, m) for m in case.materials if m.kind == material.kind)
-        if (
-            material.kind in needed(item, case.action)
-            and allowed
-            and not here
-            and material.deferred_until >= today
-        ):
+        if rule is None or not rule.deferrable or material.deferred_until < today:
+            continue
+        if material.kind in wanted and material.kind not in here:
             late[material.kind] = material.deferred_until
     return late
 
@@ -315,7 +346,10 @@ def _contradictions(desk: Desk, case: Case) -> list[str]:
     found = []
     for field, ours in (("name", "holder_name"), ("address", "address")):
         said = getattr(case.applicant, field).strip()
-        if said and all(_same(said, getattr(grant, ours)) is False for grant in registers):
+        known = [getattr(grant, ours) for grant in registers]
+        if case.action == "change":  # another licence of the holder may have changed before this one
+            known.append(getattr(desk.state, field))
+        if said and not any(_same(said, one) for one in known):
             found.append(field)
     return found
 

@@ -74,10 +74,10 @@ def _outcome(desk: Desk, licence: Licence, data: Order) -> tuple[LicenceStatus, 
 
 def _not_from(licence: Licence, event: str) -> Reason:
     if licence.living:
-        return reasons.not_suspended(licence.number)
+        return reasons.not_suspended(reasons.naming(licence))
     if licence.status == "cancelled" and event == "licence.cancelled":
-        return reasons.closed_already(licence.number)
-    return reasons.ended_for_good(licence.number, licence.status)
+        return reasons.closed_already(reasons.naming(licence))
+    return reasons.ended_for_good(reasons.naming(licence), licence.status)
 
 
 def end(
@@ -149,9 +149,9 @@ def _annul_grounds(desk: Desk, licence: Licence, data: DecisionAnnulled) -> list
     if data.decided_on > desk.event_day:
         grounds.append(reasons.in_the_future("decided_on"))
     if not licence.decision:
-        grounds.append(reasons.nothing_to_annul(licence.number))
+        grounds.append(reasons.nothing_to_annul(reasons.naming(licence)))
     elif licence.annulled:
-        grounds.append(reasons.annulled_already(licence.number))
+        grounds.append(reasons.annulled_already(reasons.naming(licence)))
     old_end = licence.now.valid_until
     if old_end is not None and desk.today.isoformat() > old_end:
         grounds.append(reasons.after_old_end(old_end))
@@ -214,4 +214,4 @@ def classified(desk: Desk, data: HolderClassified) -> None:
     if not competent_in_division(desk.source, "market-regulation", desk.state.division):
         desk.refuse_event(reasons.not_competent(desk.source))
         return
-    desk.write(f.HolderClassified(data.credit_class))
+    desk.write(f.HolderClassified(data.credit_class, desk.display))

@@ -24,7 +24,7 @@ from schemas.identifiers import compare
 from schemas.items import Catalogue, ServiceItem
 
 TYPES = (
-    "case.opened", "case.accepted", "case.clock-stopped", "case.clock-resumed", "case.granted", "case.refused",
+    "case.opened", "case.accepted", "case.completed", "case.clock-stopped", "case.clock-resumed", "case.granted", "case.refused",
     "case.withdrawn", "case.lapsed", "case.overdue", "licence.granted", "licence.imported", "licence.status",
     "filing.pushed", "filing.moved", "filing.overdue", "check.overdue", "event.refused",
 )  # fmt: skip
@@ -109,7 +109,7 @@ class _Folding:
         if case is None:
             return
         match fact.body:
-            case f.CaseAccepted() as body:
+            case f.CaseAccepted() | f.CaseCompleted() as body:
                 case.complete_on, case.promised = body.complete_on, body.promised
             case f.ClockStopped() as body:
                 case.running[body.clock] = body.on

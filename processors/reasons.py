@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from processors.state import Licence
 from schemas.facts import Reason
+
+
+def naming(licence: Licence) -> Reason:
+    """A licence by the application that led to it, an imported one by its number.
+
+    Not by the number that it has got: whether that is known yet depends on the engine, and a reason must not.
+    """
+    application = licence.versions[0].grant.application_id
+    if application:
+        return Reason(f"申请 {application} 所取得的证照", f"the licence of application {application}")
+    return Reason(f"证照 {licence.number}", f"the licence {licence.number}")
 
 
 def unknown_item(code: str) -> Reason:
@@ -44,25 +56,28 @@ def open_case(application_id: str) -> Reason:
     )
 
 
-def living_licence(number: str) -> Reason:
-    shown = number or "（编号中）"
+def no_authority(division: str, level: str) -> Reason:
     return Reason(
-        f"已持有有效证照 {shown}，增项请用 extend", f"the holder has a living licence {shown}: use extend"
+        f"区划 {division} 高于本事项的发证层级（{level}）",
+        f"the division {division} lies above the level of this item ({level})",
     )
+
+
+def living_licence(name: Reason) -> Reason:
+    return Reason(f"已有有效的{name.zh}，增项请用 extend", f"{name.en} is living: use extend for more")
 
 
 def not_the_holders(name: str) -> Reason:
     return Reason(f"{name} 不是该持证人的证照", f"{name} is no licence of this holder")
 
 
-def not_of_item(number: str, item: str) -> Reason:
-    return Reason(f"证照 {number} 不属于事项 {item}", f"the licence {number} is not of the item {item}")
+def not_of_item(name: Reason, item: str) -> Reason:
+    return Reason(f"{name.zh}不属于事项 {item}", f"{name.en} is not of the item {item}")
 
 
-def not_living(number: str, status: str) -> Reason:
+def not_living(name: Reason, status: str) -> Reason:
     return Reason(
-        f"证照 {number} 已终止（{status}），请用 new 重新申请",
-        f"the licence {number} is not living ({status}): use new",
+        f"{name.zh}已终止（{status}），请用 new 重新申请", f"{name.en} is not living ({status}): use new"
     )
 
 
@@ -151,29 +166,26 @@ def until_before() -> Reason:
     return Reason("until 早于事件日期", "until is before the event's date")
 
 
-def ended_for_good(number: str, status: str) -> Reason:
+def ended_for_good(name: Reason, status: str) -> Reason:
+    return Reason(f"{name.zh}已终止（{status}），不得恢复", f"{name.en} has ended ({status}) for good")
+
+
+def not_suspended(name: Reason) -> Reason:
+    return Reason(f"{name.zh}未被暂扣", f"{name.en} is not suspended")
+
+
+def closed_already(name: Reason) -> Reason:
+    return Reason(f"{name.zh}已注销", f"{name.en} is cancelled already")
+
+
+def nothing_to_annul(name: Reason) -> Reason:
     return Reason(
-        f"证照 {number} 已终止（{status}），不得恢复", f"the licence {number} has ended ({status}) for good"
+        f"{name.zh}没有可撤销的撤回、撤销或吊销决定", f"{name.en} has no decision that can be annulled"
     )
 
 
-def not_suspended(number: str) -> Reason:
-    return Reason(f"证照 {number} 未被暂扣", f"the licence {number} is not suspended")
-
-
-def closed_already(number: str) -> Reason:
-    return Reason(f"证照 {number} 已注销", f"the licence {number} is cancelled already")
-
-
-def nothing_to_annul(number: str) -> Reason:
-    return Reason(
-        f"证照 {number} 没有可撤销的撤回、撤销或吊销决定",
-        f"the licence {number} has no decision that can be annulled",
-    )
-
-
-def annulled_already(number: str) -> Reason:
-    return Reason(f"证照 {number} 的决定已被撤销过", f"the decision on {number} was annulled already")
+def annulled_already(name: Reason) -> Reason:
+    return Reason(f"对{name.zh}的决定已被撤销过", f"the decision on {name.en} was annulled already")
 
 
 def after_old_end(day: str) -> Reason:

@@ -76,11 +76,12 @@ def submitted(desk: Desk, data: RegistrationSubmitted, payload: dict[str, Any]) 
 
 def judge(desk: Desk, case: Case, item: ServiceItem) -> None:
     """Asks for what is missing, or accepts and grants."""
-    missing, why = missing_of(desk, case, item)
+    late = intake.deferred_of(desk, case, item)
+    missing, why = missing_of(desk, case, item, late)
     if missing:
-        intake.ask(desk, case, item, missing, why)
+        intake.ask(desk, case, item, missing, why, late)
     else:
-        intake.accept(desk, case, item)
+        intake.accept(desk, case, item, late)
 
 
 def _grounds(
@@ -95,17 +96,18 @@ def _grounds(
             grounds.append(reasons.unknown_item(code))
         elif chosen.mode != "filing":
             grounds.append(reasons.not_applied_for(code, "application.submitted"))
-    if not opened.targets:
-        grounds += desk.barred(item.code, desk.today)
+    grounds += desk.barred(item.code, desk.today)
     open_case = desk.open_case_of(item.code)
     if open_case:
         grounds.append(reasons.open_case(open_case.application_id))
     return grounds
 
 
-def missing_of(desk: Desk, case: Case, item: ServiceItem) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
+def missing_of(
+    desk: Desk, case: Case, item: ServiceItem, late: intake.Late
+) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
     """As `intake.missing_of`, and the fields that every chosen item asks for, each once."""
-    missing, why = intake.missing_of(desk, case, item)
+    missing, why = intake.missing_of(desk, case, item, late)
     fields = [
         f"fields.{rule.name}"
         for rule in fields_of(desk, case.chosen, item)
@@ -136,6 +138,7 @@ def _collected(data: RegistrationSubmitted) -> tuple[dict[str, Any], tuple[str, 
         for name, value in given.items():
             if _blank(value):
                 continue
+            value = value.strip() if isinstance(value, str) else value
             if name in answers and answers[name] != value:
                 conflicts[name] = None
             answers.setdefault(name, value)

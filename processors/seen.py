@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from schemas.dates import day_of
 from schemas.event_types import ApplicationSubmitted, Material, ProductIn
 from schemas.facts import ApplicantSeen, ChangeSeen, MaterialSeen
+from schemas.identifiers import compare
 from schemas.licence import Product
 
+_NOT_CONTENT = frozenset(("application_id", "window", "channel"))
+_IDS = ("licence_number", "licence_numbers", "granted_by")
 _EVIDENCE = ("text_sha256", "signatory")  # of a commitment letter: what a later 撤销 needs
 
 
 def content(data: dict[str, Any]) -> dict[str, Any]:
-    """What makes two applications the same: everything but the way they came."""
-    return {key: value for key, value in data.items() if key not in ("window", "channel")}
+    """What makes two applications under one id the same: all but the way they came, ids however they are spelt."""
+    kept = {key: value for key, value in data.items() if key not in _NOT_CONTENT}
+    for key in _IDS:
+        if key in kept:
+            named = kept[key]
+            kept[key] = compare(named) if isinstance(named, str) else [compare(one) for one in named]
+    return kept
 
 
 def applicant_seen(applicant: Any, payload: dict[str, Any]) -> ApplicantSeen:
@@ -39,6 +48,7 @@ def materials_seen(sent: Sequence[Material] | None, payload: dict[str, Any]) -> 
     """Materials of an event, with what became of their files and what they prove later."""
     files: dict[str, str] = payload.get("files", {})
     raw = payload["data"].get("materials") or []
+    day = day_of(payload["time"]).isoformat()
     seen = []
     for material, source in zip(sent or (), raw, strict=True):
         evidence = {key: str(source[key]) for key in _EVIDENCE if isinstance(source.get(key), str)}
@@ -54,6 +64,7 @@ def materials_seen(sent: Sequence[Material] | None, payload: dict[str, Any]) -> 
                 material.signed_on.isoformat() if material.signed_on else "",
                 material.deferred_until.isoformat() if material.deferred_until else "",
                 evidence,
+                day,
             )
         )
     return tuple(seen)

@@ -93,6 +93,7 @@ class Licence(msgspec.Struct, frozen=True, omit_defaults=True):
     until: str = ""  # last day of a suspension
     decision: str = ""  # 撤回, 撤销 or 吊销 that ended it: the status it had then
     annulled: bool = False
+    followed_by: str = ""  # after an annulled decision: the licence that makes it good
     merged_into: str = ""
     history: tuple[Happening, ...] = ()
 

@@ -30,7 +30,10 @@ def case_row(state: HolderState, case: Case) -> dict[str, Any]:
             "statutory": case.statutory or None,
             "correction": case.correction or None,
         },
-        "history": [{"time": h.time, "event": h.event, "detail": h.detail} for h in case.history],
+        "history": [
+            {"time": h.time, "event": h.event, "detail": h.detail}
+            for h in sorted(case.history, key=lambda h: h.time)
+        ],
         "missing": list(case.missing) if case.state == "correction-requested" else [],
         "deferred": dict(case.deferred),
         "reason": "；".join(map(str, case.reasons)) or None,

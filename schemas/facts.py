@@ -43,6 +43,7 @@ class MaterialSeen(msgspec.Struct, frozen=True, omit_defaults=True):
     signed_on: str = ""
     deferred_until: str = ""
     evidence: dict[str, str] = {}
+    came_on: str = ""  # China date of the event that brought it
 
 
 class ApplicantSeen(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,6 +105,7 @@ class CorrectionRequested(_Body, frozen=True, tag="case.correction-requested"):
     fallback: bool = False  # weekdays counted past the published calendar
     calendar: str = ""
     reasons: tuple[Reason, ...] = ()
+    deferred: dict[str, str] = {}  # kind → last day (容缺受理)
 
 
 class MaterialsTaken(_Body, frozen=True, tag="case.materials-supplied"):
@@ -121,7 +123,23 @@ class MaterialsTaken(_Body, frozen=True, tag="case.materials-supplied"):
 
 
 class CaseAccepted(_Body, frozen=True, tag="case.accepted"):
-    """The application is complete (受理); limits run from `complete_on`, whose day is not counted."""
+    """The application is accepted (受理); limits run from `complete_on`, whose day is not counted.
+
+    Where late materials are waited for (容缺受理) it is not complete yet: `complete_on` and limits are empty until
+    the last one has come and `CaseCompleted` gives them.
+    """
+
+    case: str
+    complete_on: str = ""
+    promised: str = ""
+    statutory: str = ""
+    fallback: bool = False
+    calendar: str = ""
+    deferred: dict[str, str] = {}  # kind → last day (容缺受理)
+
+
+class CaseCompleted(_Body, frozen=True, tag="case.completed"):
+    """The last late material of an accepted application has come: limits run from `complete_on`."""
 
     case: str
     complete_on: str
@@ -129,7 +147,6 @@ class CaseAccepted(_Body, frozen=True, tag="case.accepted"):
     statutory: str
     fallback: bool = False
     calendar: str = ""
-    deferred: dict[str, str] = {}  # kind → last day (容缺受理)
 
 
 class ClockStopped(_Body, frozen=True, tag="case.clock-stopped"):
@@ -146,8 +163,8 @@ class ClockResumed(_Body, frozen=True, tag="case.clock-resumed"):
     case: str
     clock: str
     on: str
-    promised: str
-    statutory: str
+    promised: str = ""
+    statutory: str = ""
     fallback: bool = False
 
 
@@ -324,6 +341,7 @@ class HolderClassified(_Body, frozen=True, tag="holder.classified"):
     """The holder's credit class."""
 
     credit_class: str
+    display: str = ""  # USCC or mask
 
 
 class EventRefused(_Body, frozen=True, tag="event.refused"):
@@ -334,6 +352,7 @@ class EventRefused(_Body, frozen=True, tag="event.refused"):
     source: str
     licence: str = ""
     case: str = ""
+    display: str = ""  # USCC or mask of the holder that it named
 
 
 class EventRepeated(_Body, frozen=True, tag="event.repeated"):
@@ -358,6 +377,7 @@ Body = (
     | CorrectionRequested
     | MaterialsTaken
     | CaseAccepted
+    | CaseCompleted
     | ClockStopped
     | ClockResumed
     | CaseReviewed
