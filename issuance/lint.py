@@ -18,6 +18,8 @@ from schemas.qr_text import HOST
 
 MAX_TEXT = 200  # code points of a name, address, site or detail: the contract's limit
 _MASK = re.compile(r"(.{3})?\*{11}(.{4})?")
+# Set on the character before it, it would make a glyph that no program reads back.
+_LOOSE_SIGN = re.compile("(?:^|[^\u0f00-\u0fff])[\u0f71-\u0f84\u0f8d-\u0fbc]")
 _BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
 
@@ -119,6 +121,9 @@ def _texts(body: LicenceBody) -> Iterator[str]:
     for char in dict.fromkeys(whole):
         if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs"):
             yield f"the control character U+{ord(char):04X} in {_first(texts, char)}"
+    for name, text in texts:
+        if _LOOSE_SIGN.search(text):
+            yield f"a Tibetan sign without its letter in {name}"
     for char in fonts.missing(
         "".join(char for char in whole if unicodedata.category(char) not in ("Cc", "Cs"))
     ):

@@ -26,11 +26,46 @@ _DASHES: Final = dict.fromkeys(
     map(ord, "\u00ad‐‑‒–—―−﹘﹣－"), "-"
 )  # some are joined by the layout of a line
 
+_ALIKE: Final = _DASHES | {0x0F00: "\u0f68"}  # ༀ is set as its letter with signs
+
 
 def look(text: str) -> str:
     """The text by its looks: compatible characters and those with a common glyph as one, no white space.
 
     Nor combining marks: a stack of Tibetan letters is one glyph, which a PDF names by the first stack that used it.
     """
-    folded = unicodedata.normalize("NFKD", text.translate(_DASHES).translate(_TABLE))
+    folded = unicodedata.normalize("NFKD", text.translate(_ALIKE).translate(_TABLE))
     return "".join(c for c in folded if not c.isspace() and not unicodedata.category(c).startswith("M"))
+
+
+def shows(page: str, text: str) -> bool:
+    """Whether a page shows a text, both by their looks.
+
+    Tibetan letters between those of a Tibetan text do not count: the lower letters of a stack are glyphs of their own,
+    which a PDF may name by the whole of another stack.
+    """
+    if text in page:
+        return True
+    if not any(_tibetan(char) for char in text):
+        return False
+    begin = page.find(text[0])
+    while begin >= 0:
+        if _follows(page, begin, text):
+            return True
+        begin = page.find(text[0], begin + 1)
+    return False
+
+
+def _follows(page: str, begin: int, text: str) -> bool:
+    place = begin
+    for char in text:
+        while place < len(page) and page[place] != char and _tibetan(page[place]):
+            place += 1
+        if place == len(page) or page[place] != char:
+            return False
+        place += 1
+    return True
+
+
+def _tibetan(char: str) -> bool:
+    return "\u0f00" <= char <= "\u0fff"

@@ -16,7 +16,7 @@ import pdfplumber
 
 from schemas.body import LicenceBody
 from schemas.errors import VerificationError
-from schemas.look import look
+from schemas.look import look, shows
 
 MAX_PAGES: Final = 200
 _NO_CHARACTER: Final = re.compile(r"\(cid:\d+\)")  # a glyph that is a part of the character before it
@@ -30,13 +30,13 @@ def check_page(data: bytes, body: LicenceBody) -> None:
     """
     pages = _pages(data)
     first = next(pages)
-    missing = [name for name, text in _facts(body).items() if _plain(text) not in first]
+    missing = [name for name, text in _facts(body).items() if not shows(first, _plain(text))]
     if missing:
         raise VerificationError(f"the visible page does not say: {', '.join(missing)}")
-    lists = [text for text in map(_plain, _lists(body)) if text not in first]
+    lists = [text for text in map(_plain, _lists(body)) if not shows(first, text)]
     before = ""
     for page in pages if lists else ():
-        lists = [text for text in lists if text not in page and not _runs_over(text, before, page)]
+        lists = [text for text in lists if not shows(page, text) and not _runs_over(text, before, page)]
         before = page
         if not lists:
             break

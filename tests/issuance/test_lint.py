@@ -57,6 +57,7 @@ CASES: list[tuple[str, Numbered, str]] = [
     ("a control character", licence(holder_name="青\x07海"), "U\\+0007 in the holder's name"),
     ("a turned text", licence(address="青\u202e海"), "U\\+202E in the address"),
     ("a lone surrogate", licence(holder_name="青\ud800海"), "no form in JSON"),
+    ("a loose sign", licence(address="青\u0f72海"), "Tibetan sign without its letter in the address"),
     ("an emoji", licence(holder_name="青海😀公司"), "no font has '😀' \\(U\\+1F600\\) in the holder's name"),
     ("a rare character", licence(products=(Product("化肥", "𪛖村"),)), "no font has '𪛖'"),
     (

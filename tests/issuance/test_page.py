@@ -7,11 +7,14 @@ from typing import Any
 
 import pdfplumber
 import pytest
-from papers import RARE, item_of, kinds, licence
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from papers import RARE, Office, item_of, kinds, licence
 
-from issuance import page
+from issuance import fonts, page
 from issuance.page import layout
 from schemas.body import LicenceBody, licence_body
+from schemas.errors import LintError
 from schemas.licence import Issued, Numbered, Product
 from verification.page_text import check_page
 
@@ -120,3 +123,21 @@ def test_lists_that_fit_stay_on_the_first_page() -> None:
     many = body_of(licence(products=tuple(Product(f"产品{n}") for n in range(200))))
     assert page.sheet(few, "industrial").values["annex"] == []
     assert len(page.sheet(many, "industrial").values["annex"][0]["rows"]) == 200
+
+
+COVERED = st.sampled_from(sorted(map(chr, fonts.coverage())))
+TIBETAN = st.sampled_from([chr(point) for point in range(0x0F40, 0x0FBD) if point in fonts.coverage()])
+MONGOLIAN = st.sampled_from([chr(point) for point in range(0x1820, 0x18AB) if point in fonts.coverage()])
+NAMES = st.one_of(*(st.text(alphabet, min_size=1, max_size=60) for alphabet in (COVERED, TIBETAN, MONGOLIAN)))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMES, address=NAMES)
+def test_what_passes_the_lint_reads_back(office: Office, name: str, address: str) -> None:
+    """Any name and address of covered characters either fails the lint or stands on the page for a verifier."""
+    numbered = licence(holder_name=name, address=address)
+    try:
+        _, pdf = office.issue(numbered)
+    except LintError:
+        assume(False)
+    check_page(pdf, body_of(numbered))
