@@ -19,8 +19,19 @@ def bench(
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="签发进程 / issuing processes; 0: one a core")
     ] = 0,
+    http: Annotated[
+        bool,
+        typer.Option(
+            "--http", help="只测 HTTP 收件 / only the HTTP service: signed events in batches of 100"
+        ),
+    ] = False,
 ) -> None:
     """测速 / Milliseconds per stage, licences, checks and replays per second, memory; in a folder of its own. JSON."""
+    if http:
+        from infra.http_bench import bench_http
+
+        output.print_json(bench_http(max(licences, 1000), output.note))
+        return
     from infra.bench import bench as measure
 
     output.print_json(measure(licences, workers, output.note))
