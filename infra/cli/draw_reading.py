@@ -11,6 +11,7 @@ import typer
 from infra.cli import output
 from infra.cli.moments import now
 from schemas.errors import DrawError, UsageError
+from schemas.times import china_date
 
 if TYPE_CHECKING:
     from verification.draw import Report
@@ -139,7 +140,7 @@ def show(
     if page:
         from infra.draw_store import write_whole
 
-        write_whole(page, draw_pages.page(shown, register, before).encode())
+        write_whole(page, draw_pages.html(shown, register, before, china_date(now())).encode())
     fields = draw_pages.summary(shown)
     if output.as_json():
         output.print_json(fields)
