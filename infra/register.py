@@ -7,7 +7,7 @@ Kafka the same port stands over a projection of the topics.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -79,3 +79,25 @@ class EmbeddedRegister:
         sql = f"SELECT CAST(fact AS BLOB) FROM facts WHERE type IN ({marks}) ORDER BY seq"
         for (raw,) in self._db.db.execute(sql, tuple(types)):
             yield decode(raw)
+
+
+class EmptyRegister:
+    """The register of a folder in which nothing has happened yet."""
+
+    def moment(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def state(self, holder: str) -> HolderState | None:
+        return None
+
+    def holders_of_case(self, application: str) -> list[str]:
+        return []
+
+    def holder_of_licence(self, number: str) -> str | None:
+        return None
+
+    def states(self) -> Iterator[HolderState]:
+        return iter(())
+
+    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
+        return iter(())

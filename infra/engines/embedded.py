@@ -83,6 +83,7 @@ class Engine:
         SurroundingsError where store or disk fail for longer than the patience; nothing is lost then.
         """
         progress = Progress()
+        self.signer()  # a wrong passphrase is told before anything is decided
         if isinstance(self.store, FolderStore):
             self.store.sweep()
         if self._pool is None:

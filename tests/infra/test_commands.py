@@ -197,3 +197,30 @@ def test_two_writers_and_readers(office: Office) -> None:
     assert sorted(int(n[-5:]) for n in numbers) == list(range(1, 33))
     assert all(row["objects"] for row in rows)
     office.run("replay", "--into", office.folder / "again", "--decide")
+
+
+def test_a_folder_in_which_nothing_happened(tmp_path: Path) -> None:
+    """Nothing to list is no fault; unknown things are a no; a folder that is not there is wrong use."""
+    office = Office(tmp_path)
+    office.run("licence", "list", code=2)
+    office.init()
+    assert office.rows("licence", "list") == []
+    office.run("case", "show", "A-1", code=1)
+    office.run("holder", "show", uscc(1), code=1)
+    office.run("drain")
+
+
+def test_a_wrong_passphrase_is_told_before_anything_is_decided(tmp_path: Path) -> None:
+    """Exit 2; with the right one the same drain works."""
+    office = Office(tmp_path)
+    office.run("keys", "init", "--valid-from", "2018-01-01", env={"ZHENGZHAO_PASSPHRASE": "right"})
+    e = Events()
+    e.apply("2018-09-10T09:00:00+08:00", "A-1", uscc(1))
+    office.submit(e)
+    for wrong in ({}, {"ZHENGZHAO_PASSPHRASE": "wrong"}):
+        office.run("drain", code=2, env=wrong)
+        assert "hint:" in office.err
+        office.run("case", "show", "A-1", code=1)
+    office.run("drain", env={"ZHENGZHAO_PASSPHRASE": "right"})
+    assert office.case("A-1")["state"] == "issued"
+    office.run("replay", "--into", tmp_path / "again")
