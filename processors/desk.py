@@ -5,7 +5,7 @@ Every module of decisions works on a desk. `write` makes a fact and folds it at 
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
 from processors import evolve
 from processors.state import Case, HolderState, Licence
@@ -29,6 +29,7 @@ class Desk:
         self.facts: list[Fact] = []
         self.cause = ""
         self.time = ""
+        self.today: date = date.min  # the China date as of which things are decided
         self.event = ""  # type of the event being decided
         self.source = ""
         self.display = ""  # USCC or mask of the holder that the event names
@@ -37,17 +38,7 @@ class Desk:
 
     def open(self, cause: str, time: str) -> None:
         """Facts written from here have this cause and time."""
-        self.cause, self.time, self._n = cause, time, 0
-
-    @property
-    def today(self) -> date:
-        """The China date as of which things are decided."""
-        return day_of(self.time)
-
-    @property
-    def moment(self) -> datetime:
-        """The moment as of which things are decided."""
-        return datetime.fromisoformat(self.time)
+        self.cause, self.time, self.today, self._n = cause, time, day_of(time), 0
 
     def write(self, body: Body) -> None:
         """Writes a fact and folds it."""

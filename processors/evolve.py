@@ -13,6 +13,7 @@ from schemas.facts import Fact, Reason
 from schemas.identifiers import compare
 from schemas.licence import Grant
 
+_DECIDE_NOTHING = frozenset((f.LicenceNumbered, f.LicenceIssued, f.EventWaits))
 KEY_LENGTH = 32  # of an entry id: the key of the event; what follows is the digest of its content
 
 
@@ -31,13 +32,12 @@ def evolve(state: HolderState, fact: Fact) -> HolderState:
 
 def apply(state: HolderState, fact: Fact) -> None:
     """As `evolve`, on a private copy."""
-    if fact.time > state.upto and not isinstance(
-        fact.body, f.LicenceNumbered | f.LicenceIssued | f.EventWaits
-    ):
+    kind = type(fact.body)
+    if fact.time > state.upto and kind not in _DECIDE_NOTHING:
         state.upto = fact.time
-    if ":" not in fact.cause and not isinstance(fact.body, f.EventWaits):
+    if ":" not in fact.cause and kind is not f.EventWaits:
         state.seen[fact.cause[:KEY_LENGTH]] = fact.cause[KEY_LENGTH:]
-    _HANDLERS[type(fact.body)](state, fact, fact.body)
+    _HANDLERS[kind](state, fact, fact.body)
 
 
 def _text(reasons: tuple[Reason, ...]) -> str:

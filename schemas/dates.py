@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 from schemas.times import CHINA, china_date
 
@@ -20,6 +21,7 @@ def time_text(at: datetime) -> str:
     return at.astimezone(CHINA).isoformat()
 
 
+@lru_cache(maxsize=65536)
 def day_of(text: str) -> date:
     """The China date of an RFC 3339 time."""
     return china_date(datetime.fromisoformat(text))
