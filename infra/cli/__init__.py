@@ -49,6 +49,8 @@ _GROUPS = {
     "holder": "holder",
     "agency": "agency",
     "draw": "draw",
+    "register": "register",
+    "inspect": "inspect",
     "letters": "letters",
     "stack": "stack",
     "log": "log",
