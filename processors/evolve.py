@@ -13,7 +13,7 @@ from schemas.facts import Fact, Reason
 from schemas.identifiers import compare
 from schemas.licence import Grant
 
-_DECIDE_NOTHING = frozenset((f.LicenceNumbered, f.LicenceIssued, f.EventWaits))
+_DECIDE_NOTHING = frozenset((f.LicenceNumbered, f.LicenceIssued, f.EventWaits, f.EventRepeated))
 KEY_LENGTH = 32  # of an entry id: the key of the event; what follows is the digest of its content
 
 
@@ -170,7 +170,11 @@ def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
     else:
         new = replace(old, versions=(*old.versions, Version(grant)), history=(*old.history, line))
     state.licences[grant.licence_id] = new
-    _register(state, grant)
+    state.kind, state.display = grant.holder_kind, grant.holder_id
+    if (
+        b.action in ("new", "change") or not state.name
+    ):  # other versions say again what their licence said before
+        _register(state, grant)
     if b.replaces:
         state.licences[b.replaces] = replace(state.licences[b.replaces], followed_by=grant.licence_id)
         if b.case in state.cases:

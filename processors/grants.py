@@ -122,8 +122,8 @@ def _next(desk: Desk, case: Case, item: ServiceItem, licence: Licence, deemed: b
         _version(desk, case, licence, new)
     elif case.action == "renew":
         old_end = date.fromisoformat(now.valid_until or "")
-        assert item.validity_years is not None  # a licence with an end has a validity
-        until = valid_until(old_end + ONE_DAY, item.validity_years).isoformat()
+        years = item.validity_years  # none where only an imported licence has an end
+        until = valid_until(old_end + ONE_DAY, years).isoformat() if years else None
         _version(desk, case, licence, {"valid_until": until}, deemed=deemed)
     else:
         _version(desk, case, licence, {})

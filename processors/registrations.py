@@ -110,10 +110,16 @@ def missing_of(
     missing, why = intake.missing_of(desk, case, item, late)
     fields = [
         f"fields.{rule.name}"
-        for rule in fields_of(desk, case.chosen, item)
+        for rule in fields_of(desk, not_pushed(desk, case.chosen), item)
         if rule.name in case.conflicts or (rule.required and _blank(case.answers.get(rule.name)))
     ]
     return (*missing, *fields), why
+
+
+def not_pushed(desk: Desk, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """The chosen items whose filing this holder does not have yet: only they are pushed, and asked about."""
+    pushed = {filing.ref.item for filing in desk.state.filings.values()}
+    return tuple(code for code in chosen if code not in pushed)
 
 
 def fields_of(desk: Desk, chosen: tuple[str, ...], item: ServiceItem) -> list[FieldRule]:

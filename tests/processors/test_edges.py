@@ -363,3 +363,50 @@ def test_a_check_date_of_an_extension() -> None:
         new, lambda e: act(e, at("04-02"), "extend", products=[{"category": "人造板", "site": "二厂"}])
     )
     assert [c["due"] for c in world.holder(H)["checks"]] == ["2018-03-31", "2018-05-02"]
+
+
+def test_a_repeat_moves_no_moment() -> None:
+    """The same application again, weeks later, does not make what comes after it late."""
+    world = told(new, lambda e: new(e, at("05-02"), materials=[FORM, letter("03-01"), {"kind": "business-licence"}]),
+                 lambda e: act(e, at("04-02"), "reissue"))  # fmt: skip
+    assert [x["issued_on"] for x in world.licences(H)] == ["2018-04-02"]
+
+
+def test_renewing_an_imported_licence_of_an_item_without_end() -> None:
+    """A business licence that came with an end has none in its next version."""
+    number = "(青)630225YZ0000007"
+    data = {
+        "holder": who(), "licence_number": number, "item": "business-licence", "issued_on": "2014-01-01",
+        "valid_from": "2014-01-01", "valid_until": "2018-12-31",
+    }  # fmt: skip
+    world = told(
+        lambda e: e.add("licence.imported", DAY, data),
+        lambda e: act(
+            e, at("04-02"), "renew", item="business-licence", granted_by=..., licence_number=number
+        ),
+    )
+    assert [(x["version"], x["valid_until"]) for x in world.licences(H)] == [(1, None)]
+
+
+def test_a_filing_that_was_pushed_is_not_asked_about_again() -> None:
+    """A further registration that names it again need not answer for it."""
+    base = {"applicant": who(), "materials": [FORM]}
+    shared = {"recycled-goods": "废钢", "site-address": "积石镇"}
+    world = told(
+        lambda e: e.add("registration.submitted", DAY, {**base, "application_id": "R", "items": [{"item": "recycling-filing"}], "shared": shared}),
+        lambda e: e.add("registration.submitted", at("04-02"), {**base, "application_id": "R2", "items": [{"item": "recycling-filing"}]}),
+    )  # fmt: skip
+    assert (row(world, "R2")["state"], world.licences(H)[0]["version"]) == ("issued", 2)
+
+
+def test_the_name_of_a_holder_with_several_licences() -> None:
+    """What one licence changed is not changed back by another one's next version."""
+    world = told(
+        new,
+        lambda e: hazardous(e, app="M"),
+        lambda e: review(e, at("03-05"), "emergency-management", "M"),
+        lambda e: review(e, at("03-05"), "fire-rescue", "M"),
+        lambda e: act(e, at("04-02"), "change", change={"name": "青海二厂"}),
+        lambda e: act(e, at("04-03"), "reissue", "B", item="hazardous-chemicals-operation", source=HALL, granted_by="M"),
+    )  # fmt: skip
+    assert (row(world, "B")["state"], world.holder(H)["name"]) == ("issued", "青海二厂")
