@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import sqlite3
 import tarfile
 import tempfile
@@ -18,12 +17,14 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from infra.archive_complete import complete
 from infra.engines.database import Database
 from infra.engines.lock import decider
-from infra.persons_store import DATABASE
+from infra.persons_store import DATABASE, SECRET
 from infra.replay import Report, replay
 from infra.settings import Settings
 from infra.stores import open_store
+from infra.stores.folder import FolderStore
 from schemas.errors import UsageError
 from schemas.ports import checked_key
 
@@ -74,7 +75,7 @@ def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> 
 
 
 def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> Report:
-    """Brings an archive into a data folder without data, and replays it; nothing stays where that fails.
+    """Brings an archive into a data folder without data, once replay has found it whole; else nothing stays.
 
     Keys and the installation's secret may lie there already: they are never part of an archive.
     """
@@ -84,21 +85,45 @@ def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> 
             where=str(settings.data),
             hint="import into a new --data DIR",
         )
-    with decider(settings.data, "log import", wait=0):
-        _unpack(settings, source, say)
-        try:
-            with tempfile.TemporaryDirectory(prefix="zhengzhao-import-") as scratch:
-                report = replay(settings, Path(scratch) / "again", say=say)
-        except Exception:
-            settings.database.unlink(missing_ok=True)
-            raise
-        if report.findings:
-            settings.database.unlink(missing_ok=True)
+    with (
+        decider(settings.data, "log import", wait=0),
+        tempfile.TemporaryDirectory(prefix=".import-", dir=settings.data) as scratch,
+    ):
+        staged = Settings(Path(scratch) / "data", workers=settings.workers)
+        _unpack(staged.data, source, say)
+        secret = settings.data / SECRET.parent
+        if secret.is_dir():  # with it replay can open what is sealed
+            (staged.data / SECRET.parent).symlink_to(secret.absolute())
+        report = replay(staged, Path(scratch) / "again", say=say)
+        if not report.findings:
+            with Database(staged.database) as db:
+                complete(db)
+                db.db.execute("PRAGMA journal_mode = DELETE")  # one file again, to be moved
+            _take_over(staged, settings, say)
         return report
 
 
-def _unpack(settings: Settings, source: Path, say: Say) -> None:
+def _take_over(staged: Settings, settings: Settings, say: Say) -> None:
+    """Objects first, the data file last: until that is there, nothing is."""
+    objects = FolderStore(staged.objects)
     store = open_store(settings.store, settings.objects)
+    keys = list(objects.list())
+    for n, key in enumerate(keys, 1):
+        store.put(key, objects.get(key))
+        say("objects", n, len(keys))
+    files = [
+        DATABASE,
+        *(p.relative_to(staged.data).as_posix() for p in staged.trust.rglob("*") if p.is_file()),
+    ]
+    for name in files:
+        if (staged.data / name).exists():
+            _place(settings.data / name, (staged.data / name).read_bytes())
+    staged.database.replace(settings.database)
+
+
+def _unpack(folder: Path, source: Path, say: Say) -> None:
+    store = FolderStore(folder / "objects")
+    folder.mkdir()
     try:
         with tarfile.open(source, "r:") as tar:
             total = 0
@@ -108,13 +133,13 @@ def _unpack(settings: Settings, source: Path, say: Say) -> None:
                 elif name.startswith("objects/"):
                     store.put(checked_key(name.removeprefix("objects/")), file.read())
                 else:
-                    _place(settings.data / name, file)
+                    _place(folder / name, file.read())
                 say("objects", n, total)
     except tarfile.TarError as error:
         raise UsageError(
             f"不是存档 / this is no archive: {error}", where=str(source), hint="zhengzhao log export FILE"
         ) from None
-    if not settings.database.exists():
+    if not (folder / _SQLITE).exists():
         raise UsageError("存档不完整 / the archive is not whole", where=str(source), hint="export it again")
 
 
@@ -148,19 +173,17 @@ def _header(raw: bytes, source: Path) -> int:
         ) from None
 
 
-def _place(path: Path, file: IO[bytes]) -> None:
+def _place(path: Path, content: bytes) -> None:
     """A file of the data folder; what is there already must be the same."""
     if path.exists():
-        if path.read_bytes() != file.read():
+        if path.read_bytes() != content:
             raise UsageError(
                 "已有不同的文件 / another file is there", where=str(path), hint="import into a new folder"
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as target:
-        shutil.copyfileobj(file, target)
-    if path.name == DATABASE:
-        path.chmod(0o600)
+    path.touch(mode=0o600 if path.name == DATABASE else 0o644)
+    path.write_bytes(content)
 
 
 def _persons(path: Path, scratch: Path) -> bytes | None:

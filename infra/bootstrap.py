@@ -20,7 +20,7 @@ from infra.replay import replay as run_replay
 from infra.settings import Settings
 from infra.stores import open_store
 from processors.route import tick as tick_entry
-from schemas.errors import NotFound, VerificationError, ZhengzhaoError
+from schemas.errors import NotFound, UsageError, VerificationError, ZhengzhaoError
 from schemas.events import Event
 from schemas.items import load_catalogue
 from schemas.ledger import Auth
@@ -204,16 +204,18 @@ def open_letters(settings: Settings) -> Iterator[LetterBox]:
 def export_log(settings: Settings, file: Path, say: Say) -> dict[str, object]:
     """Everything that the engine knows, as one file."""
     if settings.on_kafka:
-        from infra.kafka.archive import export_kafka
+        from infra.kafka.replay import copied
 
-        return export_kafka(settings, file, say)  # type: ignore[no-any-return]
+        with copied(settings, say) as copy:
+            return archive.export_log(copy, file, say)
     return archive.export_log(settings, file, say)
 
 
 def import_log(settings: Settings, file: Path, say: Say) -> Report:
-    """An exported file into a data folder, or into the topics."""
+    """An exported file into a data folder without data."""
     if settings.on_kafka:
-        from infra.kafka.archive import import_kafka
-
-        return import_kafka(settings, file, say)  # type: ignore[no-any-return]
+        raise UsageError(
+            "log import 只导入单机 / `log import` fills the data folder of one machine",
+            hint="unset ZHENGZHAO_BROKER; to go on with Kafka, submit the events that are not decided yet there",
+        )
     return archive.import_log(settings, file, say)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -35,12 +36,22 @@ _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRI
 def replay_kafka(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:
     """Replays what the broker has recorded; waits first until the workers have nothing under way."""
     prepare(into)
+    with copied(settings, say) as copy_of_it:
+        return replay_file(copy_of_it, into, decide=decide, say=say)
+
+
+@contextmanager
+def copied(settings: Settings, say: Say = lambda *_: None) -> Iterator[Settings]:
+    """The settings with a data file, for as long as the block lasts, into which the topics were copied.
+
+    Waits first until the workers have nothing under way.
+    """
     wait_until_idle(settings)
     folder = Path(tempfile.mkdtemp(prefix="replay-", dir=_made(settings.data)))
     try:
-        copied = _Copied(settings, folder / "zhengzhao.sqlite")
-        copy(parse(settings.broker or ""), copied.database, say)
-        return replay_file(copied, into, decide=decide, say=say)
+        other = _Copied(settings, folder / "zhengzhao.sqlite")
+        copy(parse(settings.broker or ""), other.database, say)
+        yield other
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

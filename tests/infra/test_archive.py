@@ -70,7 +70,8 @@ def test_a_changed_archive_is_refused(office: Office, tmp_path: Path) -> None:
     changed = _rewritten(office.folder / "log.tar", tmp_path / "changed.tar", {name: b"%PDF-1.7\nother"})
     other = Office(tmp_path)
     other.run("log", "import", changed, code=1)
-    other.run("licence", "list", code=2)
+    assert [p.name for p in other.data.iterdir()] == [".lock"]
+    assert other.rows("licence", "list") == []
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "keys/evil", "objects/../../evil"])
@@ -92,3 +93,42 @@ def test_unusable_archives(office: Office, tmp_path: Path) -> None:
         assert "hint:" in other.err
     office.run("log", "import", "log.tar", code=2)
     office.run("log", "export", "log.tar", code=2)
+
+
+def test_what_follows_from_ledger_and_facts_is_filled_in(office: Office, tmp_path: Path) -> None:
+    """An archive from Kafka has ledger and facts alone: series, numbers, events seen and open jobs are made anew."""
+    import sqlite3
+
+    from infra.archive_complete import complete
+    from infra.engines.database import Database
+
+    other = Office(tmp_path)
+    other.run("log", "import", office.folder / "log.tar")
+    tables = ("series", "given", "states", "outbox")
+    path = other.data / "zhengzhao.sqlite"
+
+    def rows() -> list[list[tuple[object, ...]]]:
+        with sqlite3.connect(path) as db:
+            seen = db.execute("SELECT event, substr(digest, 1, 16) FROM seen ORDER BY 1").fetchall()
+            metas = db.execute(
+                "SELECT * FROM meta WHERE name IN ('clock', 'catalogue', 'position')"
+            ).fetchall()
+            return [seen, metas, *(db.execute(f"SELECT * FROM {t} ORDER BY 1").fetchall() for t in tables)]
+
+    before = rows()
+    # the clock of an entry that waits is told when it is decided
+    with sqlite3.connect(path) as db:
+        db.execute("DELETE FROM ledger WHERE seq > (SELECT value FROM meta WHERE name = 'position')")
+        for statement in (
+            "DELETE FROM seen",
+            "DELETE FROM series",
+            "DELETE FROM given",
+            "UPDATE states SET due = NULL",
+        ):
+            db.execute(statement)
+    with Database(path) as opened:
+        complete(opened)
+    after = rows()
+    assert len(before[0]) == len(after[0]) + 1
+    assert set(after[0]) <= set(before[0])
+    assert before[1:] == after[1:]
