@@ -1,0 +1,189 @@
+"""From issued licences to a draw, its inspections, and the end of a licence whose check failed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.draw.conftest import PLAN, Office
+
+USCCS = ("9163000071040638XJ", "914403001922038216")
+PLAN_OF_LICENCES = (
+    PLAN.replace(
+        'where = { category = "auction" }\nratio = "0.20"',
+        'where = { item = "industrial-product-licence" }\nratio = "1"',
+    )
+    .replace('[[strata]]\nname = "rest"\nwhere = {}\ncount = 9\n', "")
+    .replace('"auction"', '"products"')
+    .replace('period = ["2018-04-01", "2018-06-30"]', 'period = ["2018-10-01", "2018-12-31"]')
+)
+
+
+def applied(uscc: str, number: int) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"E{number}",
+        "source": "urn:agency:630000:market-regulation",
+        "type": "zhengzhao.application.submitted.v1",
+        "time": "2018-09-10T09:12:00+08:00",
+        "data": {
+            "application_id": f"QH-2018-{number:06d}",
+            "item": "industrial-product-licence",
+            "action": "new",
+            "applicant": {
+                "kind": "enterprise",
+                "id": uscc,
+                "name": f"化肥厂{number}",
+                "address": "街 1 号",
+                "division": "630225",
+            },
+            "products": [{"category": "化肥", "site": "街 1 号", "detail": "复合肥"}],
+            "materials": [
+                {"kind": "application-form"},
+                {"kind": "commitment-letter", "signed_on": "2018-09-09"},
+                {"kind": "business-licence"},
+            ],
+            "channel": "online",
+            "window": "630225",
+        },
+    }
+
+
+@pytest.fixture
+def transcript(office: Office) -> Path:
+    """Two licences issued, snapshot taken, both drawn."""
+    events = [applied(uscc, n) for n, uscc in enumerate(USCCS, 1)]
+    office.path("events.jsonl").write_text("".join(json.dumps(e, ensure_ascii=False) + "\n" for e in events))
+    office.ok("submit", office.path("events.jsonl"))
+    office.ok("drain")
+    office.ok("register", "snapshot", "-o", office.path("R.csv"))
+    office.inspectors = [
+        {
+            "id": f"I{n}",
+            "name": "x",
+            "department": "market-regulation",
+            "division": "630000",
+            "qualifications": "market",
+        }
+        for n in range(3)
+    ]
+    office.write("I.csv", office.inspectors)
+    office.path("C.csv").write_text("inspector_id,target_id,reason\n")
+    return office.draw(plan=office.plan(PLAN_OF_LICENCES))
+
+
+def numbers(office: Office) -> list[str]:
+    return [json.loads(line)["number"] for line in office.ok("licence", "list", "--json").splitlines()]
+
+
+def test_snapshot_is_a_register_of_the_licences(office: Office, transcript: Path) -> None:
+    """Each living licence is a target under its number, with its holder's division and class."""
+    shown = json.loads(office.ok("register", "show", office.path("R.csv"), "--json"))
+    assert (shown["count"], shown["columns"][:4]) == (2, ["id", "name", "division", "credit_class"])
+    drawn = [d["id"] for s in json.loads(transcript.read_bytes())["strata"] for d in s["drawn"]]
+    assert sorted(drawn) == sorted(numbers(office))
+    assert office.failed(transcript) == []
+
+
+def test_failed_inspection_ends_the_licence(office: Office, transcript: Path) -> None:
+    """A drawn licence whose commitment proves false is rescinded, and `verify` refuses it from then on."""
+    number, other = numbers(office)
+    office.ok("licence", "get", number, "--format", "pdf", "-o", office.path("licence.pdf"))
+    assert office("verify", office.path("licence.pdf"), "--at", "2018-10-10")[0] in (0, 3)
+    office.ok(
+        "inspect", "record", transcript, "--target", number, "--result", "公示信息隐瞒真实情况弄虚作假",
+        "--failed", "--commitment-false", "--at", "2018-10-15T10:00:00+08:00",
+    )  # fmt: skip
+    office.ok(
+        "inspect", "record", transcript, "--target", other, "--result", "未发现问题", "--passed",
+        "--at", "2018-10-15T11:00:00+08:00",
+    )  # fmt: skip
+    office.ok("drain")
+    shown = json.loads(office.ok("licence", "show", number, "--json"))
+    assert shown["status"] == "rescinded"
+    assert office("verify", office.path("licence.pdf"), "--at", "2018-10-16T00:00:00+08:00")[0] == 1
+    rows = [json.loads(line) for line in office.ok("inspect", "list", transcript, "--json").splitlines()]
+    assert {"done"} == {row["state"] for row in rows}
+    answer = json.loads(office.ok("inspect", "publish", transcript, "-o", office.path("out"), "--json"))
+    assert (answer["published"], answer["to_come"], answer["late"]) == (2, 0, 2)
+    table = (office.path("out") / "results.csv").read_text()
+    assert "2018-11-12" in table  # twenty working days after 15 October 2018
+    assert "未发现问题" in (office.path("out") / "index.html").read_text()
+
+
+def test_result_needs_an_official_text(office: Office, transcript: Path) -> None:
+    """A result that is no official text is refused; so is a target that was not drawn."""
+    number = numbers(office)[0]
+    words = [
+        "inspect",
+        "record",
+        transcript,
+        "--target",
+        number,
+        "--passed",
+        "--at",
+        "2018-10-15T10:00:00+08:00",
+    ]
+    assert office(*words, "--result", "挺好")[0] == 1
+    words[4] = "T1"
+    assert office(*words, "--result", "未发现问题")[0] == 1
+
+
+def test_visits_of_several_departments_are_joint(office: Office, transcript: Path) -> None:
+    """Two draws of one target by two authorities make one visit; unrecorded ones past the period are overdue."""
+    text = PLAN_OF_LICENCES.replace("market-regulation", "fire-rescue").replace(
+        "publicity-check", "fire-safety"
+    )
+    second = office.draw("2", office.plan(text, "fire.toml"))
+    code, out, err = office("inspect", "list", transcript, second, "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (code, len(rows), "overdue" in err) == (0, 2, True)
+    assert [(True, 2, "overdue")] * 2 == [(r["joint"], len(r["departments"]), r["state"]) for r in rows]
+
+
+def test_register_is_kept_under_its_digest(office: Office) -> None:
+    """An imported register is found by its digest; an unknown digest is told so."""
+    kept = json.loads(office.ok("register", "import", office.path("R.csv"), "--json"))
+    shown = json.loads(office.ok("register", "show", kept["digest"], "--json"))
+    assert kept == shown
+    assert office("register", "show", "0" * 64)[0] == 1
+    assert office("register", "show", office.path("none.csv"))[0] == 2
+    assert office("register", "show", office.path("R.csv"), "--kind", "inspectors")[0] == 1
+
+
+def test_pages_have_no_network_and_no_persons(office: Office) -> None:
+    """Pages load nothing, mask persons, show conflicts as digests, and wait for `publish_after`."""
+    person = "632801199001011236"
+    for row in office.rows:
+        if row["id"] == "T001":
+            row |= {"id": person, "name": "王小明", "category": "auction", "credit_class": "D"}
+    for conflict in office.conflicts:
+        conflict["target_id"] = person if conflict["target_id"] == "T001" else conflict["target_id"]
+    office.write_all()
+    text = PLAN.replace('ratio = "0.20"', 'ratio = "1"')
+    transcript = office.draw(plan=office.plan(text))
+    words = [
+        "draw",
+        "show",
+        transcript,
+        "--page",
+        office.path("page.html"),
+        "--register",
+        office.path("R.csv"),
+    ]
+    office.ok(*words, "--before", office.path("R.csv"))
+    page = office.path("page.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert person not in page
+    assert "632***********1236" in page
+    assert "王小明" not in page
+    assert "亲属" not in page
+    closed = office.draw(
+        "2", office.plan('publish_after = "2999-01-01"\n' + text.replace("QH-1", "QH-2"), "p2.toml")
+    )
+    office.ok("draw", "show", closed, "--page", office.path("page.html"))
+    assert "T004" not in office.path("page.html").read_text()
+    office.ok("draw", "show", office.path("A2.json"), "--page", office.path("page.html"))
