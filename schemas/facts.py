@@ -215,7 +215,7 @@ class LicenceGranted(_Body, frozen=True, tag="licence.granted"):
 
     grant: Grant
     case: str = ""
-    action: str = "new"
+    action: str = ""  # no other default: what is omitted must not depend on which object a text is
     replaces: str = ""  # annulled decision: the licence that this one makes good
 
 
