@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import resource
 import tempfile
 import threading
 import time
@@ -182,18 +183,19 @@ def _end_to_end(settings: Settings, licences: int) -> dict[str, Any]:
     with events.open("wb") as file:
         file.writelines(line + b"\n" for line in lines(licences))
     with _memory() as peak:
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), _cpu()
         summary = Summary()
         with open_inbox(settings) as inbox:
             submit_file(str(events), inbox, summary)
         taken = time.perf_counter() - start
         with holding(settings, "bench") as engine:
             progress = engine.drain()
-        seconds = time.perf_counter() - start
+        seconds, spent = time.perf_counter() - start, _cpu() - spent
     assert progress.issued == licences
     return {
         "licences_per_second": _figure(licences / seconds, licences),
         "submitted_per_second": _figure(licences / taken, licences),
+        "cpu_ms_per_licence": _figure(spent * 1000 / licences, licences),
         "seconds": round(seconds, 2),
         "peak_memory_mb": round(peak[0] / 1e6),
     }
@@ -248,6 +250,14 @@ def _size(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return float(getattr(memory, "pss", memory.rss))
+
+
+def _cpu() -> float:
+    """Seconds of CPU of this process and of all its children that have ended."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def _figure(value: float, runs: int) -> dict[str, float | int]:
