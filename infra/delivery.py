@@ -3,7 +3,8 @@
 Each `filing.pushed` fact becomes one file, `outbox/<department>/<filing_id>-<round>.json`, written once: a CloudEvent
 with a `proof` by the installation's status key, the same bytes whoever writes it. A department with a webhook
 (`departments.toml`) is sent the same bytes with the fact's id as `Idempotency-Key`, until it answers 2xx: three tries
-in a row, then with growing pauses. A department that does not answer holds up no other. What was delivered is
+in a row (one, where the answer is slow), then with growing pauses. A department that is not there rests as a whole and
+holds up no other; a filing that it does not take rests alone. What was delivered is
 remembered in `deliveries.db`; a process that dies in between delivers again, and the id tells that it is the same.
 """
 
@@ -21,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from infra.engines.database import Database
 from infra.stores.folder import FolderStore
-from infra.webhooks import Hook, Post, load_departments, post
+from infra.webhooks import Failed, Hook, Post, load_departments, post
 from issuance.signer import ES256, Signer
 from processors.outbound import outbound
 from schemas import facts as f
@@ -35,6 +36,7 @@ OUTBOX: Final = "outbox"
 SOURCE: Final = "urn:zhengzhao:installation"
 _BATCH: Final = 200
 _TRIES: Final = (0.0, 0.2, 0.8)  # seconds before each try of one call
+_SLOW: Final = 2.0  # seconds after which a try is not repeated: deciding waits meanwhile
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 3600.0
 _LONGEST_NAME: Final = 180
 _SCHEMA: Final = """
@@ -43,6 +45,8 @@ INSERT OR IGNORE INTO progress VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS waiting (
     fact TEXT PRIMARY KEY, seq INTEGER NOT NULL, department TEXT NOT NULL, file TEXT NOT NULL,
     attempts INTEGER NOT NULL, next_at REAL NOT NULL, error TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS resting (
+    department TEXT PRIMARY KEY, failures INTEGER NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
 """
 
 Sign = Callable[[dict[str, Any], datetime], dict[str, Any]]
@@ -167,35 +171,58 @@ class Delivery:
         return [name for (name,) in rows if name in self._hooks]
 
     def _send_all(self, department: str, at_once: bool) -> int:
-        """Sends what is due, in its order, up to the first that is not taken; that one rests then, the others follow."""
+        """Sends what is due, in its order, until the department turns out not to be there."""
+        now = float("inf") if at_once else self._clock()
+        rests = self._db.execute(
+            "SELECT 1 FROM resting WHERE department = ? AND until > ?", (department, now)
+        )
+        if rests.fetchone():
+            return 0
         sql = "SELECT fact, file, attempts FROM waiting WHERE department = ? AND next_at <= ? ORDER BY seq"
-        due = self._db.execute(sql, (department, float("inf") if at_once else self._clock())).fetchall()
-        for n, (fact, file, attempts) in enumerate(due):
-            error = self._try(self._hooks[department], fact, file)
-            if error is not None:
-                pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempts)
-                self._db.execute(
-                    "UPDATE waiting SET attempts = attempts + 1, next_at = ?, error = ? WHERE fact = ?",
-                    (self._clock() + pause, error, fact),
-                )
-                return n
-            self._db.execute("DELETE FROM waiting WHERE fact = ?", (fact,))
-        return len(due)
+        taken = 0
+        for fact, file, attempts in self._db.execute(sql, (department, now)).fetchall():
+            failed = self._try(self._hooks[department], fact, file)
+            if failed is None:
+                self._db.execute("DELETE FROM waiting WHERE fact = ?", (fact,))
+                self._db.execute("DELETE FROM resting WHERE department = ?", (department,))
+                taken += 1
+                continue
+            self._db.execute(
+                "UPDATE waiting SET attempts = attempts + 1, next_at = ?, error = ? WHERE fact = ?",
+                (0.0 if failed.down else self._clock() + _pause(attempts), failed.error, fact),
+            )
+            if failed.down:
+                self._rest(department)
+                break
+        return taken
 
-    def _try(self, hook: Hook, fact: str, file: str) -> str | None:
-        """The last error of the tries; None where the department has taken it."""
+    def _rest(self, department: str) -> None:
+        sql = "SELECT failures FROM resting WHERE department = ?"
+        row = self._db.execute(sql, (department,)).fetchone()
+        failures = int(row[0]) if row else 0
+        until = self._clock() + _pause(failures)
+        self._db.execute("INSERT OR REPLACE INTO resting VALUES (?, ?, ?)", (department, failures + 1, until))
+
+    def _try(self, hook: Hook, fact: str, file: str) -> Failed | None:
+        """The failure of the last try; None where the department has taken it."""
         try:
             content = self._store.get(file)
         except NotFound:
-            return "the file is gone from the outbox"
-        error: str | None = None
+            return Failed("the file is gone from the outbox", False)
+        failed: Failed | None = None
         for pause in _TRIES:
             if pause:
                 self._sleep(pause)
-            error = self._send(hook, fact, content)
-            if error is None:
-                return None
-        return error
+            began = time.monotonic()
+            failed = self._send(hook, fact, content)
+            if failed is None or not failed.down or time.monotonic() - began > _SLOW:
+                break
+        return failed
+
+
+def _pause(failures: int) -> float:
+    """Seconds until the next try after so many failures before."""
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 20))
 
 
 def file_name(fact: Fact) -> str:

@@ -24,6 +24,7 @@ from schemas.errors import UsageError
 
 FILE: Final = "departments.toml"
 TIMEOUT: Final = 10.0
+_LATER: Final = (408, 425, 429)  # of the answers of 4xx those that speak of now, not of what was sent
 _KEYS: Final = {"url", "timeout"}
 
 
@@ -34,7 +35,14 @@ class Hook(NamedTuple):
     timeout: float = TIMEOUT
 
 
-Post = Callable[[Hook, str, bytes], str | None]
+class Failed(NamedTuple):
+    """Why a filing was not taken. `down`: the department is not there at all, so no other would be taken either."""
+
+    error: str
+    down: bool
+
+
+Post = Callable[[Hook, str, bytes], Failed | None]
 """Sends content under an idempotency key; None when it was taken, else why not."""
 
 
@@ -72,7 +80,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _opener = urllib.request.build_opener(_NoRedirects)
 
 
-def post(hook: Hook, key: str, content: bytes) -> str | None:
+def post(hook: Hook, key: str, content: bytes) -> Failed | None:
     """One POST of a CloudEvent; None for an answer of 2xx, else what came instead."""
     request = urllib.request.Request(
         hook.url,
@@ -86,8 +94,8 @@ def post(hook: Hook, key: str, content: bytes) -> str | None:
             return None
     except urllib.error.HTTPError as error:
         with error:
-            return f"HTTP {error.code}"
+            return Failed(f"HTTP {error.code}", error.code >= 500 or error.code in _LATER)
     except urllib.error.URLError as error:
-        return str(error.reason)
+        return Failed(str(error.reason), True)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"{type(error).__name__}: {error}"
+        return Failed(f"{type(error).__name__}: {error}", True)

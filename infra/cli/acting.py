@@ -93,13 +93,17 @@ def named(number: str | None, option: str | None, granted_by: str | None) -> Nam
 
 
 def subject_of(licence: Named, holder: str | None) -> Subject:
-    """The licence in the register, with its holder."""
+    """The licence in the register, with its holder: a look at a person's record is itself recorded."""
+    from infra.accesses import Accesses
     from infra.subjects import of_case, of_licence
 
     with register() as (found, persons):
         if licence.number is not None:
-            return of_licence(found, persons, licence.number)
-        return of_case(found, persons, licence.granted_by or "", holder)
+            subject = of_licence(found, persons, licence.number)
+        else:
+            subject = of_case(found, persons, licence.granted_by or "", holder)
+    Accesses(output.settings().data).look(subject.holder, "event prepared", subject.number)
+    return subject
 
 
 def holder_of(subject: Subject, holder: str | None) -> str:

@@ -12,13 +12,16 @@ import pytest
 
 from infra.delivery import Delivered, Delivery, file_name
 from infra.engines.database import Database
-from infra.webhooks import Hook, load_departments, post
+from infra.webhooks import Failed, Hook, load_departments, post
 from schemas import facts as f
 from schemas.errors import LintError, UsageError
 from schemas.facts import Fact, FilingPushed
 from schemas.licence import FilingRef
 
 HOOKS = '[tax]\nurl = "http://127.0.0.1:9/x"\n[customs]\nurl = "http://127.0.0.1:9/y"\n'
+
+
+DOWN = Failed("HTTP 503", True)
 
 
 class Crash(Exception):
@@ -33,7 +36,7 @@ class World:
         self.db = Database(data / "facts.sqlite", create=True)
         self.now = 1000.0
         self.slept: list[float] = []
-        self.answers: dict[str, list[str | None]] = {}
+        self.answers: dict[str, list[Failed | None]] = {}
         self.sent: list[tuple[str, str]] = []
         self.crash_at = -1
         self.nonce = 0
@@ -57,7 +60,7 @@ class World:
         self.nonce += 1
         return {**event, "proof": f"p{self.nonce}"}  # a signer with random signatures
 
-    def post(self, hook: Hook, key: str, content: bytes) -> str | None:
+    def post(self, hook: Hook, key: str, content: bytes) -> Failed | None:
         assert json.loads(content)["id"] == key
         self.sent.append((hook.url[-1], key))
         answers = self.answers.get(hook.url[-1], [])
@@ -122,31 +125,41 @@ def test_two_holders_with_one_filing_id_get_a_file_each(world: World) -> None:
     assert world.files() == ["tax/R-1:x-1.json", "tax/R-1:x-1~bbbbbbbb.json"]
 
 
-def test_a_silent_department_holds_up_no_other(world: World) -> None:
-    """Three tries, then a pause that doubles; a filing that is never taken stops those behind it for one call only."""
-    world.answers["x"] = ["HTTP 400"] * 3
+def test_a_silent_department_rests_and_holds_up_no_other(world: World) -> None:
+    """Three tries, then the whole department rests, twice as long each time; what comes meanwhile waits."""
+    world.answers["x"] = [DOWN] * 6
     world.push("f1", "tax", "R-1:x")
     world.push("f2", "tax", "R-2:x")
     world.push("f3", "customs", "R-1:y")
     assert world.run() == Delivered(3, 1, 2)
     assert world.sent == [("y", "f3"), *[("x", "f1")] * 3]
     assert world.slept == [0.2, 0.8]
-    assert world.run() == Delivered(0, 1, 1)  # f2, while f1 rests
-    world.answers["x"] = ["HTTP 400"] * 3
-    world.now += 4.9
+    world.push("f4", "tax", "R-4:x")
+    for forward, taken, waiting in ((4.9, 0, 3), (0.2, 0, 3), (9.9, 0, 3), (0.2, 3, 0)):
+        world.now += forward
+        assert (taken, waiting) == world.run()[1:]
+    assert [key for url, key in world.sent if url == "x"] == [*["f1"] * 7, "f2", "f4"]
+
+
+def test_a_filing_that_is_not_taken_rests_alone(world: World) -> None:
+    """One try; those behind it are taken."""
+    world.answers["x"] = [Failed("HTTP 400", False), None, Failed("HTTP 400", False)]
+    world.push("f1", "tax", "R-1:x")
+    world.push("f2", "tax", "R-2:x")
+    assert world.run() == Delivered(2, 1, 1)
     assert world.run() == Delivered(0, 0, 1)
-    world.now += 0.2
+    world.now += 5.1
     assert world.run() == Delivered(0, 0, 1)
-    world.now += 9.9
+    world.now += 9
     assert world.run() == Delivered(0, 0, 1)
-    world.now += 0.2
+    world.now += 1.1
     assert world.run() == Delivered(0, 1, 0)
-    assert [key for url, key in world.sent if url == "x"] == [*["f1"] * 3, "f2", *["f1"] * 4]
+    assert [key for _, key in world.sent] == ["f1", "f2", "f1", "f1"]
 
 
 def test_at_once_does_not_wait(world: World) -> None:
     """A person who asks now is not told to come back."""
-    world.answers["x"] = ["refused"] * 3
+    world.answers["x"] = [DOWN] * 3
     world.push("f1", "tax")
     world.run()
     assert world.run() == Delivered(0, 0, 1)
@@ -208,4 +221,6 @@ def test_a_wrong_file_of_departments_is_refused(tmp_path: Path, text: str) -> No
 
 def test_nobody_there_is_an_answer() -> None:
     """A refused connection is a reason, not a crash."""
-    assert post(Hook("http://127.0.0.1:9/", 2), "k", b"{}")
+    failed = post(Hook("http://127.0.0.1:9/", 2), "k", b"{}")
+    assert failed is not None
+    assert failed.down
