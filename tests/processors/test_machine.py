@@ -92,6 +92,17 @@ class Life(RuleBasedStateMachine):
             self.send()
             assert before == len(self.world.facts)
 
+    @precondition(lambda self: self.told)
+    @rule(pick=st.integers(0, 99), off=st.integers(-1, 1))
+    def come_to_an_edge(self, pick: int, off: int) -> None:
+        """To a day on which something changes, the one before or the one after."""
+        edges = [last for _, last, _ in self.bars] * 3
+        edges += [day for one in self.told if one.living for day in (one.end, months_back(one.end, 12))]
+        edges += [one.until for one in self.told if one.status == "suspended"]
+        days = [day + off * DAY for day in edges if day + off * DAY > self.day]
+        if days:
+            self.day, self.second = days[pick % len(days)], 0
+
     # ---- applications -----------------------------------------------------------------------------------
 
     def apply(self, action: str, good: bool, **over: Any) -> None:
@@ -274,4 +285,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestLife.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
