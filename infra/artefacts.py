@@ -7,6 +7,7 @@ import json
 from typing import Any, Final, Literal
 
 from infra.queries import Queries
+from processors.views import ERASED
 from schemas.errors import NotFound
 from schemas.ports import Store
 from verification.pdf import attachments
@@ -16,8 +17,17 @@ FILES: Final[dict[Form, str]] = {"pdf": "licence.pdf", "cwt": "credential.cwt", 
 
 
 def artefact(ask: Queries, store: Store, number: str, version: int | None, form: Form) -> bytes:
-    """The bytes of an artefact (`manifest`: what lies where). NotFound for a version without one."""
+    """The bytes of an artefact (`manifest`: what lies where). NotFound for a version without one, or an erased holder.
+
+    An erased person's licence stays in the store as it was signed, for replay; nobody is handed the name again.
+    """
     row = ask.version(number, version)
+    if form != "manifest" and row["holder_name"] == ERASED and "*" in row["holder_id"]:
+        raise NotFound(
+            "持证人信息已删除 / the holder was erased",
+            where=number,
+            hint="--format manifest 列出摘要 / lists digests",
+        )
     key = row["objects"].get("licence.pdf")
     if key is None:
         raise NotFound(

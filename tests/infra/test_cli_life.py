@@ -472,6 +472,10 @@ def test_a_person_is_erased_after_the_retention_period(tmp_path: Path) -> None:
         "erased", "erased", "expired",
     )  # fmt: skip
     assert not (office.data / "objects" / "uploads" / put["sha256"]).exists()
+    number = shown["licences"][0]["number"]
+    office.run("licence", "get", number, "--format", "pdf", "-o", tmp_path / "x.pdf", code=1)
+    assert "erased" in office.err
+    office.run("licence", "get", number, "--format", "manifest", "-o", tmp_path / "x.json")
     office.run("replay", "--into", tmp_path / "again", "--decide", code=3)
     assert "erased" in office.err
     assert office.json("holder", "erase", PERSON, "--ground", "x")["erased_now"] is False
@@ -498,7 +502,7 @@ def _looks(office: Office) -> None:
     office.run("licence", "list")
     rows = office.rows("holder", "accesses", PERSON)
     assert [row["what"] for row in rows if row["what"] != "case show"] == [
-        "holder erase", "holder show", "holder erase", "licence show", "licence list", "holder accesses",
+        "holder erase", "holder show", "licence get", "licence get", "holder erase", "licence show", "licence list", "holder accesses",
     ]  # fmt: skip
     assert rows[-1]["by"]
     assert "630" not in "".join(row["detail"] for row in rows if row["what"] == "holder erase")
