@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from infra.artefacts import Form
 from infra.http.limits import Limits
 from schemas.event_types import EVENT_TYPES
 from schemas.export import event_schema
@@ -216,7 +217,7 @@ def _queries() -> Document:
         "/v1/licences/{number}/artefact": {
             "get": _operation(
                 "getArtefact", "取证照文件 / an artefact", path=("number",), numbers={"version": 10**6},
-                query={"format": "pdf, cwt, json, manifest"},
+                choices={"format": get_args(Form)},
                 answers={
                     "200": {
                         "description": "文件 / the file",
@@ -287,6 +288,7 @@ def _operation(
     path: tuple[str, ...] = (),
     query: dict[str, str] | None = None,
     numbers: dict[str, int] | None = None,
+    choices: dict[str, tuple[str, ...]] | None = None,
     body: Document | None = None,
     rejects: Document | None = None,
     security: list[Document] | None = None,
@@ -298,6 +300,9 @@ def _operation(
     parameters += [
         {"name": q, "in": "query", "description": about, "schema": {"type": "string"}}
         for q, about in (query or {}).items()
+    ]
+    parameters += [
+        {"name": n, "in": "query", "schema": {"enum": list(values)}} for n, values in (choices or {}).items()
     ]
     parameters += [
         {"name": n, "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": most}}
