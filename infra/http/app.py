@@ -168,13 +168,19 @@ class Service:
             papers = papers_of(raw, request.headers.get("content-type", ""))
             read = await self._work(self.desk.packets, papers, source)
             taken: list[tuple[str, Taken]] = []
+            applications: list[str] = []
             for event in read:
                 if isinstance(event, Problem):
                     taken.append(("", event))
+                    applications.append("")
                 else:
                     taken += await self.door.take(event, principal)
+                    applications.append(msgspec.json.decode(event)["data"]["application_id"])
         self._count(taken)
-        return _json(_results(taken), _status(taken))
+        answer = _results(taken)
+        for row, application in zip(answer["results"], applications, strict=True):
+            row["application_id"] = application
+        return _json(answer, _status(taken))
 
     async def materials(self, request: Request, principal: Principal | None) -> Response:
         """A file, kept under its hash."""

@@ -105,19 +105,22 @@ class Desk:
     # --- papers and files
 
     def packets(self, papers: list[tuple[str, bytes]], source: str) -> list[bytes | Problem]:
-        """The event of each application among the papers, or why there is none."""
-        events: list[bytes | Problem] = []
+        """The event of each application among the papers, or why there is none; no paper spoils another's."""
+        results: list[bytes | Problem] = []
+        good: list[tuple[str, bytes]] = []
         now = datetime.now(CHINA).replace(microsecond=0)
-        try:
-            groups = grouped(papers)
-        except ZhengzhaoError as error:
-            return [of_error(error)]
-        for group in groups:
+        for paper in papers:
             try:
-                events.append(event_bytes(self._settings, self._persons, group, source=source, at=now))
+                grouped([paper])
+                good.append(paper)
             except ZhengzhaoError as error:
-                events.append(of_error(error))
-        return events
+                results.append(_named(of_error(error), paper[0]))
+        for group in grouped(good):
+            try:
+                results.append(event_bytes(self._settings, self._persons, group, source=source, at=now))
+            except ZhengzhaoError as error:
+                results.append(_named(of_error(error), group[0][0]))
+        return results
 
     def keep(self, content: bytes) -> dict[str, Any]:
         """Keeps a material; its `uri`."""
@@ -191,3 +194,9 @@ class Desk:
             return path.read_bytes(), media
         except OSError:
             raise NotFound("没有这个文件 / no such file") from None
+
+
+def _named(problem: Problem, paper: str) -> Problem:
+    """The problem of a paper; a broken PDF is the sender's fault, whatever class of error says so."""
+    status = 422 if problem.status == 400 else problem.status
+    return Problem(status, problem.detail, hint=problem.hint, where=problem.where or paper)

@@ -16,7 +16,10 @@ from story import PROVINCE, Events, ric, uscc
 from infra.cli import main
 from infra.http.limits import Limits
 from infra.http.service import Service, service
+from infra.packets import blank_forms
 from infra.settings import Settings
+from producers.acroform import fill
+from schemas.items import load_catalogue
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -167,6 +170,39 @@ def test_a_material_is_kept_under_its_hash(client: TestClient) -> None:
     assert [201, 201] == [a.status_code for a in answers]
     assert answers[0].json()["uri"].startswith("store:uploads/")
     assert client.post("/v1/materials", content=b"").status_code == 400
+
+
+def test_a_packet_of_papers(client: TestClient) -> None:
+    """Form and letter become one application, a broken neighbour spoils nothing; a single PDF goes as it is."""
+    item = load_catalogue().get("industrial-product-licence")
+    assert item is not None
+    who = {"applicant.name": "青海纸上化工有限公司", "applicant.id": uscc(5)}
+    place = {"applicant.address": "积石镇", "applicant.division": "630225", "window": "630225"}
+    blanks = blank_forms(item)
+    form = fill(
+        blanks["application-form.pdf"],
+        {**who, **place, "products.1.category": "化肥", "products.1.site": "镇上"},
+    )
+    letter = fill(blanks["commitment-letter.pdf"], {**who, "signed_on": "2018-09-09", "signatory": "法人"})
+    answer = client.post(
+        "/v1/packets",
+        files=[("paper", ("a.pdf", form)), ("paper", ("b.pdf", letter)), ("paper", ("c.pdf", b"%PDF-1.7"))],
+    )
+    assert answer.status_code == 207, answer.text
+    rows = answer.json()["results"]
+    assert sorted(row["state"] for row in rows) == ["rejected", "taken"]
+    (taken,) = [row for row in rows if row["state"] == "taken"]
+    wait_for(client, quote(taken["application_id"], safe=""), "correction-requested")
+    assert client.get(f"/v1/holders/{uscc(5)}").json()["cases"][0]["missing"] == ["business-licence"]
+    assert (
+        client.post(
+            "/v1/packets", content=b"%PDF-1.7", headers={"Content-Type": "application/pdf"}
+        ).status_code
+        == 422
+    )
+    for content_type in ("text/plain", "multipart/form-data", "multipart/form-data; boundary=x", ""):
+        answer = client.post("/v1/packets", content=b"--x\r\n", headers={"Content-Type": content_type})
+        assert answer.status_code in (400, 415)
 
 
 def test_a_person_is_masked_in_every_answer(client: TestClient) -> None:
