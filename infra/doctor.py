@@ -35,7 +35,7 @@ class Finding(msgspec.Struct, frozen=True):
 def examine(settings: Settings) -> list[Finding]:
     """All checks, each made even if one before it failed."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _fonts, _keys, _storage, _data, _clock, _proof, _machine,
+        _fonts, _keys, _storage, _broker, _data, _clock, _proof, _machine,
     )  # fmt: skip
     found: list[Finding] = []
     for check in checks:
@@ -91,6 +91,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 def _storage(settings: Settings) -> Iterator[Finding]:
     from infra.stores import open_store
+    from infra.stores.s3 import S3Store
 
     store = open_store(settings.store, settings.objects)
     where = masked(settings.store) if settings.store else str(settings.objects)
@@ -98,6 +99,14 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     if first is not None:
         store.get(first)
     yield Finding("store", True, f"{where} answers")
+    if isinstance(store, S3Store):
+        atomic = store.conditional()
+        detail = (
+            "conditional"
+            if atomic
+            else "not conditional: write-once is kept up by reading back and comparing"
+        )
+        yield Finding("store", atomic or None, f"writes of this store are {detail}")
     folder = next(p for p in (settings.data, *settings.data.absolute().parents) if p.exists())
     room = shutil.disk_usage(folder).free
     yield Finding(
@@ -108,6 +117,27 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     )
     if settings.data.exists() and not os.access(settings.data, os.W_OK):
         yield Finding("folder", False, f"{settings.data} cannot be written", "check its rights")
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    if settings.broker is None:
+        return
+    from infra.kafka.connection import parse
+    from infra.kafka.topics import wrong_settings
+    from schemas.items import load_catalogue
+
+    departments = {item.department for item in load_catalogue(settings.items).items.values()}
+    wrong = wrong_settings(parse(settings.broker), departments)
+    for detail in wrong:
+        yield Finding(
+            "topics", False, detail, "mend it with the broker's tools; facts and ledger are kept for ever"
+        )
+    if not wrong:
+        yield Finding(
+            "topics",
+            True,
+            f"{masked(settings.broker)}: partitions, retention and compaction as they should be",
+        )
 
 
 def _data(settings: Settings) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from infra.stores.probe import conditional_put
+from infra.stores.probe import conditional_put, conditional_writes
 from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, UsageError
 from schemas.ports import checked_key
 
@@ -88,6 +88,10 @@ class S3Store:
         except (MinioException, urllib3.exceptions.HTTPError) as error:
             raise self._unavailable(error, key) from error
         return bool(versions)
+
+    def conditional(self) -> bool:
+        """Whether of several writers at once exactly one wins; tried on the store, which keeps nothing of it."""
+        return conditional_writes(self._client, self._bucket)
 
     def _read(self, key: str) -> bytes | None:
         try:

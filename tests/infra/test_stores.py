@@ -149,6 +149,14 @@ def test_a_bucket_that_is_not_there(bucket: str) -> None:
         S3Store(bucket.replace("/objects", "/nothere")).put("a", b"x")
 
 
+@pytest.mark.servers
+def test_the_store_is_probed(bucket: str) -> None:
+    """The real server lets exactly one of several writers win; nothing of the probe stays."""
+    store = S3Store(bucket)
+    assert store.conditional()
+    assert list(store.list("probe/")) == []
+
+
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     """StoreUnavailable; no object, no stray file."""
     store = FolderStore(tmp_path)
