@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +12,11 @@ from infra.cli import output
 
 if TYPE_CHECKING:
     from infra.demo import Story
+    from infra.demo.day import Day
+    from infra.demo.draw import Draw
+    from infra.demo.life import Life
+    from infra.demo.registration import Registration
+    from infra.demo.stage import Told
 
 app = typer.Typer()
 _STATES = {
@@ -19,59 +25,133 @@ _STATES = {
     "refused": "不予许可 / refused",
     "withdrawn": "撤回申请 / withdrawn",
 }
+_PROMISED = ("事项 / item", "法定→承诺 / days", "办结中位 / median", "兑现 / kept")
 
 
 @app.command(epilog="Example: zhengzhao demo")
 def demo() -> None:
-    """演示 / A provincial bureau's day in 2018: applications in, licences out, one verified, a forged copy refused."""
+    """演示 / A provincial bureau's story: a day of applications, the life of licences, a registration, a random draw.
+
+    It is told on a fresh data folder, which stays. Exit 1 where any step came out otherwise than told.
+    """
     from infra.demo import fresh_folder, tell
 
     if output.CALL.data is None:
         output.CALL.data = fresh_folder()
-    with output.progress("demo") as bar:
-        story = tell(
-            output.settings(), lambda p: bar.at(p.decided + p.issued, p.decided + p.issued + p.pending)
-        )
+    with output.progress("演示 / demo") as bar:
+        story = tell(output.settings(), bar.at)
     if output.as_json():
         output.print_json(msgspec.to_builtins(story))
     else:
         _show(story)
+    if not story.ok:
+        output.note("error: 有步骤与所述不符 / not every step came out as told")
+        raise typer.Exit(1)
 
 
 def _show(story: Story) -> None:
-    line, sent = output.line, story.submitted
-    line("2018年9月12日，青海。一单一书一照，承诺发证。")
-    line("Qinghai, 12 September 2018: one form, one letter of commitment, one business licence.")
-    line()
+    _day(story.day)
+    _life(story.life)
+    _registration(story.registration)
+    _draw(story.draw)
+    _next(story)
+
+
+def _title(number: str, zh: str, en: str) -> None:
+    output.line()
+    output.line(f"{number}、{zh} / {en}")
+    output.line("─" * 100)
+
+
+def _steps(steps: Sequence[Told]) -> None:
+    """A table of steps; where one went otherwise, what was expected stands below it."""
+    rows = [
+        (s.said, s.found if s.ok else f"{s.found}\n应为 / expected: {s.expected}", "✓" if s.ok else "✗")
+        for s in steps
+    ]
+    output.print_table(("经过 / what happened", "结果 / what came of it", ""), rows)
+
+
+def _day(day: Day) -> None:
+    line, sent = output.line, day.submitted
+    _title(
+        "一",
+        "2018年9月12日，青海：一单一书一照，承诺发证",
+        "one form, one letter of commitment, one business licence",
+    )
     line(
         f"收下 / accepted {sent.accepted} · 重复 / duplicates {sent.duplicates} · 拒收 / rejected {len(sent.rejected)}"
     )
     for one in sent.rejected:
         line(f"  line {one.line}: {one.error}")
-    line()
     rows = []
-    for outcome in story.outcomes:
+    for outcome in day.outcomes:
         became = "，".join(f"{_STATES.get(s, s)} {n}" for s, n in sorted(outcome.states.items()))
-        rows.append((outcome.said, outcome.count, became))
-    output.print_table(("申请 / applications", "件 / number", "结果 / what became of them"), rows)
-    line(f"证照 / licences issued: {story.issued}; 状态列表 / status lists published: {len(story.editions)}")
-    line()
+        mark = "✓" if outcome.states == {outcome.expected: outcome.count} else "✗"
+        rows.append((outcome.said, outcome.count, became, mark))
+    output.print_table(("申请 / applications", "件 / number", "结果 / what became of them", ""), rows)
+    line(f"证照 / licences issued: {day.issued}; 状态列表 / status lists published: {len(day.editions)}")
     line("三份证照 / three licences to open:")
-    for licence in story.licences:
+    for licence in day.licences:
         line(f"  {licence['pdf']}   {licence['number']}   {licence['holder']}")
-    _verdicts(story)
-    _next(story)
-
-
-def _verdicts(story: Story) -> None:
-    line = output.line
-    line()
-    line("核验 / verified, with --at 2018-09-12T18:00:00+08:00:")
-    line(f"  {_said(story.verified)}")
-    line("同一份，以今天核验 / the same with today's date:")
-    line(f"  {_said(story.today)}")
+    line("当日核验 / verified, with --at 2018-09-12T18:00:00+08:00:")
+    line(f"  {_said(day.verified)}")
+    line("以今天核验 / the same with today's date:")
+    line(f"  {_said(day.today)}")
     line("改动一个字节的副本 / a copy with one byte changed:")
-    line(f"  {_said(story.tampered)}")
+    line(f"  {_said(day.tampered)}")
+    if wrong := [step for step in day.told if not step.ok]:
+        _steps(wrong)
+
+
+def _life(life: Life) -> None:
+    _title("二", "此后四年：证照的一生", "four years on: the life of a licence")
+    _steps(life.told)
+    output.line("核验被撤销的证照 / verifying the licence that was rescinded:")
+    output.line(f"  {_said(life.ended)}")
+    output.line("其再申请 / its new application:")
+    output.line(f"  {life.barred}")
+
+
+def _registration(registration: Registration) -> None:
+    line = output.line
+    _title("三", "多证合一：一次登记，各部门认领", "one registration, its filings claimed by the departments")
+    _steps(registration.told)
+    total = registration.promises["total"]
+    rows = [
+        (
+            row["name"], f"{row['statutory']}→{row['promised']}",
+            "—" if row["median_days"] is None else f"{row['median_days']:g}", f"{row['kept']}/{row['measured']}",
+        )
+        for row in registration.promises["rows"]
+        if row["measured"]
+    ]  # fmt: skip
+    output.print_table(
+        _PROMISED, rows, title=f"四亮：承诺与兑现 / promised and kept: {total['kept']}/{total['measured']}"
+    )
+    line(f"营业执照 / the certificate: {registration.certificate}   {registration.licence['number']}")
+    line(f"承诺公示页 / the promises as a page: {registration.promises_page}")
+    line(f"一企一档 / everything about the holder: {registration.holder_page}")
+
+
+def _draw(draw: Draw) -> None:
+    line = output.line
+    _title("四", "双随机抽查：人人可重抽", "a random draw that anybody can draw again")
+    _steps(draw.told)
+    line("核验抽中、查出问题的证照 / verifying the licence that failed its inspection:")
+    line(f"  {draw.failed['number']} {draw.failed['holder']}: {_said(draw.after)}")
+    line(f"抽取结果页 / the draw as a page: {draw.page}")
+    line("自己重抽 / draw again yourself:")
+    line(f"  cd {draw.folder}")
+    line(
+        "  tail -n +2 R.csv | tr ',' '\\t' | LC_ALL=C sort | sha256sum     # 名录摘要 / digest of the register"
+    )
+    line(
+        "  sh recipe.sh                                                   # 种子与一层签号 / seed, tickets of a stratum"
+    )
+    line(
+        "  python3 verify_draw.py TRANSCRIPT.json R.csv I.csv C.csv       # 全部 / everything but signatures"
+    )
 
 
 def _said(verdict: dict[str, Any]) -> str:
@@ -81,14 +161,15 @@ def _said(verdict: dict[str, Any]) -> str:
 
 
 def _next(story: Story) -> None:
-    line, folder = output.line, story.folder
-    number = story.licences[0]["number"]
+    line, folder, draw = output.line, story.folder, story.draw.folder
     line()
     line("接下来可以试 / what to try next:")
     for command in (
-        f"zhengzhao verify {story.licences[0]['pdf']} --data {folder} --at 2018-09-12T18:00:00+08:00",
-        f"zhengzhao licence show '{number}' --data {folder}",
-        f"zhengzhao case show QH-2018-000010 --data {folder}",
+        f"zhengzhao verify {story.day.licences[0]['pdf']} --data {folder} --at 2018-09-12T18:00:00+08:00",
+        f"zhengzhao licence show '{story.draw.failed['number']}' --data {folder}",
+        f"zhengzhao case show QH-2018-900001 --data {folder}",
+        f"zhengzhao promises --data {folder} --html promises.html",
+        f"zhengzhao draw lookup {draw}/TRANSCRIPT.json --register {draw}/R.csv --id '{story.draw.failed['number']}'",
         f"zhengzhao replay --into {folder}-again --data {folder}",
         f"zhengzhao doctor --data {folder}",
     ):

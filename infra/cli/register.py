@@ -85,26 +85,10 @@ def snapshot(
 
 def _targets(item: str | None) -> Iterator[Target]:
     from infra.accesses import Accesses
-    from infra.draw_pages import shown_name
-    from producers.registers import Target
+    from infra.targets import living_targets
 
-    look = Accesses(output.settings().data).look
     with acting.register() as (register, persons):
-        for state in register.states():
-            for licence in state.licences.values():
-                grant = licence.now
-                if not licence.living or not licence.number or item not in (None, grant.item):
-                    continue
-                name = grant.holder_name
-                if state.holder.startswith("p:"):
-                    look(state.holder, "register snapshot", licence.number)
-                    opened = persons.open(state.holder, name) or ""
-                    name = opened[:1] + "*" * max(len(opened) - 1, 1)
-                yield Target(
-                    licence.number, shown_name(name, grant.holder_id), grant.division, state.credit_class, grant.item,
-                    ";".join(dict.fromkeys(p.category for p in grant.products)), grant.holder_id,
-                    licence.status, grant.valid_until or "",
-                )  # fmt: skip
+        yield from living_targets(register, persons, Accesses(output.settings().data).look, item)
 
 
 def _summary(file: Path, kind: Any) -> dict[str, Any]:

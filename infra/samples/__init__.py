@@ -1,1 +1,1 @@
-"""The sample day that ships with the project: see `day.py`, which makes it, and `zhengzhao demo`, which tells it."""
+"""The story that ships with the project, as events: what `zhengzhao demo` plays, chapter by chapter."""

@@ -1,24 +1,34 @@
 """A day of a provincial bureau in 2018, as events: the same ones on every machine.
 
 Nothing here is drawn at random and nobody in it exists: enterprises have names of places, plain words and
-trades, and codes whose check digits are right by GB 32100 and GB 11714. A scene is a kind of application; the
-scenes are mixed over the day by a hash of their names.
+trades, and codes whose check digits are right. A scene is a kind of application; the scenes are mixed over the
+day by a hash of their names.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from infra.samples.writing import PROVINCE, Event, event, line, uscc, with_wrong_digit
+
+__all__ = [
+    "DAY",
+    "ITEM",
+    "PROVINCE",
+    "SCENES",
+    "Scene",
+    "applications",
+    "applications_of",
+    "lines",
+    "scenes",
+    "uscc",
+]
+
 DAY = "2018-09-12"
 ITEM = "industrial-product-licence"
-PROVINCE = "urn:agency:630000:market-regulation"
 
-_CODE = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-_CODE_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
-_BODY_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 # places as they stand in names and addresses, and their division codes
 _PLACES = (
     ("循化", "循化撒拉族自治县积石镇", "630225"),
@@ -51,25 +61,26 @@ _RARE = ("䶮", "𠮷")  # characters that a font set may lack: they must come o
 
 
 class Scene(NamedTuple):
-    """A kind of application of the day: how many, and what is said of it in the table."""
+    """A kind of application of the day: how many, what is said of it in the table, and how each must end."""
 
     name: str
     number: int
     said: str
+    becomes: str
 
 
 SCENES = (
-    Scene("complete", 152, "材料齐全 / complete"),
-    Scene("several", 12, "多个产品、多个厂址 / several products and sites"),
-    Scene("rare", 2, "名称含生僻字 / rare characters in the name"),
-    Scene("incomplete", 14, "缺材料 / materials missing"),
-    Scene("supplied", 10, "缺材料，当日补齐 / missing, supplied the same day"),
-    Scene("unsigned", 6, "承诺书未签 / the letter of commitment not signed"),
-    Scene("wrong-id", 8, "统一社会信用代码校验位错误 / a wrong check digit"),
-    Scene("incompetent", 5, "来源无权受理 / an incompetent source"),
-    Scene("unknown-category", 4, "产品不在目录 / a category under no licence"),
-    Scene("withdrawn", 4, "申请人撤回 / withdrawn"),
-    Scene("twice", 6, "同一申请又来一次，另一事件号 / the same application under another event id"),
+    Scene("complete", 152, "材料齐全 / complete", "issued"),
+    Scene("several", 12, "多个产品、多个厂址 / several products and sites", "issued"),
+    Scene("rare", 2, "名称含生僻字 / rare characters in the name", "issued"),
+    Scene("incomplete", 14, "缺材料 / materials missing", "correction-requested"),
+    Scene("supplied", 10, "缺材料，当日补齐 / missing, supplied the same day", "issued"),
+    Scene("unsigned", 6, "承诺书未签 / the letter of commitment not signed", "correction-requested"),
+    Scene("wrong-id", 8, "统一社会信用代码校验位错误 / a wrong check digit", "refused"),
+    Scene("incompetent", 5, "来源无权受理 / an incompetent source", "refused"),
+    Scene("unknown-category", 4, "产品不在目录 / a category under no licence", "refused"),
+    Scene("withdrawn", 4, "申请人撤回 / withdrawn", "withdrawn"),
+    Scene("twice", 6, "同一申请又来一次，另一事件号 / the same application under another event id", "issued"),
 )
 RESENT = 9  # events that a client sends again, byte for byte
 BROKEN = (
@@ -77,15 +88,6 @@ BROKEN = (
     b'{"specversion":"1.0","id":"broken-2","source":"urn:agency:630000:market-regulation",'
     b'"type":"zhengzhao.application.submitted.v1","time":"2018-09-12T10:00:00","data":{}}',
 )
-
-
-def uscc(n: int, division: str) -> str:
-    """The n-th made-up unified social credit code (统一社会信用代码) of a division, check digits right."""
-    body = f"{n:08d}"
-    rest = 11 - sum(int(c) * w for c, w in zip(body, _BODY_WEIGHTS, strict=True)) % 11
-    seventeen = f"91{division}{body}" + {10: "X", 11: "0"}.get(rest, str(rest))
-    total = sum(_CODE.index(c) * w for c, w in zip(seventeen, _CODE_WEIGHTS, strict=True))
-    return seventeen + _CODE[(31 - total % 31) % 31]
 
 
 def applications() -> int:
@@ -97,8 +99,8 @@ def lines() -> Iterator[bytes]:
     """The day as lines of JSON, in the order of their times, two broken ones among them."""
     events = sorted(_events(), key=lambda e: (e["time"], e["id"]))
     step = len(events) // RESENT
-    for n, event in enumerate(events):
-        text = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    for n, one in enumerate(events):
+        text = line(one)
         yield text
         if n % step == step - 1 and n // step < RESENT:
             yield text
@@ -112,7 +114,12 @@ def scenes() -> Iterator[tuple[str, str]]:
         yield f"QH-2018-{n:06d}", scene
 
 
-def _events() -> Iterator[dict[str, Any]]:
+def applications_of(scene: str) -> list[dict[str, Any]]:
+    """The data of every application of a scene, as first submitted, in their order."""
+    return [next(_application(n, name))["data"] for n, name in enumerate(_order(), 1) if name == scene]
+
+
+def _events() -> Iterator[Event]:
     for number, scene in enumerate(_order(), 1):
         yield from _application(number, scene)
 
@@ -124,7 +131,7 @@ def _order() -> list[str]:
     ]
 
 
-def _application(n: int, scene: str) -> Iterator[dict[str, Any]]:
+def _application(n: int, scene: str) -> Iterator[Event]:
     place, street, division = _PLACES[n % len(_PLACES)]
     category, kind, detail = _TRADES[n * 7 % len(_TRADES)]
     rare = _RARE[n % 2] if scene == "rare" else ""
@@ -177,7 +184,7 @@ def _vary(data: dict[str, Any], scene: str, n: int) -> None:
     elif scene == "unsigned":
         data["materials"][1] = {"kind": "commitment-letter"}
     elif scene == "wrong-id":
-        holder["id"] = holder["id"][:-1] + _CODE[(_CODE.index(holder["id"][-1]) + 1) % 31]
+        holder["id"] = with_wrong_digit(holder["id"])
     elif scene == "unknown-category":
         data["products"][0]["category"] = ("烟花爆竹", "民用航空器")[n % 2]
     elif scene == "several":
@@ -189,14 +196,6 @@ def _vary(data: dict[str, Any], scene: str, n: int) -> None:
         ]
 
 
-def _event(n: int, part: str, kind: str, minute: int, source: str, data: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": f"sample-{n:06d}-{part}",
-        "source": source,
-        "type": f"zhengzhao.{kind}.v1",
-        "subject": data["application_id"],
-        "time": f"{DAY}T{minute // 60:02d}:{minute % 60:02d}:00+08:00",
-        "datacontenttype": "application/json",
-        "data": data,
-    }
+def _event(n: int, part: str, kind: str, minute: int, source: str, data: dict[str, Any]) -> Event:
+    time = f"{DAY}T{minute // 60:02d}:{minute % 60:02d}:00+08:00"
+    return event(f"sample-{n:06d}-{part}", kind, time, data, source)

@@ -1,0 +1,257 @@
+"""Fourth chapter: a small random draw (双随机) of licence holders to be inspected, which anybody can draw again.
+
+Two parties commit, the authority announces, both reveal, targets and inspectors are drawn. Then four strangers
+draw again: the command, the one-file verifier, `sha256sum` with `sort`, and the verifier over a doctored transcript.
+One drawn holder is visited and fails; its licence ends.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import shutil
+import subprocess
+import sys
+from datetime import date
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from infra import draw_files, draw_pages, inspections
+from infra.accesses import Accesses
+from infra.demo import recipe
+from infra.demo.stage import KEYS_FROM, Stage, Told, told, verdict_of
+from infra.draw_store import DrawStore, draw_key, write_whole
+from infra.persons_store import open_persons
+from infra.samples import day
+from infra.samples import inspection as sample
+from infra.samples.writing import PROVINCE, line
+from infra.targets import living_targets
+from processors.draw import compute, prepare
+from producers.registers import Target, write_targets
+from schemas.draw import seed
+from schemas.draw.documents import Announcement, Commitment, Reveal, Transcript, read_transcript
+from schemas.draw.plan import parse_toml, read_plan
+from schemas.draw.register import Register
+from schemas.trust import load_trust
+from verification import verify_draw
+from verification.draw import Files, Report, verify
+
+FOLDER = "draw"
+
+
+class Draw(msgspec.Struct, frozen=True):
+    """What the fourth chapter has to tell. `recipe` is what the shell answered, None where it has no sha256sum."""
+
+    folder: str
+    strata: list[dict[str, Any]]
+    drawn: list[dict[str, Any]]
+    verified: dict[str, Any]
+    recipe: list[str] | None
+    failed: dict[str, str]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    page: str
+    told: list[Told]
+
+
+def play_draw(stage: Stage) -> Draw:
+    """Draws, lets strangers draw again, and lets one inspection fail."""
+    folder = stage.data / FOLDER
+    folder.mkdir()
+    targets = _registers(stage, folder)
+    announcement, transcript = _drawn(stage, folder)
+    report = _verify(stage, folder, folder / "TRANSCRIPT.json")
+    shell = _recipe(folder, announcement, transcript)
+    steps = [*_counts(targets, transcript), *_strangers(stage, folder, report)]
+    if shell is not None:
+        small = next(s for s in transcript.strata if s.name == sample.SMALL)
+        expected = [
+            announcement.registers.targets.digest,
+            transcript.seed,
+            *(f"{d.ticket} {d.id}" for d in small.drawn),
+        ]
+        steps.append(told(
+            "sha256sum 与 sort 重抽 / drawn again by sha256sum and sort", "the same targets",
+            "the same targets" if shell == expected else "other targets",
+        ))  # fmt: skip
+    failed, before, after = _inspected(stage, announcement, transcript, {t.id: t for t in targets})
+    page = _page(folder)
+    steps += [
+        told("抽中一户，检查前核验 / one of the drawn, verified before the visit", "valid", verdict_of(before)),
+        told("检查发现承诺不实：撤销 / the visit fails: rescinded, and verify refuses", "invalid (rescinded)", verdict_of(after)),
+    ]  # fmt: skip
+    return Draw(
+        folder=str(folder),
+        strata=[{"name": s.name, "population": s.population, "drawn": s.count} for s in transcript.strata],
+        drawn=[msgspec.to_builtins(a) for a in transcript.assignments],
+        verified=msgspec.to_builtins(report),
+        recipe=shell,
+        failed=failed,
+        before=before,
+        after=after,
+        page=str(page),
+        told=steps,
+    )
+
+
+# --- the draw
+
+
+def _registers(stage: Stage, folder: Path) -> list[Target]:
+    """Classes of all holders, then targets from the living licences, inspectors, conflicts, and the plan."""
+    holders = {target.holder_id for target in _targets(stage)}
+    stage.play("classes", map(line, sample.classifications(holders)))
+    targets = sorted(_targets(stage), key=lambda t: t.id.encode())
+    write_targets(folder / "R.csv", targets)
+    sample.write(folder / "I.csv", sample.inspectors())
+    sample.write(folder / "C.csv", sample.conflicts([t.id for t in targets]))
+    (folder / "plan.toml").write_text(sample.PLAN, "utf-8")
+    return targets
+
+
+def _targets(stage: Stage) -> list[Target]:
+    persons = open_persons(stage.data)
+    try:
+        with stage.register() as register:
+            return list(living_targets(register, persons, Accesses(stage.data).look, day.ITEM))
+    finally:
+        persons.close()
+
+
+def _drawn(stage: Stage, folder: Path) -> tuple[Announcement, Transcript]:
+    kept = [_commit(folder, party) for party in sample.PARTIES]
+    content = parse_toml((folder / "plan.toml").read_bytes(), "plan.toml")
+    plan = read_plan(content, "plan.toml")
+    store, trust = DrawStore(stage.data), load_trust(stage.settings.trust)
+    signer = draw_key(stage.data, stage.settings.passphrase, plan, KEYS_FROM)
+    files = (folder / "R.csv", folder / "I.csv", folder / "C.csv")
+    with draw_files.opened(*files, [], trust) as given:
+        prepared = prepare(content, given, [commitment for commitment, _, _ in kept], "plan.toml")
+        announcement = store.announce(prepared.content, plan, signer)
+    write_whole(folder / "ANNOUNCEMENT.json", announcement.bytes)
+    shown = [_reveal(folder, announcement, *one) for one in kept]
+    with draw_files.opened(*files, [], trust) as given:
+        data = store.record(announcement, compute(announcement, given, shown, None), signer)
+    write_whole(folder / "TRANSCRIPT.json", data)
+    return announcement, read_transcript(data)
+
+
+def _commit(folder: Path, party: str) -> tuple[Commitment, bytes, ec.EllipticCurvePrivateKey]:
+    """A party's secret and its promise; the promise is laid out, the secret stays in memory until it is revealed."""
+    secret, key = secrets.token_bytes(seed.SECRET_BYTES), ec.generate_private_key(ec.SECP256R1())
+    promise = Commitment(party, seed.commitment_of(secret), seed.public_pem(key.public_key()))
+    write_whole(folder / f"COMMITMENT-{party}.json", msgspec.json.encode(promise))
+    return promise, secret, key
+
+
+def _reveal(
+    folder: Path,
+    announcement: Announcement,
+    promise: Commitment,
+    secret: bytes,
+    key: ec.EllipticCurvePrivateKey,
+) -> Reveal:
+    shown = seed.reveal(secret, promise, announcement, key, opened=False)
+    write_whole(folder / f"REVEAL-{promise.party}.json", msgspec.json.encode(shown))
+    return shown
+
+
+def _counts(targets: list[Target], transcript: Transcript) -> list[Told]:
+    """How many were due by plan and register, beside how many were drawn."""
+    small = sum(target.categories == sample.CATEGORY for target in targets)
+    due = {sample.SMALL: math.ceil(Fraction(sample.RATIO) * small), "rest": sample.REST}
+    visitors = {len(set(a.inspectors)) for a in transcript.assignments}
+    return [
+        told(
+            f"抽取：{len(targets)} 户中化肥企业 20 %、其余 {sample.REST} 户 / drawn of {len(targets)}: 20 % of fertilisers, {sample.REST} others",
+            ", ".join(f"{name} {number}" for name, number in due.items()),
+            ", ".join(f"{s.name} {len(s.drawn)}" for s in transcript.strata),
+        ),
+        told(
+            "每户两名检查人员 / two inspectors each", f"{sum(due.values())} visits by 2",
+            f"{len(transcript.assignments)} visits by {', '.join(map(str, sorted(visitors)))}",
+        ),
+    ]  # fmt: skip
+
+
+# --- drawn again
+
+
+def _verify(stage: Stage, folder: Path, transcript: Path) -> Report:
+    chain = stage.data / "draws" / PROVINCE.removeprefix("urn:agency:").replace(":", "-")
+    register, inspectors, conflicts = folder / "R.csv", folder / "I.csv", folder / "C.csv"
+    files = Files(
+        partial(Register, register, "targets"),
+        partial(Register, inspectors, "inspectors"),
+        partial(Register, conflicts, "conflicts"),
+        [],
+        chain,
+    )
+    return verify(read_transcript(transcript.read_bytes()), files, load_trust(stage.settings.trust))
+
+
+def _strangers(stage: Stage, folder: Path, report: Report) -> list[Told]:
+    write_whole(folder / "verify_draw.py", Path(verify_draw.__file__).read_bytes())
+    doctored = _doctored(folder)
+    wrong = _verify(stage, folder, doctored)
+    return [
+        told("命令复核 / the command: draw verify", "valid", report.verdict),
+        told("单文件程序复核 / the one-file program: verify_draw.py", "exit 0", _one_file(folder, "TRANSCRIPT.json")),
+        told("换掉一户的记录 / a transcript with one target exchanged", "invalid, exit 1", f"{wrong.verdict}, {_one_file(folder, doctored.name)}"),
+    ]  # fmt: skip
+
+
+def _one_file(folder: Path, transcript: str) -> str:
+    words = [sys.executable, "verify_draw.py", transcript, "R.csv", "I.csv", "C.csv"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, check=False)
+    return f"exit {done.returncode}"
+
+
+def _doctored(folder: Path) -> Path:
+    """A transcript in which somebody who was not drawn stands in the place of somebody who was."""
+    text = (folder / "TRANSCRIPT.json").read_text("utf-8")
+    drawn = [d["id"] for s in json.loads(text)["strata"] for d in s["drawn"]]
+    lines = (folder / "R.csv").read_text("utf-8").splitlines()[1:]
+    other = next(own for row in lines if (own := row.partition(",")[0]) not in drawn)
+    path = folder / "TRANSCRIPT-doctored.json"
+    path.write_text(text.replace(drawn[0], other), "utf-8")
+    return path
+
+
+def _recipe(folder: Path, announcement: Announcement, transcript: Transcript) -> list[str] | None:
+    """What the shell finds when it draws the small stratum again; None where it lacks a tool for that."""
+    path = folder / "recipe.sh"
+    write_whole(path, recipe.script(announcement, transcript, sample.SMALL, sample.CATEGORY).encode())
+    if not all(shutil.which(tool) for tool in ("sh", "sort", "sha256sum")):
+        return None
+    done = subprocess.run(["sh", path.name], cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()
+
+
+# --- after it
+
+
+def _inspected(
+    stage: Stage, announcement: Announcement, transcript: Transcript, targets: dict[str, Target]
+) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+    first = transcript.assignments[0]
+    target = targets[first.target]
+    pdf = stage.copy(target.id, "licence-drawn.pdf")
+    before = stage.verify(pdf, sample.ANNOUNCED)
+    own = inspections.inspection_id(announcement.digest, target.id)
+    stage.play("inspection", [line(sample.result(own, target.holder_id, target.id, first.inspectors))])
+    failed = {"number": target.id, "holder": target.name, "pdf": str(pdf)}
+    return failed, before, stage.verify(pdf, sample.INSPECTED)
+
+
+def _page(folder: Path) -> Path:
+    path = folder / "transcript.html"
+    shown, today = draw_pages.read(folder / "TRANSCRIPT.json"), date.fromisoformat(sample.INSPECTED[:10])
+    write_whole(path, draw_pages.html(shown, folder / "R.csv", None, today).encode())
+    return path
