@@ -1,4 +1,7 @@
-"""The engine of the service: one thread decides, issues, publishes, and tells the time every minute."""
+"""The engine of the service: one thread decides, issues, publishes, and tells the time every minute.
+
+While events come in thick it gives way to them: what is durable is decided a little later, nobody waits for that.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from infra.settings import Settings
 from schemas.errors import ZhengzhaoError
 
 TICK_SECONDS: Final = 60.0
+_GIVE_WAY: Final = 0.5  # seconds, at most, before each transaction of the engine
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
@@ -32,11 +36,13 @@ class Office:
         wake: threading.Event,
         *,
         tick_seconds: float = TICK_SECONDS,
+        busy: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
     ) -> None:
         self._settings = settings
         self._wake = wake
         self._tick_seconds = tick_seconds
+        self._busy = busy
         self._say = say
         self._stopping = threading.Event()
         self._ready: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -96,6 +102,14 @@ class Office:
                 pause = min(_LONGEST_PAUSE, pause * 2)
                 self._wake.set()
 
+    def _give_way(self) -> None:
+        """Between two transactions whoever waits to hand something in goes first, for a while."""
+        end = time.monotonic() + _GIVE_WAY
+        while self._busy() and time.monotonic() < end and not self._stopping.is_set():
+            time.sleep(0.005)
+        if self._stopping.is_set():
+            raise _Stopped
+
     def _tick(self) -> None:
         now = datetime.now(UTC).replace(microsecond=0)
         send_tick(self._settings, now, now)
@@ -109,8 +123,7 @@ class Office:
             self.issued = before[1] + progress.issued
             self.letters = before[2] + progress.letters
             self.pending = progress.pending
-            if self._stopping.is_set():
-                raise _Stopped
+            self._give_way()
 
         engine.drain(report)
         self.pending = 0

@@ -38,10 +38,10 @@ def service(
     """The service without a server around it. KeysMissing or Held where the folder cannot be served."""
     limits = limits or Limits()
     wake = threading.Event()
-    office = Office(settings, wake, tick_seconds=tick_seconds)
+    door = Door(settings, limits.waiting, wake)
+    office = Office(settings, wake, tick_seconds=tick_seconds, busy=lambda: door.waiting > 0)
     office.start()
     try:
-        door = Door(settings, limits.waiting, wake)
         door.start()
         try:
             desk = Desk(settings)
