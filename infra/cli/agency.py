@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,6 +106,32 @@ def revoke(
     found = register.owner(kid)
     assert found is not None  # it was revoked just now
     _print(found[0].source, found[1], moment)
+
+
+@app.command(epilog="Example: zhengzhao agency sign agency.pem events.jsonl > signed.jsonl")
+def sign(
+    key: Annotated[Path, typer.Argument(metavar="KEY.pem", help="机构私钥 / the agency's private key")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="每行一个事件 / events, one a line; - 标准输入 / standard input"),
+    ] = "-",
+) -> None:
+    """签署事件 / Prints events with the agency's proof in them, to be sent by other means (curl, Kafka)."""
+    from infra.signing import event_signer
+    from schemas.errors import Rejected
+    from schemas.lines import lines
+
+    signer = event_signer(key)
+    try:
+        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
+            for line in lines(source):
+                try:
+                    output.line(signer(line.raw).decode("utf-8"))
+                except Rejected as error:
+                    where = f"{file}:{line.number}"
+                    raise UsageError(str(error), where=where, hint=error.hint) from None
+    except OSError as error:
+        raise UsageError(f"无法读取 / cannot be read: {error.strerror}", where=file, hint="FILE") from None
 
 
 @app.command("list", epilog="Example: zhengzhao agency list --json")

@@ -60,6 +60,20 @@ def test_signed_events_enter_and_others_do_not(call: Call) -> None:
     assert [row["state"] for row in call("agency", "list")] == ["replaced", "revoked"]
 
 
+def test_events_signed_for_other_ways(call: Call) -> None:
+    """`agency sign` prints what `submit` takes."""
+    key = call.key("ours")
+    call("agency", "add", SOURCE, key.with_suffix(".pub.pem"))
+    path = call.folder / "events.jsonl"
+    path.write_bytes(raw(event(id="1")) + b"\n" + raw(event(id="2")) + b"\n")
+    signed = call("agency", "sign", key, path)
+    assert [event(id="1"), event(id="2")] == [{k: v for k, v in s.items() if k != "proof"} for s in signed]
+    path.write_bytes(b"\n".join(map(raw, signed)))
+    assert call("submit", path)[0]["accepted"] == 2
+    path.write_bytes(b"[]")
+    call("agency", "sign", key, path, code=2)
+
+
 def test_without_require_proof(call: Call) -> None:
     """What nothing here can check counts as none; what the register knows to be wrong is refused."""
     ours = call.key("ours")
