@@ -17,7 +17,9 @@ from schemas.errors import UsageError
 
 DEFAULT_DATA = "zhengzhao-data"
 PATIENCE = 20
-RETENTION_YEARS = 3  # as long as the longest bar: what is recorded of a person can matter to a decision for so long
+RETENTION_YEARS = (
+    3  # as long as the longest bar: what is recorded of a person can matter to a decision for so long
+)
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -46,7 +48,9 @@ class Settings:
         self.items = items  # further folders with service item files
         self.workers = workers  # issuing processes; 0: one for each core
         self.patience = patience  # seconds of trying again before a fault of the surroundings is reported
-        self.retention_years = retention_years  # a person's record is kept for so long after it came to its end
+        self.retention_years = (
+            retention_years  # a person's record is kept for so long after it came to its end
+        )
 
     def __repr__(self) -> str:
         secret = "***" if self.passphrase else None
@@ -136,7 +140,10 @@ def _file(path: Path) -> dict[str, Any]:
 def _flag(value: object) -> bool:
     text = str(value).strip().lower()
     if text not in _TRUE | _FALSE:
-        raise UsageError(f"require_proof is neither true nor false: {value}", hint="true or false")
+        raise UsageError(
+            f"require_proof is neither true nor false: {value}",
+            hint="in settings.toml or ZHENGZHAO_REQUIRE_PROOF: true or false",
+        )
     return text in _TRUE
 
 

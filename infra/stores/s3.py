@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
+from minio.helpers import check_bucket_name
 
 from infra.stores.probe import conditional_put, conditional_writes
 from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, UsageError
@@ -33,14 +34,20 @@ class S3Store:
         self._pool = urllib3.PoolManager(
             maxsize=8, timeout=urllib3.Timeout(connect=5, read=30), retries=False
         )
-        self._client = Minio(
-            parts.netloc.rpartition("@")[2],
-            access_key=unquote(parts.username or ""),
-            secret_key=unquote(parts.password or ""),
-            secure=parts.scheme == "s3s",
-            region=_REGION,
-            http_client=self._pool,
-        )
+        try:
+            check_bucket_name(self._bucket)
+            self._client = Minio(
+                parts.netloc.rpartition("@")[2],
+                access_key=unquote(parts.username or ""),
+                secret_key=unquote(parts.password or ""),
+                secure=parts.scheme == "s3s",
+                region=_REGION,
+                http_client=self._pool,
+            )
+        except ValueError as error:
+            raise UsageError(
+                f"no address of a store: {error}", hint="s3://KEY:SECRET@HOST:PORT/BUCKET"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<S3Store {self._bucket}>"

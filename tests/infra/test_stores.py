@@ -190,10 +190,19 @@ def test_a_changed_object_is_noticed_by_the_next_put(tmp_path: Path) -> None:
         store.put("a", b"x")
 
 
+@pytest.mark.parametrize(
+    "address", ["s3://h/b", "s3://k:s@h:99999/bucket", "s3://k:s@/bucket", "s3://k:s@h:1/"]
+)
+def test_addresses_that_are_none(address: str) -> None:
+    """Wrong use, told without the secret."""
+    with pytest.raises(UsageError):
+        S3Store(address)
+
+
 def test_the_address_chooses_the_store(tmp_path: Path) -> None:
     """A folder unless ZHENGZHAO_STORE says otherwise; secrets do not print."""
     assert isinstance(open_store(None, tmp_path), FolderStore)
-    assert isinstance(open_store("s3://k:s@h:1/b", tmp_path), S3Store)
+    assert isinstance(open_store("s3://k:s@h:1/bucket", tmp_path), S3Store)
     settings = load(tmp_path, {"ZHENGZHAO_STORE": "s3://key:geheim@h:1/b", "ZHENGZHAO_PASSPHRASE": "geheim"})
     assert "geheim" not in repr(settings)
 

@@ -1,0 +1,83 @@
+"""Doctor names what is wrong with a set-up, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from story import Events, Office, uscc
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    made = Office(tmp_path)
+    made.init()
+    return made
+
+
+def findings(office: Office, code: int = 0, **env: str) -> dict[str, list[dict[str, object]]]:
+    import json
+
+    found: dict[str, list[dict[str, object]]] = {}
+    for line in office.run("doctor", "--json", code=code, env=env).splitlines():
+        row = json.loads(line)
+        found.setdefault(row["name"], []).append(row)
+    return found
+
+
+def test_a_good_set_up(office: Office) -> None:
+    """Everything is looked at; warnings do not make it wrong."""
+    found = findings(office)
+    assert {
+        "fonts",
+        "renderer",
+        "trust",
+        "keys",
+        "keystore",
+        "store",
+        "room",
+        "data",
+        "clock",
+        "machine",
+    } <= set(found)
+    assert all(row["ok"] is not False for rows in found.values() for row in rows)
+    assert found["require_proof"][0]["ok"] is None
+    assert found["require_proof"][0]["hint"]
+
+
+def test_proofs_that_are_required(office: Office) -> None:
+    """The warning goes when the setting is there."""
+    (office.data / "settings.toml").write_text("require_proof = true\n")
+    assert findings(office)["require_proof"][0]["ok"] is True
+
+
+def test_what_waits_and_who_was_not_proved(office: Office) -> None:
+    """Entries that nobody decided, and events without a proof."""
+    e = Events()
+    e.apply("2018-09-10T09:00:00+08:00", "A-1", uscc(1))
+    office.submit(e)
+    found = findings(office)
+    assert found["pending"][0]["hint"] == "zhengzhao drain"
+    assert "1 events" in str(found["proof"][0]["detail"])
+
+
+def test_wrong_things_are_wrong(office: Office) -> None:
+    """No keys, an unusable passphrase, a store that is away, settings that cannot be read."""
+    assert (
+        findings(office, code=1, ZHENGZHAO_STORE="s3://key:geheim@127.0.0.1:9/bucket")["storage"][0]["ok"]
+        is False
+    )
+    assert "geheim" not in office.err
+    (office.data / "keys").rename(office.data / "away")
+    assert findings(office, code=1)["keys"][-1]["ok"] is False
+    (office.data / "settings.toml").write_text("require_proof = perhaps\n")
+    office.run("doctor", code=2)
+    assert "settings.toml" in office.err
+
+
+def test_an_encrypted_keystore_needs_its_passphrase(tmp_path: Path) -> None:
+    """Wrong or absent: wrong; right: no warning about keys at rest."""
+    office = Office(tmp_path)
+    office.run("keys", "init", env={"ZHENGZHAO_PASSPHRASE": "right"})
+    assert findings(office, code=1, ZHENGZHAO_PASSPHRASE="wrong")["keys"][-1]["ok"] is False
+    assert "passphrase" not in findings(office, ZHENGZHAO_PASSPHRASE="right")
