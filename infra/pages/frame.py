@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any, NamedTuple
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Html(str):
@@ -23,10 +26,13 @@ class Column(NamedTuple):
 
 
 def text(value: Any) -> Html:
-    """A value as markup: escaped, `—` for nothing."""
+    """A value as markup: escaped, `—` for nothing; a digest may break anywhere, or it would widen every table."""
     if isinstance(value, Html):
         return value
-    return Html("—" if value is None or value == "" else escape(str(value)))
+    if value is None or value == "":
+        return Html("—")
+    said = escape(str(value))
+    return Html(f"<code>{said}</code>" if _DIGEST.fullmatch(said) else said)
 
 
 def two(zh: Any, en: Any) -> Html:

@@ -35,7 +35,10 @@ def days(value: float | None) -> str | None:
 
 def promises_page(found: dict[str, Any]) -> str:
     """The page of the figures that `processors.promises.figures` gave."""
-    total, rows = found["total"], found["rows"]
+    total = found["total"]
+    rows = sorted(
+        found["rows"], key=lambda row: not row["measured"]
+    )  # those with something to tell come first
     big = figures(
         (
             (total["items"], "事项", "items"),
