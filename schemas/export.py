@@ -31,6 +31,22 @@ _OUTBOUND: Final = {
     "inspections": ("zhengzhao.inspections", "Checks that fall due, and inspections."),
 }
 
+DEAD_LETTERS: Final = "zhengzhao.dead-letters"
+_LETTER: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "What failed by itself, where, why, with its original bytes (base64; encrypted where `sealed`).",
+    "required": ["id", "time", "place"],
+    "properties": {
+        **{
+            name: {"type": "string"}
+            for name in ("id", "time", "place", "error", "hint", "at", "topic", "key", "content")
+        },
+        "state": {"type": "string", "description": "open; `returned` closes the letter of the same id"},
+        "sealed": {"type": "boolean"},
+        "v": {"type": "integer"},
+    },
+}
+
 Document = dict[str, Any]
 
 
@@ -197,6 +213,11 @@ def asyncapi() -> Document:
         keys = [f"outbound_{_key(n)}" for n in sorted(fact_types()) if channel_of(n) == channel]
         channels[channel] = _channel(address, about, keys)
         operations[f"tell{channel.title()}"] = _operation("send", channel, keys)
+    channels["deadLetters"] = _channel(
+        DEAD_LETTERS, "What could not be handled; it can return.", ["deadLetter"]
+    )
+    operations["tellDeadLetters"] = _operation("send", "deadLetters", ["deadLetter"])
+    told["deadLetter"] = {"name": "deadLetter", "contentType": "application/json", "payload": _LETTER}
     channels["filings"]["parameters"] = {"department": {"description": "The filing item's department."}}
     return {
         "asyncapi": "3.0.0",

@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 from event_samples import DATA, GOOD, bend, event
 
+from infra.kafka.wire import Letter
+from processors import topology
 from schemas import export
 
 COMMITTED = Path(export.__file__).with_name("exported")
@@ -94,6 +96,23 @@ def test_asyncapi_names_every_event_once() -> None:
             place: Any = document
             for step in ref.removeprefix("#/").split("/"):
                 place = place[step]
+
+
+def test_topics_and_letters_are_those_that_the_pipeline_uses() -> None:
+    """The document, the topology and the record of a dead letter say the same."""
+    document = export.asyncapi()
+    addresses = {c["address"].replace("{department}", "<department>") for c in document["channels"].values()}
+    streams = (
+        topology.INBOX,
+        topology.CASES,
+        topology.LICENCES,
+        topology.FILINGS,
+        topology.INSPECTIONS,
+        topology.LETTERS,
+    )
+    assert {s.topic for s in streams} == addresses
+    letter = document["components"]["messages"]["deadLetter"]["payload"]["properties"]
+    assert set(Letter.__struct_fields__) == set(letter)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
