@@ -90,15 +90,21 @@ def contradicts(state: HolderState, entry: Entry) -> bool:
 
 
 def _known(state: HolderState, entry: Entry) -> bool:
-    """Whether this very entry was decided, or waits already."""
-    if entry.kind != "event":
-        return False
+    """Whether this very entry was decided, or waits already; of a tick, whether a waiting entry does the same."""
+    if entry.kind == "tick":
+        return _covered(state, entry)
     key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
     return (
         state.seen.get(key) == content
         or entry.id in state.seen
         or any(w["id"] == entry.id for w in state.waiting)
     )
+
+
+def _covered(state: HolderState, tick: Entry) -> bool:
+    """Whether something waits that will let happen what this tick would: all falls due at the beginning of a day."""
+    day = day_of(tick.payload["time"])
+    return any(day_of(waiting["payload"]["time"]) >= day for waiting in state.waiting)
 
 
 def _one(desk: Desk, entry: Entry) -> None:

@@ -28,6 +28,7 @@ from schemas.draw.documents import (
     Transcript,
 )
 from schemas.draw.earlier import Earlier, left_out
+from schemas.draw.encoding import shown_id
 from schemas.draw.frame import Frame, build_frame, placed
 from schemas.draw.plan import Plan, read_plan
 from schemas.draw.register import Register
@@ -178,7 +179,7 @@ def _refuse_infeasible(plan: Plan, given: Given, poor: set[str], short: set[str]
     qualified = f", one of them with {plan.needs!r}" if plan.needs else ""
     raise DrawError(
         f"{count} targets cannot be given {plan.inspectors_per_target} inspectors{qualified} / "
-        f"以下对象无法配足检查人员: {', '.join(sorted(names, key=str.encode)[:_NAMED])}{more}",
+        f"以下对象无法配足检查人员: {', '.join(map(shown_id, sorted(names, key=str.encode)[:_NAMED]))}{more}",
         hint="add inspectors competent for their division, or leave the targets out by a stratum's `where`; "
         "nothing was announced",
     )
@@ -187,8 +188,8 @@ def _refuse_infeasible(plan: Plan, given: Given, poor: set[str], short: set[str]
 # --- drawing
 
 
-def check_given(announcement: Announcement, given: Given) -> None:
-    """DrawError names the register or the earlier transcripts that are not the announced ones."""
+def check_given(announcement: Announcement, given: Given, *, earlier: bool = True) -> None:
+    """DrawError names the register, or (`earlier`) the earlier transcripts, that are not the announced ones."""
     found = given.summaries()
     for name in ("targets", "inspectors", "conflicts"):
         announced, actual = getattr(announcement.registers, name), getattr(found, name)
@@ -198,7 +199,7 @@ def check_given(announcement: Announcement, given: Given) -> None:
                 f"{actual.count} rows with digest {actual.digest}, announced {announced.count} with {announced.digest}",
                 hint="draw from the very file that was announced; otherwise: draw void",
             )
-    if announcement.earlier != given.earlier_digests:
+    if earlier and announcement.earlier != given.earlier_digests:
         raise DrawError(
             f"{len(announcement.earlier)} earlier transcripts were announced, others were given",
             hint="--earlier for each of them",
