@@ -21,7 +21,7 @@ import msgspec
 
 from infra import issuing
 from infra.engines.database import Database
-from infra.engines.projector import Projector
+from infra.engines.projector import Projector, due_in_part
 from infra.persons_store import DATABASE, SECRET
 from infra.pool import Pool, Recipe
 from infra.publishing import decode_edition, read_list, rebuild, verified
@@ -29,7 +29,6 @@ from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.folder import FolderStore
 from processors import state as states
-from processors.due import next_due
 from schemas import facts as f
 from schemas.errors import NotFound, UsageError, VerificationError
 from schemas.facts import Fact, LicenceIssued
@@ -71,10 +70,13 @@ class Report(msgspec.Struct):
         self.findings.append(Finding(what, str(subject), problem))
 
 
-def replay(settings: Settings, into: Path, *, decide: bool = False, say: Say = lambda *_: None) -> Report:
+def replay(
+    settings: Settings, into: Path, *, decide: bool = False, say: Say = lambda *_: None, step: int = _STEP
+) -> Report:
     """Rebuilds into the folder `into`, which must be new or empty, and reports every difference.
 
-    With `decide` the ledger is decided again too, and must give the recorded facts.
+    With `decide` the ledger is decided again too, and must give the recorded facts. `step`: facts in one
+    transaction.
     """
     from infra.replay_decide import decide_again
 
@@ -82,7 +84,7 @@ def replay(settings: Settings, into: Path, *, decide: bool = False, say: Say = l
     report = Report()
     with Database(settings.database) as source, Database(into / "zhengzhao.sqlite", create=True) as target:
         with source.snapshot():
-            expected = _Fold(settings, source, target, into, report).run(say)
+            expected = _Fold(settings, source, target, into, report).run(say, step)
             _compare_states(source, target, report)
             expected |= _objects(settings, source, target, into, report, say)
             if decide:
@@ -142,17 +144,17 @@ class _Fold:
         self._trust = load_trust(settings.trust)
         self._store = open_store(settings.store, settings.objects)
         self._into = FolderStore(into / "objects")
-        self._projector = Projector(target, next_due)
+        self._projector = Projector(target, due_in_part)
         self._editions = source.db.execute(
             "SELECT after_fact, edition FROM editions ORDER BY after_fact, seq"
         ).fetchall()
         self._keys: set[str] = set()
 
-    def run(self, say: Say) -> set[str]:
+    def run(self, say: Say, step: int) -> set[str]:
         """Folds everything; the keys of the editions."""
         total, _ = self._source.head()
         facts = read_facts(self._source, self._report)
-        for _, chunk in groupby(facts, key=lambda row: row[0] // _STEP):
+        for _, chunk in groupby(facts, key=lambda row: row[0] // step):
             with self._target.transaction():
                 for holder_facts in _by_holder(chunk):
                     self._take(holder_facts)

@@ -12,6 +12,7 @@ import msgspec
 from infra.engines.database import Database
 from infra.projection import ending, places
 from processors import state as states
+from processors.due import next_due
 from processors.evolve import apply
 from processors.state import HolderState
 from schemas import facts as f
@@ -21,6 +22,17 @@ from schemas.status_list import Reason, list_uri
 
 Due = Callable[[HolderState], str | None]
 _pack = msgspec.msgpack.Encoder().encode
+
+
+def due_in_part(state: HolderState) -> str | None:
+    """When something next falls due, for states between two facts of one decision, or with a fact missing.
+
+    Such a state may hold a case whose notice is not told yet: nothing can be said of it until it is.
+    """
+    try:
+        return next_due(state)
+    except ValueError:
+        return None
 
 
 class Projector:

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from infra.engines.database import Database
-from infra.engines.projector import Projector
+from infra.engines.projector import Projector, due_in_part
 from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.reading import Place, Reader, cluster_id
 from infra.kafka.wire import decode_fact, decode_letter, encode_fact
 from infra.settings import Settings
-from processors.due import next_due
 from schemas.errors import SurroundingsError
 from schemas.facts import Fact
 
@@ -70,7 +69,7 @@ class Projection:
 
     def _facts(self, facts: Iterable[Fact]) -> None:
         """Each fact once: a stage that began again may have told it twice."""
-        projector = Projector(self.db, next_due)
+        projector = Projector(self.db, due_in_part)
         for fact in facts:
             if self.db.add_facts([(0, fact.id, fact.holder, fact.type, encode_fact(fact))]):
                 projector.fold([fact])

@@ -215,3 +215,26 @@ def test_a_missing_renderer_is_told(data: Path, monkeypatch: pytest.MonkeyPatch)
     report = run(data)
     assert (report.findings, report.code, len(report.unproved)) == ([], 3, 5)
     assert os.listdir(data.parent / "again-False" / "objects")
+
+
+def test_facts_of_one_decision_may_lie_on_both_sides_of_a_step(tmp_path: Path) -> None:
+    """Wherever replay ends a transaction, a case that is opened but not yet told what is missing is no fault."""
+    office = Office(tmp_path)
+    office.init()
+    e = Events()
+    for n in range(1, 4):
+        e.apply("2018-03-01T11:00:00+08:00", f"N-{n}", uscc(n), materials=[{"kind": "application-form"}])
+    office.tell(e)
+    for step in (1, 2, 3):
+        assert [] == replay(load(office.data, {}), tmp_path / f"again-{step}", step=step).findings
+
+
+def test_a_missing_notice_is_reported(tmp_path: Path) -> None:
+    """Where the fact that says what is missing was taken away, replay names it and ends orderly."""
+    office = Office(tmp_path)
+    office.init()
+    e = Events()
+    e.apply("2018-03-01T11:00:00+08:00", "N-1", uscc(1), materials=[{"kind": "application-form"}])
+    office.tell(e)
+    sql(office.data, "DELETE FROM facts WHERE type = 'case.correction-requested'")
+    assert {"fact", "state"} == {what for what, _ in problems(run(office.data))}
