@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,12 +34,14 @@ _PROMISED = ("事项 / item", "法定→承诺 / days", "办结中位 / median",
 def demo() -> None:
     """演示 / A provincial bureau's story: a day of applications, the life of licences, a registration, a random draw.
 
-    It is told on a fresh data folder, which stays. Exit 1 where any step came out otherwise than told.
+    It is told on a fresh data folder, which stays: the one of --data, of $ZHENGZHAO_DATA where that is empty, else
+    ./zhengzhao-demo. Exit 1 where any step came out otherwise than told.
     """
     from infra.demo import fresh_folder, tell
 
     if output.CALL.data is None:
-        output.CALL.data = fresh_folder()
+        named = os.environ.get("ZHENGZHAO_DATA")
+        output.CALL.data = fresh_folder(Path(named) if named else None)
     with output.progress("演示 / demo") as bar:
         story = tell(output.settings(), bar.at)
     if output.as_json():

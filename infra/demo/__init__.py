@@ -32,8 +32,10 @@ class Story(msgspec.Struct, frozen=True):
     draw: Draw
 
 
-def fresh_folder() -> Path:
-    """A name that is free: `zhengzhao-demo`, or with a number where the demo was played before."""
+def fresh_folder(named: Path | None = None) -> Path:
+    """`named` where nothing is in it yet; else a free name: `zhengzhao-demo`, numbered where that was played before."""
+    if named is not None and not (named.exists() and any(named.iterdir())):
+        return named
     names = (FOLDER, *(f"{FOLDER}-{n}" for n in range(2, 1000)))
     return next(Path(name) for name in names if not Path(name).exists())
 
