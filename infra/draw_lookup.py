@@ -15,7 +15,7 @@ from schemas.draw.allocation import allocate
 from schemas.draw.chance import chances
 from schemas.draw.documents import Announcement, Transcript
 from schemas.draw.earlier import left_out, read_earlier
-from schemas.draw.encoding import read_file
+from schemas.draw.encoding import read_file, shown_id
 from schemas.draw.frame import Frame, Sorter, build_frame, is_drawn_in, placed
 from schemas.draw.plan import Plan, parse_toml, read_plan
 from schemas.draw.register import Register
@@ -33,10 +33,12 @@ def lookup(transcript: Transcript, announcement: Announcement, register: Path, t
         check_register(announcement, targets)
         found = _row(targets, target)
         if found is None:
-            raise NotFound(f"the register has no target {target} / 名录中没有该对象", where=str(register))
+            raise NotFound(
+                f"the register has no target {shown_id(target)} / 名录中没有该对象", where=str(register)
+            )
         excluded = next((e.reason for e in transcript.excluded if e.id == target), None)
         if excluded:
-            return {"id": target, "stratum": None, "excluded": excluded}
+            return {"id": shown_id(target), "stratum": None, "excluded": excluded}
         frame = build_frame(plan, targets, out)
         own = Sorter(plan, targets.columns, out).sort(found)[0]
         number, credit_class = own["stratum"][0], own["credit_class"][0]
@@ -47,7 +49,7 @@ def lookup(transcript: Transcript, announcement: Announcement, register: Path, t
         )
     visit = next((a.inspectors for a in transcript.assignments if a.target == target), [])
     return {
-        "id": target,
+        "id": shown_id(target),
         "stratum": stratum.name,
         "credit_class": credit_class,
         "population": stratum.population,
@@ -58,7 +60,7 @@ def lookup(transcript: Transcript, announcement: Announcement, register: Path, t
         "ticket": ticket,
         "rank": rank,
         "drawn": rank <= stratum.drawn,
-        "inspectors": visit,
+        "inspectors": [shown_id(i) for i in visit],
     }
 
 

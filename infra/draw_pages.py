@@ -20,12 +20,12 @@ from msgspec import UnsetType
 from infra.draw_lookup import chance_by_class, check_register
 from infra.pages.frame import Column, Html, figures, page, section, table, terms, text
 from schemas.draw.documents import Announcement, Transcript, read_announcement, read_transcript
-from schemas.draw.encoding import parse_json, read_file
+from schemas.draw.encoding import parse_json, read_file, shown_id
 from schemas.draw.frame import build_frame
 from schemas.draw.plan import day
 from schemas.draw.register import Register
 from schemas.errors import DrawError
-from schemas.identifiers import compare, looks_personal, mask
+from schemas.identifiers import compare, looks_personal
 
 _ROWS = 5_000  # a page with more is no longer read
 _FOOT = "正照 zhengzhao · 任何人可复核 / anyone can check it: zhengzhao draw verify, verify_draw.py"
@@ -150,11 +150,6 @@ def _changed(targets: Register, before: Path) -> dict[str, int]:
         "reclassified": int((both["credit_class"] != both["credit_class_then"]).sum()),
         "moved": int((both["division"] != both["division_then"]).sum()),
     }
-
-
-def shown_id(own: str) -> str:
-    """An id as a page shows it: a person's masked."""
-    return mask(own) if looks_personal(compare(own)) else own
 
 
 def shown_name(name: str, own: str) -> str:

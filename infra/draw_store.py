@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -32,6 +32,7 @@ from schemas.draw.documents import (
 )
 from schemas.draw.encoding import encode, is_text
 from schemas.draw.plan import Plan, day
+from schemas.draw.replacement import Replacement, read_replacement
 from schemas.draw.signing import DrawSigner, sign
 from schemas.errors import DrawError, LintError, NotFound
 from schemas.trust import ANY_AUTHORITY, TrustStore, load_trust
@@ -134,6 +135,11 @@ class DrawStore:
             hint="--data DIR: the folder in which it was announced",
         )
 
+    def transcript(self, announcement: Announcement) -> bytes | None:
+        """The transcript on record of exactly this announcement, if it was drawn."""
+        path = self.find(announcement).transcript
+        return path.read_bytes() if path else None
+
     # --- writing
 
     def announce(self, content: dict[str, Any], plan: Plan, signer: DrawSigner) -> Announcement:
@@ -190,6 +196,27 @@ class DrawStore:
             data = encode(msgspec.structs.replace(transcript, signature=signature))
             self._write(self._path(announcement, "transcript"), data)
             return data
+
+    def replacements(self, announcement: Announcement) -> list[Replacement]:
+        """The replacements of a draw on record, in order."""
+        own = self._path(announcement, "replacement").name.removesuffix("json")
+        folder = self._of(announcement.plan.authority)
+        return [
+            read_replacement(path.read_bytes(), str(path)) for path in sorted(folder.glob(f"{own}*.json"))
+        ]
+
+    def replace(
+        self, announcement: Announcement, next_: Callable[[], Replacement], signer: DrawSigner
+    ) -> bytes:
+        """Signs and records what `next_` gives; nothing else can be recorded meanwhile."""
+        with self._lock():
+            if not self.find(announcement).transcript:
+                raise DrawError("it is not drawn yet / 尚未抽取", hint="zhengzhao draw run")
+            made = next_()
+            signed = msgspec.structs.replace(made, signature=sign(made.to_be_signed, signer))
+            path = self._path(announcement, f"replacement.{made.number:06d}")
+            self._write(path, encode(signed))
+            return encode(signed)
 
     def refuse_voided(self, link: Link) -> None:
         """DrawError where an announcement is voided."""

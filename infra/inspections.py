@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from infra.draw_pages import Shown, shown_id
+from infra.draw_pages import Shown
 from infra.pages.frame import Column, figures, page, section, table
 from infra.register import Register
 from schemas import workdays
+from schemas.draw.encoding import shown_id
 from schemas.draw.plan import day
 from schemas.facts import InspectionTaken
 

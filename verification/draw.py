@@ -38,6 +38,7 @@ from schemas.draw.documents import (
     read_announcement,
 )
 from schemas.draw.earlier import Earlier, left_out
+from schemas.draw.encoding import shown_id
 from schemas.draw.frame import Frame, build_frame, is_drawn_in, placed
 from schemas.draw.register import Register
 from schemas.draw.seed import check_commitment, in_order, seed_of
@@ -316,7 +317,7 @@ class _Verifier:
         )
         division = dict(near.iter_rows())
         if unknown := [target for target in listed if target not in division]:
-            raise DrawError(f"{unknown[0]} was drawn, but is not in the register")
+            raise DrawError(f"{shown_id(unknown[0])} was drawn, but is not in the register")
         staffed = staff.read_inspectors(inspectors)
         apart = staff.read_conflicts(conflicts)
         staff.check_known(apart, staffed, targets)
@@ -343,7 +344,7 @@ class _Verifier:
         for due, listed in zip(assignments, self.transcript.assignments, strict=True):
             if due != listed:
                 raise DrawError(
-                    f"target {due.target}: the rule gives {', '.join(due.inspectors)} / 检查人员与规则不符"
+                    f"target {shown_id(due.target)}: the rule gives {', '.join(map(shown_id, due.inspectors))} / 检查人员与规则不符"
                 )
         if skipped != self.transcript.skipped:
             raise DrawError("`skipped` does not name exactly those who were passed over / 回避记录不符")
@@ -372,6 +373,6 @@ def _same(found: Summary, announced: Summary) -> str:
 def _same_excluded(listed: list[Excluded], due: list[Excluded]) -> str:
     if listed != due:
         wrong = {(e.id, e.reason) for e in listed} ^ {(e.id, e.reason) for e in due}
-        named = min(wrong)[0] if wrong else "their order"
+        named = shown_id(min(wrong)[0]) if wrong else "their order"
         raise DrawError(f"the excluded targets do not follow from the files ({named}) / 排除名单不符")
     return f"{len(due)} excluded"

@@ -171,6 +171,63 @@ def run(
         _drawn(transcript, out)
 
 
+@app.command(
+    epilog="Example: zhengzhao draw replace TRANSCRIPT.json --unavailable ID --reason 已迁出 "
+    "--register R.csv --inspectors I.csv -o REPLACEMENT.json"
+)
+def replace(
+    transcript: Annotated[Path, typer.Argument(metavar="TRANSCRIPT.json", help="抽取记录 / the transcript")],
+    register: RegisterFile,
+    inspectors: InspectorsFile,
+    unavailable: Annotated[
+        str, typer.Option(metavar="ID", help="无法检查的对象或人员 / who is not available")
+    ],
+    reason: Annotated[str, typer.Option(help="理由 / why, for everybody to read")],
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="人员缺席的检查对象 / the visit that an inspector cannot make"),
+    ] = None,
+    conflicts: ConflictsFile = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="REPLACEMENT.json", help="where to write it")
+    ] = None,
+) -> None:
+    """顺位递补 / The next in order for a target, or for an inspector at one target, with the reason on record."""
+    from infra import draw_files, draw_pages
+    from infra.draw_store import DrawStore, draw_key, write_whole
+    from processors.draw import check_given
+    from schemas.draw.inspectors import read_conflicts, read_inspectors
+    from schemas.draw.replacement import Aftermath
+    from schemas.trust import load_trust
+
+    settings = output.settings()
+    store, shown = DrawStore(settings.data), draw_pages.read(transcript)
+    announced, drawn = shown.announcement, shown.transcript
+    if drawn is None or store.transcript(announced) != transcript.read_bytes():
+        raise DrawError("this transcript is not on record in the data folder / 该记录未在本数据目录备案")
+    signer = draw_key(settings.data, settings.passphrase, announced.plan, now())
+    if out:
+        _writable(out)
+    trust = load_trust(settings.trust)
+    with (
+        _watched(register) as progress,
+        draw_files.opened(register, inspectors, conflicts, [], trust, progress) as given,
+    ):
+        check_given(announced, given, earlier=False)
+        staff, apart = read_inspectors(given.inspectors), read_conflicts(given.conflicts)
+        after = Aftermath(drawn, announced, given.targets, staff, apart)
+
+        def next_() -> Any:
+            for done in store.replacements(announced):
+                after.apply(done)
+            return after.next(unavailable, reason, target)
+
+        data = store.replace(announced, next_, signer)
+    if out:
+        write_whole(out, data)
+    output.line(data.decode())
+
+
 def _not_too_early(announced: Any) -> None:
     from msgspec import UnsetType
 

@@ -80,8 +80,8 @@ def record(
 ) -> None:
     """记录抽查结果 / Records what an inspection found, as an event; a false commitment ends the licence."""
     from infra import inspections
-    from infra.draw_pages import shown_id
     from producers import orders
+    from schemas.draw.encoding import shown_id
 
     (shown,) = _draws([transcript])
     drawn = {a.target: a.inspectors for a in shown.transcript.assignments} if shown.transcript else {}

@@ -11,6 +11,7 @@ import orjson
 
 from schemas.canonical import canonical
 from schemas.errors import DrawError, UsageError
+from schemas.identifiers import compare, looks_personal, mask
 
 T = TypeVar("T")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode category Cc
@@ -71,3 +72,8 @@ def is_text(value: str, *, blank: bool = False) -> bool:
     except UnicodeEncodeError:
         return False
     return not CONTROL.search(value) and (blank or bool(value.strip()))
+
+
+def shown_id(own: str) -> str:
+    """An id as outputs show it: a person's number masked."""
+    return mask(own) if looks_personal(compare(own)) else own

@@ -16,6 +16,7 @@ import msgspec
 import polars as pl
 
 from schemas.draw.documents import Assignment, Skipped
+from schemas.draw.encoding import shown_id
 from schemas.draw.register import Register
 from schemas.errors import DrawError
 
@@ -56,14 +57,16 @@ def check_known(conflicts: Conflicts, inspectors: Sequence[Inspector], targets: 
     known = {inspector.id for inspector in inspectors}
     for target, named in conflicts.items():
         if unknown := sorted(named.keys() - known):
-            raise DrawError(f"a conflict names the unknown inspector {unknown[0]} (target {target})")
+            raise DrawError(
+                f"a conflict names the unknown inspector {shown_id(unknown[0])} (target {shown_id(target)})"
+            )
     divisions: dict[str, str] = {}
     if conflicts:
         wanted = pl.Series("id", list(conflicts), dtype=pl.String).implode()
         for frame in targets.frames():
             divisions |= dict(frame.filter(pl.col("id").is_in(wanted)).select("id", "division").iter_rows())
     if unknown := sorted(conflicts.keys() - divisions.keys()):
-        raise DrawError(f"a conflict names the unknown target {unknown[0]}")
+        raise DrawError(f"a conflict names the unknown target {shown_id(unknown[0])}")
     return divisions
 
 
@@ -114,7 +117,7 @@ class Roster:
         for place in range(1, places + 1):
             entry = self._take(near[lacking and place == places], apart, passed, aside)
             if entry is None:
-                raise DrawError(f"target {target} cannot be given {places} inspectors")
+                raise DrawError(f"target {shown_id(target)} cannot be given {places} inspectors")
             taken.append(entry)
             lacking = lacking and not self._qualified[entry[2]]
         for entry in aside:

@@ -17,6 +17,7 @@ import polars as pl
 from schemas.draw import sources
 from schemas.draw.digest import ControlCharacter, LineHash, SortedSpill, in_order, lines
 from schemas.draw.documents import Summary
+from schemas.draw.encoding import shown_id
 from schemas.errors import DrawError
 
 Kind = Literal["targets", "inspectors", "conflicts"]
@@ -194,7 +195,7 @@ class Register:
         return str(ordered[-1])
 
     def _twice(self, key: tuple[str, ...]) -> DrawError:
-        name = " / ".join(part for part in key if part)
+        name = " / ".join(shown_id(part) for part in key if part)
         what = "pair" if self.kind == "conflicts" else "id"
         return DrawError(f"the {what} {name} stands twice / 重复", where=str(self.path))
 

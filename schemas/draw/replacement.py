@@ -1,0 +1,181 @@
+"""After a draw somebody turns out to be unavailable: the next in order comes in, and the reason is recorded.
+
+A target that cannot be visited (moved away, dissolved) is followed by the next ticket of its stratum. An inspector
+who cannot come to one target is followed by the next in (load, duty ticket), loads being those after the draw and
+all replacements before this one. Replacements of a transcript are numbered, each naming the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+from msgspec import UNSET, UnsetType
+
+from schemas.draw import inspectors as staff
+from schemas.draw import tickets
+from schemas.draw.documents import Announcement, Signature, Transcript
+from schemas.draw.encoding import convert, encode, is_text, parse_json, shown_id
+from schemas.draw.frame import build_frame, is_drawn_in, placed
+from schemas.draw.register import Register
+from schemas.errors import DrawError
+
+
+class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One replacement. `target` names the visit that an unavailable inspector cannot make; else a target is replaced.
+
+    `previous` is the SHA-256 of the transcript, or of the replacement before. `next` is who comes in; a new
+    target has its ticket and its inspectors.
+    """
+
+    replacement: str  # announcement_digest
+    authority: str
+    number: int
+    previous: str
+    unavailable: str
+    reason: str
+    next: str
+    target: str | UnsetType = UNSET
+    ticket: str | UnsetType = UNSET
+    inspectors: list[str] | UnsetType = UNSET
+    signature: Signature | UnsetType = UNSET
+
+    @property
+    def to_be_signed(self) -> bytes:
+        """The canonical bytes without the signature."""
+        return encode(msgspec.structs.replace(self, signature=UNSET))
+
+
+def read_replacement(data: bytes, where: str = "") -> Replacement:
+    """A replacement from its bytes; DrawError where its form is wrong or it is not canonical."""
+    found = convert(parse_json(data, where), Replacement, where)
+    if encode(found) != data or not is_text(found.reason):
+        raise DrawError("no replacement in canonical form with a reason", where=where)
+    return found
+
+
+class Aftermath:
+    """A draw as it stands after some replacements."""
+
+    def __init__(
+        self,
+        transcript: Transcript,
+        announcement: Announcement,
+        targets: Register,
+        inspectors: Sequence[staff.Inspector],
+        conflicts: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        self._transcript = transcript
+        self._announcement = announcement
+        self._plan = announcement.plan
+        self._targets = targets
+        self._inspectors = {i.id: i for i in inspectors}
+        self._conflicts = conflicts
+        self._previous = hashlib.sha256(encode(transcript)).hexdigest()
+        self._number = 0
+        self._stratum = {d.id: s.name for s in transcript.strata for d in s.drawn}
+        self._visits = {a.target: list(a.inspectors) for a in transcript.assignments}
+        self._loads = Counter(i for a in transcript.assignments for i in a.inspectors)
+        self._out: set[str] = set()  # targets that were replaced
+        self._away: dict[str, set[str]] = {}  # target → inspectors who cannot come
+
+    def next(self, unavailable: str, reason: str, target: str | None) -> Replacement:
+        """Who comes in for somebody, unsigned; DrawError where nobody is left, or nobody needs replacing."""
+        if not is_text(reason):
+            raise DrawError("a replacement needs a reason, in one line / 替换须说明理由", hint='--reason "…"')
+        made: dict[str, Any] = (
+            self._next_target(unavailable) if target is None else self._next_inspector(unavailable, target)
+        )
+        return Replacement(
+            replacement=self._transcript.announcement_digest,
+            authority=self._plan.authority,
+            number=self._number + 1,
+            previous=self._previous,
+            unavailable=unavailable,
+            reason=reason.strip(),
+            **made,
+        )
+
+    def apply(self, done: Replacement) -> None:
+        """Goes on from a recorded replacement; DrawError where it is not what the rule gives."""
+        target = None if isinstance(done.target, UnsetType) else done.target
+        if msgspec.structs.replace(done, signature=UNSET) != self.next(done.unavailable, done.reason, target):
+            raise DrawError(f"replacement {done.number} is not the next in order / 替换不符合次序")
+        self._number = done.number
+        self._previous = hashlib.sha256(encode(done)).hexdigest()
+        if target is not None:
+            self._away.setdefault(target, set()).add(done.unavailable)
+            visit = self._visits[target]
+            visit[visit.index(done.unavailable)] = done.next
+            self._loads[done.next] += 1
+            return
+        self._out.add(done.unavailable)
+        self._stratum[done.next] = self._stratum[done.unavailable]
+        newcomers = [] if isinstance(done.inspectors, UnsetType) else done.inspectors
+        self._visits[done.next] = list(newcomers)
+        self._loads.update(newcomers)
+
+    def _next_target(self, unavailable: str) -> dict[str, Any]:
+        if unavailable in self._out or unavailable not in self._stratum:
+            raise DrawError(f"{shown_id(unavailable)} is not among those to be visited / 不在抽中名单内")
+        name = self._stratum[unavailable]
+        place = sum(1 for stratum in self._stratum.values() if stratum == name)
+        out = {e.id: e.reason for e in self._transcript.excluded if is_drawn_in(e.reason)}
+        frame = build_frame(self._plan, self._targets, out)
+        if place >= frame.populations[name]:
+            raise DrawError(f"stratum {name} has nobody left / 该层已无后备对象")
+        counts = {s.name: place + 1 if s.name == name else 0 for s in self._plan.strata}
+        found = tickets.draw(
+            self._plan,
+            self._transcript.seed,
+            frame.classes,
+            counts,
+            lambda: placed(self._plan, self._targets, out),
+        )
+        own, ticket, division = found.select("id", "ticket", "division").row(place)
+        places = self._plan.inspectors_per_target
+        taken: list[str] = []
+        for _ in range(places):
+            taken.append(self._lowest(own, division, taken, places - len(taken)))
+        return {"next": own, "ticket": ticket, "inspectors": taken}
+
+    def _next_inspector(self, unavailable: str, target: str) -> dict[str, Any]:
+        if target in self._out or unavailable not in self._visits.get(target, []):
+            raise DrawError(f"{shown_id(unavailable)} is not to visit {shown_id(target)} / 该人员未被指派")
+        others = [i for i in self._visits[target] if i != unavailable]
+        away = self._away.get(target, set()) | {unavailable}
+        return {"target": target, "next": self._lowest(target, self._division(target), others, 1, away)}
+
+    def _lowest(
+        self, target: str, division: str, taken: Sequence[str], open_places: int, away: set[str] | None = None
+    ) -> str:
+        """The lowest (load, duty ticket) of those who may come; at a last place without qualification, of the qualified."""
+        need = self._plan.needs
+        lacks = need is not None and not any(need in self._inspectors[i].qualifications for i in taken)
+        near = set(staff.covering(division))
+        able = [
+            i
+            for i in self._inspectors.values()
+            if i.division in near
+            and i.id not in taken
+            and i.id not in (away or set())
+            and i.id not in self._conflicts.get(target, {})
+            and not (lacks and open_places == 1 and need not in i.qualifications)
+        ]
+        if not able:
+            raise DrawError(f"nobody is left who could visit {shown_id(target)} / 无可替换的检查人员")
+        return min(able, key=lambda i: (self._loads[i.id], self._duty(i.id))).id
+
+    def _duty(self, inspector: str) -> str:
+        text = f"{self._transcript.seed}:inspector:{inspector}:{self._loads[inspector]}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _division(self, target: str) -> str:
+        for frame in self._targets.frames():
+            if len(found := frame.filter(pl.col("id") == target)):
+                return str(found["division"][0])
+        raise DrawError(f"the register has no target {shown_id(target)}")
