@@ -25,8 +25,32 @@ def bench(
             "--http", help="只测 HTTP 收件 / only the HTTP service: signed events in batches of 100"
         ),
     ] = False,
+    draw: Annotated[
+        bool,
+        typer.Option("--draw", help="只测抽查 / only the draw: Jiangsu 2018, and another sampler beside it"),
+    ] = False,
+    targets: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=200_000_000,
+            help="--draw: 超出内存的名录行数 / instead, a register of so many rows, beyond memory",
+        ),
+    ] = 0,
 ) -> None:
     """测速 / Milliseconds per stage, licences, checks and replays per second, memory; in a folder of its own. JSON."""
+    if draw:
+        from infra import bench_draw
+
+        if targets:
+            output.print_json(bench_draw.bench_big(targets, output.note))
+            return
+        found = {
+            suffix: bench_draw.bench_draw(say=output.note, suffix=f".{suffix}")
+            for suffix in ("parquet", "csv")
+        }
+        output.print_json({**found, "consistent_sampler": bench_draw.beside_consistent_sampler()})
+        return
     if http:
         from infra.http_bench import bench_http
 
