@@ -44,7 +44,7 @@ def run(
         else:
             output.line(f"{address}  (OpenAPI: {address}/openapi.json)")
         if not built.tokens.all():
-            if is_loopback(host):
+            if is_loopback(host) and not names:
                 output.warn(
                     "没有令牌，本机任何人可用 / no tokens: whoever sits at this machine may call",
                     "zhengzhao token add",

@@ -35,7 +35,10 @@ def service(
     allowed: frozenset[str] = frozenset(),
     tick_seconds: float = TICK_SECONDS,
 ) -> Iterator[Service]:
-    """The service without a server around it. KeysMissing or Held where the folder cannot be served."""
+    """The service without a server around it. KeysMissing or Held where the folder cannot be served.
+
+    With further host names (a proxy in front, say) nobody counts as sitting at this machine.
+    """
     limits = limits or Limits()
     wake = threading.Event()
     door = Door(settings, limits.waiting, wake)
@@ -49,7 +52,13 @@ def service(
                 here = is_loopback(host)
                 hosts = (_HERE | {host.lower()} | allowed) if here or allowed else frozenset()
                 yield Service(
-                    desk, door, office, Tokens(settings.data), limits=limits, hosts=hosts, open_here=here
+                    desk,
+                    door,
+                    office,
+                    Tokens(settings.data),
+                    limits=limits,
+                    hosts=hosts,
+                    open_here=here and not allowed,
                 )
             finally:
                 desk.close()
