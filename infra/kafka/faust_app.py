@@ -166,8 +166,9 @@ def make_app(
 
     async def assigned(*_: Any, **__: Any) -> None:
         await app.prepare()
-        # Faust lets records through before it seeks; what it seeks to is known here already
-        await app.consumer.perform_seek()
+        if app.consumer.assignment():  # a worker may be one too many for a topic
+            # Faust lets records through before it seeks; what it seeks to is known here already
+            await app.consumer.perform_seek()
 
     app.on_rebalance_complete.connect(assigned, weak=False)
     return app

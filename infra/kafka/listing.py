@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -39,6 +40,7 @@ from schemas.trust import load_trust
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 _LAST = 200  # entries of each partition that are looked at for the time
+_PAUSE = 10.0  # seconds after a fault of store or broker
 _EVERY = 2.0  # seconds between two looks
 
 
@@ -65,6 +67,7 @@ class Listing(StageLoop):
         super().__init__(app)
         self._publisher = Publisher(settings, connection, folder)
         self._busy = False
+        self._not_before = 0.0
         self._thread = ThreadPoolExecutor(
             1, "status"
         )  # one thread: a data file is of the thread that opened it
@@ -83,7 +86,7 @@ class Listing(StageLoop):
 
     async def _maybe(self) -> None:
         mine = any(tp.topic == self.topic for tp in self.loop.consumer.assignment())
-        if self._busy:
+        if self._busy or time.monotonic() < self._not_before:
             return
         self._busy = True
         try:
@@ -97,6 +100,7 @@ class Listing(StageLoop):
         except (SurroundingsError, OSError) as error:
             self.metrics.retries += 1
             log.warning("status lists wait: %s", error)
+            self._not_before = time.monotonic() + _PAUSE  # it begins anew, and that has a price
             await self._in_thread(self._publisher.close)
         finally:
             self._busy = False

@@ -150,6 +150,8 @@ def _logging() -> None:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("infra").setLevel(logging.INFO)
+    for noisy in ("mode", "faust"):  # timers that overlap on a busy machine are no news
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("kafka").setLevel(logging.ERROR)
     logging.getLogger("infra.kafka.faust_app").setLevel(
         logging.WARNING

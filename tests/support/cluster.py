@@ -45,7 +45,7 @@ class Worker:
     """A worker process and what it tells about itself."""
 
     def __init__(self, cluster: Cluster, name: str, stages: str, *more: str) -> None:
-        self.name, self.port = name, free_ports(1)
+        self.name, self.port = name, cluster.next_port()
         self.log = cluster.folder / f"worker-{name}.log"
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -107,7 +107,8 @@ class Cluster:
         else:
             for part in ("keys", "trust", "secret"):
                 shutil.copytree(keys_of / part, self.data / part)
-        self.first = free_ports(10)
+        self.first = free_ports(40)
+        self._ports = iter(range(self.first + 10, self.first + 40))
         self.stack = self.up()
         self.env = {
             **os.environ, "ZHENGZHAO_BROKER": self.stack.broker, "ZHENGZHAO_STORE": self.stack.store,
@@ -115,6 +116,10 @@ class Cluster:
         }  # fmt: skip
         self.settings = load(self.data, self.env)
         self.workers: dict[str, Worker] = {}
+
+    def next_port(self) -> int:
+        """A port that no other worker of this cluster gets."""
+        return next(self._ports)
 
     def up(self) -> local.Stack:
         """Starts what does not run; also brings back what was killed."""
@@ -174,6 +179,9 @@ class Cluster:
             if worker.process.poll() is None:
                 worker.send(signal.SIGCONT)
                 worker.kill()
+        for name in ("kafka", "store"):
+            if running(self.folder / "stack", name):
+                self.kill_server(name)
         local.down(self.folder)
 
 
