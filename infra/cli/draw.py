@@ -15,6 +15,7 @@ import typer
 
 from infra.cli import draw_parties, draw_reading, output
 from infra.cli.moments import now
+from infra.cli.several import Several
 from schemas.errors import DrawError
 
 app = typer.Typer(
@@ -37,8 +38,9 @@ EarlierFiles = Annotated[
 
 
 @app.command(
+    cls=Several,
     epilog="Example: zhengzhao draw announce plan.toml --register R.csv --inspectors I.csv "
-    "--commitment A.json --commitment B.json -o ANNOUNCEMENT.json"
+    "--commitment A.json --commitment B.json -o ANNOUNCEMENT.json",
 )
 def announce(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="抽查计划 / the plan, TOML")],
@@ -124,8 +126,9 @@ def void(
 
 
 @app.command(
+    cls=Several,
     epilog="Example: zhengzhao draw run ANNOUNCEMENT.json --register R.csv --inspectors I.csv "
-    "--reveal A.json --reveal B.json -o TRANSCRIPT.json"
+    "--reveal A.json --reveal B.json -o TRANSCRIPT.json",
 )
 def run(
     announcement: Annotated[
@@ -172,8 +175,9 @@ def run(
 
 
 @app.command(
+    cls=Several,
     epilog="Example: zhengzhao draw replace TRANSCRIPT.json --unavailable ID --reason 已迁出 "
-    "--register R.csv --inspectors I.csv -o REPLACEMENT.json"
+    "--register R.csv --inspectors I.csv -o REPLACEMENT.json",
 )
 def replace(
     transcript: Annotated[Path, typer.Argument(metavar="TRANSCRIPT.json", help="抽取记录 / the transcript")],

@@ -10,6 +10,7 @@ import typer
 
 from infra.cli import output
 from infra.cli.moments import now
+from infra.cli.several import Several
 from schemas.errors import DrawError, UsageError
 from schemas.times import china_date
 
@@ -26,7 +27,8 @@ TranscriptFile = Annotated[Path, typer.Argument(metavar="TRANSCRIPT.json", help=
 
 
 @app.command(
-    epilog="Example: zhengzhao draw verify TRANSCRIPT.json --register R.csv --inspectors I.csv --chain DIR"
+    cls=Several,
+    epilog="Example: zhengzhao draw verify TRANSCRIPT.json --register R.csv --inspectors I.csv --chain DIR",
 )
 def verify(
     transcript: TranscriptFile,
@@ -199,7 +201,7 @@ def lookup(
         output.print_fields(found.items())
 
 
-@app.command(epilog="Example: zhengzhao draw plan plan.toml --register R.csv")
+@app.command(cls=Several, epilog="Example: zhengzhao draw plan plan.toml --register R.csv")
 def plan(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="抽查计划 / the plan, TOML")],
     register: RegisterFile,
