@@ -91,12 +91,19 @@ def summary(shown: Shown) -> dict[str, Any]:
     return fields
 
 
-def html(shown: Shown, register: Path | None, before: Path | None, today: date) -> str:
-    """The page of an announcement or a transcript."""
+def html(
+    shown: Shown, register: Path | None, before: Path | None, today: date, smallest_choice: int | None = None
+) -> str:
+    """The page of an announcement or a transcript; `smallest_choice` of inspectors that any target has."""
     announced, transcript = shown.announcement, shown.transcript
     plan = announced.plan
     places = _places(shown, register, before) if register else None
-    parts = [_plan(announced), _strata(announced, places), _seed(shown), _registers(announced)]
+    parts = [
+        _plan(announced, smallest_choice),
+        _strata(announced, places),
+        _seed(shown),
+        _registers(announced),
+    ]
     if places and places.changes is not None:
         parts.append(_changes(places.changes))
     if transcript is not None:
@@ -157,7 +164,7 @@ def shown_name(name: str, own: str) -> str:
     return name[:1] + "*" * max(len(name) - 1, 1) if looks_personal(compare(own)) else name
 
 
-def _plan(announced: Announcement) -> Html:
+def _plan(announced: Announcement, smallest_choice: int | None) -> Html:
     plan = announced.plan
     rows = [
         ("计划", "plan", plan.plan),
@@ -165,10 +172,11 @@ def _plan(announced: Announcement) -> Html:
         ("检查时间", "period", " — ".join(plan.period)),
         ("每户检查人员", "inspectors per target", plan.inspectors_per_target),
         ("所需资格", "qualification", plan.needs or ""),
+        ("最少可选检查人员", "smallest choice of inspectors", smallest_choice),
         ("前一公告", "previous", announced.previous),
         ("替代", "replaces", announced.replaces or ""),
     ]
-    return section("抽查计划", "the plan", terms(rows))
+    return section("抽查计划", "the plan", terms(row for row in rows if row[2] not in ("", None)))
 
 
 def _strata(announced: Announcement, places: Places | None) -> Html:

@@ -17,6 +17,7 @@ from infra.cli import draw_parties, draw_reading, output
 from infra.cli.moments import now
 from infra.cli.several import Several
 from schemas.errors import DrawError
+from schemas.times import china_date
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,6 +53,14 @@ def announce(
     ],
     conflicts: ConflictsFile = None,
     earlier: EarlierFiles = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="公告网页 / a page: chances, choice of inspectors, changes"),
+    ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(metavar="REGISTER", help="上次抽取的名录 / the register of the draw before, for --page"),
+    ] = None,
 ) -> None:
     """公告一次抽查 / Checks plan and registers, and announces the draw: from now on nothing in it can change."""
     from infra import draw_files
@@ -75,6 +84,12 @@ def announce(
         prepared = prepare(content, given, promised, str(plan))
         announced = DrawStore(settings.data).announce(prepared.content, checked, signer)
     write_whole(out, announced.bytes)
+    if page:
+        from infra import draw_pages
+
+        shown = draw_pages.Shown(announced, None)
+        text = draw_pages.html(shown, register, before, china_date(now()), prepared.smallest_choice)
+        write_whole(page, text.encode())
     _announced(announced, prepared, out)
 
 

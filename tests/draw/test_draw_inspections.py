@@ -187,3 +187,21 @@ def test_pages_have_no_network_and_no_persons(office: Office) -> None:
     office.ok("draw", "show", closed, "--page", office.path("page.html"))
     assert "T004" not in office.path("page.html").read_text()
     office.ok("draw", "show", office.path("A2.json"), "--page", office.path("page.html"))
+
+
+def test_page_of_an_announcement(office: Office) -> None:
+    """The page of an announcement has chances by class, the smallest choice of inspectors, and what changed."""
+    office.write("before.csv", [*office.rows[5:], {**office.rows[0], "id": "T900"}])
+    for row in office.rows[:7]:
+        row["credit_class"] = "C"
+    office.write_all()
+    words = office.announce_words(
+        more=["--page", office.path("a.html"), "--before", office.path("before.csv")]
+    )
+    office.ok(*words)
+    page = office.path("a.html").read_text()
+    assert "smallest choice of inspectors" in page
+    assert "<b>5</b><span>新增 added</span>" in page
+    assert "<b>1</b><span>移出 removed</span>" in page
+    assert "<b>1</b><span>等级变化 reclassified</span>" in page
+    assert "chance by credit class" in page
