@@ -20,7 +20,7 @@ from typing import IO
 from infra.archive_complete import complete
 from infra.engines.database import Database
 from infra.engines.lock import decider
-from infra.persons_store import DATABASE, SECRET
+from infra.persons_store import DATABASE, SECRET, PersonsStore, open_persons
 from infra.replay import Report, replay
 from infra.settings import Settings
 from infra.stores import open_store
@@ -47,7 +47,8 @@ def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> 
             facts, chain = db.head()
             entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
         store = open_store(settings.store, settings.objects)
-        keys = list(store.list())
+        # on Kafka the persons' keys lie in the store too: they go into persons.db
+        keys = [key for key in store.list() if not key.startswith(("persons/", "probe/"))]
         header = {
             "format": FORMAT,
             "entries": entries,
@@ -60,7 +61,7 @@ def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> 
             with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
                 _add(tar, _HEADER, json.dumps(header).encode())
                 _add(tar, _SQLITE, copy.read_bytes())
-                persons = _persons(settings.data / DATABASE, Path(scratch))
+                persons = _persons(_persons_file(settings, Path(scratch)), Path(scratch))
                 if persons is not None:
                     _add(tar, DATABASE, persons)
                 for path in sorted(p for p in settings.trust.rglob("*") if p.is_file()):
@@ -184,6 +185,21 @@ def _place(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600 if path.name == DATABASE else 0o644)
     path.write_bytes(content)
+
+
+def _persons_file(settings: Settings, scratch: Path) -> Path:
+    """Where the persons' keys lie as a file; those that are shared are gathered into one."""
+    if settings.shared_persons is None:
+        return settings.data / DATABASE
+    folder = scratch / "persons"
+    folder.mkdir()
+    (folder / SECRET.parent).symlink_to((settings.data / SECRET.parent).absolute())
+    shared, gathered = open_persons(settings.data, settings.shared_persons), PersonsStore(folder)
+    for pseudonym, wrapped in shared.wrapped():
+        gathered.restore(pseudonym, wrapped)
+    gathered.close()
+    shared.close()
+    return folder / DATABASE
 
 
 def _persons(path: Path, scratch: Path) -> bytes | None:

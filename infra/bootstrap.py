@@ -20,7 +20,7 @@ from infra.replay import replay as run_replay
 from infra.settings import Settings
 from infra.stores import open_store
 from processors.route import tick as tick_entry
-from schemas.errors import NotFound, UsageError, VerificationError, ZhengzhaoError
+from schemas.errors import NotFound, VerificationError, ZhengzhaoError
 from schemas.events import Event
 from schemas.items import load_catalogue
 from schemas.ledger import Auth
@@ -212,10 +212,9 @@ def export_log(settings: Settings, file: Path, say: Say) -> dict[str, object]:
 
 
 def import_log(settings: Settings, file: Path, say: Say) -> Report:
-    """An exported file into a data folder without data."""
+    """An exported file into a data folder without data, or into empty topics."""
     if settings.on_kafka:
-        raise UsageError(
-            "log import 只导入单机 / `log import` fills the data folder of one machine",
-            hint="unset ZHENGZHAO_BROKER; to go on with Kafka, submit the events that are not decided yet there",
-        )
+        from infra.kafka.importing import import_log_kafka
+
+        return import_log_kafka(settings, file, say)
     return archive.import_log(settings, file, say)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -97,6 +98,27 @@ class PersonsStore:
             return self._files.decrypt(sealed, None) if sealed else b""
         except InvalidTag:
             raise VerificationError("an uploaded file in the store was changed") from None
+
+    def wrapped(self) -> Iterator[tuple[str, bytes]]:
+        """Every person's key as it is kept: wrapped, of use only with the secret."""
+        for name, key in self._db.execute(
+            "SELECT pseudonym, wrapped FROM keys ORDER BY pseudonym"
+        ).fetchall():
+            yield str(name), bytes(key)
+
+    def restore(self, pseudonym: str, wrapped: bytes) -> None:
+        """Puts a wrapped key back, unless the person has one. KeysMissing where the secret is another."""
+        self._wrapping_opens(pseudonym, wrapped)
+        self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (pseudonym, wrapped))
+
+    def _wrapping_opens(self, pseudonym: str, wrapped: bytes) -> None:
+        try:
+            self._wrapping.decrypt(wrapped, [pseudonym.encode()])
+        except InvalidTag:
+            raise KeysMissing(
+                "the installation's secret does not open the persons' keys / 安装密钥不符",
+                where=str(SECRET), hint="copy secret/installation.key from where they were exported",
+            ) from None  # fmt: skip
 
     def _key(self, pseudonym: str, create: bool) -> bytes | None:
         with self._lock:

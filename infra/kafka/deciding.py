@@ -33,6 +33,7 @@ _CHUNK = 100  # holders that a tick wakes before others get a turn
 _MARK_EVERY = 200  # entries that may change nothing before the position is noted all the same
 _POSITION = b"position"
 _CATALOGUE = b"catalogue"
+CATALOGUE_KEY = _CATALOGUE + b":%d"
 
 _HOLDERS: Codec[HolderState] = Codec(
     states.STATE_SCHEMA,

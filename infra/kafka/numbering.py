@@ -7,7 +7,7 @@ changelog partition, and can be made again from it: so a crash between the two l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from faust.types import TP
 from infra import issuing
 from infra.kafka import topics
 from infra.kafka.faust_app import StageApp
-from infra.kafka.outbox import Codec, Outbox, Send
+from infra.kafka.outbox import Codec, Outbox, Record, Send, encode
 from infra.kafka.stage import StageLoop
 from infra.kafka.wire import SerialSeen, ToNumber, back, decode_to_number, send_entry
 from processors.number import Series, SeriesFull, imported, number
@@ -51,6 +51,21 @@ _CODEC: Codec[Numbers] = Codec(
     msgspec.msgpack.Encoder().encode,
     _decode,
 )
+
+
+def series_record(series: Series) -> tuple[bytes, bytes]:
+    """Key and record of a series that was numbered elsewhere, as of the first input."""
+    state = _CODEC.to_bytes(Numbers(series))
+    return _SERIES + series.series.encode(), encode(0, Record(_CODEC.schema, state))
+
+
+def index_records(
+    licences: Mapping[str, tuple[str, str]], grants: Mapping[str, tuple[str, str]]
+) -> Iterator[tuple[bytes, bytes, str]]:
+    """(key, record, series) of the index over what was numbered elsewhere: ids → number and series."""
+    for prefix, found in ((_GIVEN, licences), (_DONE, grants)):
+        for name, (given, series) in found.items():
+            yield prefix + name.encode(), bytes(8) + given.encode(), series
 
 
 class Numbering(StageLoop):

@@ -14,6 +14,7 @@ import hmac
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -59,6 +60,15 @@ class SharedPersons(PersonsStore):
         with self._known_lock:
             self._known.pop(pseudonym, None)
         return self._objects.delete(_object(pseudonym))
+
+    def wrapped(self) -> Iterator[tuple[str, bytes]]:
+        for name in self._objects.names(_PREFIX):
+            if name.endswith(".key") and (raw := self._objects.get(name)) is not None:
+                yield f"p:{name.removeprefix(_PREFIX).removesuffix('.key')}", raw
+
+    def restore(self, pseudonym: str, wrapped: bytes) -> None:
+        self._wrapping_opens(pseudonym, wrapped)
+        self._objects.put_new(_object(pseudonym), wrapped)
 
     def _key(self, pseudonym: str, create: bool) -> bytes | None:
         now = time.monotonic()
@@ -137,6 +147,13 @@ class _Objects:
             if isinstance(error, S3Error) and error.code in _ABSENT:
                 return None
             raise StoreUnavailable(f"GET {key}: {error}") from error
+
+    def names(self, prefix: str) -> Iterator[str]:
+        try:
+            for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
+                yield str(found.object_name)
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise StoreUnavailable(f"LIST {prefix}: {error}") from error
 
     def put_new(self, key: str, body: bytes) -> None:
         if self.get(key) is None:

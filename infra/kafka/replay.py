@@ -6,7 +6,6 @@ was made from; the states to compare with are those in the changelog of `decide`
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,24 +35,19 @@ _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRI
 def replay_kafka(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:
     """Replays what the broker has recorded; waits first until the workers have nothing under way."""
     prepare(into)
-    with copied(settings, say) as copy_of_it:
-        return replay_file(copy_of_it, into, decide=decide, say=say)
+    with copied(settings, say) as copy_of:
+        return replay_file(copy_of, into, decide=decide, say=say)
 
 
 @contextmanager
 def copied(settings: Settings, say: Say = lambda *_: None) -> Iterator[Settings]:
-    """The settings with a data file, for as long as the block lasts, into which the topics were copied.
-
-    Waits first until the workers have nothing under way.
-    """
+    """Settings whose data file is a copy of what the broker has recorded, while nothing is under way."""
     wait_until_idle(settings)
-    folder = Path(tempfile.mkdtemp(prefix="replay-", dir=_made(settings.data)))
-    try:
-        other = _Copied(settings, folder / "zhengzhao.sqlite")
-        copy(parse(settings.broker or ""), other.database, say)
-        yield other
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="copy-", dir=settings.data) as folder:
+        one = _Copied(settings, Path(folder) / "zhengzhao.sqlite")
+        copy(parse(settings.broker or ""), one.database, say)
+        yield one
 
 
 class _Copied(Settings):
@@ -181,8 +175,3 @@ def live_records(connection: Connection) -> dict[bytes, bytes]:
                 if known is None or offset_of(record.value) >= offset_of(known):
                     newest[record.key] = record.value
     return newest
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -1,0 +1,208 @@
+"""An exported log taken over into Kafka: as if everything in it had been decided here, and nothing of it again.
+
+It is unpacked and verified by replay in a scratch folder first. Then ledger and facts are written in their order,
+the tables of `decide` and `number` as they stand after them, and the offsets of both stages are committed behind
+them. No worker may run yet: the topics have to be empty.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from infra import archive
+from infra.engines.database import Database
+from infra.kafka import topics
+from infra.kafka.connection import Connection, parse
+from infra.kafka.deciding import CATALOGUE_KEY
+from infra.kafka.listing import Told, encode_told
+from infra.kafka.numbering import index_records, series_record
+from infra.kafka.outbox import Record, Send, encode
+from infra.kafka.publisher import send_all
+from infra.kafka.reading import Reader
+from infra.kafka.wire import SerialSeen, decode_entry, encode_entry, send_entry, send_fact, send_to_number
+from infra.persons_store import DATABASE, PersonsStore, open_persons
+from infra.publishing import decode_edition
+from infra.replay import Report
+from infra.settings import Settings
+from infra.stores import open_store
+from infra.stores.folder import FolderStore
+from processors import state as states
+from processors.number import Series
+from schemas import facts as f
+from schemas.errors import BrokerUnavailable, UsageError
+from schemas.ledger import LEDGER_PARTITIONS, Entry, partition_of
+from schemas.licence import Numbered
+
+_STEP = 2000
+
+
+def import_log_kafka(settings: Settings, file: Path, say: archive.Say = lambda *_: None) -> Report:
+    """Takes an exported file over into empty topics and the store; nothing where replay finds a difference."""
+    connection = parse(settings.broker or "")
+    _check_empty(connection)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=settings.data) as scratch:
+        staged = Settings(Path(scratch) / "data", workers=settings.workers)
+        staged.data.mkdir()
+        secret = settings.data / "secret"
+        if secret.is_dir():
+            (staged.data / "secret").symlink_to(secret.absolute())
+        report = archive.import_log(staged, file, say)
+        if not report.findings:
+            _beside(staged, settings, say)
+            with Database(staged.database) as db:
+                _log(db, connection)
+        return report
+
+
+def _check_empty(connection: Connection) -> None:
+    with Reader(connection, [topics.LEDGER, topics.FACTS, topics.GRANTS]) as reader:
+        if any(reader.ends().values()):
+            raise UsageError(
+                "主题不是空的 / the topics are not empty", where=connection.bootstrap,
+                hint="import into a new cluster, before the first worker starts",
+            )  # fmt: skip
+
+
+def _beside(staged: Settings, settings: Settings, say: archive.Say) -> None:
+    """Objects, trust folder and the persons' keys."""
+    objects, store = FolderStore(staged.objects), open_store(settings.store, settings.objects)
+    keys = list(objects.list())
+    for n, key in enumerate(keys, 1):
+        store.put(key, objects.get(key))
+        say("objects", n, len(keys))
+    for path in staged.trust.rglob("*"):
+        if path.is_file() and not (target := settings.trust / path.relative_to(staged.trust)).exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    if (staged.data / DATABASE).exists():
+        mine, theirs = open_persons(settings.data, settings.shared_persons), PersonsStore(staged.data)
+        for pseudonym, wrapped in theirs.wrapped():
+            mine.restore(pseudonym, wrapped)
+        theirs.close()
+        mine.close()
+
+
+def _log(db: Database, connection: Connection) -> None:
+    taken = _Taken(db)
+    for chunk in _chunks(taken.sends()):
+        send_all(connection, chunk)
+    send_all(connection, taken.tables())
+    _commit(connection, taken.ledger)
+
+
+class Given(NamedTuple):
+    """A number that was given: to a licence, or for a grant."""
+
+    number: str
+    series: str
+
+
+class _Taken:
+    """What a log becomes. `ledger` and `facts` count the records of each partition."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db.db
+        self._catalogue: Entry | None = None
+        self._licences: dict[str, Given] = {}
+        self._grants: dict[str, Given] = {}
+        self.ledger: Counter[int] = Counter()
+        self.facts: Counter[int] = Counter()
+
+    def sends(self) -> Iterator[Send]:
+        """Ledger, facts and editions in their order."""
+        for (raw,) in self._db.execute("SELECT CAST(entry AS BLOB) FROM ledger ORDER BY seq"):
+            yield from self._entry(decode_entry(raw))
+        editions = self._db.execute(
+            "SELECT after_fact, edition FROM editions ORDER BY after_fact, seq"
+        ).fetchall()
+        for seq, raw in self._db.execute("SELECT seq, CAST(fact AS BLOB) FROM facts ORDER BY seq"):
+            while editions and editions[0][0] < seq:
+                yield self._edition(editions.pop(0)[1])
+            fact = f.decode(raw)
+            self.facts[partition_of(fact.holder)] += 1
+            yield send_fact(fact)
+        for _, raw in editions:
+            yield self._edition(raw)
+
+    def _entry(self, entry: Entry) -> Iterator[Send]:
+        if entry.kind == "catalogue":
+            self._catalogue = entry
+        elif entry.kind == "numbered":
+            numbered = msgspec.convert(entry.payload, Numbered)
+            given = Given(numbered.number, numbered.grant.series)
+            self._licences[numbered.grant.licence_id] = self._grants[numbered.grant.grant_id] = given
+        for send in send_entry(entry):
+            assert send.partition is not None
+            self.ledger[send.partition] += 1
+            yield send
+
+    def _edition(self, raw: bytes) -> Send:
+        record = decode_edition(raw)
+        upto = {str(n): count for n, count in self.facts.items()}
+        return Send(topics.EDITIONS, record.name.encode(), encode_told(Told(record, (), upto)), 0)
+
+    def tables(self) -> Iterator[Send]:
+        """The tables' changelogs, and the catalogue in force."""
+        for holder, state, due in self._db.execute("SELECT holder, state, due FROM states"):
+            partition = partition_of(holder)
+            raw = encode(self.ledger[partition] - 1, Record(states.STATE_SCHEMA, state, (), due or ""))
+            yield Send(topics.changelog(topics.HOLDERS_TABLE), holder.encode(), raw, partition)
+        if self._catalogue is not None:
+            entry = encode_entry(self._catalogue)
+            yield Send(topics.CATALOGUE, b"catalogue", entry)
+            for partition in range(LEDGER_PARTITIONS):
+                raw = encode(self.ledger[partition] - 1, Record(1, entry))
+                yield Send(
+                    topics.changelog(topics.CATALOGUES_TABLE), CATALOGUE_KEY % partition, raw, partition
+                )
+        # the first record of each partition says nothing: what the tables reflect has to have an offset
+        for partition in range(topics.GRANTS_PARTITIONS):
+            nothing = send_to_number(SerialSeen("imported", "-", 0))
+            yield msgspec.structs.replace(nothing, partition=partition)
+        changelog = topics.changelog(topics.SERIES_TABLE)
+        for name, state in self._db.execute("SELECT name, state FROM series"):
+            key, raw = series_record(msgspec.json.decode(state, type=Series))
+            yield Send(changelog, key, raw, topics.series_partition(name))
+        for key, raw, series in index_records(self._licences, self._grants):
+            yield Send(changelog, key, raw, topics.series_partition(series))
+
+
+def _chunks(sends: Iterable[Send]) -> Iterator[list[Send]]:
+    chunk: list[Send] = []
+    for send in sends:
+        chunk.append(send)
+        if len(chunk) >= _STEP:
+            yield chunk
+            chunk = []
+    yield chunk
+
+
+def _commit(connection: Connection, ledger: Counter[int]) -> None:
+    groups = {
+        "decide": {TopicPartition(topics.LEDGER, n): count for n, count in ledger.items()},
+        "number": {TopicPartition(topics.GRANTS, n): 1 for n in range(topics.GRANTS_PARTITIONS)},
+    }
+    try:
+        admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=20_000)
+        try:
+            for stage, offsets in groups.items():
+                admin.alter_group_offsets(
+                    f"{topics.APP_ID}-{stage}",
+                    {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()},
+                )
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise BrokerUnavailable(
+            f"the offsets could not be set: {error!r}", where=connection.bootstrap
+        ) from error
