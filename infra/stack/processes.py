@@ -93,19 +93,31 @@ def stop(folder: Path, name: str, *, seconds: float = 20) -> bool:
     return server is not None
 
 
-def require_free(ports: Mapping[str, int], *, option: str) -> None:
-    """Raises UsageError naming the first port on 127.0.0.1 that somebody else listens on."""
+def require_free(ports: Mapping[str, int], *, option: str, seconds: float = 3) -> None:
+    """Raises UsageError naming the first port on 127.0.0.1 that somebody else listens on.
+
+    A server that was just killed needs a moment until the system has taken its sockets away.
+    """
+    deadline = time.monotonic() + seconds
     for use, port in ports.items():
-        with socket.socket() as probe:
-            # a server's own sockets that linger after its end are no reason to refuse
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except (OSError, OverflowError) as error:
+        while (error := _taken(port)) is not None:
+            if time.monotonic() > deadline:
                 raise UsageError(
                     f"port {port} ({use}) on 127.0.0.1 is taken: {error}",
                     hint=f"end what listens there, or choose another with {option}",
-                ) from error
+                )
+            time.sleep(0.1)
+
+
+def _taken(port: int) -> Exception | None:
+    with socket.socket() as probe:
+        # a server's own sockets that linger after its end are no reason to refuse
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            return error
+    return None
 
 
 def answers(port: int) -> bool:
