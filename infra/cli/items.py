@@ -29,10 +29,17 @@ def list_items() -> None:
 
 @app.command(epilog="Example: zhengzhao items check my-item.toml")
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML")]) -> None:
-    """检查事项文件 / Checks an item file: its form, and 六个一律取消. Exit 2 when it is wrong."""
+    """检查事项文件 / Checks an item file: its form, and 六个一律取消. Exit 1 when it is wrong, 2 without a file."""
+    from infra.packets import read_file
+    from schemas.errors import ItemError
     from schemas.items import load_item, row
 
-    item = load_item(file)
+    read_file(file)
+    try:
+        item = load_item(file)
+    except ItemError as error:
+        output.fail(error)
+        raise typer.Exit(1) from None
     if output.as_json():
         output.print_json(row(item))
     else:

@@ -25,7 +25,7 @@ ALL = sorted(commands(build()), key=lambda pair: pair[0])
 LEAVES = [(path, command) for path, command in ALL if not getattr(command, "commands", None)]
 
 
-@pytest.mark.parametrize("path", [p for p, _ in LEAVES], ids=" ".join)
+@pytest.mark.parametrize("path", [p for p, _ in ALL], ids=" ".join)
 def test_every_command_has_help_with_an_example(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,3 +224,12 @@ def test_a_wrong_passphrase_is_told_before_anything_is_decided(tmp_path: Path) -
     office.run("drain", env={"ZHENGZHAO_PASSPHRASE": "right"})
     assert office.case("A-1")["state"] == "issued"
     office.run("replay", "--into", tmp_path / "again")
+
+
+def test_items_check_says_what_is_wrong(office: Office) -> None:
+    """A wrong item file is a no that names file and key; no file is wrong use."""
+    (office.folder / "bad.toml").write_text('code = "x"\n')
+    office.run("items", "check", "bad.toml", code=1)
+    assert "bad.toml" in office.err
+    assert "name" in office.err
+    office.run("items", "check", "absent.toml", code=2)
