@@ -29,6 +29,13 @@ def bench(
         bool,
         typer.Option("--draw", help="只测抽查 / only the draw: Jiangsu 2018, and another sampler beside it"),
     ] = False,
+    kafka: Annotated[
+        bool,
+        typer.Option(
+            "--kafka",
+            help="Kafka 引擎 / only the Kafka engine, in a stack of its own, beside the embedded one",
+        ),
+    ] = False,
     targets: Annotated[
         int,
         typer.Option(
@@ -50,6 +57,11 @@ def bench(
             for suffix in ("parquet", "csv")
         }
         output.print_json({**found, "consistent_sampler": bench_draw.beside_consistent_sampler()})
+        return
+    if kafka:
+        from infra.kafka.bench import bench_kafka
+
+        output.print_json(bench_kafka(licences, output.note))
         return
     if http:
         from infra.http_bench import bench_http
