@@ -149,3 +149,12 @@ def test_hostile_pdfs_are_refused_in_one_line() -> None:
             read_packet([(name, raw)], BLANKS)
         assert name == caught.value.where
         assert caught.value.hint
+
+
+def test_a_corpus_of_broken_papers_gets_clear_answers() -> None:
+    """Bent forms, bombs, loops, scripts: read or refused in one line. `make soak` reads a thousand."""
+    from tests.soak.papers import run
+
+    figures = run(24, 11)
+    assert figures["clear answers only"]
+    assert figures["refused in one line"] > 0

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.soak import embedded
+from tests.soak import embedded, papers
 
 REPORT = Path(__file__).parents[2] / "docs" / "soak.md"
 
@@ -19,10 +19,14 @@ def main() -> int:
     """Exit 1 where a run did not come out as the unbroken one."""
     parser = argparse.ArgumentParser(prog="make soak")
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--papers", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=int(datetime.datetime.now(datetime.UTC).timestamp()))
     parser.add_argument("--kafka", action="store_true", help="also the runs on Kafka")
     options = parser.parse_args()
-    results: dict[str, dict[str, Any]] = {"Embedded": embedded.run(options.kills, options.seed)}
+    results: dict[str, dict[str, Any]] = {
+        "Embedded": embedded.run(options.kills, options.seed),
+        "Papers": papers.run(options.papers, options.seed),
+    }
     if options.kafka:
         from tests.soak import kafka
 
