@@ -9,7 +9,11 @@ import typer
 
 from infra.cli import output
 
-app = typer.Typer(help="上传的材料 / uploaded files", no_args_is_help=True)
+app = typer.Typer(
+    help="上传的材料 / uploaded files",
+    no_args_is_help=True,
+    epilog="Example: zhengzhao material put plan.pdf",
+)
 
 
 @app.callback()

@@ -10,7 +10,11 @@ import typer
 
 from infra.cli import output
 
-app = typer.Typer(help="PDF 申请材料 / the papers of an application as PDFs", no_args_is_help=True)
+app = typer.Typer(
+    help="PDF 申请材料 / the papers of an application as PDFs",
+    no_args_is_help=True,
+    epilog="Example: zhengzhao packet new industrial-product-licence -o forms",
+)
 
 
 @app.callback()

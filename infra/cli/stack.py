@@ -10,6 +10,7 @@ from infra.settings import masked
 app = typer.Typer(
     help="本机的 Kafka 与 S3 / a Kafka and an S3 store on this machine, from wheels alone",
     no_args_is_help=True,
+    epilog="Example: zhengzhao stack up --json",
 )
 
 _EXAMPLE = "Example: "

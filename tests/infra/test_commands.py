@@ -22,7 +22,6 @@ def commands(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 ALL = sorted(commands(build()), key=lambda pair: pair[0])
-LEAVES = [(path, command) for path, command in ALL if not getattr(command, "commands", None)]
 
 
 @pytest.mark.parametrize("path", [p for p, _ in ALL], ids=" ".join)
