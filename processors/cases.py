@@ -171,7 +171,7 @@ def clock_stopped(desk: Desk, data: ClockChanged) -> None:
     if data.cause in found[0].clocks:
         desk.refuse_event(reasons.clock_stopped(), case=found[0].key)
         return
-    desk.write(f.ClockStopped(found[0].key, data.cause, desk.today.isoformat()))
+    desk.write(f.ClockStopped(found[0].key, data.cause, desk.day))
 
 
 def clock_resumed(desk: Desk, data: ClockChanged) -> None:
@@ -184,8 +184,8 @@ def clock_resumed(desk: Desk, data: ClockChanged) -> None:
     if since is None:
         desk.refuse_event(reasons.clock_runs(), case=case.key)
         return
-    stops = (*case.stopped, (since, desk.today.isoformat()))
-    today = desk.today.isoformat()
+    stops = (*case.stopped, (since, desk.day))
+    today = desk.day
     if not case.complete_on:  # a late material is still to come: no limit runs yet
         desk.write(f.ClockResumed(case.key, data.cause, today))
         return

@@ -9,7 +9,7 @@ from datetime import date
 
 from processors import evolve
 from processors.state import Case, HolderState, Licence
-from schemas.canonical import derived_id
+from schemas.canonical import id_of, joined
 from schemas.dates import day_of
 from schemas.facts import Body, EventRefused, Fact, Reason
 from schemas.identifiers import compare
@@ -34,19 +34,21 @@ class Desk:
         self.source = ""
         self.display = ""  # USCC or mask of the holder that the event names
         self.event_day: date = date.min  # China date of the event itself
+        self.day = ""  # the same, ISO
+        self._begin = ""  # what the ids of this cause's facts begin with
         self._n = 0
 
     def open(self, cause: str, time: str) -> None:
         """Facts written from here have this cause and time."""
         self.cause, self.time, self.today, self._n = cause, time, day_of(time), 0
+        self.day = self.today.isoformat()
+        self._begin = joined(cause, "decide", self.state.holder)
 
     def write(self, body: Body) -> None:
         """Writes a fact and folds it."""
         kind = str(body.__struct_config__.tag)
-        holder = self.state.holder
-        fact = Fact(
-            derived_id(self.cause, "decide", holder, kind, self._n), self.cause, holder, self.time, body
-        )
+        fact_id = id_of(f"{self._begin}{joined(kind, self._n)}")
+        fact = Fact(fact_id, self.cause, self.state.holder, self.time, body)
         self._n += 1
         self.facts.append(fact)
         evolve.apply(self.state, fact)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -62,15 +63,10 @@ def new_grant(desk: Desk, case: Case, item: ServiceItem) -> Grant:
     authority = issuing_authority(item, case.applicant.division)
     assert authority is not None  # intake has looked at the division
     assert item.number is not None  # the item loader asks for it
-    state, today = desk.state, desk.today
+    state = desk.state
     licence_id = derived_id("licence", state.holder, case.key, item.code)
     category = item.category(case.products[0].category) if case.products else None
-    series = item.number.prefix.format(
-        province=province(authority.division)["short"],
-        division=authority.division,
-        category=category.code if category else "",
-    )
-    until = valid_until(today, item.validity_years).isoformat() if item.validity_years else None
+    series = _series(item.number.prefix, authority.division, category.code if category else "")
     return Grant(
         grant_id=derived_id(licence_id, 1),
         licence_id=licence_id,
@@ -85,15 +81,25 @@ def new_grant(desk: Desk, case: Case, item: ServiceItem) -> Grant:
         address=case.applicant.address,
         division=case.applicant.division,
         authority=authority,
-        issued_on=today.isoformat(),
-        valid_from=today.isoformat(),
-        valid_until=until,
+        issued_on=desk.day,
+        valid_from=desk.day,
+        valid_until=_end(desk.today, item.validity_years),
         decided_at=desk.time,
         series=series,
         digits=item.number.digits,
         type_code=item.type_code,
         products=case.products,
     )
+
+
+@lru_cache(maxsize=4096)
+def _series(prefix: str, division: str, category: str) -> str:
+    return prefix.format(province=province(division)["short"], division=division, category=category)
+
+
+@lru_cache(maxsize=4096)
+def _end(first: date, years: int | None) -> str | None:
+    return valid_until(first, years).isoformat() if years else None
 
 
 def _next(desk: Desk, case: Case, item: ServiceItem, licence: Licence, deemed: bool) -> None:
@@ -122,8 +128,7 @@ def _next(desk: Desk, case: Case, item: ServiceItem, licence: Licence, deemed: b
         _version(desk, case, licence, new)
     elif case.action == "renew":
         old_end = date.fromisoformat(now.valid_until or "")
-        years = item.validity_years  # none where only an imported licence has an end
-        until = valid_until(old_end + ONE_DAY, years).isoformat() if years else None
+        until = _end(old_end + ONE_DAY, item.validity_years)  # none where only an imported licence had an end
         _version(desk, case, licence, {"valid_until": until}, deemed=deemed)
     else:
         _version(desk, case, licence, {})
@@ -145,7 +150,7 @@ def _version(
 def next_grant(desk: Desk, licence: Licence, application_id: str, new: dict[str, object]) -> Grant:
     """The grant of a licence's next version, dated today."""
     version = licence.now.version + 1
-    today = desk.today.isoformat()
+    today = desk.day
     return replace(
         licence.now,
         grant_id=derived_id(licence.key, version),
@@ -215,7 +220,7 @@ def push_filing(
     """Pushes a filing to its department, with its yellow and red days."""
     yellow = workdays.add(desk.today, item.yellow_days).on.isoformat()
     red = workdays.add(desk.today, item.red_days).on.isoformat()
-    desk.write(f.FilingPushed(ref, case, desk.today.isoformat(), yellow, red, answers, round_))
+    desk.write(f.FilingPushed(ref, case, desk.day, yellow, red, answers, round_))
 
 
 def _filings(desk: Desk, before: tuple[FilingRef, ...], case: Case) -> tuple[FilingRef, ...]:

@@ -16,7 +16,6 @@ from processors.state import Case, Licence
 from schemas import facts as f
 from schemas import workdays
 from schemas.authorities import competent_for_application, issuing_authority
-from schemas.canonical import digest
 from schemas.dates import months_before
 from schemas.divisions import find
 from schemas.event_types import ApplicationSubmitted
@@ -34,7 +33,7 @@ _CLASSES_DEFERRED = ("", "A", "B")  # holders without a class too (容缺受理)
 def submitted(desk: Desk, data: ApplicationSubmitted, payload: dict[str, Any]) -> None:
     """An application comes in."""
     key = compare(data.application_id)
-    content = digest(seen.content(payload["data"]))
+    content = seen.content(payload["data"])
     known = desk.state.cases.get(key)
     if known is not None:
         if known.content == content:
@@ -52,7 +51,7 @@ def submitted(desk: Desk, data: ApplicationSubmitted, payload: dict[str, Any]) -
         item_digest=desk.catalogue.digests.get(data.item, ""),
         action=data.action,
         applicant=seen.applicant_seen(data.applicant, payload),
-        filed_on=desk.today.isoformat(),
+        filed_on=desk.day,
         source=desk.source,
         auth=payload.get("auth", "none"),
         window=data.window,
@@ -108,7 +107,7 @@ def limits(desk: Desk, item: ServiceItem, stops: Stops) -> tuple[str, str, str, 
     promised = due_with_stops(desk.today, item.limits.promised, stops)
     statutory = due_with_stops(desk.today, item.limits.statutory, stops)
     return (
-        desk.today.isoformat(),
+        desk.day,
         promised.on.isoformat(),
         statutory.on.isoformat(),
         promised.fallback or statutory.fallback,
@@ -327,7 +326,7 @@ def deferred_of(desk: Desk, case: Case, item: ServiceItem) -> Late:
     promised = [m for m in case.materials if m.deferred_until]
     if not promised or desk.state.credit_class not in _CLASSES_DEFERRED:
         return {}
-    here, wanted, today = here_of(case, item), needed(item, case.action), desk.today.isoformat()
+    here, wanted, today = here_of(case, item), needed(item, case.action), desk.day
     late = {}
     for material in promised:
         rule = item.material(material.kind)

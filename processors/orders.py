@@ -93,7 +93,7 @@ def end(
     merged_into: str = "",
 ) -> None:
     """Ends a licence; bars what it bars, and refuses the open case on it."""
-    decided_on = decided_on or desk.today.isoformat()
+    decided_on = decided_on or desk.day
     was_living = licence.living
     desk.write(
         f.LicenceStatusChanged(
@@ -127,7 +127,7 @@ def annulled(desk: Desk, data: DecisionAnnulled) -> None:
         return
     desk.write(f.DecisionAnnulled(licence.key, data.ground, data.decided_on.isoformat()))
     key = derived_id("annulled", licence.key)
-    today = desk.today.isoformat()
+    today = desk.day
     made = replace(
         licence.now,
         grant_id=derived_id(key, 1),
@@ -153,7 +153,7 @@ def _annul_grounds(desk: Desk, licence: Licence, data: DecisionAnnulled) -> list
     elif licence.annulled:
         grounds.append(reasons.annulled_already(reasons.naming(licence)))
     old_end = licence.now.valid_until
-    if old_end is not None and desk.today.isoformat() > old_end:
+    if old_end is not None and desk.day > old_end:
         grounds.append(reasons.after_old_end(old_end))
     return grounds
 

@@ -10,7 +10,6 @@ from processors.desk import Desk
 from processors.state import Case, Filing
 from schemas import facts as f
 from schemas.authorities import competent_for_application, competent_in_division
-from schemas.canonical import digest
 from schemas.divisions import find
 from schemas.event_types import FilingEvent, RegistrationSubmitted
 from schemas.facts import FilingState, Reason
@@ -36,7 +35,7 @@ def submitted(desk: Desk, data: RegistrationSubmitted, payload: dict[str, Any]) 
     """A registration with its chosen filings."""
     item = consolidated(desk)
     key = compare(data.application_id)
-    content = digest(seen.content(payload["data"]))
+    content = seen.content(payload["data"])
     known = desk.state.cases.get(key)
     if known is not None:
         if known.content == content:
@@ -55,7 +54,7 @@ def submitted(desk: Desk, data: RegistrationSubmitted, payload: dict[str, Any]) 
         item_digest=desk.catalogue.digests.get(code, ""),
         action="new",
         applicant=seen.applicant_seen(data.applicant, payload),
-        filed_on=desk.today.isoformat(),
+        filed_on=desk.day,
         source=desk.source,
         auth=payload.get("auth", "none"),
         window=str(payload["data"].get("window") or ""),

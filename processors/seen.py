@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from schemas.dates import day_of
 from schemas.event_types import ApplicationSubmitted, Material, ProductIn
@@ -11,19 +14,20 @@ from schemas.facts import ApplicantSeen, ChangeSeen, MaterialSeen
 from schemas.identifiers import compare
 from schemas.licence import Product
 
+_encode = msgspec.json.Encoder(order="sorted").encode
 _NOT_CONTENT = frozenset(("application_id", "window", "channel"))
 _IDS = ("licence_number", "licence_numbers", "granted_by")
 _EVIDENCE = ("text_sha256", "signatory")  # of a commitment letter: what a later 撤销 needs
 
 
-def content(data: dict[str, Any]) -> dict[str, Any]:
-    """What makes two applications under one id the same: all but the way they came, ids however they are spelt."""
+def content(data: dict[str, Any]) -> str:
+    """The digest of what makes two applications under one id the same: all but the way they came, ids however they are spelt."""
     kept = {key: value for key, value in data.items() if key not in _NOT_CONTENT}
     for key in _IDS:
         if key in kept:
             named = kept[key]
             kept[key] = compare(named) if isinstance(named, str) else [compare(one) for one in named]
-    return kept
+    return hashlib.sha256(_encode(kept)).hexdigest()
 
 
 def applicant_seen(applicant: Any, payload: dict[str, Any]) -> ApplicantSeen:

@@ -57,5 +57,14 @@ def derived_id(*parts: str | int) -> str:
 
     Parts are length-prefixed, so that no two lists of parts run together into one text.
     """
-    text = "".join([f"{len(p)}:{p}" for p in map(str, parts)])  # a list: this runs several times an event
+    return id_of(joined(*parts))
+
+
+def joined(*parts: str | int) -> str:
+    """Parts length-prefixed, as `derived_id` hashes them: what many ids begin with is joined once."""
+    return "".join([f"{len(p)}:{p}" for p in map(str, parts)])  # a list: this runs several times an event
+
+
+def id_of(text: str) -> str:
+    """The id of joined parts."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
