@@ -141,10 +141,13 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 def _data(settings: Settings) -> Iterator[Finding]:
     from infra.engines.database import Database
 
-    if settings.on_kafka or not settings.database.exists():
-        yield Finding(
-            "data", True, "nothing taken in yet" if not settings.on_kafka else "the broker has the data"
-        )
+    if settings.on_kafka:
+        from infra.kafka.examine import examine_kafka
+
+        yield from examine_kafka(settings)
+        return
+    if not settings.database.exists():
+        yield Finding("data", True, "nothing taken in yet")
         return
     with Database(settings.database) as db:
         state = db.db.execute("PRAGMA quick_check").fetchone()[0]
