@@ -6,12 +6,17 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.cli import main
+from issuance import keys
+from issuance.certificates import Role
+from schemas.times import CHINA
+from schemas.trust import ANY_AUTHORITY
 
 PLAN = """
 plan = "QH-1"
@@ -159,16 +164,33 @@ class Office:
 
 @pytest.fixture(scope="session")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with keys."""
+    """A data folder with a root and a key for draws; those for licences would only cost time."""
     data = tmp_path_factory.mktemp("keyed") / "data"
+    start = datetime(2018, 1, 1, tzinfo=CHINA)
+    role = Role(ANY_AUTHORITY, "draws", "draw")
+    keys.init(data, [role], keys.Lifetime(start, 5), now=start, passphrase=None)
+    return data
+
+
+@pytest.fixture(scope="session")
+def keyed_for_licences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with all keys."""
+    data = tmp_path_factory.mktemp("licences") / "data"
     assert main(["keys", "init", "--valid-from", "2018-01-01", "--data", str(data)]) == 0
     return data
 
 
 @pytest.fixture
 def office(tmp_path: Path, keyed: Path, capsys: pytest.CaptureFixture[str]) -> Office:
-    """An office whose data folder has keys and no draws."""
+    """An office whose data folder has a key for draws, and no draws."""
     shutil.copytree(keyed, tmp_path / "data")
+    return Office(tmp_path, capsys, tmp_path / "data")
+
+
+@pytest.fixture
+def issuing_office(tmp_path: Path, keyed_for_licences: Path, capsys: pytest.CaptureFixture[str]) -> Office:
+    """An office that issues licences too."""
+    shutil.copytree(keyed_for_licences, tmp_path / "data")
     return Office(tmp_path, capsys, tmp_path / "data")
 
 

@@ -53,14 +53,16 @@ def applied(uscc: str, number: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def transcript(office: Office) -> Path:
+def transcript(issuing_office: Office) -> Path:
     """Two licences issued, snapshot taken, both drawn."""
     events = [applied(uscc, n) for n, uscc in enumerate(USCCS, 1)]
-    office.path("events.jsonl").write_text("".join(json.dumps(e, ensure_ascii=False) + "\n" for e in events))
-    office.ok("submit", office.path("events.jsonl"))
-    office.ok("drain")
-    office.ok("register", "snapshot", "-o", office.path("R.csv"))
-    office.inspectors = [
+    issuing_office.path("events.jsonl").write_text(
+        "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in events)
+    )
+    issuing_office.ok("submit", issuing_office.path("events.jsonl"))
+    issuing_office.ok("drain")
+    issuing_office.ok("register", "snapshot", "-o", issuing_office.path("R.csv"))
+    issuing_office.inspectors = [
         {
             "id": f"I{n}",
             "name": "x",
@@ -70,53 +72,62 @@ def transcript(office: Office) -> Path:
         }
         for n in range(3)
     ]
-    office.write("I.csv", office.inspectors)
-    office.path("C.csv").write_text("inspector_id,target_id,reason\n")
-    return office.draw(plan=office.plan(PLAN_OF_LICENCES))
+    issuing_office.write("I.csv", issuing_office.inspectors)
+    issuing_office.path("C.csv").write_text("inspector_id,target_id,reason\n")
+    return issuing_office.draw(plan=issuing_office.plan(PLAN_OF_LICENCES))
 
 
-def numbers(office: Office) -> list[str]:
-    return [json.loads(line)["number"] for line in office.ok("licence", "list", "--json").splitlines()]
+def numbers(issuing_office: Office) -> list[str]:
+    return [
+        json.loads(line)["number"] for line in issuing_office.ok("licence", "list", "--json").splitlines()
+    ]
 
 
-def test_snapshot_is_a_register_of_the_licences(office: Office, transcript: Path) -> None:
+def test_snapshot_is_a_register_of_the_licences(issuing_office: Office, transcript: Path) -> None:
     """Each living licence is a target under its number, with its holder's division and class."""
-    shown = json.loads(office.ok("register", "show", office.path("R.csv"), "--json"))
+    shown = json.loads(issuing_office.ok("register", "show", issuing_office.path("R.csv"), "--json"))
     assert (shown["count"], shown["columns"][:4]) == (2, ["id", "name", "division", "credit_class"])
     drawn = [d["id"] for s in json.loads(transcript.read_bytes())["strata"] for d in s["drawn"]]
-    assert sorted(drawn) == sorted(numbers(office))
-    assert office.failed(transcript) == []
+    assert sorted(drawn) == sorted(numbers(issuing_office))
+    assert issuing_office.failed(transcript) == []
 
 
-def test_failed_inspection_ends_the_licence(office: Office, transcript: Path) -> None:
+def test_failed_inspection_ends_the_licence(issuing_office: Office, transcript: Path) -> None:
     """A drawn licence whose commitment proves false is rescinded, and `verify` refuses it from then on."""
-    number, other = numbers(office)
-    office.ok("licence", "get", number, "--format", "pdf", "-o", office.path("licence.pdf"))
-    assert office("verify", office.path("licence.pdf"), "--at", "2018-10-10")[0] in (0, 3)
-    office.ok(
+    number, other = numbers(issuing_office)
+    issuing_office.ok("licence", "get", number, "--format", "pdf", "-o", issuing_office.path("licence.pdf"))
+    assert issuing_office("verify", issuing_office.path("licence.pdf"), "--at", "2018-10-10")[0] in (0, 3)
+    issuing_office.ok(
         "inspect", "record", transcript, "--target", number, "--result", "公示信息隐瞒真实情况弄虚作假",
         "--failed", "--commitment-false", "--at", "2018-10-15T10:00:00+08:00",
     )  # fmt: skip
-    office.ok(
+    issuing_office.ok(
         "inspect", "record", transcript, "--target", other, "--result", "未发现问题", "--passed",
         "--at", "2018-10-15T11:00:00+08:00",
     )  # fmt: skip
-    office.ok("drain")
-    shown = json.loads(office.ok("licence", "show", number, "--json"))
+    issuing_office.ok("drain")
+    shown = json.loads(issuing_office.ok("licence", "show", number, "--json"))
     assert shown["status"] == "rescinded"
-    assert office("verify", office.path("licence.pdf"), "--at", "2018-10-16T00:00:00+08:00")[0] == 1
-    rows = [json.loads(line) for line in office.ok("inspect", "list", transcript, "--json").splitlines()]
+    assert (
+        issuing_office("verify", issuing_office.path("licence.pdf"), "--at", "2018-10-16T00:00:00+08:00")[0]
+        == 1
+    )
+    rows = [
+        json.loads(line) for line in issuing_office.ok("inspect", "list", transcript, "--json").splitlines()
+    ]
     assert {"done"} == {row["state"] for row in rows}
-    answer = json.loads(office.ok("inspect", "publish", transcript, "-o", office.path("out"), "--json"))
+    answer = json.loads(
+        issuing_office.ok("inspect", "publish", transcript, "-o", issuing_office.path("out"), "--json")
+    )
     assert (answer["published"], answer["to_come"], answer["late"]) == (2, 0, 2)
-    table = (office.path("out") / "results.csv").read_text()
+    table = (issuing_office.path("out") / "results.csv").read_text()
     assert "2018-11-12" in table  # twenty working days after 15 October 2018
-    assert "未发现问题" in (office.path("out") / "index.html").read_text()
+    assert "未发现问题" in (issuing_office.path("out") / "index.html").read_text()
 
 
-def test_result_needs_an_official_text(office: Office, transcript: Path) -> None:
+def test_result_needs_an_official_text(issuing_office: Office, transcript: Path) -> None:
     """A result that is no official text is refused; so is a target that was not drawn."""
-    number = numbers(office)[0]
+    number = numbers(issuing_office)[0]
     words = [
         "inspect",
         "record",
@@ -127,18 +138,18 @@ def test_result_needs_an_official_text(office: Office, transcript: Path) -> None
         "--at",
         "2018-10-15T10:00:00+08:00",
     ]
-    assert office(*words, "--result", "挺好")[0] == 1
+    assert issuing_office(*words, "--result", "挺好")[0] == 1
     words[4] = "T1"
-    assert office(*words, "--result", "未发现问题")[0] == 1
+    assert issuing_office(*words, "--result", "未发现问题")[0] == 1
 
 
-def test_visits_of_several_departments_are_joint(office: Office, transcript: Path) -> None:
+def test_visits_of_several_departments_are_joint(issuing_office: Office, transcript: Path) -> None:
     """Two draws of one target by two authorities make one visit; unrecorded ones past the period are overdue."""
     text = PLAN_OF_LICENCES.replace("market-regulation", "fire-rescue").replace(
         "publicity-check", "fire-safety"
     )
-    second = office.draw("2", office.plan(text, "fire.toml"))
-    code, out, err = office("inspect", "list", transcript, second, "--json")
+    second = issuing_office.draw("2", issuing_office.plan(text, "fire.toml"))
+    code, out, err = issuing_office("inspect", "list", transcript, second, "--json")
     rows = [json.loads(line) for line in out.splitlines()]
     assert (code, len(rows), "overdue" in err) == (0, 2, True)
     assert [(True, 2, "overdue")] * 2 == [(r["joint"], len(r["departments"]), r["state"]) for r in rows]

@@ -146,7 +146,7 @@ def test_each_byte_counts(office: Office) -> None:
     transcript = office.draw()
     data = transcript.read_bytes()
     chance = random.Random(15)
-    for at in chance.sample(range(len(data)), 120):
+    for at in chance.sample(range(len(data)), 60):
         changed = bytearray(data)
         changed[at] ^= chance.choice((1, 2, 4, 32, 128))
         office.path("changed.json").write_bytes(bytes(changed))
