@@ -18,7 +18,7 @@ setup: .venv/.ready ## .venv with the command zhengzhao
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## the main job: a day of applications, from event to verified licence
+demo: setup ## the main job told: a day of applications, lives of licences, a registration, a draw
 	$(BIN)/zhengzhao demo
 
 test: setup lint ## everything: lint, types, import contracts, all tests with real servers

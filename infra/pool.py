@@ -98,6 +98,8 @@ class Pool:
         self._workers: list[_Worker] = []
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._deaths: dict[int, int] = {}
+        self._stillborn = 0  # workers in a row that died before they answered anything
+        self._failed: list[Result] = []  # failures found while feeding, not given out yet
 
     def __enter__(self) -> Pool:
         return self
@@ -127,9 +129,10 @@ class Pool:
     def results(self, timeout: float | None = None) -> list[Result]:
         """What has come to an end; waits up to `timeout` seconds (None: until there is something)."""
         self._feed()
-        if not len(self):
-            return []
-        found: list[Result] = []
+        if self._failed or not len(self):
+            found, self._failed = self._failed, []
+            return found
+        found = []
         ready = wait([w.pipe for w in self._workers], timeout)
         for worker in [w for w in self._workers if w.pipe in ready]:
             found += self._drain(worker)
@@ -179,7 +182,7 @@ class Pool:
             try:
                 worker.pipe.send(bundle)
             except OSError:
-                self._bury(worker)
+                self._failed += self._bury(worker)
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -201,6 +204,7 @@ class Pool:
                     self._workers.remove(worker)
                     raise answer.error()
                 worker.jobs.pop(answer.job, None)
+                worker.answered, self._stillborn = True, 0
                 self._deaths.pop(answer.job, None)
                 found.append(answer)
                 if not worker.pipe.poll():
@@ -213,6 +217,12 @@ class Pool:
         worker.process.join(5)
         left = list(worker.jobs.items())
         failed: list[Result] = []
+        self._stillborn += not worker.answered
+        if self._stillborn > _LIVES * self._size * 2:
+            raise SurroundingsError(
+                f"the issuing processes die as they start (exit {worker.process.exitcode})",
+                hint="zhengzhao doctor; look at memory and at the limits of this account",
+            )
         if left:
             # jobs are done in order: the first without an answer is the one that was being done
             job, _ = left[0]
@@ -233,6 +243,7 @@ class _Worker:
         self.process = process
         self.pipe = pipe
         self.jobs: dict[int, bytes] = {}
+        self.answered = False
 
 
 def _work(pipe: Connection, recipe: Recipe) -> None:
