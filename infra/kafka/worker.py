@@ -12,9 +12,12 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
 from infra.kafka.catalogue import ensure_catalogue
 from infra.kafka.connection import Connection, parse
@@ -22,13 +25,16 @@ from infra.kafka.metrics import prometheus
 from infra.kafka.stage import StageLoop
 from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
-from infra.persons_store import open_persons
+from infra.persons_store import PersonsStore, open_persons
 from infra.settings import Settings
-from schemas.errors import UsageError
+from schemas.errors import SurroundingsError, UsageError
 from schemas.items import Catalogue, load_catalogue
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 _STOP_SECONDS = 20
+_START_PAUSE = 2.0
+_SAID_AGAIN = 30.0  # seconds before a library may say the same again
 
 
 def departments(catalogue: Catalogue) -> set[str]:
@@ -48,24 +54,38 @@ def run_worker(
     _logging()
     connection = parse(settings.broker)
     catalogue = load_catalogue(settings.items)
-    ensure_topics(connection, departments(catalogue), replication=replication)
-    if "route" in options.stages:
-        ensure_catalogue(connection, catalogue)
-    persons = open_persons(settings.data, settings.shared_persons)
+
+    def prepare() -> PersonsStore:
+        ensure_topics(connection, departments(catalogue), replication=replication)
+        if "route" in options.stages:
+            ensure_catalogue(connection, catalogue)
+        return open_persons(settings.data, settings.shared_persons)
+
+    persons = _patiently(prepare)
     try:
-        return asyncio.run(_run(settings, options, connection, persons, http))
+        return _patiently(lambda: asyncio.run(_run(settings, options, connection, persons, http)))
     finally:
         persons.close()
+
+
+def _patiently(act: Callable[[], T]) -> T:
+    """A worker that starts while broker or store are away waits for them."""
+    while True:
+        try:
+            return act()
+        except (SurroundingsError, KafkaError) as error:
+            log.warning("the worker cannot start yet: %s", error)
+            time.sleep(_START_PAUSE)
 
 
 async def _run(
     settings: Settings,
     options: Options,
     connection: Connection,
-    persons: object,
+    persons: PersonsStore,
     http: tuple[str, int] | None,
 ) -> int:
-    stages = build(settings, options, connection, persons)  # type: ignore[arg-type]
+    stages = build(settings, options, connection, persons)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -156,3 +176,22 @@ def _logging() -> None:
     logging.getLogger("infra.kafka.faust_app").setLevel(
         logging.WARNING
     )  # Faust logs under its subclasses' module
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Seldom())
+
+
+class _Seldom(logging.Filter):
+    """Lets what the client libraries say pass once in a while: without a broker they say it a hundred times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(("aiokafka", "kafka", "faust", "mode")):
+            return True
+        key, now = (record.name, str(record.msg)[:60]), time.monotonic()
+        if now - self._said.get(key, -_SAID_AGAIN) < _SAID_AGAIN:
+            return False
+        self._said[key] = now
+        return True

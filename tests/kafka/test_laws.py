@@ -171,6 +171,7 @@ def test_three_workers_through_kills_pause_and_rebalance(
     kills.worker("a")
     assert cluster.workers["b"].stop() == 0
     cluster.idle(240)
+    assert [w.name for w in cluster.workers.values() if w.process.poll() not in (None, 0)] == []
     cluster.submit(scenario[3])
     cluster.idle()
     print(kills.report())
