@@ -79,13 +79,13 @@ def test_workers_killed_from_outside_lose_nothing() -> None:
     killed = []
 
     def kill(pool: Pool) -> None:
-        if len(killed) < 3 and pool.pids:
+        if len(killed) < 2 and pool.pids:
             killed.append(pool.pids[0])
             os.kill(pool.pids[0], signal.SIGKILL)
             time.sleep(0.05)
 
     found = run("moody", *[b"x"] * 40, between=kill)
-    assert len(killed) == 3
+    assert len(killed) == 2
     assert [r for r in found.values() if r.failure] == []
     assert len(found) == 40
 
