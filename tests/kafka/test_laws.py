@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cluster import CORE, Cluster, decisions, first_difference, serials
-from kafka import KafkaProducer
+from cluster import CORE, Cluster
+from laws import Kills, Told, agree, folder_of, in_other_partitions, in_portions, shares, unbroken
 from scenario import Phase, phases
-from story import Events, Office
 
 from infra.kafka import topics
 
 pytestmark = pytest.mark.servers
-Told = dict[str, tuple[list[str], set[str]]]
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +26,8 @@ def scenario() -> list[Phase]:
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory, scenario: list[Phase]) -> tuple[Path, Told]:
     """The scenario through the embedded engine: its data folder, and its decisions."""
-    office = Office(tmp_path_factory.mktemp("embedded"))
-    office.init()
-    for phase in scenario:
-        story = Events()
-        story.lines = phase
-        office.tell(story)
-    return office.data, decisions(recorded(office.data / "zhengzhao.sqlite"))
-
-
-def recorded(path: Path) -> list[dict[str, Any]]:
-    """The facts in a data file."""
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        return [json.loads(row[0]) for row in db.execute("SELECT fact FROM facts ORDER BY seq")]
+    office = folder_of(tmp_path_factory.mktemp("embedded"))
+    return office.data, unbroken(office, scenario)
 
 
 @pytest.fixture
@@ -54,34 +38,6 @@ def cluster(tmp_path: Path, embedded: tuple[Path, Told]) -> Iterator[Cluster]:
         yield one
     finally:
         one.close()
-
-
-def agree(cluster: Cluster, told: Told) -> None:
-    """Decisions as told; nothing lost, nothing twice, no letter; every series without gaps."""
-    facts = cluster.facts()
-    found = decisions(facts)
-    assert found.keys() == told.keys()
-    differing = [h for h in told if found[h] != told[h]]
-    if differing:
-        pytest.fail(f"{len(differing)} holders: {first_difference(found[differing[0]], told[differing[0]])}")
-    serials(facts)
-    assert [json.loads(r.value)["error"] for r in cluster.records(topics.DEAD_LETTERS)] == []
-
-
-def shares(cluster: Cluster, stage: str) -> list[float]:
-    """The share of each worker in what a stage handled."""
-    counts = [w.metric("zhengzhao_events_total", stage) for w in cluster.workers.values()]
-    return [count / sum(counts) for count in counts]
-
-
-def in_other_partitions(cluster: Cluster, events: Phase) -> None:
-    """Sends events as another client would: under the clear id, in a partition of its own choice."""
-    producer = KafkaProducer(bootstrap_servers=cluster.connection.bootstrap, linger_ms=5)
-    for n, event in enumerate(events):
-        raw = json.dumps(event, ensure_ascii=True, sort_keys=True).encode()
-        producer.send(topics.INBOX, raw, key=b"%d" % (n % 7), partition=n % 12)
-    producer.flush()
-    producer.close()
 
 
 def test_one_worker_every_event_twice(
@@ -148,7 +104,7 @@ def test_three_workers_through_kills_pause_and_rebalance(
     for name in "abc":
         cluster.workers[name].wait_ready()
     kills = Kills(cluster)
-    by_holder = in_order(scenario[0], 4)
+    by_holder = in_portions(scenario[0], 4)
     cluster.submit(by_holder[0])
     kills.worker("a")
     cluster.submit(by_holder[1])
@@ -179,48 +135,3 @@ def test_three_workers_through_kills_pause_and_rebalance(
     agree(cluster, embedded[1])
     report = json.loads(cluster.run("replay", "--into", cluster.folder / "again", "--json"))
     assert report["findings"] == []
-
-
-def in_order(events: Phase, parts: int) -> list[Phase]:
-    """The events in portions, each holder's together: a portion may overtake another one."""
-    holders: dict[str, int] = {}
-    found: list[Phase] = [[] for _ in range(parts)]
-    for event in events:
-        data = event["data"]
-        holder = data.get("holder_id") or data.get("applicant", data.get("holder"))["id"]
-        found[holders.setdefault(holder, len(holders)) % parts].append(event)
-    return found
-
-
-class Kills:
-    """Kills, and counts how often there was work in flight."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self.count = self.busy = 0
-
-    def worker(self, name: str) -> None:
-        """Kills a worker and starts it anew."""
-        self._note()
-        self._cluster.workers[name].kill()
-        self._cluster.start(name)
-
-    def server(self, name: str) -> None:
-        """Kills broker or store and brings it back."""
-        self._note()
-        self._cluster.kill_server(name)
-        self._cluster.up()
-
-    def report(self) -> str:
-        return f"{self.count} kills, {self.busy} of them with work in flight"
-
-    def _note(self) -> None:
-        time.sleep(1)
-        self.count += 1
-        under_way = sum(
-            w.metric("zhengzhao_lag", stage)
-            for w in self._cluster.workers.values()
-            if w.process.poll() is None
-            for stage in ("route", "decide", "number", "issue")
-        )
-        self.busy += under_way > 0

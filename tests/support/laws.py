@@ -1,0 +1,117 @@
+"""What the law tests and the soak share: the unbroken run, the comparison, the kills."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from cluster import Cluster, decisions, first_difference, serials
+from kafka import KafkaProducer
+from scenario import Phase
+from story import Events, Office
+
+from infra.kafka import topics
+
+Told = dict[str, tuple[list[str], set[str]]]
+
+
+def unbroken(office: Office, scenario: list[Phase]) -> Told:
+    """The scenario through the embedded engine, phase by phase."""
+    office.init()
+    for phase in scenario:
+        story = Events()
+        story.lines = phase
+        office.tell(story)
+    with contextlib.closing(sqlite3.connect(office.data / "zhengzhao.sqlite")) as db:
+        return decisions([json.loads(row[0]) for row in db.execute("SELECT fact FROM facts ORDER BY seq")])
+
+
+def agree(cluster: Cluster, told: Told) -> None:
+    """Decisions as told; nothing lost, nothing twice, no letter; every series without gaps."""
+    facts = cluster.facts()
+    found = decisions(facts)
+    assert found.keys() == told.keys()
+    differing = [h for h in told if found[h] != told[h]]
+    if differing:
+        raise AssertionError(
+            f"{len(differing)} holders: {first_difference(found[differing[0]], told[differing[0]])}"
+        )
+    serials(facts)
+    assert [json.loads(r.value)["error"] for r in cluster.records(topics.DEAD_LETTERS)] == []
+
+
+def shares(cluster: Cluster, stage: str) -> list[float]:
+    """The share of each worker in what a stage handled."""
+    counts = [w.metric("zhengzhao_events_total", stage) for w in cluster.workers.values()]
+    return [count / sum(counts) for count in counts]
+
+
+def in_other_partitions(cluster: Cluster, events: Phase) -> None:
+    """Sends events as another client would: under keys of its own, in partitions of its own choice."""
+    producer = KafkaProducer(bootstrap_servers=cluster.connection.bootstrap, linger_ms=5)
+    for n, event in enumerate(events):
+        raw = json.dumps(event, ensure_ascii=True, sort_keys=True).encode()
+        producer.send(topics.INBOX, raw, key=b"%d" % (n % 7), partition=n % 12)
+    producer.flush()
+    producer.close()
+
+
+def in_portions(events: Phase, parts: int) -> list[Phase]:
+    """The events in portions, each holder's together: a portion may overtake another one."""
+    holders: dict[str, int] = {}
+    found: list[Phase] = [[] for _ in range(parts)]
+    for event in events:
+        data: Any = event["data"]
+        holder = data.get("holder_id") or data.get("applicant", data.get("holder"))["id"]
+        found[holders.setdefault(holder, len(holders)) % parts].append(event)
+    return found
+
+
+class Kills:
+    """Kills, and counts them by kind and how often there was work in flight."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.kinds = {"worker": 0, "kafka": 0, "store": 0}
+        self.busy = 0
+
+    @property
+    def count(self) -> int:
+        return sum(self.kinds.values())
+
+    def worker(self, name: str) -> None:
+        """Kills a worker and starts it anew."""
+        self._note("worker")
+        self._cluster.workers[name].kill()
+        self._cluster.start(name)
+
+    def server(self, name: str) -> None:
+        """Kills broker or store and brings it back."""
+        self._note(name)
+        self._cluster.kill_server(name)
+        self._cluster.up()
+
+    def report(self) -> str:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in self.kinds.items())
+        return f"{self.count} kills ({kinds}), {self.busy} of them with work in flight"
+
+    def _note(self, kind: str) -> None:
+        time.sleep(0.5)
+        self.kinds[kind] += 1
+        waiting = sum(
+            w.metric("zhengzhao_lag", stage) + w.metric("zhengzhao_under_way", stage)
+            for w in self._cluster.workers.values()
+            if w.process.poll() is None
+            for stage in ("route", "decide", "number", "issue")
+        )
+        self.busy += waiting > 0
+
+
+def folder_of(path: Path) -> Office:
+    """An office in a folder of its own."""
+    path.mkdir(parents=True, exist_ok=True)
+    return Office(path)
