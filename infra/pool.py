@@ -26,7 +26,7 @@ from schemas.errors import SurroundingsError, ZhengzhaoError
 
 Task = Callable[[bytes], bytes]
 _BUNDLE = 4
-_LIVES = 2  # workers that a job may kill before it counts as failed by itself
+_LIVES = 3  # workers that a job may kill before it counts as failed by itself
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -66,7 +66,7 @@ def test_failures_keep_their_class_and_do_not_stop_others() -> None:
 
 
 def test_a_job_that_kills_workers_is_reported_and_its_neighbours_are_done() -> None:
-    """Two workers may die of it; everything else comes to its end."""
+    """Three workers may die of it; everything else comes to its end."""
     found = run("moody", b"a", b"die", b"b", b"c", b"d", b"e")
     assert [n for n, r in found.items() if r.failure] == [1]
     assert found[1].failure
