@@ -6,6 +6,7 @@ The catalogue in force is part of each partition's state: it came through that p
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -15,8 +16,10 @@ from faust.types import TP
 
 from infra import issuing
 from infra.kafka import topics
+from infra.kafka.connection import Connection
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Codec, Outbox, Send
+from infra.kafka.rebuilding import is_old, rebuild_from
 from infra.kafka.stage import StageLoop
 from infra.kafka.wire import SerialSeen, ToNumber, decode_entry, encode_entry, send_fact, send_to_number
 from processors import state as states
@@ -29,6 +32,7 @@ from schemas.facts import Fact
 from schemas.items import Catalogue, from_json
 from schemas.ledger import LEDGER_PARTITIONS, Entry, partition_of
 
+log = logging.getLogger(__name__)
 _CHUNK = 100  # holders that a tick wakes before others get a turn
 _MARK_EVERY = 200  # entries that may change nothing before the position is noted all the same
 _POSITION = b"position"
@@ -52,8 +56,9 @@ class Deciding(StageLoop):
     name = "decide"
     topic = topics.LEDGER
 
-    def __init__(self, app: StageApp) -> None:
+    def __init__(self, app: StageApp, connection: Connection) -> None:
         super().__init__(app)
+        self._connection = connection
         self.holders: Any = app.Table(topics.HOLDERS_TABLE[1], **_TABLE)
         self.catalogues: Any = app.Table(topics.CATALOGUES_TABLE[1], **_TABLE)
         self._partitions: dict[int, Partition] = {}
@@ -76,11 +81,19 @@ class Deciding(StageLoop):
             )
             for tp in mine
         }
+        old: dict[bytes, bytes] = {}
         for n, (key, raw) in enumerate(list(self.holders.items())):
             if (one := partitions.get(partition_of(key.decode()))) is not None:
-                one.holders.restore(key, raw)
+                if is_old(raw):
+                    old[key] = raw
+                else:
+                    one.holders.restore(key, raw)
             if n % 1000 == 0:
                 await asyncio.sleep(0)
+        if old:
+            log.warning("states of another release: %d are rebuilt from facts", len(old))
+            for key, raw in (await asyncio.to_thread(rebuild_from, self._connection, old)).items():
+                partitions[partition_of(key.decode())].holders.renew(key, raw)
         for key, raw in list(self.catalogues.items()):
             if (one := partitions.get(int(key.rpartition(b":")[2]))) is not None:
                 one.catalogues.restore(key, raw)

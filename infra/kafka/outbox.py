@@ -105,6 +105,9 @@ class Outbox(Generic[S]):
         self._cached = cached
         self._keys_of: dict[int, set[bytes]] = {}  # offset of an input → keys with something pending for it
         self._dues = _Dues()
+        self._renewed: dict[
+            bytes, bytes
+        ] = {}  # records of another release, rebuilt, until they are written next
         self.newest = -1  # the highest offset that any record reflects
 
     def restore(self, key: bytes, raw: bytes) -> None:
@@ -116,6 +119,11 @@ class Outbox(Generic[S]):
         self._dues.put(key, record.due)
         for item in record.pending:
             self._keys_of.setdefault(item.offset, set()).add(key)
+
+    def renew(self, key: bytes, raw: bytes) -> None:
+        """Takes a rebuilt record in the place of the one in the table."""
+        self._renewed[key] = raw
+        self.restore(key, raw)
 
     def restored(self) -> None:
         """All records of the partition were taken into account."""
@@ -159,6 +167,7 @@ class Outbox(Generic[S]):
         due = self._codec.due(after) or ""
         record = encode(offset, Record(self._codec.schema, self._codec.to_bytes(after), keep, due))
         self._table[key] = record
+        self._renewed.pop(key, None)
         self._dues.put(key, due)
         self._remember(key, (offset, after, keep))
         self._keys_of.setdefault(offset, set()).add(key)
@@ -168,7 +177,7 @@ class Outbox(Generic[S]):
     def _load(self, key: bytes) -> tuple[int, S, tuple[Pending, ...]]:
         if (known := self._cache.get(key)) is not None:
             return known
-        raw = self._table.get(key)
+        raw = self._renewed.get(key) or self._table.get(key)
         if raw is None:
             return -1, self._codec.empty(key), ()
         record = decode(raw)

@@ -70,7 +70,7 @@ def build(
 
     builders: dict[str, Callable[[], StageLoop]] = {
         "route": lambda: Routing(app("route"), router(settings, persons), persons.seal_file),
-        "decide": lambda: Deciding(app("decide")),
+        "decide": lambda: Deciding(app("decide"), connection),
         "publish": lambda: Telling(app("publish")),
         "number": lambda: Numbering(app("number")),
         "issue": lambda: Issuing(app("issue"), issuing.recipe(settings), settings.workers),
