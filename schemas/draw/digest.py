@@ -25,6 +25,7 @@ _FORBIDDEN = bytes(set(range(0x20)) - {9, 10}) + b"\x7f"
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
 _SLICE = 400_000  # rows handed on at once
 _SAMPLES = 512  # per run
+_BATCH = 50_000  # rows of a run that are read at once
 
 
 class ControlCharacter(ValueError):
@@ -119,7 +120,8 @@ class SortedSpill:
         path = self._folder / f"run-{len(self._runs)}.arrow"
         schema = pa.schema([("text", pa.large_string())])
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for piece in _pieces(ordered):
+            for start in range(0, len(ordered), _BATCH):
+                piece = ordered.slice(start, _BATCH)
                 writer.write_batch(pa.record_batch([piece.to_arrow().cast(pa.large_string())], schema=schema))
         self._runs.append(path)
         self._count += len(ordered)
@@ -127,14 +129,12 @@ class SortedSpill:
     def ordered(self, progress: Callable[[int], None] = lambda rows: None) -> Iterator[pl.Series]:
         """All texts in byte order, a range at a time."""
         runs = [_Run(path) for path in self._runs]
-        begins = [0] * len(runs)
         for splitter in [*self._splitters(), None]:
-            ends = [run.find(splitter) for run in runs]
-            parts = [p for run, b, e in zip(runs, begins, ends, strict=True) for p in run.slice(b, e)]
-            begins = ends
+            parts = [part for run in runs for part in run.below(splitter)]
             if parts:
                 series = pl.from_arrow(pa.chunked_array(parts))
                 assert isinstance(series, pl.Series)
+                del parts
                 yield in_order(series)
                 progress(len(series))
 
@@ -145,33 +145,40 @@ class SortedSpill:
 
 
 class _Run:
-    """One sorted run, mapped: nothing of it is in memory before it is asked for."""
+    """One sorted run, read from its start to its end; one batch of it is in memory.
+
+    It is read, not mapped: mapped pages would count as memory of this process, however much there is.
+    """
 
     def __init__(self, path: Path) -> None:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        self._batches = [reader.get_batch(n).column(0) for n in range(reader.num_record_batches)]
-        self._count = sum(len(batch) for batch in self._batches)
+        self._reader = pa.ipc.open_file(pa.OSFile(str(path)))
+        self._next = 0
+        self._batch: pa.Array = pa.array([], pa.large_string())
 
-    def find(self, splitter: bytes | None) -> int:
-        """How many texts are below the splitter."""
+    def below(self, splitter: bytes | None) -> Iterator[pa.Array]:
+        """The texts from here on that are below the splitter (None: all)."""
+        while True:
+            found = self._count_below(splitter)
+            if found:
+                yield self._batch.slice(0, found)
+            if found < len(self._batch):
+                self._batch = self._batch.slice(found)
+                return
+            if self._next == self._reader.num_record_batches:
+                self._batch = self._batch.slice(found)
+                return
+            self._batch = self._reader.get_batch(self._next).column(0)
+            self._next += 1
+
+    def _count_below(self, splitter: bytes | None) -> int:
+        batch = self._batch
         if splitter is None:
-            return self._count
-        low, high = 0, self._count
+            return len(batch)
+        low, high = 0, len(batch)
         while low < high:
             middle = (low + high) // 2
-            if self._at(middle) < splitter:
+            if batch[middle].as_py().encode() < splitter:
                 low = middle + 1
             else:
                 high = middle
         return low
-
-    def slice(self, begin: int, end: int) -> Iterator[pa.Array]:
-        for number, batch in enumerate(self._batches):
-            first = max(begin - number * _SLICE, 0)
-            last = min(end - number * _SLICE, len(batch))
-            if first < last:
-                yield batch.slice(first, last - first)
-
-    def _at(self, index: int) -> bytes:
-        text: str = self._batches[index // _SLICE][index % _SLICE].as_py()
-        return text.encode()
