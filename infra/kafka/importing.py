@@ -8,6 +8,7 @@ them. No worker may run yet: the topics have to be empty.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+)
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from infra import archive
@@ -43,6 +49,7 @@ from schemas.ledger import LEDGER_PARTITIONS, Entry, partition_of
 from schemas.licence import Numbered
 
 _STEP = 2000
+_COORDINATOR_SECONDS = 60
 
 
 def import_log_kafka(settings: Settings, file: Path, say: archive.Say = lambda *_: None) -> Report:
@@ -196,13 +203,24 @@ def _commit(connection: Connection, ledger: Counter[int]) -> None:
         admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=20_000)
         try:
             for stage, offsets in groups.items():
-                admin.alter_group_offsets(
-                    f"{topics.APP_ID}-{stage}",
-                    {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()},
-                )
+                wanted = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}
+                _alter(admin, f"{topics.APP_ID}-{stage}", wanted)
         finally:
             admin.close()
     except KafkaError as error:
         raise BrokerUnavailable(
             f"the offsets could not be set: {error!r}", where=connection.bootstrap
         ) from error
+
+
+def _alter(admin: KafkaAdminClient, group: str, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+    """A broker that never had a group makes the topic of their offsets first, and says so meanwhile."""
+    deadline = time.monotonic() + _COORDINATOR_SECONDS
+    while True:
+        try:
+            admin.alter_group_offsets(group, offsets)
+            return
+        except (CoordinatorNotAvailableError, NotCoordinatorError, CoordinatorLoadInProgressError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)

@@ -1,0 +1,199 @@
+"""The stack, moving to Kafka and back, letters, persons: one pair of real servers for all of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cluster import CORE, Cluster
+from kafka import KafkaProducer
+from minio import Minio
+from story import Events, Office, ric, uscc
+
+from infra.kafka import topics
+from infra.kafka.persons import SharedPersons
+from infra.kafka.reading import Reader
+from infra.kafka.worker import departments
+from infra.stack import local
+from infra.stack.bucket import client
+from infra.stack.processes import running
+from infra.stores.probe import conditional_writes
+from schemas.errors import KeysMissing, UsageError
+from schemas.items import load_catalogue
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def county(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """A county on one machine: thirty licences, one of them a person's, one revoked."""
+    office = Office(tmp_path_factory.mktemp("county"))
+    office.init()
+    events = Events()
+    for n in range(1, 31):
+        events.apply("2018-03-01T10:00:00+08:00", f"N-{n}", uscc(n))
+    events.apply(
+        "2018-03-01T10:00:00+08:00", "P-1", ric(1), item="special-equipment-operator", products=...,
+        applicant={"kind": "person", "id": ric(1), "name": "测试人", "address": "西宁市一号", "division": "630102"},
+        materials=[{"kind": "application-form"}, {"kind": "examination-record"}],
+    )  # fmt: skip
+    events.add(
+        "application.reviewed", "2018-03-02T10:00:00+08:00",
+        {"application_id": "P-1", "holder_id": ric(1), "department": "market-regulation", "officer": "O-1",
+         "decision": "approve"},
+    )  # fmt: skip
+    events.add(
+        "licence.revoked", "2018-03-03T10:00:00+08:00",
+        {"granted_by": "N-1", "holder_id": uscc(1), "ground": "依法", "decided_on": "2018-03-03"},
+    )  # fmt: skip
+    office.tell(events)
+    return office
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, county: Office) -> Iterator[Cluster]:
+    one = Cluster(tmp_path_factory.mktemp("cluster"), keys_of=county.data)
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def moved(cluster: Cluster, county: Office) -> Cluster:
+    """The county's log taken over into the empty topics; then a worker with tables on disk."""
+    archive = county.folder / "county.tar"
+    county.run("log", "export", archive)
+    report = json.loads(cluster.run("log", "import", archive, "--json"))
+    assert (report["findings"], report["objects"]) == ([], 31)
+    cluster.start("a", f"{CORE},issue,status", "--tables", "rocksdb").wait_ready()
+    return cluster
+
+
+def test_up_again_changes_nothing(cluster: Cluster) -> None:
+    """The same servers, the same address; a second stack on their ports is refused with the port's number."""
+    assert cluster.up().servers == cluster.stack.servers
+    other = cluster.folder / "other"
+    with pytest.raises(UsageError, match=str(cluster.first)) as refused:
+        local.up(other, kafka_port=cluster.first, s3_port=cluster.first + 2)
+    assert refused.value.hint
+    assert local.down(other) == []
+    assert running(cluster.folder / "stack", "kafka") is not None
+
+
+def test_topics_are_as_they_must_be(cluster: Cluster) -> None:
+    """Ledger and facts without end and compaction, changelogs compacted, the inbox stamped by the broker."""
+    assert topics.wrong_settings(cluster.connection) == []
+
+
+def s3(cluster: Cluster) -> Minio:
+    login, _, place = cluster.stack.store.removeprefix("s3://").rpartition("@")
+    key, _, secret = login.partition(":")
+    return client(place.partition("/")[0], key, secret)
+
+
+def test_one_of_many_conditional_writes_wins(cluster: Cluster) -> None:
+    """The probe at start-up finds that this store can keep write-once by itself."""
+    assert conditional_writes(s3(cluster), local.BUCKET, writers=16) is True
+
+
+def test_a_moved_installation_goes_on_where_it_stood(moved: Cluster, county: Office) -> None:
+    """Nothing is issued again, the next number follows, queries and replay agree; and the way back."""
+    before = county.rows("licence", "list")
+    assert [json.loads(line) for line in moved.run("licence", "list", "--json").splitlines()] == before
+    events = Events()
+    events.apply("2018-04-01T10:00:00+08:00", "N-31", uscc(31))
+    events.apply(
+        "2018-04-01T10:00:00+08:00", "N-2-r", uscc(2), action="reissue", granted_by="N-2", products=...,
+        materials=[{"kind": "application-form"}],
+    )  # fmt: skip
+    for event in events.lines:
+        event["id"] = f"moved-{event['id']}"
+    moved.submit(events.lines)
+    moved.idle()
+    rows = [json.loads(line) for line in moved.run("licence", "list", "--json").splitlines()]
+    new = next(row for row in rows if row["application_id"] == "N-31")
+    assert new["number"].endswith("-00031")
+    assert next(row["version"] for row in rows if row["application_id"] == "N-2-r") == 2
+    time.sleep(4)  # status lists
+    report = json.loads(moved.run("replay", "--into", moved.folder / "again", "--decide", "--json"))
+    assert (report["findings"], report["unproved"], report["objects"]) == ([], [], 33)
+    back = Office(moved.folder / "back")
+    back.folder.mkdir()
+    shutil.copytree(moved.data / "secret", back.data / "secret")
+    moved.run("log", "export", moved.folder / "kafka.tar")
+    assert back.json("log", "import", moved.folder / "kafka.tar")["findings"] == []
+    assert back.rows("licence", "list") == rows
+    assert back.json("holder", "show", ric(1))["name"] == "测试人"
+
+
+def test_what_fails_by_itself_waits_in_the_letters(moved: Cluster) -> None:
+    """Poison stops nobody; the letter names cause and place, keeps the bytes, shows no person's number, and returns."""
+    producer = KafkaProducer(bootstrap_servers=moved.connection.bootstrap)
+    poison = json.dumps({"specversion": "1.0", "id": "x", "subject": ric(7)}).encode()
+    producer.send(topics.INBOX, poison, key=ric(7).encode()).get(30)
+    good = Events()
+    good.apply("2018-04-02T10:00:00+08:00", "N-50", uscc(50))
+    producer.send(topics.INBOX, json.dumps(good.lines[0]).encode(), partition=3).get(30)
+    good.lines[0]["data"]["channel"] = "window"
+    producer.send(topics.INBOX, json.dumps(good.lines[0]).encode(), partition=3).get(30)
+    producer.close()
+    moved.idle()
+    assert json.loads(moved.run("case", "show", "N-50", "--json"))["state"] == "issued"
+    letters = [json.loads(line) for line in moved.run("letters", "list", "--json").splitlines()]
+    assert sorted(letter["place"] for letter in letters) == ["decide", "route"]
+    routed = next(letter for letter in letters if letter["place"] == "route")
+    assert moved.run("letters", "show", str(routed["letter"])).strip().encode() == poison
+    assert not any(ric(7).encode() in record.value for record in moved.records(topics.DEAD_LETTERS))
+    assert json.loads(moved.run("letters", "retry", str(routed["letter"]), "--json")) == {"returned": 1}
+    moved.idle()
+    places = [json.loads(line)["place"] for line in moved.run("letters", "list", "--json").splitlines()]
+    assert sorted(places) == ["decide", "route"]
+
+
+def test_no_number_of_a_person_leaves_the_inbox(moved: Cluster) -> None:
+    """Streams, keys and object names carry a pseudonym; the name is sealed."""
+    wanted = [ric(1).encode(), "测试人".encode()]
+    names = [t.name for t in topics.topics(departments(load_catalogue())) if t.name != topics.INBOX]
+    with Reader(moved.connection, names) as reader:
+        reader.seek({})
+        for records in reader.up_to(reader.ends()):
+            for record in records:
+                assert not any(text in (record.key or b"") + (record.value or b"") for text in wanted), (
+                    record.topic
+                )
+    stored = [str(o.object_name) for o in s3(moved).list_objects(local.BUCKET, recursive=True)]
+    assert not any(ric(1) in name for name in stored)
+
+
+def test_persons_keys_are_one_for_all_workers(cluster: Cluster, tmp_path: Path) -> None:
+    """Eight at once agree on a new person's key; it can be destroyed; another secret is refused."""
+    first = SharedPersons(cluster.data, cluster.stack.store)
+    who = first.pseudonym("PERSON-1")
+    with ThreadPoolExecutor(8) as threads:
+        sealed = set(
+            threads.map(
+                lambda _: SharedPersons(cluster.data, cluster.stack.store).seal(who, "张三"), range(8)
+            )
+        )
+    assert len(sealed) == 1
+    assert first.open(who, next(iter(sealed))) == "张三"
+    assert first.erase(who) is True
+    assert SharedPersons(cluster.data, cluster.stack.store).open(who, next(iter(sealed))) is None
+    with pytest.raises(KeysMissing):
+        SharedPersons(tmp_path, cluster.stack.store)
+
+
+def test_a_worker_tells_about_itself_and_stops_gently(moved: Cluster) -> None:
+    """Live, ready, metrics of every stage; SIGTERM ends it with 0 and nothing is left uncommitted."""
+    worker = moved.workers["a"]
+    assert [worker.get(path)[0] for path in ("/live", "/ready", "/metrics")] == [200, 200, 200]
+    assert worker.metric("zhengzhao_events_total", "decide") > 0
+    assert worker.metric("zhengzhao_dead_letters_total", "route") == 2
+    assert worker.stop() == 0
+    moved.idle(20)
