@@ -236,7 +236,9 @@ def compute(
         if populations != frame.populations:
             checking.result()
             raise DrawError("the populations are not the announced ones")
-        drawn = tickets.draw(plan, seed, frame.classes, counts, lambda: placed(plan, given.targets, out))
+        drawn = tickets.draw(
+            plan, seed, frame.classes, counts, lambda: frame.parts or placed(plan, given.targets, out)
+        )
         conflicts = staff.read_conflicts(given.conflicts)
         roster = staff.Roster(seed, staff.read_inspectors(given.inspectors), plan.needs)
         pairs: Iterator[tuple[str, str]] = zip(

@@ -288,7 +288,7 @@ class _Verifier:
             self.transcript.seed,
             frame.classes,
             due,
-            lambda: placed(self.plan, targets, out),
+            lambda: frame.parts or placed(self.plan, targets, out),
         )
         for number, stratum in enumerate(self.plan.strata):
             own = drawn.filter(pl.col("stratum") == number)

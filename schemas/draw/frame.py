@@ -29,6 +29,7 @@ class Frame(msgspec.Struct, frozen=True):
     classes: dict[tuple[str, str], int]  # (stratum, credit class) → targets
     divisions: dict[str, int]  # targets of the populations
     excluded: list[Excluded]  # in byte order of ids
+    parts: list[pl.DataFrame] | None = None  # who may be drawn, where that is in memory
 
 
 def drawn_in(announcement_digest: str) -> str:
@@ -91,9 +92,12 @@ def build_frame(plan: Plan, register: Register, left_out: Mapping[str, str]) -> 
     divisions: Counter[str] = Counter()
     excluded: list[Excluded] = []
     names = [stratum.name for stratum in plan.strata]
+    parts: list[pl.DataFrame] = []
     for frame in register.frames():
         drawable, out = sorter.sort(frame)
         excluded += out
+        if register.in_memory:
+            parts.append(drawable)
         for number, credit_class, count in drawable.group_by("stratum", "credit_class").len().iter_rows():
             classes[names[number], credit_class] += count
         divisions.update(dict(drawable.group_by("division").len().iter_rows()))
@@ -101,4 +105,4 @@ def build_frame(plan: Plan, register: Register, left_out: Mapping[str, str]) -> 
     for (name, _), count in classes.items():
         populations[name] += count
     excluded.sort(key=lambda e: e.id.encode())
-    return Frame(populations, dict(classes), dict(divisions), excluded)
+    return Frame(populations, dict(classes), dict(divisions), excluded, parts if register.in_memory else None)

@@ -93,6 +93,11 @@ class Register:
             yield pl.read_parquet(file)
 
     @property
+    def in_memory(self) -> bool:
+        """Whether it is one frame in memory."""
+        return self._frame is not None
+
+    @property
     def disk_bytes(self) -> int:
         """What lies on disk for this register now."""
         return sum(f.stat().st_size for f in self._folder.rglob("*") if f.is_file()) if self._folder else 0
