@@ -55,6 +55,7 @@ class Consumer(driver.Consumer):
 
     def __post_init__(self, *args: Any, **kwargs: Any) -> None:
         self.progress: Progress[TP] = Progress()
+        self._resumed_later: set[TP] = set()
 
     def ack(self, message: Any) -> bool:
         """Faust thinks that it is done with a message; we know better when it is."""
@@ -80,8 +81,29 @@ class Consumer(driver.Consumer):
         self.progress.forget(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self._resumed_later = set()
         self.progress.forget_all()  # what was begun before this assignment is begun again after it
         await super().on_partitions_assigned(assigned, generation_id)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """What streams read stays paused until Faust's queues are open.
+
+        Faust fetches again, seeks, and empties its queues when it opens them: a record that came in between
+        would be gone until the next rebalance.
+        """
+        changelogs = {tp for tp in tps if self._is_changelog_tp(tp)}
+        self._resumed_later |= set(tps) - changelogs
+        super().resume_partitions(changelogs)
+
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        self._resumed_later -= set(tps)
+        super().pause_partitions(tps)
+
+    def resume_flow(self) -> None:
+        if self.app.flow_control.is_active() and not self.app.in_recovery:
+            super().resume_partitions(self._resumed_later)
+            self._resumed_later = set()
+        super().resume_flow()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Where reading starts: the committed offset, or before it, where a state is behind."""
@@ -166,9 +188,6 @@ def make_app(
 
     async def assigned(*_: Any, **__: Any) -> None:
         await app.prepare()
-        if app.consumer.assignment():  # a worker may be one too many for a topic
-            # Faust lets records through before it seeks; what it seeks to is known here already
-            await app.consumer.perform_seek()
 
     app.on_rebalance_complete.connect(assigned, weak=False)
     return app
@@ -191,9 +210,12 @@ class Loop:
         """Whether the event was fetched since the last rebalance; older ones belong to somebody else."""
         return bool(event.message.generation_id == self.app.consumer_generation_id)
 
-    async def begin(self, event: Any) -> Ticket:
-        """Waits for room, then takes the event under way."""
+    async def begin(self, event: Any) -> Ticket | None:
+        """Waits for room, then takes the event under way; None where it is somebody else's by then."""
         await self._free.acquire()
+        if not self.is_current(event):
+            self._free.release()
+            return None
         return self.consumer.progress.begin(event.message.tp, event.message.offset)
 
     async def send(self, sends: Iterable[Send]) -> list[Any]:

@@ -46,13 +46,10 @@ class Issuing(StageLoop):
         await asyncio.to_thread(self._pool.close)
 
     async def _take(self, event: Any) -> None:
-        if not self.loop.is_current(event):
-            return
         await self._room.acquire()
         ticket = await self.loop.begin(event)
-        if not self.loop.is_current(event):
+        if ticket is None:
             self._room.release()
-            self.loop.drop()
             return
         task = asyncio.create_task(self._issue(event, ticket))
         self._tasks.add(task)

@@ -58,11 +58,8 @@ class StageLoop:
         """Ends what the stage runs beside the loop."""
 
     async def _take(self, event: Any) -> None:
-        if not self.loop.is_current(event):
-            return
         ticket = await self.loop.begin(event)
-        if not self.loop.is_current(event):
-            self.loop.drop()
+        if ticket is None:
             return
         try:
             waiting = await self.handle(event)
