@@ -34,7 +34,7 @@ def case_row(state: HolderState, case: Case) -> dict[str, Any]:
             {"time": h.time, "event": h.event, "detail": h.detail}
             for h in sorted(case.history, key=lambda h: h.time)
         ],
-        "missing": list(case.missing) if case.state == "correction-requested" else [],
+        "missing": list(case.missing) if case.state in ("correction-requested", "lapsed") else [],
         "deferred": dict(case.deferred),
         "reason": "；".join(map(str, case.reasons)) or None,
         "licence_number": (licence.number or None) if licence else None,
