@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +29,7 @@ from infra.kafka.progress import Progress, Ticket
 log = logging.getLogger(__name__)
 
 SESSION_SECONDS = 10.0  # a worker that died is noticed after this; Faust's default would be a minute
+_LOOK_AGAIN = 5.0  # seconds without a record before a partition is looked at again
 _IN_FLIGHT = 2000  # inputs of a stage whose messages the broker has not acknowledged yet
 _MAX_MESSAGE = 4 * 1024 * 1024
 
@@ -107,16 +109,21 @@ class Consumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Where reading starts: the committed offset, or before it, where a state is behind."""
-        committed = {
-            tp: n for tp, n in (await super().seek_to_committed()).items() if n is not None and n >= 0
-        }
+        found = await super().seek_to_committed()
+        committed = {tp: n for tp, n in found.items() if n is not None and n >= 0}
         self.progress.committed(committed)
         starts = self.app.starts(committed)  # type: ignore[attr-defined]
-        for tp, start in starts.items():
-            if start != committed.get(tp, 0):
+        places = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
+        first = await self.earliest_offsets(*places) if places else {}
+        reading = {}
+        for tp in places:
+            start = max(starts.get(tp, 0), first.get(tp, 0) or 0)
+            if start < committed.get(tp, 0):
                 log.info("%s[%d]: state is behind: reads again from %d", tp.topic, tp.partition, start)
-                await self._seek(tp, start)
-        return {**committed, **starts}
+            # a second seek in between two assignments goes on where it was
+            reading[tp] = self.progress.start(tp, start)
+            await self._seek(tp, reading[tp])
+        return {**committed, **reading}
 
 
 class OutboxTable(faust.Table):  # type: ignore[type-arg]
@@ -200,6 +207,10 @@ class Loop:
         self.app = app
         self.metrics = metrics
         self._free = asyncio.Semaphore(_IN_FLIGHT)
+        self._taken = time.monotonic()
+        self._read_again_at: dict[TP, float] = {}
+        self.busy = False  # whether the loop is at an event, and not waiting for one
+        app.timer(interval=1.0)(self._watch)
         metrics.under_way = lambda: self.consumer.progress.under_way if app.started else 0
 
     @property
@@ -211,12 +222,34 @@ class Loop:
         return bool(event.message.generation_id == self.app.consumer_generation_id)
 
     async def begin(self, event: Any) -> Ticket | None:
-        """Waits for room, then takes the event under way; None where it is somebody else's by then."""
+        """Waits for room, then takes the event under way; None where that is somebody else's, or was ours before."""
         await self._free.acquire()
-        if not self.is_current(event):
-            self._free.release()
-            return None
-        return self.consumer.progress.begin(event.message.tp, event.message.offset)
+        self._taken = time.monotonic()
+        tp, offset = event.message.tp, event.message.offset
+        if self.is_current(event):
+            if (ticket := self.consumer.progress.begin(tp, offset)) is not None:
+                return ticket
+            expected = self.consumer.progress.expected()[tp]
+            if offset > expected:
+                await self._read_again(tp, expected, "records were lost on their way")
+        self._free.release()
+        return None
+
+    async def _read_again(self, tp: TP, offset: int, why: str) -> None:
+        now = time.monotonic()
+        if now - self._read_again_at.get(tp, 0.0) > _LOOK_AGAIN:
+            self._read_again_at[tp] = now
+            log.warning("%s[%d]: %s: reads again from %d", tp.topic, tp.partition, why, offset)
+            await self.consumer.seek(tp, offset)
+
+    async def _watch(self) -> None:
+        """Records that never arrive although they are there: reads them again."""
+        idle = time.monotonic() - self._taken > _LOOK_AGAIN
+        if self.busy or not idle or self.app.rebalancing or not self.app.flow_control.is_active():
+            return
+        for tp, offset in self.consumer.progress.expected().items():
+            if (self.consumer.highwater(tp) or 0) > offset:
+                await self._read_again(tp, offset, "nothing arrives")
 
     async def send(self, sends: Iterable[Send]) -> list[Any]:
         """Hands messages to the producer, in order; the results are futures of their acknowledgement."""

@@ -1,8 +1,11 @@
 """Which inputs are done, partition by partition, in order.
 
-Kafka remembers one number for each partition: everything below it is done. Inputs may be finished in any
-order; what is committed never passes one that is not. Faust's own bookkeeping is not used for it: it takes a
-message that it skipped after a rebalance for done, and passes a single unfinished one at the head.
+Kafka remembers one number for each partition: everything below it is done. Inputs are begun one after the other
+without a hole, since a hole is a record that was fetched and lost on its way, and finished in any order; what is
+committed never passes one that is not. Faust's own bookkeeping is not used for it: it takes a message that it
+skipped after a rebalance for done, and passes a single unfinished one at the head.
+
+(None of the topics that stages read is compacted or written in transactions: their offsets have no holes.)
 """
 
 from __future__ import annotations
@@ -29,11 +32,23 @@ class Progress(Generic[P]):
 
     def __init__(self) -> None:
         self._open: dict[P, deque[Ticket]] = {}
+        self._expected: dict[P, int] = {}
         self._next: dict[P, int] = {}
         self._committed: dict[P, int] = {}
 
-    def begin(self, partition: P, offset: int) -> Ticket:
-        """An input was received; inputs of a partition are received in the order of their offsets."""
+    def start(self, partition: P, offset: int) -> int:
+        """Where reading starts, unless it did already; the offset that is expected next."""
+        return self._expected.setdefault(partition, offset)
+
+    def expected(self) -> dict[P, int]:
+        """Partition → the offset that is to be begun next."""
+        return dict(self._expected)
+
+    def begin(self, partition: P, offset: int) -> Ticket | None:
+        """An input was received; None where it was begun before, or another one has to come first."""
+        if self._expected.setdefault(partition, offset) != offset:
+            return None
+        self._expected[partition] = offset + 1
         ticket = Ticket(offset)
         self._open.setdefault(partition, deque()).append(ticket)
         return ticket
@@ -62,12 +77,14 @@ class Progress(Generic[P]):
         """These partitions are no longer ours."""
         for partition in partitions:
             self._open.pop(partition, None)
+            self._expected.pop(partition, None)
             self._next.pop(partition, None)
             self._committed.pop(partition, None)
 
     def forget_all(self) -> None:
         """Partitions are given out anew: nothing of before counts."""
         self._open.clear()
+        self._expected.clear()
         self._next.clear()
         self._committed.clear()
 

@@ -70,7 +70,7 @@ class Reader:
 
     def positions(self) -> dict[Place, int]:
         """The position in each partition."""
-        return {(p.topic, p.partition): self._consumer.position(p) for p in self._partitions}
+        return {(p.topic, p.partition): self._position(p) for p in self._partitions}
 
     def behind(self, ends: Mapping[Place, int]) -> int:
         """How many records are left up to these ends."""
@@ -100,7 +100,16 @@ class Reader:
 
     def _pairs(self, ends: Mapping[Place, int]) -> Iterator[tuple[int, int]]:
         for partition in self._partitions:
-            yield ends.get((partition.topic, partition.partition), 0), self._consumer.position(partition)
+            yield ends.get((partition.topic, partition.partition), 0), self._position(partition)
+
+    def _position(self, partition: TopicPartition) -> int:
+        try:
+            position: int | None = self._consumer.position(partition)
+        except KafkaError as error:
+            raise self._failed(error) from error
+        if position is None:  # it has to be asked for, and nobody answers
+            raise self._failed(TimeoutError("no position"))
+        return position
 
     def _failed(self, error: Exception) -> BrokerUnavailable:
         return BrokerUnavailable(

@@ -40,6 +40,7 @@ class StageLoop:
 
         async def run(stream: Any) -> None:
             async for event in stream.noack().events():
+                self.loop.busy = True
                 try:
                     await self._take(event)
                 except Exception as error:
@@ -47,6 +48,8 @@ class StageLoop:
                     log.exception("%s cannot go on", self.name)
                     await app.crash(error)
                     return
+                finally:
+                    self.loop.busy = False
 
         app.agent(channel, name=f"{self.name}-loop")(run)
 
