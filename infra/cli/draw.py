@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.allocator import keep_memory
 from infra.cli import draw_parties, draw_reading, output
 from infra.cli.moments import now
 from infra.cli.several import Several
@@ -63,6 +64,7 @@ def announce(
     ] = None,
 ) -> None:
     """公告一次抽查 / Checks plan and registers, and announces the draw: from now on nothing in it can change."""
+    keep_memory()
     from infra import draw_files
     from infra.draw_store import DrawStore, draw_key, write_whole
     from processors.draw import prepare
@@ -163,6 +165,7 @@ def run(
     ] = None,
 ) -> None:
     """抽取 / Draws targets and inspectors, once; the transcript lets everybody do it again."""
+    keep_memory()
     from infra import draw_files
     from infra.draw_store import DrawStore, draw_key, write_whole
     from processors.draw import check_public, compute

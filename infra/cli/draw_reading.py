@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.allocator import keep_memory
 from infra.cli import output
 from infra.cli.moments import now
 from infra.cli.several import Several
@@ -45,6 +46,7 @@ def verify(
     ] = None,
 ) -> None:
     """复核一次抽取 / Draws again and compares everything. Exit 0 valid, 1 invalid, 2 unreadable."""
+    keep_memory()
     import gc
 
     from schemas.draw.documents import read_transcript
