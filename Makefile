@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint lock schemas soak clean
+.PHONY: help setup demo test test-fast test-soak lint lock schemas soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,10 +22,13 @@ demo: setup ## the main job told: a day of applications, lives of licences, a re
 	$(BIN)/zhengzhao demo
 
 test: setup lint ## everything: lint, types, import contracts, all tests with real servers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not soak"
 
 test-fast: setup lint ## without servers and slow tests
-	$(BIN)/python -m pytest -m "not servers and not slow"
+	$(BIN)/python -m pytest -m "not servers and not slow and not soak"
+
+test-soak: setup ## the kill tests on real servers that `make test` leaves out
+	$(BIN)/python -m pytest -m soak
 
 lint: setup
 	$(BIN)/ruff check .

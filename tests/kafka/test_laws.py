@@ -95,6 +95,7 @@ def test_two_workers_while_the_store_is_away(
     assert report["findings"] == []
 
 
+@pytest.mark.soak
 def test_three_workers_through_kills_pause_and_rebalance(
     cluster: Cluster, scenario: list[Phase], embedded: tuple[Path, Told]
 ) -> None:
