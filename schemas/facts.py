@@ -14,9 +14,7 @@ import msgspec
 from schemas.licence import FilingRef, Grant, HolderKind, Issued, Product
 
 LicenceStatus = Literal["valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired"]
-CaseState = Literal[
-    "correction-requested", "accepted", "refused", "withdrawn", "lapsed", "granted", "issued"
-]
+CaseState = Literal["correction-requested", "accepted", "refused", "withdrawn", "lapsed", "granted", "issued"]
 FilingState = Literal["pushed", "received", "claimed", "returned"]
 
 

@@ -122,6 +122,7 @@ def object_key(number: str, version: int) -> str:
     never share a key and no number can climb out of the folder.
     """
     safe = "".join(
-        chr(b) if chr(b).isascii() and (chr(b).isalnum() or b in b"-.") else f"_{b:02X}" for b in number.encode()
+        chr(b) if chr(b).isascii() and (chr(b).isalnum() or b in b"-.") else f"_{b:02X}"
+        for b in number.encode()
     )
     return f"licences/{safe}/{version}/licence.pdf"

@@ -38,9 +38,13 @@ def test_a_complete_application_is_issued(office: Office) -> None:
     assert case["state"] == "issued"
     assert case["due"] == {"promised": "2018-09-13", "statutory": "2018-12-07", "correction": None}
     row = office.licence(case["licence_number"])
-    assert tuple(
-        row[k] for k in ("status", "version", "issued_on", "valid_from", "valid_until")
-    ) == ("valid", 1, "2018-09-10", "2018-09-10", "2023-09-09")
+    assert tuple(row[k] for k in ("status", "version", "issued_on", "valid_from", "valid_until")) == (
+        "valid",
+        1,
+        "2018-09-10",
+        "2018-09-10",
+        "2023-09-09",
+    )
     assert row["number"].startswith("(青)XK")
     assert row["number"].endswith("-00001")
     assert row["identifier"].startswith("1.2.156.3005.2.")

@@ -50,13 +50,15 @@ def test_papers_become_a_licence_case_with_its_evidence(office: Office) -> None:
     office.run("drain")
     cases = office.json("holder", "show", uscc(1))["cases"]
     assert cases[0]["missing"] == ["business-licence"]
-    assert tuple(
-        cases[0]["commitment"][k] for k in ("signatory", "signed_on")
-    ) == ("法定代表人", "2018-09-09")
+    assert tuple(cases[0]["commitment"][k] for k in ("signatory", "signed_on")) == (
+        "法定代表人",
+        "2018-09-09",
+    )
     assert len(cases[0]["commitment"]["text_sha256"]) == 64
-    assert sorted(
-        office.json("holder", "show", uscc(2))["cases"][0]["missing"]
-    ) == ["business-licence", "commitment-letter"]
+    assert sorted(office.json("holder", "show", uscc(2))["cases"][0]["missing"]) == [
+        "business-licence",
+        "commitment-letter",
+    ]
 
 
 def test_contradicting_papers_are_not_taken_in(office: Office) -> None:
