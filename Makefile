@@ -32,7 +32,7 @@ test-soak: setup ## the kill tests on real servers that `make test` leaves out
 
 lint: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
