@@ -66,6 +66,23 @@ class Backlog:
         return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items() if place[0] == topic)
 
 
+def editions_missing(settings: Settings) -> list[str]:
+    """Status lists whose latest edition was told and is not stored yet."""
+    from infra.kafka.listing import decode_told
+    from infra.stores import open_store
+
+    latest: dict[str, str] = {}
+    with Reader(parse(settings.broker or ""), [topics.EDITIONS]) as reader:
+        reader.seek({})
+        for records in reader.up_to(reader.ends()):
+            for record in records:
+                told = decode_told(record.value)
+                if told.objects:
+                    latest[told.record.name] = told.objects[-1][0]
+    store = open_store(settings.store, settings.objects)
+    return [name for name, key in latest.items() if not store.exists(key)]
+
+
 def wait_until_idle(
     settings: Settings, say: Callable[[str], None] = lambda _: None, *, seconds: float = 600
 ) -> None:
@@ -90,6 +107,9 @@ def wait_until_idle(
                 raise SurroundingsError(
                     f"nothing moved for {seconds:.0f} s, left: {lags}", hint="does a worker run each stage?"
                 )
+            if quiet and (missing := editions_missing(settings)):
+                say(f"left: {len(missing)} status lists to be stored")
+                quiet = False
             if not quiet:
                 time.sleep(_STEP)
     finally:
