@@ -185,7 +185,6 @@ def make_app(
         consumer_max_fetch_size=_MAX_MESSAGE,
         producer_max_request_size=2 * _MAX_MESSAGE,
         producer_acks=-1,
-        producer_linger=0.01,  # a few records a request instead of one: most of what a licence costs the broker
         stream_wait_empty=False,  # what is under way at a rebalance is done again by the next owner
         stream_buffer_maxsize=1024,
         table_standby_replicas=standbys,
