@@ -29,12 +29,18 @@ _SERIES = b"series:"
 
 
 class Given(msgspec.Struct, frozen=True, array_like=True):
-    """A grant that was numbered for the input at `offset`."""
+    """A grant that was numbered for the input at `offset`: enough to say the same again, given the grant.
+
+    `serial` is 0 where an earlier version had the number; `place` counts through all lists of the series. What is
+    sent is not kept beside it: a series that is busy would carry hundreds of grants in each of its records.
+    """
 
     offset: int
     grant_id: str
     licence_id: str
     number: str
+    serial: int
+    place: int
 
 
 class Numbers(msgspec.Struct, frozen=True, array_like=True):
@@ -68,6 +74,17 @@ def index_records(
             yield prefix + name.encode(), bytes(8) + given.encode(), series
 
 
+def messages(asked: ToNumber, given: Given) -> tuple[Send, ...]:
+    """The numbered grant for `issue` and for the ledger: the same each time."""
+    grant = asked.grant
+    as_it_was = Series(grant.series, max(given.serial, 1), given.place)
+    _, numbered = number(as_it_was, grant, None if given.serial else given.number)
+    entry = back("numbered", grant.grant_id, grant.holder, msgspec.to_builtins(numbered))
+    return Send(
+        topics.NUMBERED, grant.grant_id.encode(), issuing.encode_job(numbered, asked.paper)
+    ), *send_entry(entry)
+
+
 class Numbering(StageLoop):
     """The single writer of the series in its partitions."""
 
@@ -86,11 +103,12 @@ class Numbering(StageLoop):
         partition, offset = event.message.partition, event.message.offset
         outbox = self._partitions[partition]
         sends: list[Send] = []
-        for key, (record, before) in outbox.again(offset).items():
-            sends += [self._changelog(key, record, partition), *before]
-            sends += self._index(outbox.state(key), offset, partition)
         try:
-            sends += self._number(decode_to_number(event.message.value), outbox, offset, partition)
+            asked = decode_to_number(event.message.value)
+            for key, (record, _) in outbox.again(offset).items():
+                sends.append(self._changelog(key, record, partition))
+                sends += self._given(asked, outbox.state(key), offset, partition)
+            sends += self._number(asked, outbox, offset, partition)
         except Exception as error:  # a full series, or what nobody foresaw: it waits in the dead letters
             sends.append(self.dead(event, _named(error)))
         return await self.loop.send(sends)
@@ -111,33 +129,32 @@ class Numbering(StageLoop):
             if any(g.grant_id == asked.grant.grant_id for g in state.given):
                 return None
             known = self.table.get(_GIVEN + asked.grant.licence_id.encode())
+            place = state.series.next_status
             series, numbered = number(state.series, asked.grant, known[8:].decode() if known else None)
-            given = Given(offset, asked.grant.grant_id, asked.grant.licence_id, numbered.number)
-            job = issuing.encode_job(numbered, asked.paper)
-            entry = back("numbered", asked.grant.grant_id, asked.grant.holder, msgspec.to_builtins(numbered))
-            return Numbers(series, (*kept, given)), (
-                Send(topics.NUMBERED, asked.grant.grant_id.encode(), job),
-                *send_entry(entry),
+            given = Given(
+                offset, asked.grant.grant_id, asked.grant.licence_id, numbered.number, numbered.serial, place
             )
+            return Numbers(series, (*kept, given)), ()
 
         applied = outbox.apply(key, offset, step)
         if applied is None:
             return []
-        record, sends = applied
-        index = self._index(outbox.state(key), offset, partition)
-        return [self._changelog(key, record, partition), *index, *sends]
+        return [
+            self._changelog(key, applied[0], partition),
+            *self._given(asked, outbox.state(key), offset, partition),
+        ]
 
-    def _index(self, state: Numbers, offset: int, partition: int) -> list[Send]:
-        """Writes the index records of what was numbered for an input."""
+    def _given(self, asked: ToNumber | SerialSeen, state: Numbers, offset: int, partition: int) -> list[Send]:
+        """What follows from what was given for an input: index records, the job, the entry for the ledger."""
+        given = next((g for g in state.given if g.offset == offset), None)
+        if given is None or not isinstance(asked, ToNumber):
+            return []
         sends = []
-        for given in state.given:
-            if given.offset != offset:
-                continue
-            value = offset.to_bytes(8, "big") + given.number.encode()
-            for key in (_GIVEN + given.licence_id.encode(), _DONE + given.grant_id.encode()):
-                self.table[key] = value
-                sends.append(self._changelog(key, value, partition))
-        return sends
+        value = offset.to_bytes(8, "big") + given.number.encode()
+        for key in (_GIVEN + given.licence_id.encode(), _DONE + given.grant_id.encode()):
+            self.table[key] = value
+            sends.append(self._changelog(key, value, partition))
+        return [*sends, *messages(asked, given)]
 
     @staticmethod
     def _changelog(key: bytes, record: bytes, partition: int) -> Send:
