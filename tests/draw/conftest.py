@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.cli import main
 from issuance import keys
 from issuance.certificates import Role
+from schemas.draw import seed
 from schemas.times import CHINA
 from schemas.trust import ANY_AUTHORITY
 
@@ -120,10 +123,27 @@ class Office:
         self.path(f"{party}{tag}.commitment").write_text(said)
         return self.path(f"{party}{tag}.commitment")
 
+    def fixed(self, party: str, tag: str) -> Path:
+        """A commitment as `commit` makes it, but to a secret and key of the test's own: each run draws the same."""
+        path = self.commit(party, tag)
+        chosen = hashlib.sha256(f"{party}:{tag}".encode()).digest()
+        own = ec.derive_private_key(int.from_bytes(chosen[:16]) + 1, ec.SECP256R1())
+        kept = json.loads(self.path(f"{party}{tag}.secret").read_text())
+        promise = json.loads(path.read_text())
+        promise |= {"commitment": seed.commitment_of(chosen), "key": seed.public_pem(own.public_key())}
+        kept |= {
+            "secret": chosen.hex(),
+            "commitment": promise["commitment"],
+            "private_key": seed.private_pem(own),
+        }
+        self.path(f"{party}{tag}.secret").write_text(json.dumps(kept))
+        path.write_text(json.dumps(promise))
+        return path
+
     def announce_words(
         self, tag: str = "", plan: Path | None = None, more: list[str | Path] | None = None
     ) -> list[str | Path]:
-        promised = [self.commit(party, tag) for party in ("regulator", "discipline")]
+        promised = [self.fixed(party, tag) for party in ("regulator", "discipline")]
         words: list[str | Path] = ["draw", "announce", plan or self.plan(), *self.registers]
         for path in promised:
             words += ["--commitment", path]

@@ -95,7 +95,9 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
 def test_forgery_by_the_authority_itself(office: Office, name: str) -> None:
     """Changed and signed anew with the authority's own key, a transcript is still found out."""
     transcript = json.loads(office.draw().read_bytes())
+    before = json.dumps(transcript)
     FORGERIES[name](transcript)
+    assert before != json.dumps(transcript)  # or nothing was forged
     forged = resigned(office, transcript)
     assert office.failed(forged)
     assert one_file(forged, office.path("R.csv"), office.path("I.csv"), office.path("C.csv")) == 1
