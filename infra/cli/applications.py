@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.cli import acting, output
-from infra.cli.acting import At, EventId, EventOnly, GrantedBy, Holder, Number, NumberOption, ProofKey, Source
+from infra.cli.acting import Holder
+from infra.cli.options import OnLicence, Sending, spread
 from producers import orders
 from producers.orders import Named
 from schemas.errors import UsageError
@@ -43,47 +46,79 @@ SignedOn = Annotated[
         help="承诺书签署日 / when the letter was signed [default: day of the event]",
     ),
 ]
-Products = Annotated[
-    str | None,
-    typer.Option("--products", metavar="FILE", help="产品 JSON / [{category, site, detail}, …]; - stdin"),
-]
 
 
-def _apply(
-    action: str,
-    names: list[Named],
-    common: dict[str, Any],
-    *,
-    signed_on: str | None = None,
-    products: list[Any] | None = None,
-    change: dict[str, Any] | None = None,
-) -> None:
-    subject = acting.subject_of(names[0], common["holder"])
-    who = acting.sender(common["source"] or subject.authority, common["at"], common["event_id"])
-    application_id = common["application_id"] or f"A-{who.event_id}"
-    day = acting.read_day(signed_on, "--signed-on") or china_date(who.at)
-    materials = acting.read_json(common["materials"], "--materials", list)
+@dataclass(frozen=True, kw_only=True)
+class Paper(Sending):
+    """What every application takes beside the licences that it is about."""
+
+    application_id: ApplicationId = None
+    window: Window = None
+    channel: Channel = "window"
+    materials: Materials = None
+    holder: Holder = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application(OnLicence, Paper):
+    """The same, about one licence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed(Application):
+    """The same, with a commitment letter."""
+
+    signed_on: SignedOn = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merging(Paper):
+    """About several licences."""
+
+    numbers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NUMBER…", help="证照编号，至少两个 / their numbers, at least two"),
+    ] = None
+    number_option: Annotated[
+        list[str] | None, typer.Option("--number", metavar="NUMBER", help="同上 / the same, as an option")
+    ] = None
+    granted_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--granted-by",
+            metavar="APPLICATION",
+            help="或：由哪些申请取得 / or: the applications that led to them",
+        ),
+    ] = None
+    signed_on: SignedOn = None
+
+
+def _apply(action: str, said: Paper, names: list[Named], **parts: Any) -> None:
+    """Builds the event of an action and sends it; `parts`: its products, or its change."""
+    subject = acting.subject_of(names[0], said.holder)
+    who = acting.sender(said.source or subject.authority, said.at, said.event_id)
+    application_id = said.application_id or f"A-{who.event_id}"
+    materials = acting.read_json(said.materials, "--materials", list)
     event = orders.application(
         who,
         application_id,
         action,
         subject.item,
         names,
-        _applicant(subject, common["holder"]),
-        window=common["window"] or subject.division,
-        channel=common["channel"],
-        materials=orders.materials_of(action, _has_letter(subject.item), day)
-        if materials is None
-        else materials,
-        products=products,
-        change=change,
+        _applicant(subject, said.holder),
+        window=said.window or subject.division,
+        channel=said.channel,
+        materials=_usual(action, said, subject, china_date(who.at)) if materials is None else materials,
+        **parts,
     )
-    acting.finish(
-        event,
-        event_only=common["event_only"],
-        proof_key=common["proof_key"],
-        application_id=application_id,
-    )
+    acting.finish(event, event_only=said.event_only, proof_key=said.proof_key, application_id=application_id)
+
+
+def _usual(action: str, said: Paper, subject: Subject, today: date) -> list[dict[str, Any]]:
+    """The materials that the action needs, signed on the day given or today."""
+    signed_on = said.signed_on if isinstance(said, Committed | Merging) else None
+    day = acting.read_day(signed_on, "--signed-on") or today
+    return orders.materials_of(action, _has_letter(subject.item), day)
 
 
 def _applicant(subject: Subject, holder: str | None) -> dict[str, Any]:
@@ -104,58 +139,32 @@ def _has_letter(code: str) -> bool:
 
 
 @app.command(epilog="Example: zhengzhao licence extend '(青)XK13-001-00001' --products more.json")
+@spread
 def extend(
+    said: Committed,
     products: Annotated[
         str,
         typer.Option(
             "--products", metavar="FILE", help="新增产品 JSON / what is added: [{category, site, detail}, …]"
         ),
     ],
-    number: Number = None,
-    number_option: NumberOption = None,
-    granted_by: GrantedBy = None,
-    signed_on: SignedOn = None,
-    application_id: ApplicationId = None,
-    window: Window = None,
-    channel: Channel = "window",
-    materials: Materials = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
 ) -> None:
     """增项 / Further products or sites: the next version of the same certificate."""
-    common = locals()
-    added = acting.read_json(products, "--products", list)
-    _apply("extend", _one(common), common, signed_on=signed_on, products=added)
+    _apply("extend", said, [_one(said)], products=acting.read_json(products, "--products", list))
 
 
 @app.command(epilog="Example: zhengzhao licence change '(青)XK13-001-00001' --name 青海新名化工有限公司")
+@spread
 def change(
-    number: Number = None,
-    number_option: NumberOption = None,
-    granted_by: GrantedBy = None,
+    said: Application,
     name: Annotated[str | None, typer.Option(help="新名称 / the new name")] = None,
     address: Annotated[str | None, typer.Option(help="新地址 / the new address")] = None,
     division: Annotated[str | None, typer.Option(help="新区划 / the new division")] = None,
     products: Annotated[
         str | None, typer.Option(metavar="FILE", help="保留的全部产品 JSON / all products that shall remain")
     ] = None,
-    application_id: ApplicationId = None,
-    window: Window = None,
-    channel: Channel = "window",
-    materials: Materials = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
 ) -> None:
     """变更 / Another name, address, division, or fewer products: the next version, the same end."""
-    common = locals()
     parts = {
         "name": name,
         "address": address,
@@ -167,114 +176,44 @@ def change(
         raise UsageError(
             "没有任何变更 / nothing is changed", hint="--name, --address, --division 或 / or --products"
         )
-    _apply("change", _one(common), common, change=becomes)
+    _apply("change", said, [_one(said)], change=becomes)
 
 
 @app.command(epilog="Example: zhengzhao licence renew '(青)XK13-001-00001'")
-def renew(
-    number: Number = None,
-    number_option: NumberOption = None,
-    granted_by: GrantedBy = None,
-    signed_on: SignedOn = None,
-    application_id: ApplicationId = None,
-    window: Window = None,
-    channel: Channel = "window",
-    materials: Materials = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
-) -> None:
+@spread
+def renew(said: Committed) -> None:
     """延续 / Renews a licence, from twelve months before its end; six months before protects until the decision."""
-    common = locals()
-    _apply("renew", _one(common), common, signed_on=signed_on)
+    _apply("renew", said, [_one(said)])
 
 
 @app.command(epilog="Example: zhengzhao licence reissue '(青)XK13-001-00001'")
-def reissue(
-    number: Number = None,
-    number_option: NumberOption = None,
-    granted_by: GrantedBy = None,
-    application_id: ApplicationId = None,
-    window: Window = None,
-    channel: Channel = "window",
-    materials: Materials = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
-) -> None:
+@spread
+def reissue(said: Application) -> None:
     """补发 / The same certificate again, as its next version."""
-    common = locals()
-    _apply("reissue", _one(common), common)
+    _apply("reissue", said, [_one(said)])
 
 
 @app.command(epilog="Example: zhengzhao licence surrender '(青)XK13-001-00001'")
-def surrender(
-    number: Number = None,
-    number_option: NumberOption = None,
-    granted_by: GrantedBy = None,
-    application_id: ApplicationId = None,
-    window: Window = None,
-    channel: Channel = "window",
-    materials: Materials = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
-) -> None:
+@spread
+def surrender(said: Application) -> None:
     """交回 / The holder gives the licence back: it is cancelled. Nothing is barred."""
-    common = locals()
-    _apply("surrender", _one(common), common)
+    _apply("surrender", said, [_one(said)])
 
 
 @app.command(epilog="Example: zhengzhao licence merge '(青)XK13-001-00001' '(青)XK13-001-00002'")
-def merge(
-    numbers: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NUMBER…", help="证照编号，至少两个 / their numbers, at least two"),
-    ] = None,
-    number_option: Annotated[
-        list[str] | None, typer.Option("--number", metavar="NUMBER", help="同上 / the same, as an option")
-    ] = None,
-    granted_by: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--granted-by",
-            metavar="APPLICATION",
-            help="或：由哪些申请取得 / or: the applications that led to them",
-        ),
-    ] = None,
-    signed_on: SignedOn = None,
-    application_id: ApplicationId = None,
-    window: Window = None,
-    channel: Channel = "window",
-    materials: Materials = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
-) -> None:
+@spread
+def merge(said: Merging) -> None:
     """合并 / Several licences of one item become the next version of the one issued first (一企一证)."""
-    common = locals()
-    by_number = [Named(number=n) for n in (*(numbers or ()), *(number_option or ()))]
-    by_case = [Named(granted_by=c) for c in granted_by or ()]
+    by_number = [Named(number=n) for n in (*(said.numbers or ()), *(said.number_option or ()))]
+    by_case = [Named(granted_by=c) for c in said.granted_by or ()]
     names = by_number or by_case
     if (by_number and by_case) or len(names) < 2:
         raise UsageError(
             "指明至少两个证照，用同一种方式 / name at least two licences, all in the same way",
             hint="NUMBER NUMBER…，或 / or --granted-by A --granted-by B",
         )
-    _apply("merge", names, common, signed_on=signed_on)
+    _apply("merge", said, names)
 
 
-def _one(common: dict[str, Any]) -> list[Named]:
-    return [acting.named(common["number"], common["number_option"], common["granted_by"])]
+def _one(said: OnLicence) -> Named:
+    return acting.named(said.number, said.number_option, said.granted_by)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from infra.cli import acting
-from infra.cli.acting import At, EventId, EventOnly, GrantedBy, Holder, Number, NumberOption, ProofKey, Source
+from infra.cli.acting import At, EventId, EventOnly, ProofKey
+from infra.cli.options import OnLicence, spread
 from producers import orders
 from schemas.errors import UsageError
 
@@ -25,85 +27,60 @@ DecidedOn = Annotated[
 ]
 
 
-def _order(
-    command: str,
-    number: str | None,
-    option: str | None,
-    granted_by: str | None,
-    ground: str,
-    holder: str | None,
-    source: str | None,
-    at: str | None,
-    event_id: str | None,
-    event_only: bool,
-    proof_key: str | None,
-    decided_on: str | None,
-    **more: Any,
-) -> None:
-    licence = acting.named(number, option, granted_by)
-    holder_id, urn = acting.about(licence, holder, source)
+@dataclass(frozen=True, kw_only=True)
+class Order(OnLicence):
+    """What every order takes."""
+
+    ground: Ground
+    decided_on: DecidedOn = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawfulOrder(Order):
+    """The same, with the law that it rests on."""
+
+    legal_basis: LegalBasis = None
+
+
+def _order(command: str, said: Order, **more: Any) -> None:
+    licence = acting.named(said.number, said.number_option, said.granted_by)
+    holder_id, urn = acting.about(licence, said.holder, said.source)
     event = orders.order(
-        acting.sender(urn, at, event_id),
+        acting.sender(urn, said.at, said.event_id),
         command,
         licence,
         holder_id,
-        ground,
-        decided_on=acting.read_day(decided_on, "--decided-on"),
+        said.ground,
+        decided_on=acting.read_day(said.decided_on, "--decided-on"),
         **more,
     )
-    acting.finish(event, event_only=event_only, proof_key=proof_key)
+    acting.finish(event, event_only=said.event_only, proof_key=said.proof_key)
 
 
 @app.command(
     epilog="Example: zhengzhao licence suspend '(青)XK13-001-00001' --until 2018-12-31 --ground 停业整顿"
 )
+@spread
 def suspend(
+    said: LawfulOrder,
     until: Annotated[str, typer.Option(metavar="DATE", help="最后一日 / its last day")],
-    ground: Ground,
-    number: Number = None,
-    number_option: NumberOption = None,
-    granted_by: GrantedBy = None,
-    legal_basis: LegalBasis = None,
-    decided_on: DecidedOn = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
 ) -> None:
     """暂扣 / Suspends a licence up to and including a day; a second suspension replaces the first."""
-    _order(
-        "suspend", number, number_option, granted_by, ground, holder, source, at, event_id, event_only, proof_key,
-        decided_on, legal_basis=legal_basis, until=acting.read_day(until, "--until"),
-    )  # fmt: skip
+    _order("suspend", said, legal_basis=said.legal_basis, until=acting.read_day(until, "--until"))
 
 
 @app.command(
     epilog="Example: zhengzhao licence rescind '(青)XK13-001-00001' --deceit --ground 以虚假承诺取得"
 )
+@spread
 def rescind(
-    ground: Ground,
-    number: Number = None,
-    number_option: NumberOption = None,
-    granted_by: GrantedBy = None,
+    said: LawfulOrder,
     deceit: Annotated[
         bool, typer.Option(help="以欺骗、贿赂等手段取得：三年内不得再次申请 / by deceit: bars for 3 years")
     ] = False,
-    legal_basis: LegalBasis = None,
-    decided_on: DecidedOn = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
 ) -> None:
     """撤销 / Rescinds a licence that should not have been granted."""
-    _order(
-        "rescind", number, number_option, granted_by, ground, holder, source, at, event_id, event_only, proof_key,
-        decided_on, legal_basis=legal_basis, deceit=deceit,
-    )  # fmt: skip
+    _order("rescind", said, legal_basis=said.legal_basis, deceit=deceit)
 
 
 def _plain(command: str, text: str, ground: str) -> None:
@@ -114,24 +91,9 @@ def _plain(command: str, text: str, ground: str) -> None:
         help=text,
         epilog=f"Example: zhengzhao licence {command} '(青)XK13-001-00001' --ground {ground}",
     )
-    def run(
-        ground: Ground,
-        number: Number = None,
-        number_option: NumberOption = None,
-        granted_by: GrantedBy = None,
-        legal_basis: LegalBasis = None,
-        decided_on: DecidedOn = None,
-        holder: Holder = None,
-        source: Source = None,
-        at: At = None,
-        event_id: EventId = None,
-        event_only: EventOnly = False,
-        proof_key: ProofKey = None,
-    ) -> None:
-        _order(
-            command, number, number_option, granted_by, ground, holder, source, at, event_id, event_only,
-            proof_key, decided_on, legal_basis=legal_basis,
-        )  # fmt: skip
+    @spread
+    def run(said: LawfulOrder) -> None:
+        _order(command, said, legal_basis=said.legal_basis)
 
 
 _plain("resume", "恢复 / Ends a suspension before its day.", "整改完毕")
@@ -147,24 +109,10 @@ _plain(
 
 
 @app.command(epilog="Example: zhengzhao licence annul '(青)XK13-001-00001' --ground 行政复议决定撤销原决定")
-def annul(
-    ground: Ground,
-    number: Number = None,
-    number_option: NumberOption = None,
-    granted_by: GrantedBy = None,
-    decided_on: DecidedOn = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
-) -> None:
+@spread
+def annul(said: Order) -> None:
     """复议、判决 / Annuls 撤回, 撤销 or 吊销: the bar is lifted, the holder gets a new licence."""
-    _order(
-        "annul", number, number_option, granted_by, ground, holder, source, at, event_id, event_only, proof_key,
-        decided_on,
-    )  # fmt: skip
+    _order("annul", said)
 
 
 @app.command("import", epilog="Example: zhengzhao licence import old-licence.json --at 2018-01-05")
