@@ -20,6 +20,8 @@ from schemas import facts as f
 from schemas.ledger import Entry
 from schemas.licence import Numbered
 
+_IMPORTS = "SELECT CAST(fact AS BLOB) FROM facts WHERE type IN ('licence.imported', 'number.asked')"
+
 
 def complete(db: Database) -> None:
     """Fills in what is missing; where everything is there, nothing changes."""
@@ -29,7 +31,7 @@ def complete(db: Database) -> None:
         rebuilt = _Rebuilt()
         for _, raw in db.entries(0, -1):
             rebuilt.take(decode_entry(raw))
-        for (raw,) in db.db.execute("SELECT CAST(fact AS BLOB) FROM facts WHERE type = 'licence.imported'"):
+        for (raw,) in db.db.execute(_IMPORTS):
             rebuilt.take_imported(f.decode(raw))
         rebuilt.write(db)
         for holder, raw in db.db.execute("SELECT holder, state FROM states").fetchall():
@@ -42,6 +44,8 @@ class _Rebuilt:
         self._seen: list[tuple[str, str]] = []
         self._series: dict[str, numbers.Series] = {}
         self._given: dict[str, str] = {}
+        self._claims: dict[str, tuple[str, str]] = {}  # imported number → holder, series
+        self._free: set[tuple[str, str]] = set()  # holder and number, where the answer was yes
         self._open: dict[str, Numbered] = {}  # grant id → numbered, not issued yet
         self._catalogue = ""
         self._clock = 0
@@ -55,6 +59,8 @@ class _Rebuilt:
             self._catalogue = str(entry.payload["digest"])
         elif entry.kind == "numbered":
             self._take_numbered(msgspec.convert(entry.payload, Numbered))
+        elif entry.kind == "claimed" and entry.payload["free"]:
+            self._free.add((entry.holder, entry.payload["number"]))
         elif entry.kind == "issued":
             self._open.pop(str(entry.payload["grant_id"]), None)
 
@@ -62,6 +68,11 @@ class _Rebuilt:
         if isinstance(fact.body, f.LicenceImported):
             name = fact.body.grant.series
             self._series[name] = numbers.imported(self._of(name), fact.body.serial)
+        elif isinstance(fact.body, f.NumberAsked) and (fact.holder, fact.body.number) in self._free:
+            name, serial = fact.body.series, fact.body.serial
+            self._claims[fact.body.number] = fact.holder, name
+            if serial is not None:
+                self._series[name] = numbers.imported(self._of(name), serial)
 
     def write(self, db: Database) -> None:
         items = Items(db)
@@ -69,6 +80,8 @@ class _Rebuilt:
         rows = [(name, msgspec.json.encode(series)) for name, series in self._series.items()]
         db.db.executemany("INSERT OR REPLACE INTO series VALUES (?, ?)", rows)
         db.db.executemany("INSERT OR REPLACE INTO given VALUES (?, ?)", self._given.items())
+        claims = [(number, *claim) for number, claim in self._claims.items()]
+        db.db.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", claims)
         jobs = [(issuing.encode_job(one, items.paper(one.grant.item_digest)),) for one in self._open.values()]
         db.db.executemany("INSERT INTO outbox (job) VALUES (?)", jobs)
         db.set_meta("catalogue", self._catalogue)

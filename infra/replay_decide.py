@@ -49,7 +49,7 @@ def _facts(source: Database, target: Database, report: Report) -> None:
 
 
 def _numbers(source: Database, target: Database, report: Report) -> None:
-    sql = "SELECT json_extract(entry, '$.id'), CAST(entry AS BLOB) FROM ledger WHERE kind = 'numbered' ORDER BY seq"
+    sql = "SELECT json_extract(entry, '$.id'), CAST(entry AS BLOB) FROM ledger WHERE kind IN ('numbered', 'claimed') ORDER BY seq"
     recorded = dict(_rows(source, sql))
     for entry_id, entry in _rows(target, sql):
         if recorded.pop(entry_id, entry) != entry:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from processors import cases, due, inspections, intake, orders, reasons, registrations
-from processors.desk import Desk, MustWait
+from processors.desk import Desk, MustAsk, MustWait
 from processors.evolve import KEY_LENGTH
 from processors.state import HolderState
 from schemas import event_types as e
@@ -68,9 +68,11 @@ def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
             if desk.state.waiting:
                 _wait(desk, entry)
             else:
-                _one(desk, entry)
+                _arrives(desk, entry)
     elif entry.kind == "numbered":
         _numbered(desk, entry)
+    elif entry.kind == "claimed":
+        _claimed(desk, entry)
     elif entry.kind == "issued":
         _issued(desk, entry)
     return Decision(desk.facts, desk.state)
@@ -107,7 +109,18 @@ def _covered(state: HolderState, tick: Entry) -> bool:
     return any(day_of(waiting["payload"]["time"]) >= day for waiting in state.waiting)
 
 
+def _arrives(desk: Desk, entry: Entry) -> None:
+    try:
+        _one(desk, entry)
+    except MustAsk as question:
+        _ask(desk, entry, question)
+        _wait(desk, entry)
+    except MustWait:
+        _wait(desk, entry)
+
+
 def _one(desk: Desk, entry: Entry) -> None:
+    """Decides an entry. Raises MustWait where something has to be known first."""
     time = max(entry.payload["time"], desk.state.upto)
     if entry.kind == "tick":
         due.run(desk, entry.payload["time"])
@@ -122,17 +135,18 @@ def _one(desk: Desk, entry: Entry) -> None:
         desk.refuse_event(reasons.other_content())
         return
     data = msgspec.convert(entry.payload["data"], e.EVENT_TYPES[desk.event])
-    try:
-        HANDLERS[desk.event](desk, data, {**entry.payload, "auth": entry.auth})
-    except MustWait:
-        _wait(desk, entry)
-        return
+    HANDLERS[desk.event](desk, data, {**entry.payload, "auth": entry.auth})
     due.run(desk, time)
 
 
 def _wait(desk: Desk, entry: Entry) -> None:
     desk.open(f"waits:{entry.id}", desk.state.upto or entry.payload["time"])
     desk.write(f.EventWaits(msgspec.to_builtins(entry)))
+
+
+def _ask(desk: Desk, entry: Entry, question: MustAsk) -> None:
+    desk.open(f"asks:{entry.id}", desk.state.upto or entry.payload["time"])
+    desk.write(f.NumberAsked(question.number, question.place.series, question.place.serial))
 
 
 def _numbered(desk: Desk, entry: Entry) -> None:
@@ -152,11 +166,37 @@ def _numbered(desk: Desk, entry: Entry) -> None:
             numbered.status_index,
         )
     )
-    while desk.state.waiting and all(licence.number for licence in desk.state.licences.values()):
-        first = msgspec.convert(desk.state.waiting[0], Entry)
-        desk.open(f"released:{first.id}", desk.state.upto)
-        desk.write(f.EventReleased())
-        _one(desk, first)
+    _release(desk)
+
+
+def _claimed(desk: Desk, entry: Entry) -> None:
+    """The number of the import that waits first is free, or somebody else's."""
+    if desk.state.asked == entry.payload["number"]:
+        desk.free = entry.payload["free"]
+        _release_first(desk)
+        desk.free = None
+        _release(desk)
+
+
+def _release(desk: Desk) -> None:
+    """Decides what waits, in its order, up to the first entry that has to wait on."""
+    while desk.state.waiting and not desk.state.asked:
+        trial = Desk(desk.state, desk.catalogue)
+        try:
+            _release_first(trial)
+        except MustAsk as question:
+            _ask(desk, msgspec.convert(desk.state.waiting[0], Entry), question)
+        except MustWait:
+            return
+        else:
+            desk.adopt(trial)
+
+
+def _release_first(desk: Desk) -> None:
+    first = msgspec.convert(desk.state.waiting[0], Entry)
+    desk.open(f"released:{first.id}", desk.state.upto or first.payload["time"])
+    desk.write(f.EventReleased())
+    _one(desk, first)
 
 
 def _issued(desk: Desk, entry: Entry) -> None:

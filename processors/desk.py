@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date
 
 from processors import evolve
+from processors.series import Place
 from processors.state import Case, HolderState, Licence
 from schemas.canonical import id_of, joined
 from schemas.dates import day_of
@@ -18,6 +19,15 @@ from schemas.items import Catalogue, ServiceItem
 
 class MustWait(Exception):
     """The event names a number that the holder's unnumbered grant may yet get; it is decided when that is known."""
+
+
+class MustAsk(MustWait):
+    """The event imports a number: whether it is free is known to the writer of its series alone."""
+
+    def __init__(self, number: str, place: Place) -> None:
+        super().__init__(number)
+        self.number = number
+        self.place = place
 
 
 class Desk:
@@ -35,6 +45,7 @@ class Desk:
         self.display = ""  # USCC or mask of the holder that the event names
         self.event_day: date = date.min  # China date of the event itself
         self.day = ""  # the same, ISO
+        self.free: bool | None = None  # the answer about the number that an import asked for
         self._begin = ""  # what the ids of this cause's facts begin with
         self._n = 0
 
@@ -43,6 +54,11 @@ class Desk:
         self.cause, self.time, self.today, self._n = cause, time, day_of(time), 0
         self.day = self.today.isoformat()
         self._begin = joined(cause, "decide", self.state.holder)
+
+    def adopt(self, other: Desk) -> None:
+        """What was decided at another desk, which began from this one's state, counts."""
+        self.facts += other.facts
+        self.state = other.state
 
     def write(self, body: Body) -> None:
         """Writes a fact and folds it."""

@@ -13,7 +13,9 @@ from schemas.facts import Fact, Reason
 from schemas.identifiers import compare
 from schemas.licence import Grant
 
-_DECIDE_NOTHING = frozenset((f.LicenceNumbered, f.LicenceIssued, f.EventWaits, f.EventRepeated))
+_DECIDE_NOTHING = frozenset(
+    (f.LicenceNumbered, f.LicenceIssued, f.EventWaits, f.EventRepeated, f.NumberAsked)
+)
 KEY_LENGTH = 32  # of an entry id: the key of the event; what follows is the digest of its content
 
 
@@ -326,8 +328,12 @@ def _waits(state: HolderState, fact: Fact, b: f.EventWaits) -> None:
     state.waiting = (*state.waiting, b.entry)
 
 
+def _asked(state: HolderState, fact: Fact, b: f.NumberAsked) -> None:
+    state.asked = b.number
+
+
 def _released(state: HolderState, fact: Fact, b: f.EventReleased) -> None:
-    state.waiting = state.waiting[1:]
+    state.waiting, state.asked = state.waiting[1:], ""
 
 
 _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
@@ -361,5 +367,6 @@ _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
     f.EventRefused: _event_refused,
     f.EventRepeated: _repeated,
     f.EventWaits: _waits,
+    f.NumberAsked: _asked,
     f.EventReleased: _released,
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from processors import grants, reasons, seen
 from processors.clock import Stops, due_with_stops
-from processors.desk import Desk
+from processors.desk import Desk, MustWait
 from processors.state import Case, Licence
 from schemas import facts as f
 from schemas import workdays
@@ -154,6 +154,8 @@ def _targets(desk: Desk, data: ApplicationSubmitted) -> tuple[list[Licence], lis
             grounds.append(reasons.not_the_holders(number or granted_by or ""))
         else:
             found[licence.key] = licence
+    if data.action == "merge" and not all(licence.number for licence in found.values()):
+        raise MustWait  # which one is kept may hang on the numbers, and the others name the one that is
     if data.action == "merge" and len(found) < 2 and not grounds:
         grounds.append(reasons.merge_needs_two())
     return list(found.values()), grounds

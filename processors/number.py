@@ -63,6 +63,14 @@ def imported(series: Series, serial: int | None) -> Series:
     return msgspec.structs.replace(series, next_serial=serial + 1)
 
 
+def is_free(owner: str | None, holder: str) -> bool:
+    """Whether a holder may import a number: nobody has it, or this holder asked for it before.
+
+    `owner` is the holder who imported it, empty where it was given by a series of ours, None where nobody has it.
+    """
+    return owner is None or owner == holder
+
+
 def list_name(series: str) -> str:
     """The name of a series' status lists: short, since each credential carries it, and plain (`schemas.status_list`)."""
     return hashlib.sha256(series.encode()).hexdigest()[:12]

@@ -11,7 +11,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from processors import lifecycle, reasons, seen
-from processors.desk import Desk
+from processors.desk import Desk, MustAsk
+from processors.series import place_of
 from processors.state import Licence
 from schemas import facts as f
 from schemas.authorities import competent_as_authority, competent_in_division, issuing_authority
@@ -159,7 +160,7 @@ def _annul_grounds(desk: Desk, licence: Licence, data: DecisionAnnulled) -> list
 
 
 def imported(desk: Desk, data: LicenceImported, payload: dict[str, Any]) -> None:
-    """A licence issued elsewhere enters the register as version 0."""
+    """A licence issued elsewhere enters the register as version 0, where its number is nobody else's."""
     item = desk.item(data.item)
     holder = seen.applicant_seen(data.holder, payload)
     number = compare(data.licence_number)
@@ -188,6 +189,11 @@ def imported(desk: Desk, data: LicenceImported, payload: dict[str, Any]) -> None
         ]
     if grounds or item is None or authority is None:
         desk.refuse_event(*(grounds or [reasons.unknown_division(holder.division)]))
+        return
+    if desk.free is None:
+        raise MustAsk(number, place_of(number, desk.catalogue))
+    if not desk.free:
+        desk.refuse_event(reasons.anothers_number(number))
         return
     key = derived_id("imported", desk.state.holder, number)
     digits = item.number.digits if item.number else 5

@@ -10,7 +10,7 @@ from processors import topology
 from schemas import facts as f
 from schemas.facts import Fact
 
-_INTERNAL = (f.EventWaits, f.EventReleased, f.EventRepeated)
+_INTERNAL = (f.EventWaits, f.NumberAsked, f.EventReleased, f.EventRepeated)
 
 
 def outbound(fact: Fact, source: str) -> tuple[str, dict[str, Any]] | None:

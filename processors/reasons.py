@@ -196,6 +196,10 @@ def known_number(number: str) -> Reason:
     return Reason(f"证照 {number} 已在册", f"the licence {number} is in the register already")
 
 
+def anothers_number(number: str) -> Reason:
+    return Reason(f"证照编号 {number} 已属于他人", f"the number {number} belongs to another holder")
+
+
 def too_few_inspectors() -> Reason:
     return Reason(
         "检查人员不足两人，记录无效", "fewer than two distinct inspectors: the record has no effect"

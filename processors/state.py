@@ -172,6 +172,7 @@ class HolderState(msgspec.Struct, omit_defaults=True):
     inspections: tuple[str, ...] = ()
     seen: dict[str, str] = {}  # key of an event → digest of its content
     waiting: tuple[dict[str, Any], ...] = ()
+    asked: str = ""  # the number for whose answer the first of `waiting` waits
     schema: int = STATE_SCHEMA
 
     def copy(self) -> HolderState:
@@ -179,7 +180,8 @@ class HolderState(msgspec.Struct, omit_defaults=True):
         return HolderState(
             self.holder, self.kind, self.display, self.name, self.address, self.division, self.credit_class, self.upto,
             dict(self.cases), dict(self.licences), dict(self.checks), dict(self.filings),
-            self.bars, self.refused, self.inspections, dict(self.seen), self.waiting, self.schema,
+            self.bars, self.refused, self.inspections, dict(self.seen), self.waiting, self.asked,
+            self.schema,
         )  # fmt: skip
 
 

@@ -23,7 +23,12 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ASYNCAPI: Final = "asyncapi.json"
 VERSION: Final = "1.0.0"  # of the event contract
 INBOX: Final = "zhengzhao.inbox"
-INTERNAL: Final = (facts.EventWaits, facts.EventReleased, facts.EventRepeated)  # they concern nobody outside
+INTERNAL: Final = (
+    facts.EventWaits,
+    facts.NumberAsked,
+    facts.EventReleased,
+    facts.EventRepeated,
+)  # they concern nobody outside
 _OUTBOUND: Final = {
     "cases": ("zhengzhao.cases", "What became of applications, filings and holders."),
     "licences": ("zhengzhao.licences", "Licences from grant to end, and bars."),

@@ -365,6 +365,14 @@ class EventWaits(_Body, frozen=True, tag="event.waits"):
     entry: dict[str, Any]
 
 
+class NumberAsked(_Body, frozen=True, tag="number.asked"):
+    """Whether the number of an import is free is asked of the writer of its series; the import waits for the answer."""
+
+    number: str  # compared
+    series: str
+    serial: int | None = None  # where the number is of a series of ours
+
+
 class EventReleased(_Body, frozen=True, tag="event.released"):
     """The first waiting entry is decided now."""
 
@@ -400,6 +408,7 @@ Body = (
     | EventRefused
     | EventRepeated
     | EventWaits
+    | NumberAsked
     | EventReleased
 )
 

@@ -85,6 +85,7 @@ class Batch:
         self._items = items or Items(db)
         self._series: dict[str, numbers.Series] = {}
         self._given: dict[str, str] = {}  # licence id → number
+        self._claims: dict[str, tuple[str, str]] = {}  # imported number → holder, series
         self._facts: list[tuple[int, Fact]] = []
         self._appended: list[Entry] = []
         self._jobs: list[bytes] = []
@@ -154,6 +155,8 @@ class Batch:
         rows = [(name, msgspec.json.encode(series)) for name, series in self._series.items()]
         db.executemany("INSERT OR REPLACE INTO series VALUES (?, ?)", rows)
         db.executemany("INSERT OR REPLACE INTO given VALUES (?, ?)", self._given.items())
+        claims = [(number, *claim) for number, claim in self._claims.items()]
+        db.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", claims)
         db.executemany("UPDATE states SET due = NULL WHERE holder = ?", ((h,) for h in self._stuck))
         self._write_letters()
         self._db.set_meta("position", str(position))
@@ -195,9 +198,31 @@ class Batch:
         for fact in decision.facts:
             if isinstance(fact.body, f.LicenceGranted):
                 self.renumber(fact.body.grant, seq)
+            elif isinstance(fact.body, f.NumberAsked):
+                self._claim(fact.body, holder)
             elif isinstance(fact.body, f.LicenceImported):
                 name = fact.body.grant.series
                 self._series[name] = numbers.imported(self._series_of(name), fact.body.serial)
+
+    def _claim(self, asked: f.NumberAsked, holder: str) -> None:
+        """Answers whether a number may be imported; from then on it is this holder's, and no series gives it."""
+        free = numbers.is_free(self._owner_of(asked.number), holder)
+        if free:
+            self._claims[asked.number] = holder, asked.series
+            if asked.serial is not None:
+                self._series[asked.series] = numbers.imported(self._series_of(asked.series), asked.serial)
+        answer = {"number": asked.number, "free": free}
+        self._appended.append(_back("claimed", f"{holder}:{asked.number}", holder, answer))
+
+    def _owner_of(self, number: str) -> str | None:
+        """Who imported a number; empty where a series of ours gave it, None where nobody has it."""
+        if number in self._claims:
+            return self._claims[number][0]
+        row = self._db.db.execute("SELECT holder FROM claims WHERE number = ?", (number,)).fetchone()
+        if row:
+            return str(row[0])
+        given = self._db.db.execute("SELECT 1 FROM given WHERE number = ?", (number,)).fetchone()
+        return "" if given or number in self._given.values() else None
 
     def _series_of(self, name: str) -> numbers.Series:
         if name not in self._series:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from schemas.errors import SurroundingsError, UsageError
 
-SCHEMA_VERSION = 1
 _WAIT_SECONDS = 60
 
 _TABLES = """
@@ -48,6 +47,12 @@ CREATE TABLE editions (
 CREATE TABLE unstored (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, object BLOB NOT NULL);
 CREATE TABLE items (digest TEXT PRIMARY KEY, item BLOB NOT NULL) WITHOUT ROWID;
 """
+_SECOND = """
+CREATE INDEX given_number ON given (number);
+CREATE TABLE claims (number TEXT PRIMARY KEY, holder TEXT NOT NULL, series TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO claims SELECT number, holder, '' FROM licences WHERE number NOT IN (SELECT number FROM given);
+"""
+_FORMS = (_TABLES, _SECOND)  # what leads from each form of the file to the next; none ever leaves
 
 
 class Database:
@@ -150,17 +155,17 @@ class Database:
 
     def _prepare(self) -> None:
         version = self.db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        if version < len(_FORMS):
             # two processes may come here at once: one makes the tables, the other finds them
             self.db.execute("BEGIN IMMEDIATE")
-            if self.db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in _TABLES.split(";\n"):
+            for step in _FORMS[self.db.execute("PRAGMA user_version").fetchone()[0] :]:
+                for statement in step.split(";\n"):
                     self.db.execute(statement)
-                self.db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self.db.execute(f"PRAGMA user_version = {len(_FORMS)}")
             self.db.execute("COMMIT")
-        elif version != SCHEMA_VERSION:
+        elif version > len(_FORMS):
             raise UsageError(
-                f"the data file has form {version}, this release reads {SCHEMA_VERSION}",
+                f"the data file has form {version}, this release reads {len(_FORMS)}",
                 where=str(self.path), hint="use the release that wrote it, or a newer one",
             )  # fmt: skip
 

@@ -21,7 +21,15 @@ from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Codec, Outbox, Send
 from infra.kafka.rebuilding import is_old, rebuild_from
 from infra.kafka.stage import StageLoop
-from infra.kafka.wire import SerialSeen, ToNumber, decode_entry, encode_entry, send_fact, send_to_number
+from infra.kafka.wire import (
+    NumberClaimed,
+    SerialSeen,
+    ToNumber,
+    decode_entry,
+    encode_entry,
+    send_fact,
+    send_to_number,
+)
 from processors import state as states
 from processors.decide import contradicts, decide
 from processors.due import next_due
@@ -189,6 +197,8 @@ class Partition:
         body = fact.body
         if isinstance(body, f.LicenceGranted):
             yield send_to_number(ToNumber(body.grant, self._paper(body.grant.item_digest)))
+        elif isinstance(body, f.NumberAsked):
+            yield send_to_number(NumberClaimed(fact.holder, body.number, body.series, body.serial))
         elif isinstance(body, f.LicenceImported) and body.serial is not None:
             yield send_to_number(SerialSeen(fact.id, body.grant.series, body.serial))
 

@@ -180,7 +180,10 @@ class _Taken:
         for name, state in self._db.execute("SELECT name, state FROM series"):
             key, raw = series_record(msgspec.json.decode(state, type=Series))
             yield Send(changelog, key, raw, topics.series_partition(name))
-        for key, raw, series in index_records(self._licences, self._grants):
+        claims = {
+            n: (holder, s) for n, holder, s in self._db.execute("SELECT number, holder, series FROM claims")
+        }
+        for key, raw, series in index_records(self._licences, self._grants, claims):
             yield Send(changelog, key, raw, topics.series_partition(series))
 
 

@@ -19,12 +19,13 @@ from infra.kafka import topics
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Codec, Outbox, Record, Send, encode
 from infra.kafka.stage import StageLoop
-from infra.kafka.wire import SerialSeen, ToNumber, back, decode_to_number, send_entry
-from processors.number import Series, SeriesFull, imported, number
+from infra.kafka.wire import NumberClaimed, Question, SerialSeen, ToNumber, back, decode_to_number, send_entry
+from processors.number import Series, SeriesFull, imported, is_free, number
 from schemas.errors import ZhengzhaoError
 
 _GIVEN = b"given:"  # licence id → number
 _DONE = b"done:"  # grant id → number
+_OWNED = b"owned:"  # number → the holder who imported it; nothing where it was given here
 _SERIES = b"series:"
 
 
@@ -66,12 +67,19 @@ def series_record(series: Series) -> tuple[bytes, bytes]:
 
 
 def index_records(
-    licences: Mapping[str, tuple[str, str]], grants: Mapping[str, tuple[str, str]]
+    licences: Mapping[str, tuple[str, str]],
+    grants: Mapping[str, tuple[str, str]],
+    claims: Mapping[str, tuple[str, str]],
 ) -> Iterator[tuple[bytes, bytes, str]]:
-    """(key, record, series) of the index over what was numbered elsewhere: ids → number and series."""
-    for prefix, found in ((_GIVEN, licences), (_DONE, grants)):
-        for name, (given, series) in found.items():
-            yield prefix + name.encode(), bytes(8) + given.encode(), series
+    """(key, record, series) of the index over what was numbered elsewhere: ids → number and series.
+
+    `claims` are the imported numbers: number → holder and series.
+    """
+    for prefix, found in ((_GIVEN, licences), (_DONE, grants), (_OWNED, claims)):
+        for name, (value, series) in found.items():
+            yield prefix + name.encode(), bytes(8) + value.encode(), series
+    for given, series in licences.values():
+        yield _OWNED + given.encode(), bytes(8), series
 
 
 def messages(asked: ToNumber, given: Given) -> tuple[Send, ...]:
@@ -109,13 +117,13 @@ class Numbering(StageLoop):
                 sends.append(self._changelog(key, record, partition))
                 sends += self._given(asked, outbox.state(key), offset, partition)
             sends += self._number(asked, outbox, offset, partition)
+            if isinstance(asked, NumberClaimed):
+                sends += self._claimed(asked, offset, partition)
         except Exception as error:  # a full series, or what nobody foresaw: it waits in the dead letters
             sends.append(self.dead(event, _named(error)))
         return await self.loop.send(sends)
 
-    def _number(
-        self, asked: ToNumber | SerialSeen, outbox: Outbox[Numbers], offset: int, partition: int
-    ) -> list[Send]:
+    def _number(self, asked: Question, outbox: Outbox[Numbers], offset: int, partition: int) -> list[Send]:
         series = asked.grant.series if isinstance(asked, ToNumber) else asked.series
         key = _SERIES + series.encode()
         if isinstance(asked, ToNumber) and self.table.get(_DONE + asked.grant.grant_id.encode()) is not None:
@@ -123,8 +131,9 @@ class Numbering(StageLoop):
 
         def step(state: Numbers) -> tuple[Numbers, tuple[Send, ...]] | None:
             kept = tuple(g for g in state.given if g.offset >= outbox.committed())
-            if isinstance(asked, SerialSeen):
-                after = imported(state.series, asked.serial)
+            if not isinstance(asked, ToNumber):
+                free = isinstance(asked, SerialSeen) or self._free(asked)
+                after = imported(state.series, asked.serial if free else None)
                 return None if after == state.series else (Numbers(after, kept), ())
             if any(g.grant_id == asked.grant.grant_id for g in state.given):
                 return None
@@ -144,16 +153,34 @@ class Numbering(StageLoop):
             *self._given(asked, outbox.state(key), offset, partition),
         ]
 
-    def _given(self, asked: ToNumber | SerialSeen, state: Numbers, offset: int, partition: int) -> list[Send]:
+    def _free(self, asked: NumberClaimed) -> bool:
+        owner = self.table.get(_OWNED + asked.number.encode())
+        return is_free(owner if owner is None else owner[8:].decode(), asked.holder)
+
+    def _claimed(self, asked: NumberClaimed, offset: int, partition: int) -> list[Send]:
+        """The answer for the ledger, the same each time, and before it the record of whose the number is now."""
+        free = self._free(asked)
+        answer = {"number": asked.number, "free": free}
+        entry = back("claimed", f"{asked.holder}:{asked.number}", asked.holder, answer)
+        return [
+            *(self._index(_OWNED + asked.number.encode(), asked.holder, offset, partition) if free else ()),
+            *send_entry(entry),
+        ]
+
+    def _index(self, key: bytes, text: str, offset: int, partition: int) -> Iterator[Send]:
+        self.table[key] = value = offset.to_bytes(8, "big") + text.encode()
+        yield self._changelog(key, value, partition)
+
+    def _given(self, asked: Question, state: Numbers, offset: int, partition: int) -> list[Send]:
         """What follows from what was given for an input: index records, the job, the entry for the ledger."""
         given = next((g for g in state.given if g.offset == offset), None)
         if given is None or not isinstance(asked, ToNumber):
             return []
-        sends = []
-        value = offset.to_bytes(8, "big") + given.number.encode()
+        sends: list[Send] = []
         for key in (_GIVEN + given.licence_id.encode(), _DONE + given.grant_id.encode()):
-            self.table[key] = value
-            sends.append(self._changelog(key, value, partition))
+            sends += self._index(key, given.number, offset, partition)
+        if given.serial:
+            sends += self._index(_OWNED + given.number.encode(), "", offset, partition)
         return [*sends, *messages(asked, given)]
 
     @staticmethod

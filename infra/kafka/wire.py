@@ -38,8 +38,18 @@ class SerialSeen(msgspec.Struct, frozen=True, tag="imported"):
     serial: int
 
 
+class NumberClaimed(msgspec.Struct, frozen=True, tag="claimed"):
+    """A holder would import this number: the ledger is told whether it is free."""
+
+    holder: str
+    number: str
+    series: str
+    serial: int | None = None
+
+
+Question = ToNumber | SerialSeen | NumberClaimed
 _encode = msgspec.json.Encoder().encode
-decode_to_number = msgspec.json.Decoder(ToNumber | SerialSeen).decode
+decode_to_number: Callable[[bytes], Question] = msgspec.json.Decoder(Question).decode
 
 
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -120,7 +130,7 @@ def back(kind: Kind, grant_id: str, holder: str, payload: dict[str, Any]) -> Ent
     return Entry(derived_id(kind, grant_id), kind, holder, "", payload, principal=kind, auth="internal")
 
 
-def send_to_number(one: ToNumber | SerialSeen) -> Send:
-    """A grant on its way to `number`, in the partition of its series."""
+def send_to_number(one: Question) -> Send:
+    """A grant or a question on its way to `number`, in the partition of its series."""
     series = one.grant.series if isinstance(one, ToNumber) else one.series
     return Send(topics.GRANTS, series.encode(), _encode(one), topics.series_partition(series))

@@ -203,7 +203,10 @@ def decisions(facts: list[dict[str, Any]]) -> dict[str, tuple[list[str], set[str
             back[holder].add(f"numbered {body['licence']} {body['version']}")
         elif body["type"] == "licence.issued":
             back[holder].add(f"issued {body['issued']['licence_id']} {body['issued']['version']}")
-        else:
+        elif body["type"] not in (
+            "event.waits",
+            "event.released",
+        ):  # who comes after an answer need not wait for it
             if holder.startswith("p:"):
                 body.pop("content", None)  # a digest of sealed texts
             text = re.sub(r"sealed:[\w-]+", "sealed", json.dumps(fact, ensure_ascii=False, sort_keys=True))

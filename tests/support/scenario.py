@@ -115,17 +115,21 @@ def _registration(story: _Story, day: str) -> None:
         story.e.add(f"filing.{kind}", f"2018-03-01T{hour}:30:00+08:00", data, f"urn:agency:630225:{who}")
 
 
-def _imported(story: _Story, day: str) -> None:
+def _import(story: _Story, time: str, number: str) -> None:
     story.e.add(
-        "licence.imported", day,
+        "licence.imported", time,
         {
             "holder": {"kind": "enterprise", "id": story.holder, "name": f"青海旧证{story.n}有限公司",
                        "address": "循化县积石镇", "division": "630225"},
-            "licence_number": f"XK99-{story.n:03d}-00001", "item": "industrial-product-licence",
+            "licence_number": number, "item": "industrial-product-licence",
             "products": [{"category": story.category, "site": "老厂", "detail": "一般"}],
             "issued_on": "2015-06-01", "valid_from": "2015-06-01", "valid_until": "2020-05-31",
         },
     )  # fmt: skip
+
+
+def _imported(story: _Story, day: str) -> None:
+    _import(story, day, f"XK99-{story.n:03d}-00001")
     story.e.apply(
         "2018-03-02T10:00:00+08:00", f"{story.case}-x", story.holder, action="reissue",
         licence_number=f"XK99-{story.n:03d}-00001", products=..., materials=FORM,
@@ -208,6 +212,8 @@ def _second(story: _Story) -> None:
         story.act(time, "reissue")
     elif kind == 21:
         story.act(time, "renew")  # too early: refused, with the first day
+    elif kind == 22:
+        _import(story, time, f"XK99-{story.n - 17:03d}-00001")  # another holder's since phase one: refused
 
 
 def phases(holders: int = 520) -> list[Phase]:

@@ -10,12 +10,12 @@ import msgspec
 
 from processors import due, views
 from processors.decide import decide
-from processors.number import Series, imported, number
+from processors.number import Series, imported, is_free, number
 from processors.route import holder_key, keys_of, route
 from processors.state import HolderState, initial
 from schemas.errors import NotFound
 from schemas.events import parse_event
-from schemas.facts import Fact, LicenceGranted, LicenceImported
+from schemas.facts import Fact, LicenceGranted, LicenceImported, NumberAsked
 from schemas.items import Catalogue, load_catalogue
 from schemas.ledger import Entry
 from schemas.licence import Grant, Issued, Numbered, object_key
@@ -50,6 +50,7 @@ class World:
         self.states: dict[str, HolderState] = {}
         self.series: dict[str, Series] = {}
         self.numbers: dict[str, str] = {}
+        self.owners: dict[str, str] = {}  # number → the holder who imported it, empty where it was given here
         self.facts: list[Fact] = []
         self.prompt = prompt
         self.pending: list[Entry] = []
@@ -92,14 +93,27 @@ class World:
         for fact in facts:
             if isinstance(fact.body, LicenceGranted):
                 self._number(fact.body.grant)
+            elif isinstance(fact.body, NumberAsked):
+                self._claim(fact.body, holder)
             elif isinstance(fact.body, LicenceImported):
                 series = fact.body.grant.series
                 self.series[series] = imported(self.series.get(series, Series(series)), fact.body.serial)
+
+    def _claim(self, asked: NumberAsked, holder: str) -> None:
+        free = is_free(self.owners.get(asked.number), holder)
+        if free:
+            self.owners[asked.number] = holder
+            series = self.series.get(asked.series, Series(asked.series))
+            self.series[asked.series] = imported(series, asked.serial)
+        payload = {"number": asked.number, "free": free}
+        self.pending.append(Entry(f"claimed:{holder}:{asked.number}", "claimed", holder, "", payload))
 
     def _number(self, grant: Grant) -> None:
         series = self.series.get(grant.series, Series(grant.series))
         self.series[grant.series], given = number(series, grant, self.numbers.get(grant.licence_id))
         self.numbers[grant.licence_id] = given.number
+        if given.serial:
+            self.owners[given.number] = ""
         self._back("numbered", given, grant)
         issued = Issued(
             grant.grant_id, grant.licence_id, grant.version, given.number, given.identifier,
