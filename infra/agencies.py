@@ -51,14 +51,16 @@ def change_register(data: Path, change: Callable[[AgencyRegister], AgencyRegiste
     return changed
 
 
-def check_proof(settings: Settings, event: Event, at: datetime | None = None) -> Auth:
+def check_proof(
+    settings: Settings, event: Event, at: datetime | None = None, register: AgencyRegister | None = None
+) -> Auth:
     """How an event is authenticated: `proof`, or `none`.
 
     With `require_proof` an event without a good proof is Rejected. Without it a bad one is, as soon as the
     register knows its source or its key; a proof that nothing here can check counts as none. `at` is the
-    moment of receipt (default: now).
+    moment of receipt (default: now), `register` the register of that moment for who checks many at once.
     """
-    register = load_register(settings.data)
+    register = register or load_register(settings.data)
     try:
         judge(register, event, at or datetime.now(UTC))
     except Rejected:

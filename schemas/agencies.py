@@ -7,7 +7,7 @@ It is data (`agencies.json` in the data folder). A proof is judged at the moment
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from schemas.errors import Rejected, UsageError, VerificationError
 from schemas.events import SOURCE, Event
-from schemas.proof import FIELD, proves, read_proof
+from schemas.proof import FIELD, proves_content, read_proof
 from schemas.strict_json import shown
 from schemas.trust import key_id
 
@@ -56,7 +56,7 @@ class Agency(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     keys: tuple[AgencyKey, ...] = ()
 
 
-class AgencyRegister(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class AgencyRegister(msgspec.Struct, frozen=True, dict=True, omit_defaults=True, forbid_unknown_fields=True):
     """Every agency that signs."""
 
     agencies: tuple[Agency, ...] = ()
@@ -64,11 +64,19 @@ class AgencyRegister(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
 
     def agency(self, source: str) -> Agency | None:
         """The agency of a source."""
-        return next((a for a in self.agencies if a.source == source), None)
+        return self._agencies.get(source)
 
     def owner(self, kid: str) -> tuple[Agency, AgencyKey] | None:
         """Whose key this is."""
-        return next(((a, k) for a in self.agencies for k in a.keys if k.kid == kid), None)
+        return self._owners.get(kid)
+
+    @cached_property
+    def _agencies(self) -> dict[str, Agency]:
+        return {a.source: a for a in reversed(self.agencies)}
+
+    @cached_property
+    def _owners(self) -> dict[str, tuple[Agency, AgencyKey]]:
+        return {k.kid: (a, k) for a in self.agencies for k in a.keys}
 
     def to_bytes(self) -> bytes:
         """The register as it is kept."""
@@ -156,7 +164,7 @@ def judge(register: AgencyRegister, event: Event, at: datetime) -> None:
         )
     if fault := key.fault(at):
         raise Rejected(fault, where=FIELD, hint=_SIGN_AGAIN)
-    if not proves(proof, event.raw, public_key(key.public)):
+    if not proves_content(proof, event.content, public_key(key.public)):
         raise Rejected(
             "签名与内容不符 / the proof is not over these contents, or not by this key",
             where=FIELD,

@@ -6,6 +6,7 @@ content is known where events are kept; whether an application is *good* is deci
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.canonical import digest
+from schemas.canonical import canonical
 from schemas.errors import Rejected
 from schemas.event_rules import Check, absent, check_controls, checker, compared
 from schemas.event_types import EVENT_TYPES, PREFIX, SUFFIX, EventData
@@ -30,8 +31,8 @@ class Event(msgspec.Struct, frozen=True):
     """An event that may enter.
 
     `type_name` is the type without prefix and suffix, `division` and `department` are the source's, `raw` the
-    JSON as it was sent, `content_digest` the SHA-256 (hex) of its RFC 8785 form without `proof`: same source,
-    id and digest = the same event.
+    JSON as it was sent, `content` its RFC 8785 form without `proof`, `content_digest` the SHA-256 (hex) of that:
+    same source, id and digest = the same event.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Event(msgspec.Struct, frozen=True):
     time: datetime
     data: EventData
     raw: dict[str, Any]
+    content: bytes
     content_digest: str
     subject: str | None = None
     proof: str | None = None
@@ -64,7 +66,7 @@ def parse_event(raw: bytes, received_at: datetime) -> Event:
         raise Rejected(
             "不是 JSON 对象 / no JSON object", hint="一个事件是一个 JSON 对象 / one event is one JSON object"
         )
-    return read_event(value, received_at, controls=not _is_clean(raw))
+    return read_event(value, received_at, controls=not is_clean(raw))
 
 
 def read_event(value: dict[str, Any], received_at: datetime, *, controls: bool = True) -> Event:
@@ -83,6 +85,8 @@ def read_event(value: dict[str, Any], received_at: datetime, *, controls: bool =
         time = read_time(value["time"], received_at)
     except Rejected as fault:
         raise Rejected(fault.message, hint=fault.hint, where="time") from None
+    data = _data(value.get("data"), type_name, controls)
+    content = canonical({k: v for k, v in value.items() if k != "proof"})
     return Event(
         id=value["id"],
         source=value["source"],
@@ -91,17 +95,21 @@ def read_event(value: dict[str, Any], received_at: datetime, *, controls: bool =
         type=value["type"],
         type_name=type_name,
         time=time,
-        data=_data(value.get("data"), type_name, controls),
+        data=data,
         raw=value,
-        content_digest=digest({k: v for k, v in value.items() if k != "proof"}),
+        content=content,
+        content_digest=hashlib.sha256(content).hexdigest(),
         subject=value.get("subject"),
         proof=value.get("proof"),
     )
 
 
-def _is_clean(raw: bytes) -> bool:
-    """Whether no text in it can hold a control character: no escapes, nothing unprintable."""
-    return b"\\" not in raw and raw.decode().isprintable()
+def is_clean(raw: bytes) -> bool:
+    """Whether no text in a JSON document can hold a control character: no escapes, nothing unprintable.
+
+    Line feeds and tabs between values do not count: JSON has none inside a text.
+    """
+    return b"\\" not in raw and raw.translate(None, b"\t\n\r").decode().isprintable()
 
 
 def _text(value: dict[str, Any], name: str, *, required: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,7 +34,7 @@ class Proof(NamedTuple):
 def make_proof(event: Mapping[str, Any], kid: str, sign: Callable[[bytes], bytes]) -> str:
     """The proof of an event; `sign` gives the raw ES256 signature (64 bytes) of bytes."""
     header = _encode(canonical({"alg": ALGORITHM, "kid": kid}))
-    return f"{header}..{_encode(sign(_signed(header, event)))}"
+    return f"{header}..{_encode(sign(_signed(header, _content(event))))}"
 
 
 def read_proof(proof: str) -> Proof:
@@ -41,31 +42,55 @@ def read_proof(proof: str) -> Proof:
     parts = proof.split(".")
     if len(proof) > _MAX or len(parts) != 3 or parts[1]:
         raise VerificationError("no detached JWS / 不是分离式 JWS", where=FIELD, hint="header..signature")
+    kid = _kid(parts[0])
     try:
-        header = loads(_decode(parts[0]))
-        signature = _decode(parts[2])
+        return Proof(kid, parts[0], _decode(parts[2]))
+    except ValueError:
+        raise _no_jws() from None
+
+
+@lru_cache(maxsize=1024)
+def _kid(encoded: str) -> str:
+    """The `kid` of a header as it was signed: a sender's is the same on every event."""
+    try:
+        header = loads(_decode(encoded))
     except (ValueError, Rejected):
-        raise VerificationError("no detached JWS / 不是分离式 JWS", where=FIELD, hint="base64url") from None
+        raise _no_jws() from None
     if not isinstance(header, dict) or header.get("alg") != ALGORITHM or "crit" in header:
         raise VerificationError("the algorithm is not ES256 / 算法不是 ES256", where=FIELD)
     kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
         raise VerificationError("no kid in the header / 缺少 kid", where=FIELD)
-    return Proof(kid, parts[0], signature)
+    return kid
+
+
+def _no_jws() -> VerificationError:
+    return VerificationError("no detached JWS / 不是分离式 JWS", where=FIELD, hint="base64url")
 
 
 def proves(proof: Proof, event: Mapping[str, Any], key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether the proof is this key's over this event. JWS libraries give either of the two values of s."""
+    """Whether the proof is this key's over this event."""
+    return proves_content(proof, _content(event), key)
+
+
+def proves_content(proof: Proof, content: bytes, key: ec.EllipticCurvePublicKey) -> bool:
+    """Whether the proof is this key's over the RFC 8785 form of an event without `proof`.
+
+    JWS libraries give either of the two values of s.
+    """
     if len(proof.signature) != RAW_LENGTH:
         return False
     if not 0 < int.from_bytes(proof.signature[32:]) < ORDER:
         return False
-    return verifies(key, low_s(proof.signature), _signed(proof.header, event))
+    return verifies(key, low_s(proof.signature), _signed(proof.header, content))
 
 
-def _signed(header: str, event: Mapping[str, Any]) -> bytes:
-    payload = canonical({name: value for name, value in event.items() if name != FIELD})
-    return f"{header}.{_encode(payload)}".encode("ascii")
+def _content(event: Mapping[str, Any]) -> bytes:
+    return canonical({name: value for name, value in event.items() if name != FIELD})
+
+
+def _signed(header: str, content: bytes) -> bytes:
+    return f"{header}.{_encode(content)}".encode("ascii")
 
 
 def _encode(data: bytes) -> str:

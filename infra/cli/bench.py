@@ -66,7 +66,7 @@ def bench(
     if http:
         from infra.http_bench import bench_http
 
-        output.print_json(bench_http(max(licences, 1000), output.note))
+        output.print_json(bench_http(max(licences, 10_000) // 100 * 100, output.note))
         return
     from infra.bench import bench as measure
 

@@ -77,8 +77,12 @@ class Engine:
             self._signer = open_signer(self.settings.data, self.settings.passphrase)
         return self._signer
 
-    def drain(self, report: Callable[[Progress], None] = lambda _: None) -> Progress:
+    def drain(
+        self, report: Callable[[Progress], None] = lambda _: None, most: Callable[[], int] = lambda: BATCH
+    ) -> Progress:
         """Processes until nothing is pending, publishes the status lists that changed, and delivers filings.
+
+        `most` entries in one transaction: while it lasts nobody else writes.
 
         SurroundingsError where store or disk fail for longer than the patience; nothing is lost then.
         """
@@ -89,7 +93,7 @@ class Engine:
         if self._pool is None:
             self._pool = Pool(issuing.recipe(self.settings), self.settings.workers)
         try:
-            self._run(_Issuing(self.db, self._pool, self.settings.patience), progress, report)
+            self._run(_Issuing(self.db, self._pool, self.settings.patience), progress, report, most)
         except BaseException:
             self._end_pool()  # its answers would come to nobody
             raise
@@ -101,11 +105,17 @@ class Engine:
         """Unix seconds of the last event or tick decided; 0 before the first."""
         return int(self.db.meta("clock", "0"))
 
-    def _run(self, jobs: _Issuing, progress: Progress, report: Callable[[Progress], None]) -> None:
+    def _run(
+        self,
+        jobs: _Issuing,
+        progress: Progress,
+        report: Callable[[Progress], None],
+        most: Callable[[], int],
+    ) -> None:
         position = int(self.db.meta("position", "0"))
         items = Items(self.db)
         while True:
-            rows = self.db.entries(position, BATCH)
+            rows = self.db.entries(position, most())
             results = jobs.results(wait=not rows)
             if not rows and not results and not jobs.busy:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -36,10 +37,7 @@ class EmbeddedInbox:
         # routed before the transaction: other writers need not wait for that
         routed = [self._route(event, received_at) for event in events]
         with self._db.transaction():
-            outcomes = [
-                one if isinstance(one, Rejected) else self._seen(event, one)
-                for event, one in zip(events, routed, strict=True)
-            ]
+            outcomes = self._compared(events, routed)
             fresh = [
                 one
                 for one, outcome in zip(routed, outcomes, strict=True)
@@ -73,17 +71,32 @@ class EmbeddedInbox:
         except Rejected as error:
             return error
 
-    def _seen(self, event: Event, entry: Entry) -> Outcome:
-        key = entry_id(event)[:32]
-        row = self._db.db.execute("SELECT digest FROM seen WHERE event = ?", (key,)).fetchone()
-        if row is None:
-            self._db.db.execute("INSERT INTO seen VALUES (?, ?)", (key, event.content_digest))
-            return Accepted()
-        # what came by way of Kafka is known by the beginning of its digest, as the ledger has it
-        if event.content_digest.startswith(row[0]):
-            return Accepted(duplicate=True)
-        return Rejected(
-            "同一来源、同一编号的事件已收过，内容不同 / an event of this source and id came before with other content",
-            where="id",
-            hint="新的事件用新的编号 / give a new event a new id",
-        )
+    def _compared(self, events: Sequence[Event], routed: Sequence[Entry | Rejected]) -> list[Outcome]:
+        """What each event is beside those that came before, in this call too; the new ones are remembered."""
+        keys = [entry_id(event)[:32] for event in events]
+        sql = "SELECT event, digest FROM seen WHERE event IN (SELECT value FROM json_each(?))"
+        known: dict[str, str] = dict(self._db.db.execute(sql, (json.dumps(keys),)))
+        new: dict[str, str] = {}
+        outcomes: list[Outcome] = []
+        for key, event, one in zip(keys, events, routed, strict=True):
+            if isinstance(one, Rejected):
+                outcomes.append(one)
+            elif key in known:
+                outcomes.append(_again(event, known[key]))
+            else:
+                known[key] = new[key] = event.content_digest
+                outcomes.append(Accepted())
+        self._db.db.executemany("INSERT INTO seen VALUES (?, ?)", sorted(new.items()))
+        return outcomes
+
+
+def _again(event: Event, digest: str) -> Outcome:
+    """A duplicate, or other content under a source and id that were used; `digest` of what came before."""
+    # what came by way of Kafka is known by the beginning of its digest, as the ledger has it
+    if event.content_digest.startswith(digest):
+        return Accepted(duplicate=True)
+    return Rejected(
+        "同一来源、同一编号的事件已收过，内容不同 / an event of this source and id came before with other content",
+        where="id",
+        hint="新的事件用新的编号 / give a new event a new id",
+    )

@@ -24,7 +24,7 @@ from infra.http.desk import Desk
 from infra.http.door import Door, Taken
 from infra.http.limits import Bodies, Limits, Rates
 from infra.http.metrics import Metrics
-from infra.http.office import Office
+from infra.http.office import Deciding
 from infra.http.openapi import document
 from infra.http.papers import papers_of
 from infra.http.problems import Problem, of_error, response
@@ -47,7 +47,7 @@ class Service:
         self,
         desk: Desk,
         door: Door,
-        office: Office,
+        office: Deciding,
         tokens: Tokens,
         *,
         limits: Limits,
@@ -243,7 +243,7 @@ class Service:
 
     async def health(self, request: Request, principal: Principal | None) -> Response:
         """Whether events are taken in and decided."""
-        well = self.office.alive
+        well = self.office.alive and self.door.alive
         return _json(
             {"status": "ok" if well else "failing", "pending": self.office.pending}, 200 if well else 503
         )

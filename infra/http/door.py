@@ -7,27 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sys
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 import orjson
 
-from infra.agencies import check_proof
+from infra.agencies import check_proof, load_register
 from infra.bootstrap import embedded_inbox
 from infra.engines.inbox import EmbeddedInbox
-from infra.http.problems import Problem, of_error
+from infra.http.problems import Problem, is_full, of_error, out_of_room
 from infra.http.tokens import Principal
 from infra.intake import Accepted, Outcome
 from infra.settings import Settings
-from schemas.errors import Rejected, ZhengzhaoError
-from schemas.events import Event, parse_event, read_event
+from schemas.agencies import AgencyRegister
+from schemas.errors import Rejected, SurroundingsError, ZhengzhaoError
+from schemas.events import Event, is_clean, parse_event, read_event
 from schemas.ledger import Auth
 from schemas.strict_json import MAX_BYTES, loads
 
 _GROUP_BYTES: Final = 4 * 1024 * 1024  # of events in one transaction, about
+_MOMENT: Final = 0.1  # seconds
 Taken = Accepted | Problem
+_Found = list[tuple[str, Event | Problem]] | Problem
 
 
 class _Job(msgspec.Struct):
@@ -47,6 +54,7 @@ class Door:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._most = most_waiting
         self._waiting = 0
+        self._answered_at = 0.0
         self._wake = wake
         self._auth: dict[int, Auth] = {}
         self._closing = False
@@ -70,6 +78,16 @@ class Door:
         """Requests that wait for the ledger."""
         return self._waiting
 
+    @property
+    def alive(self) -> bool:
+        """Whether anybody answers."""
+        return self._thread.is_alive()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request waits, or one did a moment ago: who sends in a row needs a moment between two."""
+        return self._waiting > 0 or time.monotonic() - self._answered_at < _MOMENT
+
     async def take(
         self, raw: bytes, principal: Principal | None, *, batch: bool = False, limit: int = 1000
     ) -> list[tuple[str, Taken]]:
@@ -87,6 +105,7 @@ class Door:
             return await job.done
         finally:
             self._waiting -= 1
+            self._answered_at = time.monotonic()
 
     def _run(self) -> None:
         try:
@@ -114,13 +133,17 @@ class Door:
     def _group(self, inbox: EmbeddedInbox, jobs: list[_Job]) -> None:
         received_at = datetime.now(UTC)
         self._auth.clear()
-        read = [(job, self._read(job, received_at)) for job in jobs]
-        events = [e for _, found in read if isinstance(found, list) for _, e in found if isinstance(e, Event)]
+        read: list[tuple[_Job, _Found]] = []
         try:
+            register = load_register(self._settings.data)
+            read = [(job, self._read(job, received_at, register)) for job in jobs]
+            events = [
+                e for _, found in read if isinstance(found, list) for _, e in found if isinstance(e, Event)
+            ]
             outcomes = iter(inbox.take(events, received_at) if events else ())
-        except Exception as error:
-            fault = of_error(error) if isinstance(error, ZhengzhaoError) else Problem(500)
-            for job, found in read:
+        except Exception as error:  # the door stays open: whoever waits is told, and the next may do better
+            fault = _fault(error)
+            for job, found in read or [(job, fault) for job in jobs]:
                 self._answer(job, found if isinstance(found, Problem) else fault)
             return
         if events:
@@ -131,11 +154,11 @@ class Door:
             else:
                 self._answer(job, [(name, _outcome(e, outcomes)) for name, e in found])
 
-    def _read(self, job: _Job, at: datetime) -> list[tuple[str, Event | Problem]] | Problem:
+    def _read(self, job: _Job, at: datetime, register: AgencyRegister) -> _Found:
         """The events of a request, each read or refused; Problem where the request is no batch at all."""
         try:
             if not job.batch:
-                return [self._admit(job, job.raw, at)]
+                return [self._admit(job, lambda: parse_event(job.raw, at), at, register)]
             values = loads(job.raw, max_bytes=len(job.raw), max_depth=33)
             if not isinstance(values, list) or len(values) > job.limit:
                 return Problem(
@@ -143,24 +166,33 @@ class Door:
                     f"不是至多 {job.limit} 个事件的数组 / no array of at most {job.limit} events",
                     hint="application/cloudevents-batch+json",
                 )
-            return [self._admit(job, value, at) for value in values]
+            controls, small = not is_clean(job.raw), len(job.raw) <= MAX_BYTES
+            return [
+                self._admit(job, partial(_event, value, at, controls, small), at, register, name=_name(value))
+                for value in values
+            ]
         except Rejected as error:
             return Problem(400, error.message, hint=error.hint, where=error.where)
+        except Exception as error:  # spoils no neighbour
+            return _fault(error)
 
-    def _admit(self, job: _Job, given: Any, at: datetime) -> tuple[str, Event | Problem]:
-        name = str(given.get("id", ""))[:256] if isinstance(given, dict) else ""
+    def _admit(
+        self, job: _Job, read: Callable[[], Event], at: datetime, register: AgencyRegister, name: str = ""
+    ) -> tuple[str, Event | Problem]:
         try:
-            event = parse_event(given, at) if isinstance(given, bytes) else _event(given, at)
+            event = read()
             name = event.id
-            self._auth[id(event)] = self._authenticated(job.principal, event, at)
+            self._auth[id(event)] = self._authenticated(job.principal, event, at, register)
         except Rejected as error:
             return name, of_error(error)
         except Problem as problem:
             return name, problem
         return name, event
 
-    def _authenticated(self, principal: Principal | None, event: Event, at: datetime) -> Auth:
-        auth = check_proof(self._settings, event, at)
+    def _authenticated(
+        self, principal: Principal | None, event: Event, at: datetime, register: AgencyRegister
+    ) -> Auth:
+        auth = check_proof(self._settings, event, at, register)
         if principal is None:
             if auth == "proof":
                 return auth
@@ -184,14 +216,28 @@ class Door:
         job.loop.call_soon_threadsafe(settle)
 
 
-def _event(value: Any, at: datetime) -> Event:
+def _fault(error: Exception) -> Problem:
+    """What is told of an error that is nobody's event's: the surroundings', or ours."""
+    if isinstance(error, SurroundingsError) or is_full(error):
+        return of_error(error) if isinstance(error, ZhengzhaoError) else out_of_room()
+    what = f"{error}\nhint: {error.hint}" if isinstance(error, ZhengzhaoError) else type(error).__name__
+    print(f"error: the door: {what}", file=sys.stderr, flush=True)
+    return Problem(500, hint="查看服务日志 / see the log of the service")
+
+
+def _name(value: Any) -> str:
+    return str(value.get("id", ""))[:256] if isinstance(value, dict) else ""
+
+
+def _event(value: Any, at: datetime, controls: bool, small: bool) -> Event:
+    """An event of a batch; `controls`: control characters can be in it, `small`: the whole batch is no larger."""
     if not isinstance(value, dict):
         raise Rejected(
             "不是 JSON 对象 / no JSON object", hint="一个事件是一个 JSON 对象 / one event is one object"
         )
-    if len(orjson.dumps(value)) > MAX_BYTES:
+    if not small and len(orjson.dumps(value)) > MAX_BYTES:
         raise Rejected(f"超过 {MAX_BYTES} 字节 / over {MAX_BYTES} bytes", hint="分成多个事件 / split it")
-    return read_event(value, at)
+    return read_event(value, at, controls=controls)
 
 
 def _outcome(event: Event | Problem, outcomes: Any) -> Taken:

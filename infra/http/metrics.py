@@ -5,13 +5,13 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from infra.http.door import Door
-from infra.http.office import Office
+from infra.http.office import Deciding
 
 
 class Metrics:
     """The figures of one service."""
 
-    def __init__(self, door: Door, office: Office) -> None:
+    def __init__(self, door: Door, office: Deciding) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "zhengzhao_http_requests", "Requests", ["route", "method", "status"], registry=self.registry

@@ -11,20 +11,43 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from infra.bootstrap import send_tick
-from infra.engines.embedded import Engine, Progress, holding
+from infra.engines.embedded import BATCH, Engine, Progress, holding
 from infra.settings import Settings
 from schemas.errors import ZhengzhaoError
 
 TICK_SECONDS: Final = 60.0
-_GIVE_WAY: Final = 0.5  # seconds, at most, before each transaction of the engine
+_GIVE_WAY: Final = 1.0  # seconds, at most, before each transaction of the engine
+_FEW: Final = 50  # entries in a transaction that somebody at the door may have to wait for
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
 class _Stopped(Exception):
     """The service ends; what is pending is for the next start."""
+
+
+class Deciding(Protocol):
+    """Who decides what the door took in, as health and figures see it."""
+
+    decided: int
+    issued: int
+    letters: int
+    pending: int
+    ticks: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether all is well with it."""
+        ...
+
+
+class Elsewhere:
+    """Another process decides what this one takes in."""
+
+    decided = issued = letters = pending = ticks = 0
+    alive = True
 
 
 class Office:
@@ -125,5 +148,5 @@ class Office:
             self.pending = progress.pending
             self._give_way()
 
-        engine.drain(report)
+        engine.drain(report, lambda: _FEW if self._busy() else BATCH)
         self.pending = 0

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import uvicorn
@@ -16,7 +16,7 @@ from infra.http.app import Service
 from infra.http.desk import Desk
 from infra.http.door import Door
 from infra.http.limits import Limits
-from infra.http.office import TICK_SECONDS, Office
+from infra.http.office import TICK_SECONDS, Deciding, Elsewhere, Office
 from infra.http.tokens import Tokens
 from infra.settings import Settings
 from schemas.errors import UsageError
@@ -34,38 +34,36 @@ def service(
     host: str = "127.0.0.1",
     allowed: frozenset[str] = frozenset(),
     tick_seconds: float = TICK_SECONDS,
+    deciding: bool = True,
 ) -> Iterator[Service]:
     """The service without a server around it. KeysMissing or Held where the folder cannot be served.
 
-    With further host names (a proxy in front, say) nobody counts as sitting at this machine.
+    With further host names (a proxy in front, say) nobody counts as sitting at this machine. Without `deciding`
+    it only takes in.
     """
     limits = limits or Limits()
     wake = threading.Event()
     door = Door(settings, limits.waiting, wake)
-    office = Office(settings, wake, tick_seconds=tick_seconds, busy=lambda: door.waiting > 0)
-    office.start()
-    try:
+    with ExitStack() as opened:
+        office: Deciding = Elsewhere()
+        if deciding:
+            office = Office(settings, wake, tick_seconds=tick_seconds, busy=lambda: door.busy)
+            office.start()
+            opened.callback(office.close)
         door.start()
-        try:
-            desk = Desk(settings)
-            try:
-                here = is_loopback(host)
-                hosts = (_HERE | {host.lower()} | allowed) if here or allowed else frozenset()
-                yield Service(
-                    desk,
-                    door,
-                    office,
-                    Tokens(settings.data),
-                    limits=limits,
-                    hosts=hosts,
-                    open_here=here and not allowed,
-                )
-            finally:
-                desk.close()
-        finally:
-            door.close()
-    finally:
-        office.close()
+        opened.callback(door.close)
+        desk = Desk(settings)
+        opened.callback(desk.close)
+        here = is_loopback(host)
+        yield Service(
+            desk,
+            door,
+            office,
+            Tokens(settings.data),
+            limits=limits,
+            hosts=(_HERE | {host.lower()} | allowed) if here or allowed else frozenset(),
+            open_here=here and not allowed,
+        )
 
 
 def serve(built: Service, listening: socket.socket) -> None:

@@ -159,3 +159,28 @@ def nearest(value: Any) -> Any:
     if isinstance(value, list):
         return [nearest(v) for v in value]
     return {k: nearest(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+_NESTED = st.recursive(
+    st.text(alphabet='[]{}"\\é\n', max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(alphabet='[{"\\', max_size=3), inner, max_size=3)
+    ),
+    max_leaves=20,
+)
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, (dict, list)) + max(map(_depth, inner), default=0)
+
+
+@given(_NESTED, st.booleans())
+def test_depth_is_counted_outside_of_texts(value: Any, ascii_only: bool) -> None:
+    """Whatever brackets, quotation marks and escapes stand in keys and texts."""
+    text = json.dumps([value, ["{" * 40]], ensure_ascii=ascii_only).encode()
+    depth = max(2, 1 + _depth(value))
+    assert loads(text, max_depth=depth) == [value, ["{" * 40]]
+    with pytest.raises(Rejected, match="deeper"):
+        loads(text, max_depth=depth - 1)
