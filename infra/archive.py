@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from infra.archive_complete import complete
+from infra.archive_parts import FORMAT, HEADER, SQLITE, Say, unpack
 from infra.engines.database import Database
 from infra.engines.lock import decider
 from infra.persons_store import DATABASE, SECRET, PersonsStore, open_persons
@@ -25,54 +27,50 @@ from infra.replay import Report, replay
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.folder import FolderStore
-from schemas.errors import UsageError
-from schemas.ports import checked_key
+from schemas.errors import UsageError, ZhengzhaoError
 
-FORMAT = "zhengzhao-log-1"
-_SQLITE = "zhengzhao.sqlite"
-_HEADER = "header.json"
-
-Say = Callable[[str, int, int], None]
+_SCRATCH = ".import-"
 
 
 def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> dict[str, object]:
     """Writes the archive; what stands in its header. Never overwrites a file."""
     if target.exists():
         raise UsageError("文件已存在 / the file exists", where=str(target), hint="name a new file")
-    with tempfile.TemporaryDirectory(prefix="zhengzhao-export-") as scratch:
-        copy = Path(scratch) / _SQLITE
+    if not target.parent.is_dir():
+        raise UsageError("没有这个目录 / there is no such folder", where=str(target.parent), hint="make it")
+    # the copies lie beside the archive: there is room for them if there is for it
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        copy, draft = Path(scratch) / SQLITE, Path(scratch) / "archive"
         with Database(settings.database) as db:
             db.db.execute("VACUUM INTO ?", (str(copy),))
-        with Database(copy) as db:
-            facts, chain = db.head()
-            entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
         store = open_store(settings.store, settings.objects)
         # on Kafka the persons' keys lie in the store too: they go into persons.db
         keys = [key for key in store.list() if not key.startswith(("persons/", "probe/"))]
-        header = {
-            "format": FORMAT,
-            "entries": entries,
-            "facts": facts,
-            "chain": chain.hex(),
-            "objects": len(keys),
-        }
-        draft = target.with_name(f".{target.name}.part")
-        try:
-            with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
-                _add(tar, _HEADER, json.dumps(header).encode())
-                _add(tar, _SQLITE, copy.read_bytes())
+        header = _described(copy, len(keys))
+        with draft.open("wb") as file:
+            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                _add(tar, HEADER, json.dumps(header).encode())
+                _add_file(tar, SQLITE, copy)
                 persons = _persons(_persons_file(settings, Path(scratch)), Path(scratch))
                 if persons is not None:
-                    _add(tar, DATABASE, persons)
+                    _add_file(tar, DATABASE, persons)
                 for path in sorted(p for p in settings.trust.rglob("*") if p.is_file()):
-                    _add(tar, f"trust/{path.relative_to(settings.trust).as_posix()}", path.read_bytes())
+                    _add_file(tar, f"trust/{path.relative_to(settings.trust).as_posix()}", path)
                 for n, key in enumerate(keys, 1):
                     _add(tar, f"objects/{key}", store.get(key))
                     say("objects", n, len(keys))
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
     return header
+
+
+def _described(copy: Path, objects: int) -> dict[str, object]:
+    """The header: what has to be in the archive, so that one that was cut short is noticed."""
+    with Database(copy) as db:
+        facts, chain = db.head()
+        entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+    return {"format": FORMAT, "entries": entries, "facts": facts, "chain": chain.hex(), "objects": objects}
 
 
 def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> Report:
@@ -86,26 +84,41 @@ def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> 
             where=str(settings.data),
             hint="import into a new --data DIR",
         )
-    with (
-        decider(settings.data, "log import", wait=0),
-        tempfile.TemporaryDirectory(prefix=".import-", dir=settings.data) as scratch,
-    ):
-        staged = Settings(Path(scratch) / "data", workers=settings.workers)
-        _unpack(staged.data, source, say)
-        secret = settings.data / SECRET.parent
-        if secret.is_dir():  # with it replay can open what is sealed
-            (staged.data / SECRET.parent).symlink_to(secret.absolute())
-        report = replay(staged, Path(scratch) / "again", say=say)
-        if not report.findings:
-            with Database(staged.database) as db:
-                complete(db)
-                db.db.execute("PRAGMA journal_mode = DELETE")  # one file again, to be moved
-            _take_over(staged, settings, say)
-        return report
+    with decider(settings.data, "log import", wait=0):
+        for left in settings.data.glob(f"{_SCRATCH}*"):  # by an import that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=settings.data) as scratch:
+            staged = Settings(Path(scratch) / "data", workers=settings.workers)
+            unpack(source, staged.data, say)
+            secret = settings.data / SECRET.parent
+            if secret.is_dir():  # with it replay can open what is sealed
+                (staged.data / SECRET.parent).symlink_to(secret.absolute())
+            report = _replayed(staged, Path(scratch) / "again", source, say)
+            if not report.findings:
+                with Database(staged.database) as db:
+                    complete(db)
+                    db.db.execute("PRAGMA journal_mode = DELETE")  # one file again, to be moved
+                _take_over(staged, settings, say)
+    return report
+
+
+def _replayed(staged: Settings, into: Path, source: Path, say: Say) -> Report:
+    try:
+        return replay(staged, into, say=say)
+    except (ZhengzhaoError, OSError):
+        raise
+    except Exception as error:  # whatever a forged data file breaks: it is no archive of ours
+        raise UsageError(
+            f"存档内容无法读取 / what is in the archive cannot be read: {type(error).__name__}",
+            where=str(source),
+            hint="export it again",
+        ) from None
 
 
 def _take_over(staged: Settings, settings: Settings, say: Say) -> None:
     """Objects first, the data file last: until that is there, nothing is."""
+    if settings.store is None and not settings.objects.exists() and staged.objects.exists():
+        staged.objects.rename(settings.objects)
     objects = FolderStore(staged.objects)
     store = open_store(settings.store, settings.objects)
     keys = list(objects.list())
@@ -120,58 +133,6 @@ def _take_over(staged: Settings, settings: Settings, say: Say) -> None:
         if (staged.data / name).exists():
             _place(settings.data / name, (staged.data / name).read_bytes())
     staged.database.replace(settings.database)
-
-
-def _unpack(folder: Path, source: Path, say: Say) -> None:
-    store = FolderStore(folder / "objects")
-    folder.mkdir()
-    try:
-        with tarfile.open(source, "r:") as tar:
-            total = 0
-            for n, (name, file) in enumerate(_members(tar, source)):
-                if name == _HEADER:
-                    total = _header(file.read(1 << 20), source)
-                elif name.startswith("objects/"):
-                    store.put(checked_key(name.removeprefix("objects/")), file.read())
-                else:
-                    _place(folder / name, file.read())
-                say("objects", n, total)
-    except tarfile.TarError as error:
-        raise UsageError(
-            f"不是存档 / this is no archive: {error}", where=str(source), hint="zhengzhao log export FILE"
-        ) from None
-    if not (folder / _SQLITE).exists():
-        raise UsageError("存档不完整 / the archive is not whole", where=str(source), hint="export it again")
-
-
-def _members(tar: tarfile.TarFile, source: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    first = True
-    for member in tar:
-        path = PurePosixPath(member.name)
-        known = member.name in (_HEADER, _SQLITE, DATABASE) or path.parts[0] in ("trust", "objects")
-        file = tar.extractfile(member) if member.isreg() else None
-        if (
-            not known
-            or path.is_absolute()
-            or ".." in path.parts
-            or file is None
-            or (first and member.name != _HEADER)
-        ):
-            raise UsageError(f"存档中有异物 / no part of an archive: {member.name[:80]!r}", where=str(source))
-        first = False
-        yield member.name, file
-
-
-def _header(raw: bytes, source: Path) -> int:
-    try:
-        header = json.loads(raw)
-        if header["format"] != FORMAT:
-            raise ValueError(header["format"])
-        return int(header["objects"])
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(
-            "不是本版能读的存档 / no archive that this release reads", where=str(source), hint=FORMAT
-        ) from None
 
 
 def _place(path: Path, content: bytes) -> None:
@@ -202,7 +163,7 @@ def _persons_file(settings: Settings, scratch: Path) -> Path:
     return folder / DATABASE
 
 
-def _persons(path: Path, scratch: Path) -> bytes | None:
+def _persons(path: Path, scratch: Path) -> Path | None:
     """A copy of the persons' keys; None where there are none, so that the other machine needs no secret of ours."""
     if not path.is_file():
         return None
@@ -211,11 +172,21 @@ def _persons(path: Path, scratch: Path) -> bytes | None:
         if not db.execute("SELECT count(*) FROM keys").fetchone()[0]:
             return None
         db.execute("VACUUM INTO ?", (str(copy),))
-    return copy.read_bytes()
+    return copy
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    _append(tar, name, len(content), io.BytesIO(content))
+
+
+def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> None:
+    with path.open("rb") as file:
+        _append(tar, name, path.stat().st_size, file)
+
+
+def _append(tar: tarfile.TarFile, name: str, size: int, content: IO[bytes]) -> None:
     member = tarfile.TarInfo(name)
-    member.size = len(content)
+    member.size = size
     member.mode = 0o600
-    tar.addfile(member, io.BytesIO(content))
+    tar.addfile(member, content)
+    tar.members.clear()  # type: ignore[attr-defined]  # else they gather in memory

@@ -25,6 +25,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from infra import archive
+from infra.archive_parts import Say
 from infra.engines.database import Database
 from infra.kafka import topics
 from infra.kafka.connection import Connection, parse
@@ -52,7 +53,7 @@ _STEP = 2000
 _COORDINATOR_SECONDS = 60
 
 
-def import_log_kafka(settings: Settings, file: Path, say: archive.Say = lambda *_: None) -> Report:
+def import_log_kafka(settings: Settings, file: Path, say: Say = lambda *_: None) -> Report:
     """Takes an exported file over into empty topics and the store; nothing where replay finds a difference."""
     connection = parse(settings.broker or "")
     _check_empty(connection)
@@ -80,7 +81,7 @@ def _check_empty(connection: Connection) -> None:
             )  # fmt: skip
 
 
-def _beside(staged: Settings, settings: Settings, say: archive.Say) -> None:
+def _beside(staged: Settings, settings: Settings, say: Say) -> None:
     """Objects, trust folder and the persons' keys."""
     objects, store = FolderStore(staged.objects), open_store(settings.store, settings.objects)
     keys = list(objects.list())

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import io
+import random
+import shutil
+import sqlite3
 import tarfile
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from story import Events, Office, uscc
+
+from infra.archive_parts import unpack
+from schemas.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +91,93 @@ def test_an_archive_does_not_climb_out(office: Office, tmp_path: Path, name: str
     assert not list(tmp_path.rglob("evil"))
 
 
+def test_an_archive_that_was_cut_short(office: Office, tmp_path: Path) -> None:
+    """Anywhere, between two parts too: refused, and nothing stays."""
+    whole = (office.folder / "log.tar").read_bytes()
+    with tarfile.open(office.folder / "log.tar") as tar:
+        starts = [m.offset for m in tar]
+    other = Office(tmp_path)
+    for n in [100, 600, *starts[1:4], starts[-1], starts[-1] + 700, len(whole) * 2 // 3]:
+        (tmp_path / "cut.tar").write_bytes(whole[:n])
+        other.run("log", "import", "cut.tar", code=2)
+        assert "hint:" in other.err
+        assert [p.name for p in other.data.iterdir()] == [".lock"]
+
+
+def _hostile(name: str, kind: bytes, **more: Any) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    for key, value in more.items():
+        setattr(member, key, value)
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        _hostile("objects/a", tarfile.SYMTYPE, linkname="/etc/passwd"),
+        _hostile("trust/a.pem", tarfile.LNKTYPE, linkname="../../keys"),
+        _hostile("objects/a", tarfile.CHRTYPE),
+        _hostile("objects/a", tarfile.FIFOTYPE),
+        _hostile("objects", tarfile.DIRTYPE),
+        _hostile("objects/sparse", tarfile.REGTYPE, pax_headers={"GNU.sparse.size": str(1 << 50)}),
+        _hostile("objects/huge", tarfile.REGTYPE, pax_headers={"size": str(1 << 40)}),
+        _hostile("trust/" + "x" * 5000, tarfile.REGTYPE),
+        _hostile("trust/trust.json/x", tarfile.REGTYPE),
+        _hostile("trust/trust.json", tarfile.REGTYPE),
+    ],
+)
+def test_hostile_parts(office: Office, tmp_path: Path, member: tarfile.TarInfo) -> None:
+    """Links, devices, what is larger than it weighs, names of a thousand letters, one thing twice."""
+    with tarfile.open(office.folder / "log.tar") as old, tarfile.open(tmp_path / "evil.tar", "w") as new:
+        for one in old:
+            new.addfile(one, old.extractfile(one))
+        new.addfile(member)
+    with pytest.raises(UsageError) as caught:
+        unpack(tmp_path / "evil.tar", tmp_path / "into", lambda *_: None)
+    assert caught.value.hint
+
+
+def test_a_data_file_that_acts_by_itself(office: Office, tmp_path: Path) -> None:
+    """A trigger or a view in it is none of ours."""
+    with tarfile.open(office.folder / "log.tar") as tar:
+        content = (tar.extractfile("zhengzhao.sqlite") or io.BytesIO()).read()
+    for statement in (
+        "CREATE TRIGGER t AFTER INSERT ON ledger BEGIN DELETE FROM facts; END",
+        "CREATE VIEW v AS SELECT 1",
+    ):
+        (tmp_path / "db").write_bytes(content)
+        with closing(sqlite3.connect(tmp_path / "db")) as db:
+            db.execute(statement)
+        change = {"zhengzhao.sqlite": (tmp_path / "db").read_bytes()}
+        evil = _rewritten(office.folder / "log.tar", tmp_path / "evil.tar", change)
+        other = Office(tmp_path)
+        other.run("log", "import", evil, code=2)
+        assert "data file" in other.err
+
+
+def test_damaged_archives(office: Office, tmp_path: Path) -> None:
+    """A few bytes changed anywhere in the first parts: refused, or for replay to find; never a fault of ours."""
+    whole = (office.folder / "log.tar").read_bytes()
+    dice = random.Random(6)
+    for n in range(100):
+        damaged = bytearray(whole)
+        for _ in range(dice.choice([1, 20])):
+            damaged[dice.randrange(1 << dice.randrange(10, 18))] = dice.randrange(256)
+        (tmp_path / "damaged.tar").write_bytes(damaged)
+        with suppress(UsageError):
+            unpack(tmp_path / "damaged.tar", tmp_path / str(n), lambda *_: None)
+        shutil.rmtree(tmp_path / str(n), ignore_errors=True)
+
+
+def test_what_a_killed_import_left_is_swept(office: Office, tmp_path: Path) -> None:
+    """By the next one."""
+    other = Office(tmp_path)
+    (other.data / ".import-old" / "data").mkdir(parents=True)
+    other.run("log", "import", office.folder / "log.tar")
+    assert [p.name for p in other.data.iterdir() if p.name.startswith(".import")] == []
+
+
 def test_unusable_archives(office: Office, tmp_path: Path) -> None:
     """Absent, empty, no archive; a folder with data; a file that is there already."""
     other = Office(tmp_path)
@@ -97,8 +192,6 @@ def test_unusable_archives(office: Office, tmp_path: Path) -> None:
 
 def test_what_follows_from_ledger_and_facts_is_filled_in(office: Office, tmp_path: Path) -> None:
     """An archive from Kafka has ledger and facts alone: series, numbers, events seen and open jobs are made anew."""
-    import sqlite3
-
     from infra.archive_complete import complete
     from infra.engines.database import Database
 

@@ -1,0 +1,161 @@
+"""Taking an archive apart: nobody has vouched for it yet, so nothing in it is believed.
+
+A plain tar, no compression: it can hold no more than it weighs (sparse members are refused). Names are those that
+`log export` writes and no others; the data file has our tables and nothing that acts by itself; the header says
+how much has to be there, so that an archive that was cut short is noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from infra.engines.database import Database
+from infra.persons_store import DATABASE
+from infra.stores.folder import FolderStore
+from schemas.errors import SurroundingsError, UsageError
+from schemas.ports import checked_key
+
+FORMAT: Final = "zhengzhao-log-1"
+SQLITE: Final = "zhengzhao.sqlite"
+HEADER: Final = "header.json"
+_OBJECTS: Final = "objects/"
+_TRUST: Final = re.compile(
+    r"trust/(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,2}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
+)
+_MOST: Final = {
+    HEADER: 1 << 16,
+    SQLITE: 1 << 40,
+    DATABASE: 1 << 40,
+    "trust": 1 << 20,
+    _OBJECTS: 1 << 26,
+}  # bytes
+
+Say = Callable[[str, int, int], None]
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What has to be in an archive; `chain` is the last link of the facts' chain, in hex."""
+
+    format: str
+    entries: int
+    facts: int
+    chain: str
+    objects: int
+
+
+def unpack(source: Path, folder: Path, say: Say) -> None:
+    """The parts of an archive as a data folder; UsageError for what is none, or not whole."""
+    store = FolderStore(folder / "objects")
+    folder.mkdir()
+    header: Header | None = None
+    objects = 0
+    try:
+        with tarfile.open(source, "r:") as tar:
+            for member, file in _members(tar, source):
+                name = member.name
+                if header is None:
+                    header = _header(name, file, source)
+                elif name.startswith(_OBJECTS):
+                    store.put(checked_key(name.removeprefix(_OBJECTS)), file.read())
+                    objects += 1
+                    say("objects", objects, header.objects)
+                else:
+                    _write(folder / name, file)
+    except (tarfile.TarError, EOFError) as error:
+        raise UsageError(
+            f"不是存档，或不完整 / this is no archive, or not whole: {error}",
+            where=str(source),
+            hint="zhengzhao log export FILE",
+        ) from None
+    if header is None or not (folder / SQLITE).exists():
+        raise _cut(source)
+    _check(folder / SQLITE, source, header, objects)
+
+
+def _members(tar: tarfile.TarFile, source: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    while (member := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # else they gather in memory
+        most = _MOST.get(_kind(member.name), -1)
+        file = tar.extractfile(member) if member.isreg() and not member.issparse() else None
+        if file is None or not 0 <= member.size <= most:
+            raise UsageError(
+                f"存档中有异物 / no part of an archive: {member.name[:80]!a}",
+                where=str(source),
+                hint="zhengzhao log export FILE",
+            )
+        yield member, file
+
+
+def _kind(name: str) -> str:
+    if name.startswith(_OBJECTS):
+        return _OBJECTS
+    return "trust" if _TRUST.fullmatch(name) else name
+
+
+def _header(name: str, file: IO[bytes], source: Path) -> Header:
+    try:
+        if name != HEADER:
+            raise ValueError(name)
+        header = msgspec.json.decode(file.read(), type=Header)
+        if header.format != FORMAT:
+            raise ValueError(header.format)
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        raise UsageError(
+            "不是本版能读的存档 / no archive that this release reads", where=str(source), hint=FORMAT
+        ) from None
+    return header
+
+
+def _write(path: Path, file: IO[bytes]) -> None:
+    """A part that stands once."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if path.name == DATABASE else 0o644
+        )
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise UsageError(
+            "存档中一物两份 / a part stands twice", where=path.name, hint="export it again"
+        ) from None
+    with os.fdopen(handle, "wb") as out:
+        shutil.copyfileobj(file, out, 1 << 20)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _check(path: Path, source: Path, header: Header, objects: int) -> None:
+    """The data file is sound, ours, and as long as the header says."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            sound = [row[0] for row in db.execute("PRAGMA quick_check(1)")] == ["ok"]
+            kinds = {row[0] for row in db.execute("SELECT DISTINCT type FROM sqlite_master")}
+    except (sqlite3.Error, UnicodeDecodeError):
+        sound, kinds = False, set()
+    if not sound or not kinds <= {"table", "index"}:  # no trigger, no view
+        raise UsageError(
+            "存档中的数据文件无法使用 / no usable data file in the archive",
+            where=str(source),
+            hint="export it again",
+        )
+    try:
+        with Database(path) as opened:
+            facts, chain = opened.head()
+            entries = opened.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+    except (sqlite3.Error, SurroundingsError, TypeError, ValueError):  # tables of another form
+        raise _cut(source) from None
+    if (entries, facts, chain.hex(), objects) != (header.entries, header.facts, header.chain, header.objects):
+        raise _cut(source)
+
+
+def _cut(source: Path) -> UsageError:
+    return UsageError("存档不完整 / the archive is not whole", where=str(source), hint="export it again")
