@@ -1,6 +1,7 @@
 """Filings to their departments on one machine: a folder for each, and a webhook where the department has one.
 
-Each `filing.pushed` fact becomes one file, `outbox/<department>/<filing_id>-<round>.json`, written once: a CloudEvent
+What a department's topic tells on Kafka becomes one file each, written once: `outbox/<department>/
+<filing_id>-<round>.json` a filing pushed, `…-<round>-yellow.json` and `…-red.json` its alarms. A file is a CloudEvent
 with a `proof` by the installation's status key, the same bytes whoever writes it. A department with a webhook
 (`departments.toml`) is sent the same bytes with the fact's id as `Idempotency-Key`, until it answers 2xx: three tries
 in a row (one, where the answer is slow), then with growing pauses. A department that is not there rests as a whole and
@@ -21,13 +22,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from infra.engines.database import Database
+from infra.failpoints import failpoint
 from infra.stores.folder import FolderStore
 from infra.webhooks import Failed, Hook, Post, load_departments, post
 from issuance.signer import ES256, Signer
 from processors.outbound import outbound
 from schemas import facts as f
 from schemas.errors import LintError, NotFound, ObjectDiffers, SurroundingsError
-from schemas.facts import Fact, FilingPushed
+from schemas.facts import Fact, FilingOverdue, FilingPushed
+from schemas.licence import FilingRef
 from schemas.proof import FIELD, make_proof
 from schemas.trust import ANY_AUTHORITY, TrustStore
 
@@ -120,7 +123,10 @@ class Delivery:
         return [Waiting(*row) for row in self._db.execute(sql)]
 
     def _new(self, db: Database) -> Iterator[list[tuple[int, Fact]]]:
-        sql = "SELECT seq, fact FROM facts WHERE seq > ? AND type = 'filing.pushed' ORDER BY seq LIMIT ?"
+        sql = (
+            "SELECT seq, fact FROM facts WHERE seq > ? AND type IN ('filing.pushed', 'filing.overdue') "
+            "ORDER BY seq LIMIT ?"
+        )
         while True:
             (after,) = self._db.execute("SELECT seq FROM progress").fetchone()
             last, _ = db.head()
@@ -134,15 +140,21 @@ class Delivery:
                 return
 
     def _write(self, rows: list[tuple[int, Fact]]) -> int:
-        written = []
+        written: list[tuple[str, int, str, str]] = []
+        count = 0
         for seq, fact in rows:
-            assert isinstance(fact.body, FilingPushed)
-            department = fact.body.filing.department
-            key = self._put(fact, department)
-            if department in self._hooks:
-                written.append((fact.id, seq, department, key))
+            filing = _filing(fact)
+            if filing is None:
+                continue
+            failpoint("deliver-before-file")
+            key = self._put(fact, filing.department)
+            count += 1
+            if filing.department in self._hooks:
+                written.append((fact.id, seq, filing.department, key))
+        failpoint("deliver-after-file")
         self._db.executemany("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?, 0, 0, '')", written)
-        return len(rows)
+        failpoint("deliver-after-record")
+        return count
 
     def _put(self, fact: Fact, department: str) -> str:
         """Writes the file of a fact; the name is another where two holders share a filing's id."""
@@ -183,6 +195,7 @@ class Delivery:
         for fact, file, attempts in self._db.execute(sql, (department, now)).fetchall():
             failed = self._try(self._hooks[department], fact, file)
             if failed is None:
+                failpoint("deliver-after-answer")
                 self._db.execute("DELETE FROM waiting WHERE fact = ?", (fact,))
                 self._db.execute("DELETE FROM resting WHERE department = ?", (department,))
                 taken += 1
@@ -225,17 +238,29 @@ def _pause(failures: int) -> float:
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 20))
 
 
+def _filing(fact: Fact) -> FilingRef | None:
+    """Whose department hears of a fact; None for an alarm of a release that did not say."""
+    return fact.body.filing if isinstance(fact.body, FilingPushed | FilingOverdue) else None
+
+
 def file_name(fact: Fact) -> str:
-    """`<filing_id>-<round>` as a name that every file system takes: other characters than ASCII letters, digits,
-    `-`, `.`, `_` and `:` as `~XX`, and the middle cut where it is very long."""
-    assert isinstance(fact.body, FilingPushed)
-    text = f"{fact.body.filing.filing_id}-{fact.body.round}"
+    """`<filing_id>-<round>`, and the colour of an alarm, as a name that every file system takes: other characters than
+    ASCII letters, digits, `-`, `.`, `_` and `:` as `~XX`, and the middle cut where it is very long."""
+    filing = _filing(fact)
+    assert isinstance(fact.body, FilingPushed | FilingOverdue)
+    assert filing is not None
+    last = (
+        f"{fact.body.round}-{fact.body.colour}"
+        if isinstance(fact.body, FilingOverdue)
+        else f"{fact.body.round}"
+    )
+    text = f"{filing.filing_id}-{last}"
     name = "".join(
         chr(b) if chr(b).isascii() and (chr(b).isalnum() or b in b"-._:") else f"~{b:02X}"
         for b in text.encode()
     )
     if len(name) > _LONGEST_NAME:
-        name = f"{name[:120]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}-{fact.body.round}"
+        name = f"{name[:120]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}-{last}"
     return name
 
 

@@ -22,6 +22,12 @@ NAMES = (
     "publish-between",  # the reasons are stored, the list is not
     "publish-after-store",  # both are stored, not recorded as such
 )
+OF_FILINGS = (
+    "deliver-before-file",  # decided, not in the department's folder
+    "deliver-after-file",  # in the folder, not recorded as waiting for the webhook
+    "deliver-after-record",  # recorded, nothing sent
+    "deliver-after-answer",  # the department has taken it, that is not recorded
+)
 _passed: dict[str, int] = {}
 
 

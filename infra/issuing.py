@@ -64,17 +64,28 @@ _issued = msgspec.msgpack.Decoder(Issued).decode
 
 
 class Paper(msgspec.Struct, frozen=True, array_like=True):
-    """What issuance reads of a service item (`issuance.issue.PaperItem`)."""
+    """What issuance reads of a service item (`issuance.issue.PaperItem`), and what it was called before."""
 
     name: str
     type_code: str
     template: str
     titles: tuple[str, ...]
+    formerly: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # last day, name, names in other languages
+
+    def on(self, day: str) -> Paper:
+        """The paper under the name that it had on a day."""
+        for until, name, titles in self.formerly:
+            if day <= until:
+                return Paper(name, self.type_code, self.template, titles)
+        return self
 
 
 def encode_paper(item: ServiceItem) -> bytes:
     """What a worker needs of an item."""
-    return _encode(Paper(item.title, item.type_code, item.template, item.titles))
+    before = tuple(
+        (old.until, (old.name or item.name).zh, (old.name or item.name).others) for old in item.formerly
+    )
+    return _encode(Paper(item.title, item.type_code, item.template, item.titles, before))
 
 
 @lru_cache(maxsize=256)
@@ -120,7 +131,7 @@ def issue_task(
     persons = open_persons(folder, shared_persons)
     store = open_store(store_address, folder / "objects")
     items: dict[str, Paper] = {}
-    issuer = Issuer(trust, lambda grant: items[grant.item_digest])
+    issuer = Issuer(trust, lambda grant: items[grant.item_digest].on(grant.issued_on))
 
     def task(raw: bytes) -> bytes:
         job = _job(raw)
@@ -208,7 +219,7 @@ def rebuild_task(
     store = open_store(store_address, Path(objects))
     target = FolderStore(Path(into) / "objects")
     items: dict[str, Paper] = {}
-    issuer = Issuer(load_trust(Path(trust)), lambda grant: items[grant.item_digest])
+    issuer = Issuer(load_trust(Path(trust)), lambda grant: items[grant.item_digest].on(grant.issued_on))
 
     def task(raw: bytes) -> bytes:
         job = _rebuild(raw)

@@ -17,6 +17,7 @@ from schemas.ports import MAX_KEY
 from schemas.qr_text import HOST
 
 MAX_TEXT = 200  # code points of a name, address, site or detail: the contract's limit
+MAX_PARTICULAR = 4000  # of a registered particular: 经营范围 is long
 _MASK = re.compile(r"(.{3})?\*{11}(.{4})?")
 # Set on the character before it, it would make a glyph that no program reads back.
 _LOOSE_SIGN = re.compile("(?:^|[^\u0f00-\u0fff])[\u0f71-\u0f84\u0f8d-\u0fbc]")
@@ -115,8 +116,9 @@ def _authority(numbered: Numbered) -> Iterator[str]:
 def _texts(body: LicenceBody) -> Iterator[str]:
     texts = list(shown(body))
     for name, text in texts:
-        if len(text) > MAX_TEXT:
-            yield f"{name} has {len(text)} characters, over {MAX_TEXT}"
+        most = MAX_PARTICULAR if name.startswith("the field ") else MAX_TEXT
+        if len(text) > most:
+            yield f"{name} has {len(text)} characters, over {most}"
     whole = "".join(text for _, text in texts)
     for char in dict.fromkeys(whole):
         if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs"):
@@ -146,6 +148,9 @@ def shown(body: LicenceBody) -> Iterator[tuple[str, str]]:
         yield "a category", product.category
         yield "a site", product.site
         yield "a detail", product.detail
+    for particular in body.registered:
+        yield f"a field's label, {particular.name}", particular.label
+        yield f"the field {particular.name}", particular.value
     for filing in body.filings:
         yield "a filing", filing.name
         yield "a filing's id", filing.filing_id

@@ -10,7 +10,6 @@ import hashlib
 import importlib.metadata
 import math
 import re
-import unicodedata
 from collections import OrderedDict
 from datetime import datetime
 from functools import lru_cache
@@ -21,13 +20,15 @@ import orjson
 import typst
 
 from issuance import fonts, pdf
+from issuance.rows import filing_table, rows_of
 from issuance.seal import Box
+from issuance.texts import breakable, date_text, small, units, validity_text
 from schemas.body import LicenceBody
 from schemas.errors import LintError, ZhengzhaoError
 from schemas.licence import Product
 
 TEMPLATES = Path(__file__).parent / "templates"
-WRITER = 1  # of our own part of the file: pdf, cms, qr, emblem, seal; raised with every change of their bytes
+WRITER = 2  # of our own part of the file: pdf, cms, qr, emblem, seal; raised with every change of their bytes
 MAX_FORMS = 256  # kept for each process, some 25 KB each
 POINTS = 72 / 25.4  # in a millimetre
 
@@ -54,7 +55,7 @@ class Layout(NamedTuple):
 
 
 _ROOM = re.compile(r"^//! (qr|seal) (\S+) (\S+) (\S+)$", re.MULTILINE)
-_PAPER = re.compile(r"paper\.with\((\d+)mm, (\d+)mm\)")
+_PAPER = re.compile(r"paper\.with\((\d+)mm, (\d+)mm[,)]")
 
 
 @lru_cache(maxsize=32)
@@ -134,54 +135,9 @@ class Pages:
         return document
 
 
-def date_text(iso: str) -> str:
-    """How a date stands on the page: 2018年9月12日."""
-    year, month, day = iso.split("-")
-    return f"{int(year)}年{int(month)}月{int(day)}日"
-
-
-def validity_text(body: LicenceBody) -> str:
-    """How the validity stands on the page."""
-    start = date_text(body.valid_from)
-    return f"自{start}至{date_text(body.valid_until)}" if body.valid_until else f"自{start}起长期有效"
-
-
 def seconds(rfc3339: str) -> int:
     """Unix seconds of a time with zone."""
     return math.floor(datetime.fromisoformat(rfc3339).timestamp())
-
-
-_UNBROKEN = re.compile(r"[^\s⺀-鿿＀-￯\U00020000-\U0003ffff་-]{25,}")
-_PIECE = 6
-
-
-def _breakable(text: str) -> str | list[str]:
-    """The text, or its pieces where a run without a place to break would leave its line."""
-    if not _UNBROKEN.search(text):
-        return text
-    pieces: list[str] = []
-    for char in text:
-        joins = unicodedata.category(char).startswith("M") or char in "‌‍" or 0xE0100 <= ord(char) <= 0xE01EF
-        if pieces and (joins or len(pieces[-1]) < _PIECE):
-            pieces[-1] += char
-        else:
-            pieces.append(char)
-    return pieces
-
-
-def _units(text: str) -> float:
-    """Width in ems, roughly and rather too much: a Han character is one wide, a letter less."""
-    return sum(
-        1.0 if ord(char) > 0x2E7F or char in "MW@" else 0.8 if char.isupper() else 0.62 for char in text
-    )
-
-
-def _small(key: str, text: str) -> int:
-    """How small a text is set: its place in `sizes` of the templates. The longest still fits its room."""
-    units = _units(text)
-    if key == "validity":
-        return 1
-    return 0 if units <= 25 else 1 if units <= 58 else 2 if units <= 100 else 3 if units <= 120 else 4
 
 
 class Sheet(NamedTuple):
@@ -198,29 +154,73 @@ class _Lines(NamedTuple):
     width: float
 
 
-_LINES = {"business-licence": _Lines(7, 59), "person": _Lines(1, 14)}
+_LINES = {"person": _Lines(1, 14)}
 _FOR_LISTS = _Lines(9, 34)
 _NOTES = (
     "扫描二维码核验真伪与现时状态。Scan the code to check that this licence is genuine and in force.",
     "本电子证照带有发证机关的电子签章，与纸质证照具有同等法律效力（国务院令第716号第八条至第十条）。",
 )
+# 企业信息公示暂行条例 art 8: what every business licence says to its holder
+_BUSINESS_NOTES = (
+    "国家企业信用信息公示系统网址：http://www.gsxt.gov.cn　　市场主体应当于每年1月1日至6月30日通过该系统报送公示年度报告。",
+    _NOTES[1],
+)
+_CAPTION = ("扫描二维码核验真伪与现时状态", "Scan the code to check this licence")
 
 
 def sheet(body: LicenceBody, template: str, titles: tuple[str, ...] = ()) -> Sheet:
     """The page of a body. `titles` stand under the title, in other languages."""
-    person = body.holder_id_type_code == "111"
+    title = body.licence_name
+    if template == "industrial" and not title.startswith("全国"):
+        title = f"全国{title}"
+    parts = _business(body) if template == "business-licence" else _parts(body, template)
+    form = {
+        "layer": "form",
+        "title": title,
+        "titles": titles,
+        "labels": parts.labels,
+        "rows": parts.rows,
+        "authority": body.authority,
+        "notes": parts.notes,
+        "caption": _CAPTION,
+    }
+    values = {
+        "layer": "values",
+        "title": f"{title} {body.number}",
+        "authority": body.authority,
+        "values": parts.values,
+        "rows": parts.rows,
+        "lists": {"list": [breakable(line) for line in parts.lines]} if parts.lines else {},
+        "issued": date_text(body.issued_on),
+        "fixed-notes": len(parts.notes),
+        "notes": _own_notes(body),
+        "annex": parts.annex,
+        "number": body.number,
+        "version": _version(body),
+    }
+    return Sheet(form, values)
+
+
+class _Parts(NamedTuple):
+    """What a kind of paper sets differently."""
+
+    labels: dict[str, str]
+    values: dict[str, tuple[str | list[str], int]]
+    rows: list[dict[str, Any]]
+    lines: list[str]
+    annex: list[dict[str, Any]]
+    notes: tuple[str, ...]
+
+
+def _parts(body: LicenceBody, template: str) -> _Parts:
     labels = {
         "number": "证书编号",
-        "holder": "姓名" if person else "名称" if template == "business-licence" else "企业名称",
-        "id": "证件号码" if person else "统一社会信用代码",
+        "holder": "姓名" if body.holder_id_type_code == "111" else "企业名称",
+        "id": "证件号码" if body.holder_id_type_code == "111" else "统一社会信用代码",
         "address": "住所" if body.address else "",
         "list": "产品及生产地址" if body.products else "多证合一备案事项" if body.filings else "",
         "validity": "有效期",
     }
-    title = body.licence_name
-    if template == "industrial" and not title.startswith("全国"):
-        title = f"全国{title}"
-    lines, annex = _lists(body, _LINES.get(template, _FOR_LISTS))
     texts = {
         "number": body.number,
         "holder": body.holder,
@@ -228,28 +228,17 @@ def sheet(body: LicenceBody, template: str, titles: tuple[str, ...] = ()) -> She
         "address": body.address,
         "validity": validity_text(body),
     }
-    form = {
-        "layer": "form",
-        "title": title,
-        "titles": titles,
-        "labels": labels,
-        "authority": body.authority,
-        "notes": _NOTES,
-    }
-    values = {
-        "layer": "values",
-        "title": f"{title} {body.number}",
-        "authority": body.authority,
-        "values": {key: (_breakable(text), _small(key, text)) for key, text in texts.items() if text},
-        "lists": {"list": [_breakable(line) for line in lines]} if lines else {},
-        "issued": date_text(body.issued_on),
-        "fixed-notes": len(_NOTES),
-        "notes": _own_notes(body),
-        "annex": annex,
-        "number": body.number,
-        "version": _version(body),
-    }
-    return Sheet(form, values)
+    values = {key: (breakable(text), small(key, text)) for key, text in texts.items() if text}
+    lines, annex = _lists(body, _LINES.get(template, _FOR_LISTS))
+    return _Parts(labels, values, [], lines, annex, _NOTES)
+
+
+def _business(body: LicenceBody) -> _Parts:
+    rows = rows_of(body)
+    labels = {"number": "证书编号", "id": "统一社会信用代码", **rows.labels}
+    own = {"number": (body.number, 1), "id": (body.holder_id, 0)}
+    annex = [*rows.annex, *([_products(body)] if body.products else [])]
+    return _Parts(labels, {**own, **rows.values}, rows.rows, [], annex, _BUSINESS_NOTES)
 
 
 def _version(body: LicenceBody) -> str:
@@ -267,25 +256,25 @@ def _lists(body: LicenceBody, room: _Lines) -> tuple[list[str], list[dict[str, A
     """The lines for products and filings on the first page, and the annex (附页) where there is no room."""
     products = [_product(product) for product in body.products]
     filings = ["、".join(filing.name for filing in body.filings)] if body.filings else []
-    if sum(math.ceil(_units(line) / room.width) for line in (*products, *filings)) <= room.most:
+    if sum(math.ceil(units(line) / room.width) for line in (*products, *filings)) <= room.most:
         return products + filings, []
     lines, annex = [], []
     if body.products:
         lines.append(f"产品共{len(body.products)}项，见附页")
-        rows: list[list[Any]] = [
-            [str(n), _breakable(p.category), _breakable(p.detail), _breakable(p.site)]
-            for n, p in enumerate(body.products, 1)
-        ]
-        annex.append(_annex("产品明细", ["序号", "产品", "明细", "生产地址"], [1, 4, 5, 6], rows))
+        annex.append(_products(body))
     if body.filings:
         lines.append(f"备案事项共{len(body.filings)}项，见附页")
-        rows = [[str(n), _breakable(f.name), _breakable(f.filing_id)] for n, f in enumerate(body.filings, 1)]
-        annex.append(_annex("多证合一备案事项", ["序号", "备案事项", "备案编号"], [1, 7, 6], rows))
+        annex.append(filing_table(body))
     return lines, annex
 
 
-def _annex(title: str, head: list[str], columns: list[int], rows: list[list[Any]]) -> dict[str, Any]:
-    return {"title": title, "head": head, "columns": columns, "rows": rows}
+def _products(body: LicenceBody) -> dict[str, Any]:
+    rows = [
+        [str(n), breakable(p.category), breakable(p.detail), breakable(p.site)]
+        for n, p in enumerate(body.products, 1)
+    ]
+    head = ["序号", "产品", "明细", "生产地址"]
+    return {"title": "产品明细", "head": head, "columns": [1, 4, 5, 6], "rows": rows}
 
 
 def _product(product: Product) -> str:

@@ -133,12 +133,12 @@ def _check_overdue(desk: Desk, key: str) -> None:
 
 def _yellow(desk: Desk, key: str) -> None:
     filing = desk.state.filings[key]
-    desk.write(f.FilingOverdue(key, "yellow", filing.yellow, filing.round))
+    desk.write(f.FilingOverdue(key, "yellow", filing.yellow, filing.round, filing.ref))
 
 
 def _red(desk: Desk, key: str) -> None:
     filing = desk.state.filings[key]
-    desk.write(f.FilingOverdue(key, "red", filing.red, filing.round))
+    desk.write(f.FilingOverdue(key, "red", filing.red, filing.round, filing.ref))
 
 
 _HANDLERS: dict[str, Callable[[Desk, str], None]] = {

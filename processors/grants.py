@@ -11,12 +11,12 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from processors import orders, reasons
+from processors import orders, particulars, reasons
 from processors.desk import Desk
 from processors.state import Case, Licence
 from schemas import facts as f
 from schemas import workdays
-from schemas.authorities import issuing_authority, province
+from schemas.authorities import issuing_authority, named_on, province
 from schemas.canonical import derived_id
 from schemas.dates import ONE_DAY, valid_until
 from schemas.identifiers import compare
@@ -46,12 +46,19 @@ def _first(desk: Desk, case: Case, item: ServiceItem) -> None:
         living = desk.living_of(item.code)
         if living:
             _push(desk, case, item)
-            _version(desk, case, living, {"filings": _filings(desk, living.now.filings, case)})
+            now = living.now
+            new: dict[str, object] = {
+                "filings": _filings(desk, now.filings, case),
+                "particulars": particulars.of_case(item, case.answers, now.particulars),
+            }
+            _version(desk, case, living, new)
             return
     made = new_grant(desk, case, item)
     if item.mode == "consolidated":
         _push(desk, case, item)
-        made = replace(made, filings=_filings(desk, (), case))
+        made = replace(
+            made, filings=_filings(desk, (), case), particulars=particulars.of_case(item, case.answers)
+        )
     desk.write(f.LicenceGranted(made, case.key, case.action))
     desk.write(f.CaseGranted(case.key, made.licence_id, 1))
     if item.check:
@@ -60,7 +67,7 @@ def _first(desk: Desk, case: Case, item: ServiceItem) -> None:
 
 def new_grant(desk: Desk, case: Case, item: ServiceItem) -> Grant:
     """Version 1 of a new licence of an item."""
-    authority = issuing_authority(item, case.applicant.division)
+    authority = issuing_authority(item, case.applicant.division, desk.day)
     assert authority is not None  # intake has looked at the division
     assert item.number is not None  # the item loader asks for it
     state = desk.state
@@ -157,6 +164,7 @@ def next_grant(desk: Desk, licence: Licence, application_id: str, new: dict[str,
         version=version,
         application_id=application_id,
         item_digest=desk.catalogue.digests.get(licence.item, licence.now.item_digest),
+        authority=named_on(licence.now.authority, desk.item(licence.item), today),
         issued_on=today,
         valid_from=today,
         decided_at=desk.time,

@@ -15,7 +15,7 @@ from processors.desk import Desk, MustAsk
 from processors.series import place_of
 from processors.state import Licence
 from schemas import facts as f
-from schemas.authorities import competent_as_authority, competent_in_division, issuing_authority
+from schemas.authorities import competent_as_authority, competent_in_division, issuing_authority, named_on
 from schemas.canonical import derived_id
 from schemas.dates import barred_until
 from schemas.divisions import find
@@ -135,6 +135,7 @@ def annulled(desk: Desk, data: DecisionAnnulled) -> None:
         licence_id=key,
         version=1,
         number=None,
+        authority=named_on(licence.now.authority, desk.item(licence.item), today),
         issued_on=today,
         valid_from=today,
         decided_at=desk.time,
@@ -173,7 +174,8 @@ def imported(desk: Desk, data: LicenceImported, payload: dict[str, Any]) -> None
         grounds.append(reasons.wrong_identifier(holder.display))
     if find(holder.division) is None:
         grounds.append(reasons.unknown_division(holder.division))
-    authority = issuing_authority(item, holder.division) if item and find(holder.division) else None
+    issued = data.issued_on.isoformat()
+    authority = issuing_authority(item, holder.division, issued) if item and find(holder.division) else None
     if authority is not None and not competent_as_authority(desk.source, authority):
         grounds.append(reasons.not_competent(desk.source))
     if any(licence.number == number for licence in desk.state.licences.values()):

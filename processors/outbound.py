@@ -32,7 +32,8 @@ def outbound(fact: Fact, source: str) -> tuple[str, dict[str, Any]] | None:
 
 
 def _topic(body: f.Body, type_name: str) -> str:
-    if isinstance(body, f.FilingPushed):
+    """A department's topic tells what it has to do: filings pushed to it, and alarms. Its answers are news for others."""
+    if isinstance(body, f.FilingPushed | f.FilingOverdue) and body.filing is not None:
         return topology.FILINGS.topic.replace("<department>", body.filing.department)
     if type_name.startswith(("licence.", "bar.")):
         return topology.LICENCES.topic

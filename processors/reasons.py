@@ -210,6 +210,14 @@ def known_inspection(inspection_id: str) -> Reason:
     return Reason(f"检查 {inspection_id} 已有记录", f"the inspection {inspection_id} was recorded already")
 
 
+def unprintable(names: list[str]) -> Reason:
+    fields = ", ".join(names)
+    return Reason(
+        f"不能载入证照的内容（应为文字或数字，不超过 4000 字）：{fields}",
+        f"these cannot stand on the certificate (text or numbers, at most 4000 characters): {fields}",
+    )
+
+
 def unknown_filing(filing_id: str) -> Reason:
     return Reason(f"没有备案 {filing_id}", f"there is no filing {filing_id} of this holder")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from processors import grants, intake, reasons, seen
+from processors import grants, intake, particulars, reasons, seen
 from processors.desk import Desk
 from processors.state import Case, Filing
 from schemas import facts as f
@@ -107,12 +107,13 @@ def missing_of(
 ) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
     """As `intake.missing_of`, and the fields that every chosen item asks for, each once."""
     missing, why = intake.missing_of(desk, case, item, late)
+    unfit = particulars.unprintable(item, case.answers)
     fields = [
         f"fields.{rule.name}"
         for rule in fields_of(desk, not_pushed(desk, case.chosen), item)
-        if rule.name in case.conflicts or (rule.required and _blank(case.answers.get(rule.name)))
+        if rule.name in (*case.conflicts, *unfit) or (rule.required and _blank(case.answers.get(rule.name)))
     ]
-    return (*missing, *fields), why
+    return (*missing, *fields), (*why, *([reasons.unprintable(unfit)] if unfit else ()))
 
 
 def not_pushed(desk: Desk, chosen: tuple[str, ...]) -> tuple[str, ...]:
@@ -179,7 +180,7 @@ def moved(desk: Desk, data: FilingEvent) -> None:
         answers = {**filing.answers, **{k: v for k, v in (data.answers or {}).items() if not _blank(v)}}
         grants.push_filing(desk, filing.ref, filing.case, item, answers, filing.round + 1)
         return
-    desk.write(f.FilingMoved(compare(data.filing_id), state, data.reason or ""))
+    desk.write(f.FilingMoved(compare(data.filing_id), state, data.reason or "", filing.ref))
 
 
 def _filing_grounds(desk: Desk, filing: Filing, data: FilingEvent) -> list[Reason]:

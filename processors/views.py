@@ -117,6 +117,7 @@ def licence_shown(state: HolderState, licence: Licence, open_text: OpenText) -> 
             {"filing_id": r.filing_id, "item": r.item, "name": r.name, "department": r.department}
             for r in now.filings
         ],
+        "particulars": {p.name: p.value for p in now.particulars},
         "suspended_until": licence.until or None,
         "merged_into": licence.merged_into or None,
         "history": sorted(history, key=lambda h: h["time"]),

@@ -11,6 +11,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.divisions import Level, at_level, everything, find, is_at_or_above, level
 from schemas.items import Catalogue, ServiceItem
 from schemas.licence import Authority
@@ -73,13 +75,24 @@ def host(division: str) -> str:
     return province(division)["host"]
 
 
-def issuing_authority(item: ServiceItem, division: str) -> Authority | None:
+def issuing_authority(item: ServiceItem, division: str, on: str = "") -> Authority | None:
     """The item's department at the item's level above the applicant's division, whatever the window.
 
-    None where the division is unknown, or lies above the item's level and so has no such authority.
+    None where the division is unknown, or lies above the item's level and so has no such authority. Its name is that
+    of the day `on` (ISO), or today's.
     """
     at = at_level(division, item.level)
-    return authority(at, item.department) if at else None
+    return named_on(authority(at, item.department), item, on) if at else None
+
+
+def named_on(issuer: Authority, item: ServiceItem | None, on: str) -> Authority:
+    """The issuing authority of an item under the name that it had on a day; an empty day means now."""
+    now = authority(issuer.division, issuer.department)
+    old = item.former(on) if item is not None and on else None
+    found = find(issuer.division)
+    if old is None or not old.authority or found is None:
+        return replace(issuer, name=now.name)
+    return replace(issuer, name=old.authority.replace("{division}", found.name))
 
 
 def issuing_authorities(catalogue: Catalogue) -> tuple[Authority, ...]:

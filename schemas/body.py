@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.canonical import canonical
 from schemas.errors import VerificationError
-from schemas.licence import FilingRef, Numbered, Product
+from schemas.licence import FilingRef, Numbered, Particular, Product
 
 MAX_BODY = 1 << 20  # bytes; 200 products of 200 code points each stay below
 _CODE_TYPES = {"enterprise": ("统一社会信用代码", "001"), "person": ("公民身份号码", "111")}
@@ -45,7 +45,8 @@ class LicenceKind(Protocol):
 class LicenceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_WIRE):
     """The body of one version. Dates are ISO dates in China; `valid_until` is null for a licence without end.
 
-    `holder_id` is the USCC, or a person's mask. `previous_identifier` is null in a first version.
+    `holder_id` is the USCC, or a person's mask. `previous_identifier` is null in a first version. `particulars` stand
+    in consolidated certificates; where there are none the key is absent, as it was in every earlier release.
     """
 
     licence_name: str
@@ -68,6 +69,12 @@ class LicenceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     products: tuple[Product, ...]
     filings: tuple[FilingRef, ...]
     previous_identifier: str | None
+    particulars: tuple[Particular, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def registered(self) -> tuple[Particular, ...]:
+        """The particulars, where there are any."""
+        return () if isinstance(self.particulars, msgspec.UnsetType) else self.particulars
 
 
 def licence_body(numbered: Numbered, holder_name: str, address: str, item: LicenceKind) -> LicenceBody:
@@ -95,6 +102,7 @@ def licence_body(numbered: Numbered, holder_name: str, address: str, item: Licen
         products=grant.products,
         filings=grant.filings,
         previous_identifier=numbered.previous_identifier,
+        particulars=grant.particulars or msgspec.UNSET,
     )
 
 
@@ -111,6 +119,6 @@ def read_body(data: bytes) -> LicenceBody:
         body = msgspec.json.decode(data, type=LicenceBody)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise VerificationError(f"no licence.json: {error}") from None
-    if canonical(msgspec.to_builtins(body)) != data:
+    if body.particulars == () or canonical(msgspec.to_builtins(body)) != data:
         raise VerificationError("licence.json is not in its one canonical encoding")
     return body

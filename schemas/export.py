@@ -32,7 +32,10 @@ INTERNAL: Final = (
 _OUTBOUND: Final = {
     "cases": ("zhengzhao.cases", "What became of applications, filings and holders."),
     "licences": ("zhengzhao.licences", "Licences from grant to end, and bars."),
-    "filings": ("zhengzhao.filings.{department}", "Filings pushed to a department."),
+    "filings": (
+        "zhengzhao.filings.{department}",
+        "Filings pushed to a department, and alarms of those that it has not answered.",
+    ),
     "inspections": ("zhengzhao.inspections", "Checks that fall due, and inspections."),
 }
 
@@ -201,7 +204,7 @@ def fact_schema(name: str) -> Document:
 
 def channel_of(name: str) -> str:
     """The outbound channel of a fact."""
-    if name == "filing.pushed":
+    if name in ("filing.pushed", "filing.overdue"):
         return "filings"
     if name.startswith(("licence.", "bar.")):
         return "licences"

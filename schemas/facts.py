@@ -324,6 +324,7 @@ class FilingMoved(_Body, frozen=True, tag="filing.moved"):
     filing_id: str  # compared
     state: FilingState
     reason: str = ""
+    filing: FilingRef | None = None
 
 
 class FilingOverdue(_Body, frozen=True, tag="filing.overdue"):
@@ -333,6 +334,7 @@ class FilingOverdue(_Body, frozen=True, tag="filing.overdue"):
     colour: Literal["yellow", "red"]
     due: str
     round: int = 1
+    filing: FilingRef | None = None  # whose department is alarmed; absent in facts of before
 
 
 class HolderClassified(_Body, frozen=True, tag="holder.classified"):

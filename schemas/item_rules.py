@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import date
 
 from schemas.item_types import BASIC, FieldRule, MaterialRule, ServiceItem
 
@@ -15,6 +16,7 @@ def faults(item: ServiceItem) -> Iterator[Fault]:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", item.code) or len(item.code) > 64:
         yield "code", f"代码不合规则 / no code: {item.code!r}", "小写字母、数字和连字符 / a-z, 0-9 and -"
     yield from _limit_faults(item)
+    yield from _former_faults(item)
     yield from _name_faults(item)
     for material in item.materials:
         yield from _material_faults(material)
@@ -51,6 +53,26 @@ def _limit_faults(item: ServiceItem) -> Iterator[Fault]:
             "核查期限须为正数 / days of the check must be positive",
             "例如 30 / for example 30",
         )
+
+
+def _former_faults(item: ServiceItem) -> Iterator[Fault]:
+    days = [old.until for old in item.formerly]
+    for old in item.formerly:
+        if not _is_date(old.until):
+            yield "formerly.until", f"不是日期 / no date: {old.until}", "例如 / for example 2018-10-31"
+        if not old.authority and old.name is None:
+            yield "formerly", "旧名为空 / nothing had another name", "authority 或 / or name"
+        if old.authority and "{division}" not in old.authority:
+            yield "formerly.authority", "缺少区划 / {division} is missing", "{division}质量技术监督局"
+    if days != sorted(set(days)):
+        yield "formerly", "须按日期先后 / earlier names come first, each day once", "until"
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _name_faults(item: ServiceItem) -> Iterator[Fault]:

@@ -30,6 +30,11 @@ class Names(_Part, frozen=True):
     bo: str = ""
     mn: str = ""
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The names beside the Chinese one."""
+        return tuple(text for text in (self.en, self.bo, self.mn) if text)
+
 
 class MaterialRule(_Part, frozen=True):
     """A material (申请材料) that the item asks for.
@@ -90,6 +95,18 @@ class NumberRule(_Part, frozen=True):
     digits: int = 5
 
 
+class Former(_Part, frozen=True):
+    """How things were called up to and including the day `until` (ISO): the authority, with `{division}`, and the item.
+
+    What is absent was called as it is now. `evidence` says where the names and the day come from.
+    """
+
+    until: str
+    authority: str = ""
+    name: Names | None = None
+    evidence: str = ""
+
+
 class ServiceItem(_Part, frozen=True):
     """One service item. `department` issues; `departments` all review (joint review where there are several)."""
 
@@ -117,6 +134,7 @@ class ServiceItem(_Part, frozen=True):
     yellow_days: int = 7
     red_days: int = 10
     guide: Names | None = None
+    formerly: tuple[Former, ...] = ()
 
     @property
     def title(self) -> str:
@@ -126,7 +144,11 @@ class ServiceItem(_Part, frozen=True):
     @property
     def titles(self) -> tuple[str, ...]:
         """The names in other languages, where the item has them."""
-        return tuple(text for text in (self.name.en, self.name.bo, self.name.mn) if text)
+        return self.name.others
+
+    def former(self, day: str) -> Former | None:
+        """The names in force on a day, where they were others than now."""
+        return next((old for old in self.formerly if day <= old.until), None)
 
     @property
     def kinds(self) -> tuple[str, ...]:

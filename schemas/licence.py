@@ -32,6 +32,17 @@ class FilingRef(msgspec.Struct, frozen=True, omit_defaults=True):
     department: str
 
 
+class Particular(msgspec.Struct, frozen=True):
+    """A registered particular (登记事项) of a consolidated certificate: 法定代表人, 经营范围 …
+
+    `name` and `label` are those of the item's field, `value` is its text as collected.
+    """
+
+    name: str
+    label: str
+    value: str
+
+
 class Authority(msgspec.Struct, frozen=True):
     """Who issues: `code` is the agency's URN (`urn:agency:<division>:<department>`), `host` the QR's HOST."""
 
@@ -75,6 +86,7 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     products: tuple[Product, ...] = ()
     filings: tuple[FilingRef, ...] = ()
     v: int = 1
+    particulars: tuple[Particular, ...] = ()
 
 
 class Numbered(msgspec.Struct, frozen=True, omit_defaults=True):

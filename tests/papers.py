@@ -10,7 +10,8 @@ from bureau import Bureau, Item, numbered
 
 from issuance.issue import Issuer
 from schemas.identifiers import make_identifier, serial_text
-from schemas.licence import FilingRef, Grant, Issued, Numbered, Product
+from schemas.items import load_catalogue
+from schemas.licence import FilingRef, Grant, Issued, Numbered, Particular, Product
 from schemas.trust import TrustStore
 
 LONG = "循化撒拉族自治县积石镇托坝村民族用品" * 12
@@ -22,6 +23,15 @@ FILINGS = (
     "报关单位注册登记证书（进出口货物收发货人）",
     "设立出版物出租企业或者其他单位、个人从事出版物出租业务备案",
 )
+MANY = tuple(item.name.zh for item in load_catalogue().items.values() if item.mode == "filing")
+PARTICULARS = (
+    Particular("enterprise-type", "类型", "有限责任公司(自然人投资或控股)"),
+    Particular("legal-representative", "法定代表人", "马木沙"),
+    Particular("registered-capital", "注册资本（万元）", "500"),
+    Particular("established-on", "成立日期", "2018-09-10"),
+    Particular("business-scope", "经营范围", "化肥生产、销售；农产品收购；货物进出口；民族用品制造" * 4),
+)
+SCOPE = ("许可项目：食品生产；食品经营；一般项目：农副产品销售；" * 160)[:4000]
 ITEMS = {
     "industrial-product-licence": Item(titles=("Industrial Product Production Licence",)),
     "business-licence": Item(
@@ -93,6 +103,20 @@ def _kinds() -> Iterator[tuple[str, Numbered]]:
         "business-annex",
         licence(6, item="business-licence", holder_name=LONG[:200], address=LONG[:200], **_filings(many)),
     )
+    whole = {"item": "business-licence", "valid_until": None}
+    yield "business-whole", licence(11, **whole, particulars=PARTICULARS, **_filings(MANY))
+    yield (
+        "business-scope",
+        licence(
+            12,
+            **whole,
+            holder_name=LONG[:200],
+            address="W" * 200,
+            particulars=(*PARTICULARS[:-1], Particular("business-scope", "经营范围", SCOPE)),
+            **_filings(MANY * 2),
+        ),
+    )
+    yield "business-plain", licence(13, **whole, products=())
     yield "person", licence(7, **PERSON)
     yield "person-long", licence(8, **PERSON | {"holder_name": LONG[:200], "address": LONG[:200]})
     yield "general", licence(9, item="food-workshop-licence")

@@ -10,6 +10,7 @@ import io
 import logging
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Final
 
 import pdfplumber
@@ -19,6 +20,8 @@ from schemas.errors import VerificationError
 from schemas.look import look, shows
 
 MAX_PAGES: Final = 200
+_LONGEST: Final = 8000  # characters kept of the pages before: more than any one text has
+_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NO_CHARACTER: Final = re.compile(r"\(cid:\d+\)")  # a glyph that is a part of the character before it
 logging.getLogger("pdfminer").setLevel(logging.ERROR)  # its warnings are no news to who verifies
 
@@ -26,7 +29,7 @@ logging.getLogger("pdfminer").setLevel(logging.ERROR)  # its warnings are no new
 def check_page(data: bytes, body: LicenceBody) -> None:
     """VerificationError names what the body says and the pages do not.
 
-    The facts stand on the first page, products and filings there or in the annex (附页).
+    The facts stand on the first page; particulars, products and filings there or in the annex (附页).
     """
     pages = _pages(data)
     first = next(pages)
@@ -37,7 +40,7 @@ def check_page(data: bytes, body: LicenceBody) -> None:
     before = ""
     for page in pages if lists else ():
         lists = [text for text in lists if not shows(page, text) and not _runs_over(text, before, page)]
-        before = page
+        before = (before + page)[-_LONGEST:]
         if not lists:
             break
     if lists:
@@ -63,6 +66,9 @@ def _facts(body: LicenceBody) -> dict[str, str]:
 
 
 def _lists(body: LicenceBody) -> Iterator[str]:
+    for particular in body.registered:
+        yield particular.label
+        yield _said(particular.value)
     for product in body.products:
         yield from (product.category, product.detail, product.site)
     for filing in body.filings:
@@ -70,7 +76,7 @@ def _lists(body: LicenceBody) -> Iterator[str]:
 
 
 def _runs_over(text: str, before: str, page: str) -> bool:
-    """Whether a text begins on one page and ends on the next."""
+    """Whether a text begins on the pages before and ends on this one."""
     return any(text[:cut] in before and text[cut:] in page for cut in range(1, len(text)))
 
 
@@ -92,6 +98,14 @@ def _pages(data: bytes) -> Iterator[str]:
 def _plain(text: str) -> str:
     """By its looks: a page tells glyphs, and characters can share one."""
     return look(_NO_CHARACTER.sub("", text))
+
+
+def _said(value: str) -> str:
+    """A particular as it stands on the page: a date as dates do."""
+    try:
+        return _date(value) if _ISO.fullmatch(value) and date.fromisoformat(value) else value
+    except ValueError:
+        return value
 
 
 def _date(iso: str) -> str:

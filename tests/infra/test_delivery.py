@@ -125,6 +125,20 @@ def test_two_holders_with_one_filing_id_get_a_file_each(world: World) -> None:
     assert world.files() == ["tax/R-1:x-1.json", "tax/R-1:x-1~bbbbbbbb.json"]
 
 
+def test_an_alarm_goes_where_the_filing_went(world: World) -> None:
+    """A file of its own beside the push; one that names no filing (of an earlier release) goes nowhere."""
+    world.push("f1", "tax")
+    ref = FilingRef("R-1:x", "x", "备案", "tax")
+    for n, (colour, filing) in enumerate((("yellow", ref), ("red", ref), ("red", None))):
+        body = f.FilingOverdue("R-1:X", colour, "2018-03-14", 1, filing)  # type: ignore[arg-type]
+        fact = Fact(f"a{n}", "cause", "H", "2018-03-15T00:00:00+08:00", body)
+        with world.db.transaction():
+            world.db.add_facts([(0, fact.id, fact.holder, fact.type, f.encode(fact))])
+    assert world.run() == Delivered(3, 3, 0)
+    assert world.files() == ["tax/R-1:x-1-red.json", "tax/R-1:x-1-yellow.json", "tax/R-1:x-1.json"]
+    assert [key for _, key in world.sent] == ["f1", "a0", "a1"]
+
+
 def test_a_silent_department_rests_and_holds_up_no_other(world: World) -> None:
     """Three tries, then the whole department rests, twice as long each time; what comes meanwhile waits."""
     world.answers["x"] = [DOWN] * 6

@@ -5,22 +5,23 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import msgspec
 import pdfplumber
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from papers import RARE, Office, item_of, kinds, licence
 
-from issuance import fonts, page
+from issuance import fonts, page, texts
 from issuance.page import layout
 from schemas.body import LicenceBody, licence_body
-from schemas.errors import LintError
-from schemas.licence import Issued, Numbered, Product
+from schemas.errors import LintError, VerificationError
+from schemas.licence import Issued, Numbered, Particular, Product
 from verification.page_text import check_page
 
 Papers = dict[str, tuple[Numbered, Issued, bytes]]
 KINDS = list(kinds())
-PAGES = {"annex": 5, "unbroken": 2, "business-annex": 3, "person-long": 1}
+PAGES = {"annex": 5, "unbroken": 2, "business-annex": 3, "business-scope": 5}
 
 
 def body_of(numbered: Numbered) -> LicenceBody:
@@ -108,13 +109,33 @@ def test_templates_differ() -> None:
 
 def test_date_stands_without_leading_zeros() -> None:
     """A date is written as official papers do."""
-    assert page.date_text("2018-09-02") == "2018年9月2日"
+    assert texts.date_text("2018-09-02") == "2018年9月2日"
 
 
 def test_a_licence_without_end() -> None:
     """Without an end the page says so."""
     body = body_of(licence(valid_until=None))
-    assert page.validity_text(body) == "自2018年9月10日起长期有效"
+    assert texts.validity_text(body) == "自2018年9月10日起长期有效"
+
+
+def test_a_business_licence_has_its_particulars(issued: Papers) -> None:
+    """Type, legal representative, capital, establishment, scope and filings, each beside its label, on one page."""
+    text = "".join(char["text"] for char in chars_of(issued["business-whole"][2]))
+    for said in (
+        "类型", "有限责任公司(自然人投资或控股)", "法定代表人", "马木沙", "注册资本（万元）", "500", "成立日期",
+        "2018年9月10日", "经营范围", "化肥生产、销售", "多证合一", "气象信息服务企业备案", "登记机关", "www.gsxt.gov.cn",
+    ):  # fmt: skip
+        assert said in text
+
+
+def test_a_page_that_leaves_out_a_particular_is_found(issued: Papers) -> None:
+    """What licence.json says and no page shows is no valid licence."""
+    numbered, _, pdf = issued["business-whole"]
+    body = body_of(numbered)
+    other = Particular("legal-representative", "法定代表人", "另一人")
+    changed = (body.registered[0], other, *body.registered[2:])
+    with pytest.raises(VerificationError, match="另一人"):
+        check_page(pdf, msgspec.structs.replace(body, particulars=changed))
 
 
 def test_lists_that_fit_stay_on_the_first_page() -> None:

@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cluster import CORE, Cluster
+from cluster import CORE, Cluster, decisions
+from filings import cut, each_once, story
 from kafka import KafkaProducer
 from minio import Minio
 from story import Events, Office, ric, uscc
+from world import World
 
 from infra.kafka import topics
 from infra.kafka.persons import SharedPersons
@@ -23,6 +25,7 @@ from infra.stack import local
 from infra.stack.bucket import client
 from infra.stack.processes import running
 from infra.stores.probe import conditional_writes
+from schemas import facts as f
 from schemas.errors import KeysMissing, UsageError
 from schemas.items import load_catalogue
 
@@ -197,3 +200,40 @@ def test_a_worker_tells_about_itself_and_stops_gently(moved: Cluster) -> None:
     assert worker.metric("zhengzhao_dead_letters_total", "route") == 2
     assert worker.stop() == 0
     moved.idle(20)
+
+
+def test_nineteen_filings_through_kills(moved: Cluster) -> None:
+    """A registration with all filings, answered in random order with repeats while workers are killed: each is pushed
+    once, on the topic of its department alone, and ends as the contract says."""
+    filings = [item for item in load_catalogue().items.values() if item.mode == "filing"]
+    items = {item.code: item.department for item in filings}
+    told = story(19, uscc(70), items, {rule.name: rule.example for item in filings for rule in item.fields})
+    worker = moved.start("filings")
+    for part in cut(5, told.events[:-1], 3):
+        moved.submit(part)
+        worker.kill()
+        worker = moved.start("filings")
+    moved.idle()
+    moved.submit(told.events[-1:])  # a tick has no holder: it would overtake the answers
+    moved.idle()
+    model, pushes, alarms = told.model, [], set()
+    for department in set(items.values()):
+        for record in moved.records(topics.filings_topic(department)):
+            event = json.loads(record.value)
+            data = event["data"]
+            number, own = data.get("round", 1), data["filing"]["department"]
+            assert own == department
+            if event["type"] == "zhengzhao.filing.pushed.v1":
+                pushes.append((event["id"], data["filing"]["filing_id"], number, own))
+            else:
+                alarms.add((data["filing"]["filing_id"], number, data["colour"]))
+    assert model.pushed == each_once(pushes)
+    assert model.alarms == alarms
+    rows = [json.loads(line) for line in moved.run("filing", "list", "--json").splitlines()]
+    assert {row["filing_id"]: (row["state"], row["round"]) for row in rows} == {
+        key: (state, model.rounds[key]) for key, state in model.states.items()
+    }
+    holder = json.loads(moved.run("holder", "show", uscc(70), "--json"))
+    assert model.refused == [refusal["event"] for refusal in holder["refused"]]
+    once = [json.loads(f.encode(fact)) for fact in World().tell(told.events).facts]
+    assert decisions(once)[uscc(70)] == decisions(moved.facts())[uscc(70)]

@@ -1039,6 +1039,51 @@ def test_a_further_registration_is_the_next_version() -> None:
     ]
 
 
+CERTIFICATE = {
+    "legal-representative": " 马木沙 ",
+    "registered-capital": 500,
+    "enterprise-type": "有限责任公司",
+    "established-on": "2018-03-01",
+    "business-scope": "化肥销售、农产品收购",
+}
+
+
+def test_particulars_of_the_certificate() -> None:
+    """What the registration says of the enterprise stands on it, from wherever it was collected; what a further one
+    says anew replaces it, the rest stays."""
+
+    def tells(e: Events) -> None:
+        shared = {"recycled-goods": "废钢铁", "site-address": "积石镇二号", **CERTIFICATE}
+        registers(e, shared=shared)
+        registers(e, "R2", (), "2018-06-01T10:00:00+08:00", shared={"legal-representative": "韩某"})
+
+    shown = told(tells).licences(H)[0]
+    expected = {
+        "enterprise-type": "有限责任公司", "legal-representative": "韩某", "registered-capital": "500",
+        "established-on": "2018-03-01", "business-scope": "化肥销售、农产品收购",
+    }  # fmt: skip
+    assert (shown["version"], expected) == (2, shown["particulars"])
+
+
+@pytest.mark.parametrize("value", ["长" * 4001, True])
+def test_what_no_certificate_can_show_is_a_correction(value: Any) -> None:
+    """It is asked for once more, and the value supplied counts."""
+    shared = {"recycled-goods": "废钢铁", "site-address": "积石镇二号", "business-scope": value}
+
+    def tells(e: Events) -> None:
+        registers(e, shared=shared)
+
+    case = told(tells).case(H, "R")
+    assert (case["state"], case["missing"]) == ("correction-requested", ["fields.business-scope"])
+
+    def supplies(e: Events) -> None:
+        registers(e, shared=shared)
+        data = {"application_id": "R", "holder_id": H, "shared": {"business-scope": "化肥销售"}}
+        e.add("application.materials-supplied", "2018-03-02T10:00:00+08:00", data, COUNTY_HALL)
+
+    assert told(supplies).licences(H)[0]["particulars"] == {"business-scope": "化肥销售"}
+
+
 def test_a_filing_goes_its_way() -> None:
     """Returned, corrected, pushed again, claimed."""
 

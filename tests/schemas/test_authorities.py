@@ -12,6 +12,7 @@ from schemas.authorities import (
     competent_in_division,
     issuing_authorities,
     issuing_authority,
+    named_on,
     source_of,
 )
 from schemas.items import ServiceItem, load_catalogue
@@ -44,6 +45,25 @@ def test_who_issues(item: ServiceItem, division: str, code: str, name: str) -> N
     assert found is not None
     assert (found.code, found.name) == (code, name)
     assert found in issuing_authorities(load_catalogue())
+
+
+@pytest.mark.parametrize(
+    ("item", "day", "name"),
+    [
+        (INDUSTRIAL, "2018-09-12", "青海省质量技术监督局"),
+        (INDUSTRIAL, "2018-10-31", "青海省质量技术监督局"),
+        (INDUSTRIAL, "2018-11-01", "青海省市场监督管理局"),
+        (OPERATOR, "2018-12-31", "海东市质量技术监督局"),
+        (LICENCE, "2018-09-12", "循化撒拉族自治县市场监督管理局"),
+    ],
+)
+def test_an_authority_has_the_name_of_the_day(item: ServiceItem, day: str, name: str) -> None:
+    """Its code stays; names with their last day are data of the item."""
+    found, now = issuing_authority(item, "630225", day), issuing_authority(item, "630225")
+    assert found is not None
+    assert now is not None
+    assert (found.name, found.code) == (name, now.code)
+    assert now == named_on(found, item, "2020-01-01")
 
 
 def test_nobody_issues_where_there_is_no_such_level() -> None:

@@ -14,7 +14,7 @@ from bureau import Item, identifier, numbered
 from schemas.body import MAX_BODY, body_json, licence_body, read_body
 from schemas.canonical import canonical
 from schemas.errors import VerificationError
-from schemas.licence import FilingRef
+from schemas.licence import FilingRef, Particular
 
 LICENCE = numbered(version=2, filings=(FilingRef("QH-1:seal", "seal", "公章刻制备案", "public-security"),))
 BODY = body_json(LICENCE, "青海盐湖化肥有限公司", "积石镇", Item())
@@ -66,6 +66,19 @@ def test_person_is_told_by_the_mask_and_its_code_type() -> None:
         read["ZZYXQJZRQ"],
         read["previous_identifier"],
     ) == ("630***********001X", None, None)
+
+
+def test_particulars_stand_in_a_consolidated_certificate_alone() -> None:
+    """With name, label and value; where there are none, the key is absent, and an empty list is another encoding."""
+    given = Particular("legal-representative", "法定代表人", "马木沙")
+    body = body_json(numbered(particulars=(given,)), "青海盐湖化肥有限公司", "积石镇", Item())
+    expected = [{"name": "legal-representative", "label": "法定代表人", "value": "马木沙"}]
+    assert expected == json.loads(body)["particulars"]
+    assert (given,) == read_body(body).registered
+    assert "particulars" not in VALUE
+    assert read_body(BODY).registered == ()
+    with pytest.raises(VerificationError):
+        read_body(canonical(VALUE | {"particulars": []}))
 
 
 def test_body_is_read_back() -> None:
