@@ -950,6 +950,27 @@ def test_an_import_that_has_ended_expires_at_once() -> None:
     assert world.licences(H)[0]["status"] == "expired"
 
 
+def test_the_authority_has_the_name_of_the_day() -> None:
+    """质量技术监督局 before the reform of 2018, 市场监督管理局 in a version after it; the code stays."""
+
+    def tells(e: Events) -> None:
+        e.apply("2018-09-12T10:00:00+08:00", "N", H)
+        e.apply(
+            "2019-01-10T10:00:00+08:00",
+            "X",
+            H,
+            action="reissue",
+            granted_by="N",
+            products=...,
+            materials=FORM,
+        )
+
+    licences = told(tells).state(H).licences.values()
+    found = [version.grant.authority for licence in licences for version in licence.versions]
+    assert [a.name for a in found] == ["青海省质量技术监督局", "青海省市场监督管理局"]
+    assert len({a.code for a in found}) == 1
+
+
 # ---- registrations and filings ------------------------------------------------------------------------------
 
 

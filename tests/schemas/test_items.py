@@ -141,6 +141,9 @@ WRONG: list[tuple[str, Change, str]] = [
     ("type code", swap("11100000MB0143028R001", "11100000MB0143028R"), "type_code"),
     ("strange prefix", swap("{province}", "{planet}"), "number.prefix"),
     ("yellow after red", swap("products = true", "products = true\nyellow_days = 11"), "yellow_days"),
+    ("no day", swap('"2018-10-31"', '"2018-10"'), "formerly.until"),
+    ("nothing former", swap('authority = "{division}质量技术监督局"\n', ""), "formerly"),
+    ("no place for the division", swap("{division}质量技术监督局", "质量技术监督局"), "formerly.authority"),
     ("no products", swap("products = true", "products = false"), "categories"),
     (
         "the authorities can check it",
