@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-import msgspec
-
+from infra.doctor_delivery import deliveries
+from infra.findings import Finding
 from infra.pool import cores
 from infra.settings import Settings, masked
 from schemas.errors import ZhengzhaoError
@@ -23,19 +23,10 @@ _LOW_ROOM = 1 << 30  # bytes
 _CLOCK_YEARS = (2024, 2100)
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One check. `ok`: True good, False wrong, None a warning."""
-
-    name: str
-    ok: bool | None
-    detail: str
-    hint: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """All checks, each made even if one before it failed."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _fonts, _keys, _storage, _broker, _data, _clock, _proof, _machine,
+        _fonts, _keys, _storage, _broker, _data, deliveries, _clock, _proof, _machine,
     )  # fmt: skip
     found: list[Finding] = []
     for check in checks:

@@ -16,6 +16,7 @@ from processors.desk import Desk
 from processors.state import Case, HolderState, Licence
 from schemas import facts as f
 from schemas.dates import ONE_DAY, months_before, start_of
+from schemas.items import ServiceItem
 
 _NEVER = "9999-12-31"
 
@@ -103,7 +104,7 @@ def _validity_ends(desk: Desk, key: str) -> None:
     )
     if renewal is not None:
         item = desk.item(renewal.item)
-        if item is not None and _deemed(renewal, licence):
+        if item is not None and _deemed(renewal, licence, item):
             grants.grant(desk, renewal, item, deemed=True)
             return
         complete = renewal.state == "accepted" and not renewal.deferred
@@ -112,10 +113,10 @@ def _validity_ends(desk: Desk, key: str) -> None:
     orders.end(desk, licence, "expired", "licence.expired", "有效期届满 / the validity has ended")
 
 
-def _deemed(case: Case, licence: Licence) -> bool:
-    """Filed at least six months before the end, and complete: no decision by then is a grant (许可法 art 50)."""
+def _deemed(case: Case, licence: Licence, item: ServiceItem) -> bool:
+    """Filed the item's months before the end, and complete: no decision by then is a grant (许可法 art 50)."""
     end = date.fromisoformat(licence.now.valid_until or "")
-    timely = case.filed_on <= months_before(end, grants.FIRST_RENEWAL_MONTHS).isoformat()
+    timely = case.filed_on <= months_before(end, item.renewal.protected).isoformat()
     return timely and case.state == "accepted" and not case.deferred
 
 

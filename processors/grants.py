@@ -23,10 +23,6 @@ from schemas.identifiers import compare
 from schemas.items import ServiceItem
 from schemas.licence import FilingRef, Grant, Product
 
-FIRST_RENEWAL_MONTHS = (
-    6  # filed so many months before the end, a renewal not decided by then is deemed granted
-)
-
 
 def grant(desk: Desk, case: Case, item: ServiceItem, *, deemed: bool = False) -> None:
     """Grants a case: next version, first version, or the end that was asked for."""

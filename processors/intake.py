@@ -24,7 +24,6 @@ from schemas.identifiers import compare
 from schemas.items import ServiceItem
 from schemas.licence import Product
 
-RENEWAL_MONTHS = 12  # a renewal is heard from so many months before the end (contract)
 Late = dict[str, str]  # kind of a late material → last day
 
 _CLASSES_DEFERRED = ("", "A", "B")  # holders without a class too (容缺受理)
@@ -263,7 +262,7 @@ def _target_grounds(desk: Desk, licence: Licence, item: ServiceItem, action: str
     if action == "renew":
         if licence.now.valid_until is None:
             return [reasons.no_end()]
-        first = months_before(date.fromisoformat(licence.now.valid_until), RENEWAL_MONTHS)
+        first = months_before(date.fromisoformat(licence.now.valid_until), item.renewal.earliest)
         if desk.today < first:
             return [reasons.renew_from(first.isoformat())]
     return []

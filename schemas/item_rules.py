@@ -47,6 +47,12 @@ def _limit_faults(item: ServiceItem) -> Iterator[Fault]:
             "有效期须为 1 至 100 年 / 1 to 100 years",
             "无期限则不写 / leave it out where there is no end",
         )
+    if not 1 <= item.renewal.protected <= item.renewal.earliest <= 120:
+        yield (
+            "renewal",
+            "延续期间有误 / protected months come after the earliest, 1 to 120",
+            "例如 / for example { earliest = 12, protected = 6 }",
+        )
     if item.check and not 1 <= item.check.days <= 3660:
         yield (
             "check.days",

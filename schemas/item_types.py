@@ -95,6 +95,14 @@ class NumberRule(_Part, frozen=True):
     digits: int = 5
 
 
+class Renewal(_Part, frozen=True):
+    """When a renewal (延续) is heard, in months before the end: from `earliest` on; filed by `protected` it is deemed
+    granted where nobody decides by the end (行政许可法 art 50, 工业产品生产许可证管理条例 art 25)."""
+
+    earliest: int = 12
+    protected: int = 6
+
+
 class Former(_Part, frozen=True):
     """How things were called up to and including the day `until` (ISO): the authority, with `{division}`, and the item.
 
@@ -125,6 +133,7 @@ class ServiceItem(_Part, frozen=True):
     fields: tuple[FieldRule, ...] = ()
     validity_years: int | None = None
     check: Check | None = None
+    renewal: Renewal = Renewal()
     number: NumberRule | None = None
     template: str = "general"
     handling: Handling = "最多跑一次"

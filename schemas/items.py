@@ -32,6 +32,7 @@ from schemas.item_types import (
     Mode,
     Names,
     NumberRule,
+    Renewal,
     ServiceItem,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "Mode",
     "Names",
     "NumberRule",
+    "Renewal",
     "ServiceItem",
     "catalogue_of",
     "fields_once",

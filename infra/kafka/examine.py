@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.doctor import Finding
+from infra.findings import Finding
 from infra.kafka.connection import parse
 from infra.kafka.letters import open_kafka_letters
 from infra.kafka.wait import Backlog

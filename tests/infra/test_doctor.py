@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
+from filings import story
 from story import Events, Office, uscc
 
 
@@ -81,3 +83,41 @@ def test_an_encrypted_keystore_needs_its_passphrase(tmp_path: Path) -> None:
     office.run("keys", "init", env={"ZHENGZHAO_PASSPHRASE": "right"})
     assert findings(office, code=1, ZHENGZHAO_PASSPHRASE="wrong")["keys"][-1]["ok"] is False
     assert "passphrase" not in findings(office, ZHENGZHAO_PASSPHRASE="right")
+
+
+def test_deliveries(office: Office) -> None:
+    """Each department's webhook and folder, with what to do; a wrong file of them is wrong."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        (office.data / "departments.toml").write_text(
+            f'[tax]\nurl = "http://127.0.0.1:{port}/x?token=hidden"\n[commerce]\nurl = "http://127.0.0.1:1/"\n'
+        )
+        (office.data / "outbox" / "commerce").mkdir(parents=True)
+        found = findings(office)
+    said = {row["detail"]: row for row in found["departments"]}
+    assert [row["ok"] for row in found["outbox"]] == [True]
+    assert said[f"tax: http://127.0.0.1:{port} answers"]["ok"] is True
+    assert "commerce" in str(said["tax: no filing is of this department"]["hint"])
+    away = next(
+        row for detail, row in said.items() if detail.startswith("commerce: http://127.0.0.1:1 does not")
+    )
+    assert (away["ok"], bool(away["hint"])) == (None, True)
+    assert "hidden" not in str(found)
+    (office.data / "departments.toml").write_text("[commerce]\nurl = 1\n")
+    wrong = findings(office, code=1)["deliveries"][0]
+    assert (wrong["ok"], bool(wrong["hint"])) == (False, True)
+
+
+def test_filings_that_a_department_does_not_take(office: Office) -> None:
+    """How many wait, and how to send them now."""
+    (office.data / "departments.toml").write_text('[commerce]\nurl = "http://127.0.0.1:1/"\n')
+    fields = {"recycled-goods": "废钢铁", "site-address": "积石镇二号"}
+    told = story(1, uscc(3), {"recycling-filing": "commerce"}, fields)
+    first = Events()
+    first.lines = told.events[:1]
+    office.tell(first)
+    (waits,) = findings(office)["deliveries"]
+    assert "commerce: 1 filings not taken, 1 tries" in str(waits["detail"])
+    assert waits["hint"] == "zhengzhao filing deliver"

@@ -144,6 +144,7 @@ WRONG: list[tuple[str, Change, str]] = [
     ("no day", swap('"2018-10-31"', '"2018-10"'), "formerly.until"),
     ("nothing former", swap('authority = "{division}质量技术监督局"\n', ""), "formerly"),
     ("no place for the division", swap("{division}质量技术监督局", "质量技术监督局"), "formerly.authority"),
+    ("protected before it is heard", swap("check = {", "renewal = { earliest = 3 }\ncheck = {"), "renewal"),
     ("no products", swap("products = true", "products = false"), "categories"),
     (
         "the authorities can check it",
