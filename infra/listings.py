@@ -20,12 +20,12 @@ class CaseFilter(NamedTuple):
     item: str | None = None
     overdue: bool = False
 
-    def fits(self, case: Case) -> bool:
+    def fits(self, case: Case, late: tuple[str, ...]) -> bool:
         """Whether a case is wanted."""
         return (
             (self.state is None or case.state == self.state)
             and (self.item is None or case.item == self.item)
-            and (not self.overdue or (case.open and bool(case.alarmed)))
+            and (not self.overdue or bool(late))
         )
 
 
@@ -42,8 +42,9 @@ class Listings:
     def cases(self, wanted: CaseFilter) -> Iterator[dict[str, Any]]:
         """Rows as `case show` prints them, and `overdue`: the limits that passed."""
         for state, case in self._found("case list", lambda s: s.cases.values()):
-            if wanted.fits(case):
-                yield {**views.case_row(state, case), "overdue": list(case.alarmed) if case.open else []}
+            late = views.late(state, case)
+            if wanted.fits(case, late):
+                yield {**views.case_row(state, case), "overdue": list(late)}
 
     def checks(self, *, item: str | None, state: str | None, before: str | None) -> Iterator[dict[str, Any]]:
         """On-site checks and inspections; `before`: due before that day."""

@@ -22,6 +22,7 @@ import msgspec
 from infra import issuing
 from infra.engines.database import Database
 from infra.engines.projector import Projector, due_in_part
+from infra.engines.renewing import renew
 from infra.persons_store import DATABASE, SECRET
 from infra.pool import Pool, Recipe
 from infra.publishing import decode_edition, read_list, rebuild, verified
@@ -83,6 +84,7 @@ def replay(
     prepare(into)
     report = Report()
     with Database(settings.database) as source, Database(into / "zhengzhao.sqlite", create=True) as target:
+        renew(source)
         with source.snapshot():
             expected = _Fold(settings, source, target, into, report).run(say, step)
             _compare_states(source, target, report)

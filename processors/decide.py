@@ -17,6 +17,7 @@ from processors.evolve import KEY_LENGTH
 from processors.state import HolderState
 from schemas import event_types as e
 from schemas import facts as f
+from schemas import workdays
 from schemas.dates import day_of
 from schemas.facts import Fact
 from schemas.items import Catalogue
@@ -75,6 +76,8 @@ def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
         _claimed(desk, entry)
     elif entry.kind == "issued":
         _issued(desk, entry)
+    elif entry.kind == "failed":
+        _failed(desk, entry)
     return Decision(desk.facts, desk.state)
 
 
@@ -207,3 +210,17 @@ def _issued(desk: Desk, entry: Entry) -> None:
         return
     desk.open(f"issued:{issued.grant_id}", found.grant.decided_at)
     desk.write(f.LicenceIssued(issued))
+
+
+def _failed(desk: Desk, entry: Entry) -> None:
+    """A version could not be issued: its certificate's last day falls due from here on, or has passed already."""
+    licence, version = entry.payload["licence_id"], entry.payload["version"]
+    found = next((v for v in desk.state.licences[licence].versions if v.grant.version == version), None)
+    told = any(u.version == version for u in desk.state.licences[licence].unissued)
+    if found is None or found.object_key or told:
+        return
+    last = due.certificate(found.grant.issued_on)
+    desk.open(f"failed:{found.grant.grant_id}", found.grant.decided_at)
+    calendar = workdays.calendar().digest
+    desk.write(f.IssueFailed(licence, version, last.on.isoformat(), last.fallback, calendar))
+    due.run(desk, desk.state.upto)

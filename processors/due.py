@@ -15,10 +15,12 @@ from processors import grants, orders, reasons
 from processors.desk import Desk
 from processors.state import Case, HolderState, Licence
 from schemas import facts as f
+from schemas import workdays
 from schemas.dates import ONE_DAY, months_before, start_of
 from schemas.items import ServiceItem
 
 _NEVER = "9999-12-31"
+CERTIFICATE_DAYS = 10  # working days from the decision to the certificate (行政许可法 art 44)
 
 
 class Due(NamedTuple):
@@ -42,6 +44,9 @@ def dues(state: HolderState) -> Iterator[Due]:
             yield Due(after_day(licence.until), "1-suspension-ends", licence.key)
         if licence.living and licence.now.valid_until:
             yield Due(after_day(licence.now.valid_until), "4-validity-ends", licence.key)
+        for one in licence.unissued:
+            if not one.alarmed:
+                yield Due(after_day(one.due), "8-certificate-overdue", f"{licence.key}:{one.version}")
     for case in state.cases.values():
         if case.open:
             yield from _case_dues(case)
@@ -65,6 +70,11 @@ def _case_dues(case: Case) -> Iterator[Due]:
     for limit, day in (("promised", case.promised), ("statutory", case.statutory)):
         if day and day <= stopped and limit not in case.alarmed:
             yield Due(after_day(day), f"5-{limit}-overdue", case.key)
+
+
+def certificate(issued_on: str) -> workdays.Due:
+    """The last day for the certificate of a version that was decided on a day."""
+    return workdays.add(date.fromisoformat(issued_on), CERTIFICATE_DAYS)
 
 
 def next_due(state: HolderState) -> str | None:
@@ -142,6 +152,12 @@ def _red(desk: Desk, key: str) -> None:
     desk.write(f.FilingOverdue(key, "red", filing.red, filing.round, filing.ref))
 
 
+def _certificate_overdue(desk: Desk, subject: str) -> None:
+    key, _, version = subject.rpartition(":")
+    one = next(u for u in desk.state.licences[key].unissued if u.version == int(version))
+    desk.write(f.CertificateOverdue(key, one.version, one.due))
+
+
 _HANDLERS: dict[str, Callable[[Desk, str], None]] = {
     "1-suspension-ends": _suspension_ends,
     "2-deferral-ends": _deferral_ends,
@@ -152,4 +168,5 @@ _HANDLERS: dict[str, Callable[[Desk, str], None]] = {
     "6-check-overdue": _check_overdue,
     "7-filing-yellow": _yellow,
     "7-filing-red": _red,
+    "8-certificate-overdue": _certificate_overdue,
 }

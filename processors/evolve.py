@@ -7,15 +7,29 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from processors.state import Bar, Case, Check, Filing, Happening, HolderState, Licence, Refusal, Version
+from processors.state import (
+    Bar,
+    Case,
+    Check,
+    Filing,
+    Happening,
+    HolderState,
+    Licence,
+    Refusal,
+    Unissued,
+    Version,
+)
 from schemas import facts as f
 from schemas.facts import Fact, Reason
 from schemas.identifiers import compare
 from schemas.licence import Grant
 
 _DECIDE_NOTHING = frozenset(
-    (f.LicenceNumbered, f.LicenceIssued, f.EventWaits, f.EventRepeated, f.NumberAsked)
-)
+    (
+        f.LicenceNumbered, f.LicenceIssued, f.IssueFailed, f.CertificateOverdue,
+        f.EventWaits, f.EventRepeated, f.NumberAsked,
+    )
+)  # fmt: skip
 KEY_LENGTH = 32  # of an entry id: the key of the event; what follows is the digest of its content
 
 
@@ -213,18 +227,25 @@ def _issued(state: HolderState, fact: Fact, b: f.LicenceIssued) -> None:
         replace(v, object_key=issued.object_key) if v.grant.version == issued.version else v
         for v in state.licences[issued.licence_id].versions
     )
-    state.licences[issued.licence_id] = replace(state.licences[issued.licence_id], versions=versions)
-    for case in list(state.cases.values()):
-        if (
-            case.state == "granted"
-            and case.licence == issued.licence_id
-            and _version_of(state, case) == issued.version
-        ):
-            line = Happening(fact.time, "issued", issued.number)
-            state.cases[case.key] = replace(case, state="issued", history=(*case.history, line))
+    licence = state.licences[issued.licence_id]
+    left = tuple(u for u in licence.unissued if u.version != issued.version)
+    state.licences[issued.licence_id] = replace(licence, versions=versions, unissued=left)
+    for case in _granted_cases(state, issued.licence_id, issued.version):
+        line = Happening(fact.time, "issued", issued.number)
+        state.cases[case.key] = replace(case, state="issued", history=(*case.history, line))
 
 
-def _version_of(state: HolderState, case: Case) -> int:
+def _granted_cases(state: HolderState, licence: str, version: int) -> list[Case]:
+    """The cases that led to a version and wait for it to be issued."""
+    return [
+        case
+        for case in state.cases.values()
+        if case.state == "granted" and case.licence == licence and version_of(state, case) == version
+    ]
+
+
+def version_of(state: HolderState, case: Case) -> int:
+    """The version to which a case led; -1 where there is none."""
     return next(
         (
             v.grant.version
@@ -233,6 +254,22 @@ def _version_of(state: HolderState, case: Case) -> int:
         ),
         -1,
     )
+
+
+def _issue_failed(state: HolderState, fact: Fact, b: f.IssueFailed) -> None:
+    unissued = (*state.licences[b.licence].unissued, Unissued(b.version, b.due))
+    _licence(state, fact, b.licence, "issue-failed", f"v{b.version}", unissued=unissued)
+    for case in _granted_cases(state, b.licence, b.version):
+        _case(state, fact, case.key, "", "issue-failed", fallback=case.fallback or b.fallback)
+
+
+def _certificate_overdue(state: HolderState, fact: Fact, b: f.CertificateOverdue) -> None:
+    unissued = tuple(
+        replace(u, alarmed=True) if u.version == b.version else u for u in state.licences[b.licence].unissued
+    )
+    _licence(state, fact, b.licence, "certificate-overdue", f"v{b.version} {b.due}", unissued=unissued)
+    for case in _granted_cases(state, b.licence, b.version):
+        _case(state, fact, case.key, f"certificate {b.due}", "overdue")
 
 
 def _status(state: HolderState, fact: Fact, b: f.LicenceStatusChanged) -> None:
@@ -246,14 +283,15 @@ def _status(state: HolderState, fact: Fact, b: f.LicenceStatusChanged) -> None:
         status=b.status, until=b.until, decision=decision, merged_into=b.merged_into or licence.merged_into,
     )  # fmt: skip
     if b.status not in ("valid", "suspended"):
-        _close_checks(state, b.licence)
+        _close_checks(state, fact, b.licence)
 
 
-def _close_checks(state: HolderState, licence: str) -> None:
-    """A licence that has ended is checked no more."""
+def _close_checks(state: HolderState, fact: Fact, licence: str) -> None:
+    """A licence that has ended is checked no more: its history says so of each check that was not made."""
     for key, check in list(state.checks.items()):
         if check.licence == licence and check.state in ("scheduled", "overdue"):
             del state.checks[key]
+            _licence(state, fact, licence, "check.dropped", f"{key} {check.due} ({check.state})")
 
 
 def _annulled(state: HolderState, fact: Fact, b: f.DecisionAnnulled) -> None:
@@ -354,6 +392,8 @@ _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
     f.LicenceImported: _imported,
     f.LicenceNumbered: _numbered,
     f.LicenceIssued: _issued,
+    f.IssueFailed: _issue_failed,
+    f.CertificateOverdue: _certificate_overdue,
     f.LicenceStatusChanged: _status,
     f.DecisionAnnulled: _annulled,
     f.BarImposed: _barred,

@@ -17,7 +17,7 @@ from schemas.facts import (
 )
 from schemas.licence import FilingRef, Grant, HolderKind, Product
 
-STATE_SCHEMA = 1  # stored state of another number is rebuilt from facts
+STATE_SCHEMA = 2  # stored state of another number is rebuilt from facts
 
 
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,6 +82,14 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True):
     object_key: str = ""
 
 
+class Unissued(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version that could not be issued, the last day for its certificate, and whether that was told to have passed."""
+
+    version: int
+    due: str
+    alarmed: bool = False
+
+
 class Licence(msgspec.Struct, frozen=True, omit_defaults=True):
     """A licence with its versions, the first of an imported one being version 0."""
 
@@ -95,6 +103,7 @@ class Licence(msgspec.Struct, frozen=True, omit_defaults=True):
     annulled: bool = False
     followed_by: str = ""  # after an annulled decision: the licence that makes it good
     merged_into: str = ""
+    unissued: tuple[Unissued, ...] = ()
     history: tuple[Happening, ...] = ()
 
     @property

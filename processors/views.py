@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from processors.due import certificate
+from processors.evolve import version_of
 from processors.state import Case, HolderState, Licence, Version
 from schemas.licence import Grant
 
@@ -34,6 +36,7 @@ def case_row(state: HolderState, case: Case) -> dict[str, Any]:
             {"time": h.time, "event": h.event, "detail": h.detail}
             for h in sorted(case.history, key=lambda h: h.time)
         ],
+        "certificate_due": _certificate_due(state, case),
         "missing": list(case.missing) if case.state in ("correction-requested", "lapsed") else [],
         "deferred": dict(case.deferred),
         "reason": "；".join(map(str, case.reasons)) or None,
@@ -44,6 +47,24 @@ def case_row(state: HolderState, case: Case) -> dict[str, Any]:
         "calendar_fallback": case.fallback,
         "commitment": _commitment(case),
     }
+
+
+def _certificate_due(state: HolderState, case: Case) -> str | None:
+    """The last day for the certificate of the version that a case led to."""
+    licence = state.licences.get(case.licence)
+    version = version_of(state, case) if licence else -1
+    made = next((v for v in licence.versions if v.grant.version == version), None) if licence else None
+    return certificate(made.grant.issued_on).on.isoformat() if made else None
+
+
+def late(state: HolderState, case: Case) -> tuple[str, ...]:
+    """The limits that a case is past: those of its decision while it is open, then that of its certificate."""
+    if case.open:
+        return case.alarmed
+    if case.state != "granted" or case.licence not in state.licences:
+        return ()
+    unissued, version = state.licences[case.licence].unissued, version_of(state, case)
+    return ("certificate",) if any(u.alarmed and u.version == version for u in unissued) else ()
 
 
 def _commitment(case: Case) -> dict[str, str] | None:

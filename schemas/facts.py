@@ -241,6 +241,24 @@ class LicenceIssued(_Body, frozen=True, tag="licence.issued"):
     issued: Issued
 
 
+class IssueFailed(_Body, frozen=True, tag="licence.issue-failed"):
+    """A version could not be numbered or issued, by itself; it waits in the dead letters for `letters retry`."""
+
+    licence: str
+    version: int
+    due: str  # last day for the certificate (行政许可法 art 44)
+    fallback: bool = False
+    calendar: str = ""
+
+
+class CertificateOverdue(_Body, frozen=True, tag="licence.certificate-overdue"):
+    """A version that could not be issued had no certificate by its last day: an alarm, once."""
+
+    licence: str
+    version: int
+    due: str
+
+
 class LicenceStatusChanged(_Body, frozen=True, tag="licence.status"):
     """A licence is suspended, resumed or ended. `event` says by what."""
 
@@ -397,6 +415,8 @@ Body = (
     | LicenceImported
     | LicenceNumbered
     | LicenceIssued
+    | IssueFailed
+    | CertificateOverdue
     | LicenceStatusChanged
     | DecisionAnnulled
     | BarImposed

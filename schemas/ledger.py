@@ -15,7 +15,7 @@ import msgspec
 LEDGER_PARTITIONS = 64  # for ever: a holder's partition never changes
 
 Auth = Literal["none", "proof", "token", "topic", "internal"]
-Kind = Literal["event", "tick", "catalogue", "numbered", "claimed", "issued", "material"]
+Kind = Literal["event", "tick", "catalogue", "numbered", "claimed", "issued", "failed", "material"]
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -16,7 +16,10 @@ STATES = ("correction-requested", "accepted", "refused", "withdrawn", "lapsed", 
 @app.command("list", epilog="Example: zhengzhao case list --overdue --json")
 def list_cases(
     overdue: Annotated[
-        bool, typer.Option("--overdue", help="只列超期未决的 / only those open past a limit")
+        bool,
+        typer.Option(
+            "--overdue", help="只列超期的 / only those past a limit: of the decision, or of the certificate"
+        ),
     ] = False,
     state: Annotated[
         str | None, typer.Option(metavar="STATE", help=f"状态 / one of {', '.join(STATES)}")

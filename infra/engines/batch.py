@@ -106,6 +106,7 @@ class Batch:
         """A job that fails by itself waits in the dead letters for `letters retry`; its number stays its own."""
         self.letters.append(Letter("issue", failure, job, content))
         self._done_jobs.append(job)
+        self._failed(issuing.decode_job(content).numbered.grant)
 
     # --- decisions
 
@@ -143,6 +144,11 @@ class Batch:
             self.number(grant)
         except Exception as error:
             self.letters.append(Letter("number", _described(error), seq, encode_grant(grant)))
+            self._failed(grant)
+
+    def _failed(self, grant: Grant) -> None:
+        told = {"licence_id": grant.licence_id, "version": grant.version}
+        self._appended.append(_back("failed", grant.grant_id, grant.holder, told))
 
     def write(self, position: int) -> None:
         """Writes everything; call it inside the transaction."""

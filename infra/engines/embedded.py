@@ -17,6 +17,7 @@ from infra.delivery import Delivered, deliver
 from infra.engines.batch import Batch, Items
 from infra.engines.database import Database
 from infra.engines.lock import WAIT_SECONDS, decider
+from infra.engines.renewing import renew
 from infra.failpoints import failpoint
 from infra.pool import Failure, Pool, Result
 from infra.publishing import publish
@@ -87,6 +88,7 @@ class Engine:
         SurroundingsError where store or disk fail for longer than the patience; nothing is lost then.
         """
         progress = Progress()
+        renew(self.db)
         self.signer()  # a wrong passphrase is told before anything is decided
         if isinstance(self.store, FolderStore):
             self.store.sweep()

@@ -21,7 +21,7 @@ from infra.kafka import topics
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Send
 from infra.kafka.stage import StageLoop
-from infra.kafka.wire import back, send_entry
+from infra.kafka.wire import back, send_entry, send_failed
 from infra.pool import Failure, Pool, Recipe, Result
 from schemas.errors import ZhengzhaoError
 
@@ -71,7 +71,7 @@ class Issuing(StageLoop):
             return [self.dead(event, error)]
         result = await asyncio.wrap_future(self._pool.submit(raw))
         if result.failure is not None:
-            return [self.dead(event, _named(result.failure))]
+            return [self.dead(event, _named(result.failure)), *send_failed(grant)]
         issued = issuing.decode_issued(result.output)
         return list(send_entry(back("issued", grant.grant_id, grant.holder, msgspec.to_builtins(issued))))
 

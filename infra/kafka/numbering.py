@@ -19,7 +19,16 @@ from infra.kafka import topics
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Codec, Outbox, Record, Send, encode
 from infra.kafka.stage import StageLoop
-from infra.kafka.wire import NumberClaimed, Question, SerialSeen, ToNumber, back, decode_to_number, send_entry
+from infra.kafka.wire import (
+    NumberClaimed,
+    Question,
+    SerialSeen,
+    ToNumber,
+    back,
+    decode_to_number,
+    send_entry,
+    send_failed,
+)
 from processors.number import Series, SeriesFull, imported, is_free, number
 from schemas.errors import ZhengzhaoError
 
@@ -121,6 +130,8 @@ class Numbering(StageLoop):
                 sends += self._claimed(asked, offset, partition)
         except Exception as error:  # a full series, or what nobody foresaw: it waits in the dead letters
             sends.append(self.dead(event, _named(error)))
+            if isinstance(error, SeriesFull) and isinstance(asked, ToNumber):
+                sends += send_failed(asked.grant)
         return await self.loop.send(sends)
 
     def _number(self, asked: Question, outbox: Outbox[Numbers], offset: int, partition: int) -> list[Send]:

@@ -15,6 +15,7 @@ import msgspec
 
 from infra.engines.batch import Items
 from infra.engines.database import Database
+from infra.engines.renewing import FORM
 from infra.kafka import topics
 from infra.kafka.connection import Connection, parse
 from infra.kafka.listing import Told, decode_told
@@ -28,6 +29,7 @@ from infra.replay import Report, Say, prepare
 from infra.replay import replay as replay_file
 from infra.replay_decide import BY_HOLDER
 from infra.settings import Settings
+from processors.state import STATE_SCHEMA
 
 _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRIMARY KEY (partition, offset))"
 
@@ -162,6 +164,7 @@ def _states(connection: Connection, db: Database) -> None:
             "INSERT INTO states VALUES (?, ?, NULL)",
             ((key.decode(), decode(raw).state) for key, raw in live_records(connection).items()),
         )
+        db.set_meta(FORM, str(STATE_SCHEMA))
 
 
 def live_records(connection: Connection) -> dict[bytes, bytes]:

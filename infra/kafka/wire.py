@@ -47,6 +47,12 @@ class NumberClaimed(msgspec.Struct, frozen=True, tag="claimed"):
     serial: int | None = None
 
 
+def send_failed(grant: Grant) -> tuple[Send, ...]:
+    """That a version could not be numbered or issued, on its way to the ledger."""
+    told = {"licence_id": grant.licence_id, "version": grant.version}
+    return send_entry(back("failed", grant.grant_id, grant.holder, told))
+
+
 Question = ToNumber | SerialSeen | NumberClaimed
 _encode = msgspec.json.Encoder().encode
 decode_to_number: Callable[[bytes], Question] = msgspec.json.Decoder(Question).decode

@@ -181,6 +181,16 @@ def test_a_character_without_a_font_waits_in_the_letters(office: Office) -> None
     office.run("drain")
     assert len(office.rows("letters", "list")) == 1
     assert office.licence(office.case("S-2")["licence_number"])["number"].endswith("-00002")
+    assert office.rows("case", "list", "--overdue") == []
+    for day in ("2018-09-26", "2018-10-30"):  # ten working days: Mid-Autumn is none
+        office.run("tick", "--at", f"{day}T00:00:00+08:00")
+        (late,) = office.rows("case", "list", "--overdue")
+        assert (late["application_id"], late["overdue"], late["certificate_due"]) == (
+            "S-1", ["certificate"], "2018-09-25",
+        )  # fmt: skip
+    told = [(h["time"][:10], h["detail"]) for h in office.case("S-1")["history"] if h["event"] == "overdue"]
+    assert told == [("2018-09-26", "certificate 2018-09-25")]
+    assert office.json("replay", "--into", office.folder / "again", "--decide")["findings"] == []
 
 
 def test_a_full_disk_loses_nothing(office: Office) -> None:

@@ -52,6 +52,8 @@ class World:
         self.numbers: dict[str, str] = {}
         self.owners: dict[str, str] = {}  # number → the holder who imported it, empty where it was given here
         self.facts: list[Fact] = []
+        self.unissuable: set[str] = set()  # applications whose versions fail when they are to be issued
+        self.letters: list[tuple[Issued, Grant]] = []
         self.prompt = prompt
         self.pending: list[Entry] = []
         self.ledger: list[Entry] = []
@@ -119,7 +121,19 @@ class World:
             grant.grant_id, grant.licence_id, grant.version, given.number, given.identifier,
             object_key(given.number, grant.version), "", "", "", "", "", "", "", "",
         )  # fmt: skip
-        self._back("issued", issued, grant)
+        if grant.application_id in self.unissuable:
+            self.letters.append((issued, grant))
+            payload = {"licence_id": grant.licence_id, "version": grant.version}
+            self.pending.append(Entry(f"failed:{grant.grant_id}", "failed", grant.holder, "", payload))
+        else:
+            self._back("issued", issued, grant)
+
+    def retry(self) -> None:
+        """What failed is issued."""
+        for issued, grant in self.letters:
+            self._back("issued", issued, grant)
+        self.letters.clear()
+        self.settle()
 
     def _back(self, kind: Any, what: Numbered | Issued, grant: Grant) -> None:
         payload = msgspec.to_builtins(what)
