@@ -23,7 +23,7 @@ from issuance.keys import open_signer
 from issuance.page import RendererMissing
 from schemas.errors import LintError, NotFound, ObjectDiffers, VerificationError
 from schemas.items import ServiceItem
-from schemas.licence import Grant, Issued, Numbered
+from schemas.licence import Grant, Issued, Numbered, Product
 from schemas.persons import is_sealed
 from schemas.ports import Store
 from schemas.trust import load_trust
@@ -138,12 +138,13 @@ def issue_task(
         grant = job.numbered.grant
         items[grant.item_digest] = _paper(job.item)
         name, address = clear_texts(grant, persons.open)
-        issued, pdf = issuer.issue(job.numbered, name, address, signer)
+        numbered = with_products(job.numbered, persons.open)
+        issued, pdf = issuer.issue(numbered, name, address, signer)
         failpoint("issue-before-store")
         try:
             store.put(issued.object_key, pdf)
         except ObjectDiffers:
-            issued = adopt(issuer, job.numbered, issued, store, name, address)
+            issued = adopt(issuer, numbered, issued, store, name, address)
         failpoint("issue-after-store")
         return _encode(issued)
 
@@ -158,6 +159,18 @@ def clear_texts(grant: Grant, opened: Callable[[str, str], str | None]) -> tuple
             "the person was erased: there is nothing left to put on a licence", where=grant.holder_id
         )
     return texts[0] or "", texts[1] or ""
+
+
+def with_products(numbered: Numbered, opened: Callable[[str, str], str | None]) -> Numbered:
+    """The same with its products in clear, for what is printed and signed; call `clear_texts` first."""
+    grant = numbered.grant
+    if not any(is_sealed(text) for p in grant.products for text in (p.site, p.detail)):
+        return numbered
+    clear = tuple(
+        Product(p.category, opened(grant.holder, p.site) or "", opened(grant.holder, p.detail) or "")
+        for p in grant.products
+    )
+    return msgspec.structs.replace(numbered, grant=msgspec.structs.replace(grant, products=clear))
 
 
 class Erased(LintError):
@@ -258,7 +271,7 @@ def _compare(
     intact = stored is not None and hashlib.sha256(stored).hexdigest() == job.issued.object_sha256
     try:
         name, address = clear_texts(job.numbered.grant, opened)
-        built = issuer.rebuild(job.numbered, job.issued, name, address)
+        built = issuer.rebuild(with_products(job.numbered, opened), job.issued, name, address)
     except (Erased, RendererMissing) as error:
         if stored is not None and intact:
             target.put(key, stored)

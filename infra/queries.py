@@ -11,7 +11,7 @@ from processors import views
 from processors.route import holder_key, keys_of
 from processors.state import HolderState, Licence
 from schemas.errors import NotFound, UsageError
-from schemas.identifiers import compare, looks_personal, mask
+from schemas.identifiers import compare, kept_id, looks_personal, mask, masked
 
 Look = Callable[[str, str, str], None]
 """Records a look at a holder's record: ledger key (`*`: everyone's), command, which record."""
@@ -27,7 +27,7 @@ class Queries:
 
     def case(self, application: str, holder: str | None = None) -> dict[str, Any]:
         """A case; NotFound, or UsageError where two holders have one of this id and none is named."""
-        key = compare(application)
+        key = kept_id(application)
         holders = self._register.holders_of_case(key)
         if holder is not None:
             wanted = keys_of(holder, self._persons)
@@ -93,7 +93,7 @@ class Queries:
         )
 
     def _find(self, number: str) -> tuple[HolderState, Licence]:
-        wanted = compare(number)
+        wanted = kept_id(number)
         holder = self._register.holder_of_licence(wanted)
         state = self._register.state(holder) if holder is not None else None
         for licence in state.licences.values() if state is not None else ():
@@ -106,7 +106,7 @@ class Queries:
 def shown(text: str) -> str:
     """What was asked for, as it may be printed: a person's number is masked."""
     compared = compare(text)
-    return mask(compared) if looks_personal(compared) else text[:100]
+    return mask(compared) if looks_personal(compared) else masked(text)[:100]
 
 
 __all__ = ["Queries", "holder_key", "shown"]

@@ -9,7 +9,7 @@ from infra.register import Register
 from processors.route import keys_of
 from processors.state import HolderState, Licence
 from schemas.errors import NotFound, UsageError
-from schemas.identifiers import compare
+from schemas.identifiers import compare, kept_id, masked
 from schemas.persons import Persons
 
 PERSONAL = "p:"  # how the ledger key of a person begins
@@ -32,40 +32,41 @@ class Subject(NamedTuple):
 
 def of_licence(register: Register, persons: Persons, number: str) -> Subject:
     """The subject of a licence number. NotFound for an unknown one."""
-    wanted = compare(number)
+    wanted = kept_id(number)
     holder = register.holder_of_licence(wanted)
     state = register.state(holder) if holder is not None else None
     for licence in state.licences.values() if state is not None else ():
         if compare(licence.number) == wanted:
             assert state is not None
             return _subject(state, licence, persons.open)
-    raise NotFound("没有这个证照 / no such licence", where=number[:100], hint=_HINT)
+    raise NotFound("没有这个证照 / no such licence", where=masked(number)[:100], hint=_HINT)
 
 
 def of_case(register: Register, persons: Persons, application: str, holder: str | None) -> Subject:
     """The subject of the licence to which an application led. UsageError where several holders have that id."""
     found = []
-    holders = register.holders_of_case(compare(application))
+    key_of_case = kept_id(application)
+    holders = register.holders_of_case(key_of_case)
     if holder is not None:
         wanted = keys_of(holder, persons)
         holders = [h for h in holders if h in wanted]
     for key in holders:
         state = register.state(key)
-        case = state.cases.get(compare(application)) if state is not None else None
+        case = state.cases.get(key_of_case) if state is not None else None
         licence = state.licences.get(case.licence) if state is not None and case is not None else None
         if state is not None and licence is not None:
             found.append(_subject(state, licence, persons.open))
     if not found:
         raise NotFound(
             "没有由此申请取得的证照 / no licence that this application led to",
-            where=application[:100],
+            where=masked(application)[:100],
             hint=_HINT,
         )
     if len(found) > 1:
         names = "、".join(subject.display for subject in found)
         raise UsageError(
             f"几个持证人有同号办件 / several holders have a case of this id: {names}",
-            where=application[:100],
+            where=masked(application)[:100],
             hint="--holder ID",
         )
     return found[0]

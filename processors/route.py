@@ -1,13 +1,13 @@
 """`route`: from an event that may enter to a ledger entry. Stateless, whatever key or partition the event came with.
 
 Ids of holders are brought to the compared form. A person's number goes no further: a keyed pseudonym takes its place,
-with a mask for people to read; a person's name and address are sealed; numbers in free text are masked.
+with a mask for people to read; a person's name and address, sites and details of products are sealed; numbers
+in other texts and ids are masked.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -16,12 +16,24 @@ from schemas.canonical import derived_id
 from schemas.dates import time_text
 from schemas.errors import Rejected
 from schemas.events import Event
-from schemas.identifiers import compare, is_citizen_id, is_uscc, looks_personal, mask
+from schemas.identifiers import compare, is_citizen_id, is_uscc, looks_personal, mask, masked
 from schemas.ledger import Auth, Entry
 from schemas.persons import Persons
 
-_DIGITS = re.compile(r"(?<![0-9A-Za-z])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
-_SEALED = ("name", "address")
+_SEALED = ("name", "address", "site", "detail")
+_PERSONS = ("id", "officer", "holder_id")  # fields that may name a person
+_IDS = frozenset(
+    (
+        "application_id",
+        "filing_id",
+        "inspection_id",
+        "licence_number",
+        "licence_numbers",
+        "granted_by",
+        "item",
+    )
+)
+_DIGESTS = frozenset(("uri", "sha256", "text_sha256"))
 
 Files = Callable[[str], str]  # a material's uri → verified, mismatched or absent
 
@@ -102,14 +114,14 @@ def _holder(
             key, who = _describe(str(event.raw["data"][part]["id"]), str(sent.get("kind", "")), persons)
             data = {**data, part: {**_sealed(sent, key, persons), "id": key}}
             if isinstance(data.get("change"), dict):
-                data["change"] = _sealed(data["change"], key, persons)
-            return key, who, data
+                data["change"] = _products_sealed(_sealed(data["change"], key, persons), key, persons)
+            return key, who, _products_sealed(data, key, persons)
     key, who = _describe(str(event.raw["data"]["holder_id"]), "", persons)
     data = {**data, "holder_id": key}
     if isinstance(data.get("applicant"), dict):
         sealed = _sealed(data["applicant"], key, persons)
         data["applicant"] = {k: v for k, v in sealed.items() if k != "id"}
-    return key, who, data
+    return key, who, _products_sealed(data, key, persons)
 
 
 def _describe(number: str, kind: str, persons: Persons) -> tuple[str, dict[str, Any]]:
@@ -121,7 +133,7 @@ def _describe(number: str, kind: str, persons: Persons) -> tuple[str, dict[str, 
 
 
 def _sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
-    """Name and address of a person, sealed; an enterprise's as they are."""
+    """Name and address of a person, site and detail of a product, sealed; an enterprise's as they are."""
     if not key.startswith("p:"):
         return part
     return {
@@ -130,36 +142,36 @@ def _sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
     }
 
 
+def _products_sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
+    if not key.startswith("p:") or not isinstance(part.get("products"), list):
+        return part
+    products = [_sealed(p, key, persons) if isinstance(p, dict) else p for p in part["products"]]
+    return {**part, "products": products}
+
+
 def _plain(data: dict[str, Any], persons: Persons) -> dict[str, Any]:
     """The data without nulls (absent) and without any person's number in clear."""
-    return {name: _cleaned(name, value, persons) for name, value in data.items() if value is not None}
+    return {masked(k): _cleaned(k, v, persons) for k, v in data.items() if v is not None}
 
 
 def _cleaned(name: str, value: Any, persons: Persons) -> Any:
     if isinstance(value, str):
-        if name in ("id", "officer", "holder_id"):
+        if name in _PERSONS:
             return _redacted(value, persons)
-        return _masked(value)
+        return value if name in _DIGESTS else masked(value, an_id=name in _IDS)
     if isinstance(value, dict):
-        return {k: _cleaned(k, v, persons) for k, v in value.items() if v is not None}
+        return {masked(k): _cleaned(k, v, persons) for k, v in value.items() if v is not None}
     if isinstance(value, list):
         return [_cleaned(name, v, persons) for v in value if v is not None]
+    if isinstance(value, int) and looks_personal(str(value)):
+        return mask(str(value))  # in a field that nobody asked for
     return value
 
 
 def _redacted(text: str, persons: Persons) -> str:
     """An id that is a person's number, as its pseudonym; other ids as they are."""
     compared = compare(text)
-    return persons.pseudonym(compared) if looks_personal(compared) else _masked(text)
-
-
-def _masked(text: str) -> str:
-    """Free text with every citizen id in it masked."""
-    if len(text) < 18:
-        return text
-    return _DIGITS.sub(
-        lambda m: mask(m.group().upper()) if is_citizen_id(m.group().upper()) else m.group(), text
-    )
+    return persons.pseudonym(compared) if looks_personal(compared) else masked(text, an_id=True)
 
 
 def _uris(data: dict[str, Any]) -> list[str]:

@@ -133,7 +133,14 @@ def licence_shown(state: HolderState, licence: Licence, open_text: OpenText) -> 
         **row,
         "address": _clear(now, now.address, open_text),
         "authority": {"code": now.authority.code, "name": now.authority.name},
-        "products": [{"category": p.category, "site": p.site, "detail": p.detail} for p in now.products],
+        "products": [
+            {
+                "category": p.category,
+                "site": _clear(now, p.site, open_text),
+                "detail": _clear(now, p.detail, open_text),
+            }
+            for p in now.products
+        ],
         "filings": [
             {"filing_id": r.filing_id, "item": r.item, "name": r.name, "department": r.department}
             for r in now.filings

@@ -80,6 +80,36 @@ def mask(number: str) -> str:
     return f"{number[:3]}{stars}{number[-4:]}" if len(number) >= 11 else stars
 
 
+_SEPARATORS: Final = " ‐–－·-"
+_SPELT: Final = re.compile(rf"(?=((?:\d[{_SEPARATORS}]?){{17}}[\dXxＸｘ]))")
+_ALONE: Final = re.compile(r"(?<![0-9A-Za-z])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
+
+
+def masked(text: str, *, an_id: bool = False) -> str:
+    """A text with every citizen id in it masked, whatever stands around it or between its digits.
+
+    Eighteen characters that stand alone in free text need the check digit; in an id of something else, or as a part
+    of a longer text, a province and a date of birth too, so that a serial is not taken for a person.
+    """
+    if len(text) < 18 or _SPELT.search(text) is None:
+        return text
+    parts, end = [], 0
+    for found in _SPELT.finditer(text):
+        start, spelt = found.start(), found[1]
+        number = compare("".join(c for c in spelt if c not in _SEPARATORS))
+        if start < end or not is_citizen_id(number):
+            continue
+        if _BORN.fullmatch(number) or (not an_id and _ALONE.match(text, start)):
+            parts += [text[end:start], mask(number)]
+            end = start + len(spelt)
+    return "".join([*parts, text[end:]])
+
+
+def kept_id(text: str) -> str:
+    """The compared form in which an id of an application, a filing, an inspection or a licence is kept."""
+    return compare(masked(text, an_id=True))
+
+
 class Identifier(NamedTuple):
     """The parts of an e-licence identifier (电子证照标识, GB/T 36904)."""
 

@@ -14,6 +14,7 @@ import re
 from typing import Any, Final, NoReturn
 
 from schemas.errors import Rejected
+from schemas.identifiers import masked
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
@@ -64,7 +65,8 @@ def decode(raw: bytes) -> str:
 
 
 def shown(text: str) -> str:
-    """A text from outside as it may stand in a message: short, and without what a terminal would obey."""
+    """A text from outside as it may stand in a message: short, without a person's number or what a terminal would obey."""
+    text = masked(text)
     cut = text if len(text) <= 60 else f"{text[:59]}…"
     return cut if cut.isprintable() else ascii(cut)[1:-1]
 

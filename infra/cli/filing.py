@@ -10,7 +10,7 @@ from infra.cli import acting, output
 from infra.cli.acting import At, EventId, EventOnly, ProofKey
 from producers import orders
 from schemas.errors import NotFound, UsageError
-from schemas.identifiers import compare
+from schemas.identifiers import kept_id
 
 if TYPE_CHECKING:
     from processors.state import Filing, HolderState
@@ -224,7 +224,7 @@ def _find(
 def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing]:
     from processors.route import keys_of
 
-    key = compare(filing_id)
+    key = kept_id(filing_id)
     with acting.register() as (register, persons):
         holders = register.holders_of_case(key.rpartition(":")[0])
         if holder is not None:

@@ -18,6 +18,7 @@ from schemas.identifiers import (
     looks_personal,
     make_identifier,
     mask,
+    masked,
     parse_identifier,
     serial_text,
 )
@@ -173,3 +174,28 @@ def test_an_identifier_reads_back(version: int, serial: int) -> None:
     parts = parse_identifier(made)
     assert made.startswith(ELICENCE_ROOT)
     assert (parts.serial, parts.version) == (f"XK13001{serial:05d}", f"{version:03d}")
+
+
+CITIZEN = "630225197104130211"
+MASKED = "630***********0211"
+
+
+@pytest.mark.parametrize(
+    ("text", "free", "an_id"),
+    [
+        (CITIZEN, MASKED, MASKED),
+        (f"证件{CITIZEN}号", f"证件{MASKED}号", f"证件{MASKED}号"),
+        (f"QH{CITIZEN}-1", f"QH{MASKED}-1", f"QH{MASKED}-1"),
+        (f"2018{CITIZEN}7", f"2018{MASKED}7", f"2018{MASKED}7"),
+        ("630225 19710413 0211", MASKED, MASKED),
+        ("６３０２２５－１９７１０４１３－０２１１", MASKED, MASKED),
+        (f"{CITIZEN}、{CITIZEN}", f"{MASKED}、{MASKED}", f"{MASKED}、{MASKED}"),
+        (CITIZEN[:-1] + "2", CITIZEN[:-1] + "2", CITIZEN[:-1] + "2"),
+        ("QH-202109100000123458", "QH-202***********3458", "QH-202109100000123458"),
+        ("2018-09-10 2018-09-11 12", "2018-09-10 2018-09-11 12", "2018-09-10 2018-09-11 12"),
+        ("91630225000000437X", "91630225000000437X", "91630225000000437X"),
+    ],
+)
+def test_numbers_in_texts_are_masked(text: str, free: str, an_id: str) -> None:
+    """However they are spelt and whatever stands around them; a serial in an id is not taken for a person."""
+    assert (masked(text), masked(text, an_id=True)) == (free, an_id)
