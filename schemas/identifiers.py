@@ -97,7 +97,7 @@ def masked(text: str, *, an_id: bool = False) -> str:
     for found in _SPELT.finditer(text):
         start, spelt = found.start(), found[1]
         number = compare("".join(c for c in spelt if c not in _SEPARATORS))
-        if start < end or not is_citizen_id(number):
+        if start < end or not (is_citizen_id(number) and looks_personal(number)):
             continue
         if _BORN.fullmatch(number) or (not an_id and _ALONE.match(text, start)):
             parts += [text[end:start], mask(number)]
