@@ -1,27 +1,37 @@
 """What a PDF says, read in a process of its own with little memory and time.
 
 A PDF from outside may hold bombs, loops, hostile fonts. So it is never parsed in the process that serves others:
-`read` starts a child with hard limits, and takes back a plain structure of words and form fields with their places.
+`producers.reader` keeps a process that has the parser loaded and forks a child with hard limits for each paper;
+back comes a plain structure of words and form fields with their places.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import resource
-import subprocess
+import select
+import signal
 import sys
-from functools import lru_cache
-from typing import Any
+import threading
+import time
+from collections import OrderedDict
+from typing import Any, BinaryIO
 
 import msgspec
 
+from producers.reader import ask
 from schemas.errors import UsageError
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PAGES = 50
 MAX_WORDS = 20_000
+MAX_TEXT = 2_000_000  # characters
 MEMORY_BYTES = 900 * 1024 * 1024
 SECONDS = 8
+_KEPT = 16  # papers remembered: one is asked for several times, and parsed once
+_READ, _REFUSED = b"+", b"-"
 
 Box = tuple[float, float, float, float]
 
@@ -51,7 +61,10 @@ class Paper(msgspec.Struct, frozen=True):
     fields: tuple[Field, ...]
 
 
-@lru_cache(maxsize=32)
+_papers: OrderedDict[bytes, Paper] = OrderedDict()
+_lock = threading.Lock()
+
+
 def read(pdf: bytes, name: str) -> Paper:
     """Reads a PDF in a child process. Raises UsageError that names the file and says what to do."""
     if len(pdf) > MAX_BYTES:
@@ -60,26 +73,27 @@ def read(pdf: bytes, name: str) -> Paper:
         )
     if b"%PDF-" not in pdf[:1024]:
         raise UsageError("不是 PDF / this is no PDF", where=name, hint="zhengzhao packet new ITEM -o DIR")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "producers.extract"],
-            input=pdf,
-            capture_output=True,
-            timeout=SECONDS + 2,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    digest = hashlib.sha256(pdf).digest()
+    with _lock:
+        known = _papers.get(digest)
+    paper = known or _read(pdf, name)
+    with _lock:
+        _papers[digest] = paper
+        while len(_papers) > _KEPT:
+            _papers.popitem(last=False)
+    return paper
+
+
+def _read(pdf: bytes, name: str) -> Paper:
+    answer = ask(pdf)
+    if answer[:1] != _READ:
+        reason = answer[1:].decode("utf-8", "replace") or "no answer"
         raise UsageError(
-            "读取超时 / reading took too long", where=name, hint="重新打印为 PDF / print it to PDF anew"
-        ) from None
-    if done.returncode != 0 or not done.stdout:
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise UsageError(
-            f"PDF 无法读取 / the PDF cannot be read ({reason[-1][:200] if reason else 'no answer'})",
+            f"PDF 无法读取 / the PDF cannot be read ({reason})",
             where=name,
             hint="重新打印为 PDF，去掉密码 / print it to PDF anew, without a password",
         )
-    paper = msgspec.json.decode(done.stdout, type=Paper)
+    paper = msgspec.json.decode(answer[1:], type=Paper)
     if not paper.words and not paper.fields:
         raise UsageError(
             "扫描件，没有文字 / a scan without text",
@@ -101,6 +115,7 @@ def _parse(raw: bytes) -> Paper:
 
     words: list[Word] = []
     fields: list[Field] = []
+    letters = 0
     with pdfplumber.open(io.BytesIO(raw)) as pdf:
         if len(pdf.pages) > MAX_PAGES:
             raise ValueError(f"more than {MAX_PAGES} pages")
@@ -108,9 +123,12 @@ def _parse(raw: bytes) -> Paper:
             for word in page.extract_words(keep_blank_chars=False):
                 box = (word["x0"], word["top"], word["x1"], word["bottom"])
                 words.append(Word(word["text"], number, tuple(round(float(v), 2) for v in box)))  # type: ignore[arg-type]
-                if len(words) > MAX_WORDS:
-                    raise ValueError(f"more than {MAX_WORDS} words")
+                letters += len(word["text"])
+                if len(words) > MAX_WORDS or letters > MAX_TEXT:
+                    raise ValueError(f"more than {MAX_WORDS} words or {MAX_TEXT} characters")
             fields += _fields(page, number)
+            if sum(len(f.value) for f in fields) > MAX_TEXT:
+                raise ValueError(f"more than {MAX_TEXT} characters in its fields")
             page.close()
         return Paper(len(pdf.pages), tuple(words), tuple(fields))
 
@@ -119,12 +137,21 @@ def _fields(page: Any, number: int) -> list[Field]:
     found = []
     for annotation in page.annots:
         data = annotation.get("data", {})
-        name = _text(data.get("TU")) or _text(data.get("T")).replace("/", ".")
-        value = _text(data.get("V"))
+        name = _text(_own(data, "TU")) or _text(_own(data, "T")).replace("/", ".")
+        value = _text(_own(data, "V"))
         if name and value:
             box = tuple(round(float(annotation[k]), 2) for k in ("x0", "top", "x1", "bottom"))
             found.append(Field(name, value, number, box))  # type: ignore[arg-type]
     return found
+
+
+def _own(widget: Any, key: str) -> Any:
+    """A value of a field: in its widget, or where a reader split the two in the field above."""
+    from pdfminer.pdftypes import resolve1
+
+    value = widget.get(key)
+    above = None if value is not None else resolve1(widget.get("Parent"))
+    return above.get(key) if isinstance(above, dict) else value
 
 
 def _text(value: Any) -> str:
@@ -142,15 +169,55 @@ def _text(value: Any) -> str:
 
 
 def main() -> int:
-    """The child: a PDF on standard input, a `Paper` as JSON on standard output."""
-    _limit()
-    try:
-        paper = _parse(sys.stdin.buffer.read())
-    except Exception as error:  # whatever a parser does with hostile bytes ends here, in one line
-        print(f"{type(error).__name__}: {error}"[:300].replace("\n", " "), file=sys.stderr)
-        return 1
-    sys.stdout.buffer.write(msgspec.json.encode(paper))
+    """The process that forks: for each PDF on standard input (8 bytes of length before it) an answer of that form."""
+    import pdfplumber  # noqa: F401  # loaded once, here
+
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    while len(length := requests.read(8)) == 8:
+        answer = _in_child(requests.read(int.from_bytes(length)))
+        answers.write(len(answer).to_bytes(8) + answer)
+        answers.flush()
     return 0
+
+
+def _in_child(pdf: bytes) -> bytes:
+    """Parses in a child; its answer, or why there is none."""
+    out, into = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(out)
+        with os.fdopen(into, "wb") as pipe:
+            _answer(pdf, pipe)
+        os._exit(0)
+    os.close(into)
+    answer = _received(out, time.monotonic() + SECONDS + 1)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if answer is None or (not answer and os.WIFSIGNALED(status)):
+        return _REFUSED + "读取超时 / reading took too long, or too much".encode()
+    return answer
+
+
+def _answer(pdf: bytes, pipe: BinaryIO) -> None:
+    try:
+        _limit()
+        answer = _READ + msgspec.json.encode(_parse(pdf))
+    except BaseException as error:  # whatever a parser does with hostile bytes ends here, in one line
+        line = " ".join(f"{type(error).__name__}: {error}"[:200].split())
+        answer = _REFUSED + line.encode("utf-8", "replace")
+    pipe.write(answer)
+
+
+def _received(out: int, end: float) -> bytes | None:
+    """All that comes until the end of a pipe; None where that takes too long."""
+    parts: list[bytes] = []
+    with os.fdopen(out, "rb", buffering=0) as pipe:
+        while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
+            part = pipe.read(1 << 20)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    return None
 
 
 if __name__ == "__main__":

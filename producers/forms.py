@@ -113,7 +113,7 @@ def _rows(row: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
     def entry(name: str, label: str, english: str, height: int = 24) -> dict[str, Any]:
         return {"name": name, "label": label, "english": english, "height": height}
 
-    person = row["holder"] == "person"
+    person, letter_too = row["holder"] == "person", LETTER in row["materials"]
     who = [
         entry("applicant.name", "姓名" if person else "名称", "Name"),
         entry("applicant.id", *(("公民身份号码", "Citizen id") if person else ("统一社会信用代码", "USCC"))),
@@ -129,6 +129,11 @@ def _rows(row: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
         entry("applicant.address", "住所", "Address", 34),
         entry("applicant.division", "所在地区划代码（6 位）", "Division (6 digits)"),
         entry("window", "受理窗口代码（6、9 或 12 位）", "Window (6, 9 or 12 digits)"),
+        *(
+            [entry("signed_on", "签署日期（与承诺书相同）", "Signed on (as the letter)")]
+            if letter_too
+            else []
+        ),
         *(entry(f"fields.{f['name']}", f["name"], f"e.g. {f['example']}") for f in row["fields"]),
     ]
 

@@ -21,6 +21,7 @@ from schemas.errors import UsageError
 
 LICENCE = "business-licence"
 _LABELS = {
+    "established_on": re.compile(r"成立日期[:：]?(\d{4}年\d{1,2}月\d{1,2}日|\d{4}-\d{1,2}-\d{1,2})"),
     "applicant.id": re.compile(r"统一社会信用代码[:：]?([0-9A-HJ-NPQRTUWXY]{18})"),
     "applicant.name": re.compile(
         r"(?<!产品)名称[:：]?(.+?)(?=类型|统一社会信用代码|法定代表人|住所|经营场所|注册资本|$)"
@@ -258,9 +259,29 @@ def _contradictions(values: Sequence[Value]) -> list[Contradiction]:
         if len(said) > 1:
             detail = " ≠ ".join(f"{text} ({', '.join(kinds)})" for text, kinds in said.items())
             found.append(Contradiction(name, detail))
-    signed = next((v for v in values if v.name == "signed_on"), None)
-    if signed and _date(signed.value) is None:
-        found.append(Contradiction("signed_on", f"不是日期 / no date: {signed.value}"))
+    return found + _dates_apart(values)
+
+
+def _dates_apart(values: Sequence[Value]) -> list[Contradiction]:
+    """Dates signed that are none, that differ, or that lie before the enterprise was established."""
+    signed = [v for v in values if v.name == "signed_on"]
+    found = [
+        Contradiction("signed_on", f"不是日期 / no date: {v.value} ({v.kind})")
+        for v in signed
+        if _date(v.value) is None
+    ]
+    days = {_date(v.value): v for v in signed if _date(v.value)}
+    if len(days) > 1:
+        detail = " ≠ ".join(f"{day} ({v.kind})" for day, v in days.items())
+        found.append(Contradiction("signed_on", detail))
+    begun = next((_date(v.value) for v in values if v.name == "established_on"), None)
+    early = [day for day in days if day and begun and day < begun]
+    if early:
+        found.append(
+            Contradiction(
+                "signed_on", f"{min(early)} 早于成立日期 / is before {begun}, when it was established"
+            )
+        )
     return found
 
 

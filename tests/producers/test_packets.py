@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import typst
 from pypdf import PdfWriter
+from pypdf.generic import ArrayObject, ContentStream, DictionaryObject, NameObject
 
 from issuance import fonts
-from producers import acroform, forms
+from producers import acroform, forms, reader
+from producers.extract import read
 from producers.packets import Blanks, Packet, application, read_packet
 from schemas.errors import UsageError
+from tests.soak import papers
 
 CODE = "industrial-product-licence"
 ROW: dict[str, Any] = {
@@ -99,6 +104,87 @@ def test_papers_that_disagree_are_named(field: str, value: str) -> None:
     assert [field] == [c.field for c in read.contradictions]
 
 
+@pytest.mark.parametrize("way", [filled, flattened])
+def test_dates_that_disagree_are_named(way: Any) -> None:
+    """Form and letter bear one date, in whatever writing; another is a contradiction."""
+    letter = way(forms.LETTER, LETTER)
+    same = packet(way(forms.FORM, {**FORM, "signed_on": "2018-09-09"}), letter)
+    other = packet(way(forms.FORM, {**FORM, "signed_on": "2018-09-08"}), letter)
+    assert same.contradictions == ()
+    assert [("signed_on", "2018-09-08 (application-form) ≠ 2018-09-09 (commitment-letter)")] == [
+        (c.field, c.detail) for c in other.contradictions
+    ]
+
+
+def business_licence(**changes: str) -> bytes:
+    """A business licence as a PDF with text, by another author's tools."""
+    says = {
+        "名称": NAME,
+        "统一社会信用代码": FORM["applicant.id"],
+        "住所": "循化县积石镇1号",
+        "成立日期": "2015年03月02日",
+    }
+    lines = "".join(f"{label}: {value} \\\n" for label, value in {**says, **changes}.items())
+    source = f"#set text(font: ({', '.join(map(json.dumps, fonts.FAMILIES))}))\n= 营业执照\n{lines}"
+    made = typst.compile(source.encode(), font_paths=[str(f) for f in FOLDERS], ignore_system_fonts=True)
+    assert isinstance(made, bytes)
+    return made
+
+
+def test_the_business_licence_is_read_too() -> None:
+    """Name, USCC and address with their places; what it says otherwise is a contradiction, and named."""
+    papers = [("form.pdf", filled(forms.FORM, FORM)), ("letter.pdf", filled(forms.LETTER, LETTER))]
+    good = read_packet([*papers, ("licence.pdf", business_licence())], BLANKS)
+    assert good.contradictions == ()
+    assert {"applicant.name", "applicant.id", "applicant.address", "established_on"} == {
+        v.name for v in good.values if v.kind == "business-licence" and v.page == 1 and v.box[2] > v.box[0]
+    }
+    for change, field in (
+        ({"名称": "青海别家有限公司"}, "applicant.name"),
+        ({"统一社会信用代码": "914403001922038216"}, "applicant.id"),
+        ({"成立日期": "2018年9月10日"}, "signed_on"),
+    ):
+        read = read_packet([*papers, ("licence.pdf", business_licence(**change))], BLANKS)
+        assert [field] == [c.field for c in read.contradictions]
+
+
+def test_a_field_split_from_its_widget() -> None:
+    """As some readers save it: name and value in the field, place in the widget below."""
+    writer = PdfWriter(clone_from=io.BytesIO(filled(forms.FORM, FORM)))
+    for reference in writer.pages[0]["/Annots"]:
+        widget = reference.get_object()
+        field = DictionaryObject(
+            {NameObject(k): widget.pop(k) for k in ("/T", "/TU", "/V", "/FT") if k in widget}
+        )
+        field[NameObject("/Kids")] = ArrayObject([reference])
+        widget[NameObject("/Parent")] = writer._add_object(field)
+    out = io.BytesIO()
+    writer.write(out)
+    read = packet(out.getvalue(), filled(forms.LETTER, LETTER))
+    assert {**FORM} == {v.name: v.value for v in read.values if v.kind == forms.FORM}
+
+
+def without_a_line(pdf: bytes) -> bytes:
+    """A letter of which one line of the promise was taken out."""
+    writer = PdfWriter(clone_from=io.BytesIO(pdf))
+    content = ContentStream(writer.pages[0].get_contents(), writer)
+    shown = [n for n, (_, operator) in enumerate(content.operations) if operator in (b"Tj", b"TJ")]
+    content.operations = [one for n, one in enumerate(content.operations) if n != shown[4]]
+    writer.pages[0][NameObject("/Contents")] = writer._add_object(content)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def test_a_changed_letter_is_no_commitment() -> None:
+    """Its text is held against ours: a line less is named, and its digest is another."""
+    letter = flattened(forms.LETTER, LETTER)
+    whole, changed = (packet(filled(forms.FORM, FORM), pdf) for pdf in (letter, without_a_line(letter)))
+    assert whole.commitment["text_sha256"] == forms.commitment_digest()
+    assert ["commitment"] == [c.field for c in changed.contradictions]
+    assert changed.commitment["text_sha256"] != whole.commitment["text_sha256"]
+
+
 def test_the_same_papers_are_the_same_application() -> None:
     """The application id follows from the bytes, the event id also from the moment."""
     papers = (filled(forms.FORM, FORM), filled(forms.LETTER, LETTER))
@@ -151,10 +237,27 @@ def test_hostile_pdfs_are_refused_in_one_line() -> None:
         assert caught.value.hint
 
 
-def test_a_corpus_of_broken_papers_gets_clear_answers() -> None:
-    """Bent forms, bombs, loops, scripts: read or refused in one line. `make soak` reads a thousand."""
-    from tests.soak.papers import run
+def test_each_kind_of_hostile_paper_reaches_the_parser() -> None:
+    """The documents of the corpus are whole: without what makes them hurt a reader reads them."""
+    plain = papers.document(papers.TEXT, papers.HELVETICA, page=papers.FONT)
+    assert ["hello"] == [word.text for word in read(plain, "plain.pdf").words]
 
-    figures = run(24, 11)
-    assert figures["clear answers only"]
-    assert figures["refused in one line"] > 0
+
+@pytest.mark.slow
+def test_a_thousand_broken_papers_get_clear_answers() -> None:
+    """Bent forms, bombs, loops, scripts: read or refused in one line, in time; `make soak` reads the costly ones too."""
+    figures = papers.run(1000, 11, costly=4)
+    assert (figures["clear answers only"], figures["none over 10 seconds"]) == (True, True), figures
+    assert figures["refused in one line"] > 300
+    assert figures["read"] > 100
+
+
+def test_a_reader_that_ended_is_replaced() -> None:
+    """Whoever killed it: the next paper is read all the same."""
+    plain = papers.document(papers.TEXT, papers.HELVETICA, page=papers.FONT)
+    read(plain + b"\n", "one.pdf")
+    idle = reader._idle.get_nowait()
+    idle._process.kill()
+    idle._process.wait()
+    reader._idle.put(idle)
+    assert read(plain + b"\n\n", "two.pdf").pages == 1

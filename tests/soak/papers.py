@@ -22,38 +22,109 @@ ROW: dict[str, Any] = {
 }  # fmt: skip
 
 
-def bomb(rng: random.Random) -> bytes:
-    """A page whose content unpacks to some hundred megabytes."""
-    data = zlib.compress(b"q " * rng.randint(20_000_000, 60_000_000))
-    body = b"<</Length %d/Filter/FlateDecode>>stream\n%s\nendstream" % (len(data), data)
-    return document([b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R>>", body])
+def stream(data: bytes, entries: bytes = b"") -> bytes:
+    """A stream object's body."""
+    return b"<<%s/Length %d>>stream\n%s\nendstream" % (entries, len(data), data)
 
 
-def loop(rng: random.Random) -> bytes:
-    """Pages, forms and names that hold themselves."""
+def flate(data: bytes, entries: bytes = b"", times: int = 1) -> bytes:
+    """A stream compressed so many times."""
+    for _ in range(times):
+        data = zlib.compress(data, 9)
+    return stream(data, entries + b"/Filter[%s]" % (b"/FlateDecode" * times))
+
+
+def document(
+    content: bytes, *more: bytes, page: bytes = b"", root: bytes = b"", trailer: bytes = b""
+) -> bytes:
+    """A PDF of one page, whole by its cross-reference table: object 4 is the content, 5 and on are `more`."""
+    bodies = [
+        b"<</Type/Catalog/Pages 2 0 R%s>>" % root,
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R%s>>" % page,
+        content,
+        *more,
+    ]
+    out, places = b"%PDF-1.7\n", []
+    for n, body in enumerate(bodies, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (n, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    head = b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(bodies) + 1, table)
+    end = b"trailer\n<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n"
+    return out + head + end % (len(bodies) + 1, trailer.replace(b"@", b"%d" % len(out)), len(out))
+
+
+TEXT = stream(b"BT /F 9 Tf 40 700 Td (hello) Tj ET")
+HELVETICA = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+FONT = b"/Resources<</Font<</F 5 0 R>>>>"
+
+
+def bombs() -> dict[str, bytes]:
+    """What costs the reader its whole time or memory: each is a document that a viewer would begin to open."""
+    many = b"BT /F 9 Tf " + b"(bomb) Tj " * 20_000_000
+    cmap = b"1 begincodespacerange <00000000> <ffffffff> endcodespacerange 1 beginbfrange <00000000> <00ffffff> <0041> endbfrange"
+    type0 = (
+        b"<</Type/Font/Subtype/Type0/BaseFont/X/Encoding/Identity-H/DescendantFonts[6 0 R]/ToUnicode 7 0 R>>"
+    )
+    cid = b"<</Type/Font/Subtype/CIDFontType2/BaseFont/X/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>/W[0 99999999 500]>>"
+    predicted = b"/DecodeParms<</Predictor 12/Columns 2000000000>>"
+    return {
+        "operators": document(flate(b"q " * 40_000_000)),
+        "twice compressed": document(flate(bytes(1 << 29), times=2)),
+        "predictor": document(flate(bytes(1000), predicted)),
+        "itself": document(TEXT, b"5 0 R", page=b"/Resources 5 0 R"),
+        "text": document(flate(many), HELVETICA, page=FONT),
+        "gigabyte": document(flate(bytes(1 << 30))),
+        "character map": document(TEXT, type0, cid, flate(cmap), page=FONT),
+        "widths": document(TEXT, type0, cid, stream(b""), page=FONT),
+        "nested arrays": document(stream(b"[" * 5_000_000)),
+        "nested objects": document(b"<</A " * 200_000 + b">>" * 200_000),
+    }
+
+
+def loops(rng: random.Random) -> bytes:
+    """Pages, forms, fields, tables and streams that hold themselves."""
+    itself = b"<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</X 5 0 R>>>>"
     kids = b" ".join(b"%d 0 R" % rng.choice((1, 2, 3, 4)) for _ in range(rng.randint(1, 40)))
-    return document([b"<</Type/Pages/Kids[%s]/Count 9/Parent 3 0 R>>" % kids, b"<</A 4 0 R/B 3 0 R>>"])
+    widget = b"<</Type/Annot/Subtype/Widget/Rect[0 0 9 9]/Parent 5 0 R/Kids[5 0 R]>>"
+    return rng.choice(
+        (
+            document(
+                stream(b"/X Do"), stream(b"/X Do", itself[2:]), page=b"/Resources<</XObject<</X 5 0 R>>>>"
+            ),
+            document(b"<</Type/Pages/Kids[%s]/Count 9/Parent 3 0 R>>" % kids, page=b"/Kids[%s]" % kids),
+            document(TEXT, widget, page=b"/Annots[5 0 R 5 0 R]", root=b"/AcroForm<</Fields[5 0 R]>>"),
+            document(TEXT, HELVETICA, page=FONT, trailer=b"/Prev @/XRefStm @"),
+            document(stream(b"x", b"/Filter 4 0 R/DecodeParms 4 0 R")),
+            document(b"<</Length 4 0 R>>stream\nBT ET\nendstream"),
+        )
+    )
 
 
-def script(rng: random.Random) -> bytes:
-    """JavaScript, launch actions and a font that is none."""
+def hostile(rng: random.Random) -> bytes:
+    """JavaScript, launch actions, fonts that are none, numbers beyond sense."""
     action = rng.choice(
         (b"/JavaScript/JS(while(1){app.alert(1)})", b"/Launch/F(/bin/sh)", b"/URI/URI(file:///etc/passwd)")
     )
-    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/AA<</O<</S%s>>>>/Resources<</Font<</F 4 0 R>>>>/Contents 4 0 R>>"
-    font = b"<</Type/Font/Subtype/Type0/Encoding/X/DescendantFonts[4 0 R]/ToUnicode 4 0 R/Length 9>>stream\nBT /F 1 Tf (x) Tj ET\nendstream"
-    return document([page % action, font])
-
-
-def document(objects: list[bytes]) -> bytes:
-    """A PDF of some objects, numbered from 3, without a cross-reference table."""
-    parts = [
-        b"%PDF-1.7",
-        b"1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj",
-        b"2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj",
-    ]
-    parts += [b"%d 0 obj%sendobj" % (n, body) for n, body in enumerate(objects, 3)]
-    return b"\n".join([*parts, b"trailer<</Root 1 0 R>>", b"%%EOF"])
+    garbage = rng.randbytes(rng.randint(1, 3000))
+    kind = rng.choice((b"Type0", b"Type1", b"TrueType", b"Type3", b"CIDFontType0"))
+    font = b"<</Type/Font/Subtype/%s/BaseFont/X/Encoding 6 0 R/DescendantFonts[5 0 R]/ToUnicode 6 0 R/FontDescriptor 7 0 R>>"
+    descriptor = b"<</Type/FontDescriptor/FontFile 6 0 R/FontFile2 6 0 R/FontFile3 6 0 R/Ascent 1e99>>"
+    more = (font % kind, rng.choice((stream(garbage), flate(garbage))), descriptor)
+    page = FONT + b"/AA<</O<</S%s>>>>" % action
+    return rng.choice(
+        (
+            document(TEXT, *more, page=page, root=b"/OpenAction<</S%s>>/Names<</JavaScript 6 0 R>>" % action),
+            document(TEXT, *more, page=page + b"/Rotate 1e300/UserUnit -1"),
+            document(TEXT, *more, page=page + b"/MediaBox[-1e30 0 1e30 9]"),
+            document(stream(garbage), *more, page=page),
+            document(
+                stream(b"%d 0 0 %d 0 0 cm BT /F 1e38 Tf (x) Tj ET" % (10**300, -(10**300))), *more, page=page
+            ),
+            document(flate(b"BT " * 1000 + garbage), *more, page=page, trailer=b"/Encrypt 6 0 R/ID[(a)(b)]"),
+        )
+    )
 
 
 def bent(rng: random.Random, whole: bytes) -> bytes:
@@ -72,18 +143,16 @@ def bent(rng: random.Random, whole: bytes) -> bytes:
     return bytes(raw)
 
 
-def corpus(number: int, seed: int) -> list[bytes]:
-    """So many PDFs: most of them real forms that were bent, one in ten made to hurt."""
+def corpus(number: int, seed: int, costly: int) -> list[bytes]:
+    """So many PDFs: `costly` bombs, one in five made to hurt, the others real forms that were bent."""
     rng = random.Random(seed)
     folders = list(dict.fromkeys(p.parent for p in fonts.paths()))
     drawn = [forms.draw(ROW, kind, folders, fonts.FAMILIES, None) for kind in (forms.FORM, forms.LETTER)]
     whole = [acroform.with_fields(form, {"applicant.name": "青海示范有限公司"}) for form in drawn]
-    made = []
-    for n in range(number):
-        made.append(
-            rng.choice((bomb, loop, loop, script))(rng) if n % 10 == 0 else bent(rng, rng.choice(whole))
-        )
-    return made
+    made = list(bombs().values())[:costly]
+    while len(made) < number:
+        made.append(rng.choice((loops, hostile))(rng) if len(made) % 5 == 0 else bent(rng, rng.choice(whole)))
+    return made[:number]
 
 
 def attempt(raw: bytes) -> tuple[str, float]:
@@ -99,11 +168,11 @@ def attempt(raw: bytes) -> tuple[str, float]:
         return type(error).__name__, time.monotonic() - began
 
 
-def run(number: int, seed: int) -> dict[str, Any]:
+def run(number: int, seed: int, costly: int = 99) -> dict[str, Any]:
     """Reads a corpus; figures, and whether every paper got a clear answer within ten seconds."""
     began = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(attempt, corpus(number, seed)))
+        answers = list(pool.map(attempt, corpus(number, seed, costly)))
     kinds = [kind for kind, _ in answers]
     slowest = max(seconds for _, seconds in answers)
     return {
