@@ -22,6 +22,22 @@ Id = Annotated[
         "the first a letter, a digit or an opening bracket",
     ),
 ]
+FilingId = Annotated[
+    str,
+    Meta(
+        extra={"rule": "filing-id"},
+        description="as every id; one that was made here, `<application_id>:<item>`, is longer than 64 characters "
+        "where the application's is long",
+    ),
+]
+InspectionId = Annotated[
+    str,
+    Meta(
+        extra={"rule": "inspection-id"},
+        description="as every id; one that was made here, `<application_id>:check`, is longer than 64 characters "
+        "where the application's is long",
+    ),
+]
 Short = Annotated[str, Meta(extra={"rule": "short"}, extra_json_schema={"maxLength": 200})]
 Free = Annotated[str, Meta(extra={"rule": "free"}, description="line feed, CR LF and tab may stand in it")]
 Window = Annotated[
@@ -190,7 +206,7 @@ class RegistrationSubmitted(_Data, frozen=True):
 class FilingEvent(_Data, frozen=True):
     """A department on a filing (备案) that was pushed to it, or the correction of one that it returned."""
 
-    filing_id: Id
+    filing_id: FilingId
     holder_id: Id
     department: str
     reason: Free | None = None
@@ -207,7 +223,7 @@ class Inspector(_Data, frozen=True):
 class InspectionRecorded(_Data, frozen=True):
     """An inspection (检查) and its result; for a `random` one an official text."""
 
-    inspection_id: Id
+    inspection_id: InspectionId
     kind: InspectionKind
     holder_id: Id
     inspectors: tuple[Inspector, ...]
