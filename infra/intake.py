@@ -75,28 +75,41 @@ Papers = Callable[[Sequence[str]], Iterator[tuple[str, bytes | ZhengzhaoError]]]
 """From PDF files to the application event of each packet among them, named by its first file, or why not."""
 
 
-def is_pdf(name: str) -> bool:
-    """Whether a file begins as a PDF does."""
+class Sorted(msgspec.Struct, frozen=True):
+    """Inputs by what they are. `faults`: those that cannot be used, and why; they spoil no neighbour."""
+
+    lines: list[str]
+    pdfs: list[str]
+    faults: dict[str, UsageError]
+
+
+def sort_out(names: Sequence[str]) -> Sorted:
+    """Looks at each input before anything is taken in."""
+    found = Sorted([], [], {})
+    for name in names:
+        try:
+            (found.pdfs if _is_pdf(name) else found.lines).append(name)
+        except UsageError as error:
+            found.faults[name] = error
+    return found
+
+
+def _is_pdf(name: str) -> bool:
+    """Whether a file begins as a PDF does. UsageError for one that is absent, empty, a folder or unreadable."""
     if name == STDIN:
         return False
-    with open(name, "rb") as file:
-        return file.read(len(_PDF)) == _PDF
-
-
-def check_files(names: Sequence[str]) -> None:
-    """UsageError for a file that is absent, empty or unreadable, before anything is taken in."""
-    for name in names:
-        if name == STDIN:
-            continue
-        path = Path(name)
-        if not path.exists():
-            raise UsageError(
-                "文件不存在 / there is no such file", where=name, hint="检查路径 / check the path"
-            )
-        if path.is_dir():
-            raise UsageError("是目录 / is a folder", where=name, hint="zhengzhao submit DIR/*.jsonl")
-        if path.is_file() and path.stat().st_size == 0:
-            raise _empty(name)
+    path = Path(name)
+    if not path.exists():
+        raise UsageError("文件不存在 / there is no such file", where=name, hint="检查路径 / check the path")
+    if path.is_dir():
+        raise UsageError("是目录 / is a folder", where=name, hint="zhengzhao submit DIR/*.jsonl")
+    if path.is_fifo() or path.is_char_device():
+        return False  # what is read there is gone
+    with _opened(name) as file:
+        start = file.read(len(_PDF))
+    if not start:
+        raise _empty(name)
+    return start == _PDF
 
 
 def submit_file(

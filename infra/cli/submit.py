@@ -30,27 +30,39 @@ def submit(
         ),
     ] = None,
 ) -> None:
-    """收件 / Takes events in, one a line; `drain` decides. Exit 1 if any line was rejected, 2 for no input."""
+    """收件 / Takes events in, one a line; `drain` decides. Exit 1 if any line was rejected, 2 if a file is absent or empty."""
     from infra.bootstrap import open_inbox, paper_reader
     from infra.cli.moments import now, read_moment
-    from infra.intake import STDIN, Summary, check_files, is_pdf, submit_file, submit_papers
+    from infra.intake import Summary, sort_out, submit_file, submit_papers
     from infra.signing import event_signer
+    from schemas.errors import UsageError
 
-    check_files(files)
-    summary = Summary()
-    size = None if STDIN in files else sum(Path(name).stat().st_size for name in files)
-    settings = output.settings()
+    moment = read_moment(at, "--at") if at else now()
     sign = event_signer(key) if key is not None else lambda raw: raw
-    with open_inbox(settings) as inbox, output.progress("submit", size) as bar:
-        pdfs = [name for name in files if is_pdf(name)]
-        for name in files:
-            if name not in pdfs:
+    given, summary = sort_out(files), Summary()
+    if not given.lines and not given.pdfs:
+        raise next(iter(given.faults.values()))
+    settings = output.settings()
+    with open_inbox(settings) as inbox, output.progress("submit", _size(given.lines)) as bar:
+        for name in given.lines:
+            try:
                 submit_file(name, inbox, summary, progress=bar.advance, sign=sign)
-        if pdfs:
-            moment = read_moment(at, "--at") if at else now()
-            submit_papers(pdfs, inbox, summary, paper_reader(settings, source, moment), sign=sign)
+            except UsageError as error:  # nothing on standard input, say: its neighbours are taken in
+                given.faults[name] = error
+        if given.pdfs:
+            submit_papers(given.pdfs, inbox, summary, paper_reader(settings, source, moment), sign=sign)
+    if set(given.faults) == set(files):
+        raise given.faults[files[0]]
+    for name, fault in given.faults.items():
+        summary.refuse(name, 0, fault)
     _show(msgspec.to_builtins(summary))
-    raise typer.Exit(1 if summary.rejected else 0)
+    raise typer.Exit(2 if given.faults else 1 if summary.rejected else 0)
+
+
+def _size(names: list[str]) -> int | None:
+    """Bytes to read, for the bar; None where nobody can know."""
+    sizes = [Path(name).stat().st_size if Path(name).is_file() else None for name in names]
+    return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def _show(summary: dict[str, object]) -> None:

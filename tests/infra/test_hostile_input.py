@@ -108,17 +108,29 @@ def test_whole_files(office: Office, content: bytes, code: int) -> None:
     assert code == 0 or "hint:" in office.err
 
 
-def test_absent_files_and_folders(office: Office) -> None:
-    """Wrong use, before anything is taken in."""
-    (office.folder / "good.jsonl").write_bytes(good())
-    for name in ("absent.jsonl", "."):
-        office.run("submit", office.folder / "good.jsonl", office.folder / name, code=2)
+@pytest.mark.parametrize("name", ["absent.jsonl", ".", "empty.jsonl", "-"])
+def test_an_unusable_file_beside_a_good_one(office: Office, name: str) -> None:
+    """Absent, a folder, empty, nothing on standard input: exit 2, named on line 0; good lines of others are kept."""
+    (office.folder / "good.jsonl").write_bytes(good() + b"\n{\n")
+    (office.folder / "empty.jsonl").touch()
+    for files in ((name, "good.jsonl"), ("good.jsonl", name)):
+        answer = json.loads(office.run("submit", *files, "--json", code=2, stdin=b""))
+        assert [(name, 0), ("good.jsonl", 2)] == sorted(
+            ((r["file"], r["line"]) for r in answer["rejected"]), key=lambda row: row[1]
+        )
+        assert all(r["hint"] for r in answer["rejected"])
+    assert office.submit(good())["duplicates"] == 1
+
+
+def test_nothing_usable_at_all(office: Office) -> None:
+    """Wrong use: no answer on standard output, an error with its hint."""
+    for files in (("absent.jsonl",), ("absent.jsonl", "."), ("-", "absent.jsonl")):
+        assert office.run("submit", *files, code=2, stdin=b"") == ""
         assert "hint:" in office.err
-    assert office.submit(good())["accepted"] == 1
 
 
 def test_standard_input(office: Office) -> None:
-    """`-` is standard input; an empty one is unusable."""
+    """`-` is standard input, in any place among files; an empty one is unusable."""
     answer = json.loads(office.run("submit", "-", "--json", stdin=good() + b"\n" + good()))
     assert answer == {"accepted": 1, "duplicates": 1, "rejected": []}
     office.run("submit", "-", code=2, stdin=b"")
