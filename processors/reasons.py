@@ -210,6 +210,11 @@ def known_inspection(inspection_id: str) -> Reason:
     return Reason(f"检查 {inspection_id} 已有记录", f"the inspection {inspection_id} was recorded already")
 
 
+def contradictory(names: list[str]) -> Reason:
+    fields = ", ".join(names)
+    return Reason(f"前后填写不一致：{fields}", f"two different values were given: {fields}")
+
+
 def unprintable(names: list[str]) -> Reason:
     fields = ", ".join(names)
     return Reason(

@@ -108,12 +108,16 @@ def missing_of(
     """As `intake.missing_of`, and the fields that every chosen item asks for, each once."""
     missing, why = intake.missing_of(desk, case, item, late)
     unfit = particulars.unprintable(item, case.answers)
+    asked = fields_of(desk, not_pushed(desk, case.chosen), item)
+    double = [rule.name for rule in asked if rule.name in case.conflicts]
     fields = [
         f"fields.{rule.name}"
-        for rule in fields_of(desk, not_pushed(desk, case.chosen), item)
-        if rule.name in (*case.conflicts, *unfit) or (rule.required and _blank(case.answers.get(rule.name)))
+        for rule in asked
+        if rule.name in (*double, *unfit) or (rule.required and _blank(case.answers.get(rule.name)))
     ]
-    return (*missing, *fields), (*why, *([reasons.unprintable(unfit)] if unfit else ()))
+    grounds = [reasons.contradictory(double)] if double else []
+    grounds += [reasons.unprintable(unfit)] if unfit else []
+    return (*missing, *fields), (*why, *grounds)
 
 
 def not_pushed(desk: Desk, chosen: tuple[str, ...]) -> tuple[str, ...]:

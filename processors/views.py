@@ -163,6 +163,7 @@ def filing_rows(state: HolderState) -> list[dict[str, Any]]:
             "pushed_on": x.pushed_on,
             "yellow": x.yellow,
             "red": x.red,
+            "overdue": list(x.alarmed) if x.state in ("pushed", "received") else [],
             "reason": x.reason or None,
         }
         for x in state.filings.values()
@@ -190,6 +191,16 @@ def refused_rows(state: HolderState) -> list[dict[str, Any]]:
     ]
 
 
+def _particulars(state: HolderState) -> list[dict[str, str]]:
+    """The registered particulars of the enterprise, as its living consolidated certificate has them."""
+    return [
+        {"name": p.name, "label": p.label, "value": p.value}
+        for licence in state.licences.values()
+        if licence.living
+        for p in licence.now.particulars
+    ]
+
+
 def holder_shown(state: HolderState, open_text: OpenText) -> dict[str, Any]:
     """A holder as `holder show` prints it."""
     name = open_text(state.holder, state.name)
@@ -197,6 +208,7 @@ def holder_shown(state: HolderState, open_text: OpenText) -> dict[str, Any]:
         "holder_id": state.display or state.holder,
         "name": ERASED if name is None else name or None,
         "credit_class": state.credit_class or None,
+        "particulars": _particulars(state),
         "licences": [licence_row(state, x, open_text) for x in state.licences.values()],
         "cases": [case_row(state, c) for c in state.cases.values()],
         "filings": filing_rows(state),

@@ -29,13 +29,22 @@ def show(
     if output.as_json():
         output.print_json(row)
         return
-    output.print_fields((name, row[name]) for name in ("holder_id", "name", "credit_class"))
-    for part, columns in (
-        ("licences", ("number", "version", "status", "item", "issued_on", "valid_until")),
-        ("cases", ("application_id", "state", "item", "licence_number", "reason")),
-        ("filings", ("filing_id", "item", "department", "state")),
-        ("checks", ("inspection_id", "licence_number", "kind", "due", "state")),
-        ("refused", ("time", "event", "reason")),
+    output.print_fields(
+        [
+            ("代码 / holder_id", row["holder_id"]),
+            ("名称 / name", row["name"]),
+            ("信用分类 / credit_class", row["credit_class"]),
+            *((f"{x['label']} / {x['name']}", x["value"]) for x in row["particulars"]),
+        ]
+    )
+    for part, title, columns in (
+        ("licences", "证照", ("number", "version", "status", "item", "issued_on", "valid_until")),
+        ("cases", "办件", ("application_id", "state", "item", "licence_number", "reason")),
+        ("filings", "备案", ("filing_id", "item", "department", "state", "overdue", "reason")),
+        ("checks", "核查", ("inspection_id", "licence_number", "kind", "due", "state")),
+        ("refused", "未生效的事件", ("time", "event", "reason")),
     ):
         if row[part]:
-            output.print_table(columns, [[line[c] for c in columns] for line in row[part]], title=part)
+            output.print_table(
+                columns, [[line[c] for c in columns] for line in row[part]], title=f"{title} / {part}"
+            )

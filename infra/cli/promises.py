@@ -58,6 +58,12 @@ def promises(
     wanted = Wanted(
         _day(first, "--from"), _day(last, "--to"), _division(division), _items(item or [], catalogue.items)
     )
+    if wanted.first and wanted.last and wanted.last < wanted.first:
+        raise UsageError(
+            f"期间为空 / the period ends before it begins: {first} – {last}",
+            where="--to",
+            hint=f"--from {last}",
+        )
     with open_register(settings) as register:
         found = figures(fold(register.facts(TYPES), catalogue), catalogue, wanted)
     if html is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +46,23 @@ def list_window(
         if output.as_json():
             output.print_rows(rows)
             return
+        shown = ({**row, "out": _said(row["out"])} for row in rows)
         output.print_table(
-            _COLUMNS, ([row[column] for column in _COLUMNS] for row in rows), title=f"window {code}"
+            _COLUMNS, ([row[column] for column in _COLUMNS] for row in shown), title=f"window {code}"
         )
+
+
+def _said(out: dict[str, Any] | None) -> str:
+    """What goes out over the counter, in words."""
+    if out is None:
+        return ""
+    match out["what"]:
+        case "licence":
+            return f"证照 / licence {out['number']}，第 {out['version']} 版 / v{out['version']}"
+        case "correction-notice":
+            return f"补正通知 / correction by {out['until']}: {'、'.join(out['missing'])}"
+        case "acceptance":
+            return f"受理通知 / accepted, promised by {out['promised'] or '—'}"
+        case "refusal":
+            return f"不予许可 / refused: {out['reason']}"
+    return f"注销 / cancelled: {out['number']}"

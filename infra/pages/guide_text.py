@@ -250,3 +250,5 @@ def _follow(item: ServiceItem) -> Iterator[Line]:
     )
     if item.guide:
         yield Line("说明", "note", item.guide.zh, item.guide.en)
+    if item.evidence:
+        yield Line("数据来源", "where these data come from", item.evidence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.pages.frame import Column, Html, figures, page, section, table, terms, text, two
+from infra.pages.frame import Column, Html, figures, join, page, section, table, terms, text, two
 from schemas.authorities import department_title
 from schemas.items import Catalogue, ServiceItem
 
@@ -43,7 +43,7 @@ def state(value: str) -> Html:
 def holder_page(holder: dict[str, Any], catalogue: Catalogue) -> str:
     """The page of a holder, from what `holder show` prints; a person's number shows as the mask."""
     parts = [
-        section("概况", "At a glance", _overview(holder)),
+        section("概况", "At a glance", _overview(holder, catalogue)),
         *_licences(holder, catalogue),
         *_filings(holder, catalogue),
         *_cases(holder, catalogue),
@@ -54,13 +54,14 @@ def holder_page(holder: dict[str, Any], catalogue: Catalogue) -> str:
     return page(str(name), ("证照档案 / Everything on record of one holder",), parts, "zhengzhao")
 
 
-def _overview(holder: dict[str, Any]) -> Html:
+def _overview(holder: dict[str, Any], catalogue: Catalogue) -> Html:
     living = sum(x["status"] in ("valid", "suspended") for x in holder["licences"])
     waiting = sum(x["state"] in ("accepted", "correction-requested") for x in holder["cases"])
     facts = (
         ("代码", "id", holder["holder_id"]),
         ("名称", "name", holder["name"]),
         ("信用风险分类", "credit class", holder["credit_class"]),
+        *((x["label"], _english(x["name"], catalogue), x["value"]) for x in holder["particulars"]),
     )
     counts = (
         (living, "有效证照", "licences in force"),
@@ -69,6 +70,12 @@ def _overview(holder: dict[str, Any]) -> Html:
         (sum(x["state"] in ("scheduled", "overdue") for x in holder["checks"]), "待核查", "checks due"),
     )
     return Html(terms(facts) + "<br>" + figures(counts))
+
+
+def _english(field: str, catalogue: Catalogue) -> str:
+    """The English label of a field of the certificate."""
+    rules = (rule for item in catalogue.items.values() for rule in item.fields if rule.name == field)
+    return next((rule.label.en for rule in rules), "")
 
 
 def _item(code: str, catalogue: Catalogue) -> Html:
@@ -105,19 +112,32 @@ def _filings(holder: dict[str, Any], catalogue: Catalogue) -> list[Html]:
         Column("部门", "department"),
         Column("状态", "state"),
         Column("推送", "pushed"),
+        Column("黄灯 / 红灯", "yellow, red"),
         Column("编号", "id"),
     )
     rows = [
         (
             _item(x["item"], catalogue),
             two(_department(x, catalogue), x["department"]),
-            state(x["state"]),
-            x.get("pushed_on"),
+            _answer(x),
+            x["pushed_on"],
+            f"{x['yellow']} / {x['red']}",
             x["filing_id"],
         )
         for x in holder["filings"]
     ]
     return [section("多证合一备案", "Filings", table(columns, rows))] if rows else []
+
+
+def _answer(filing: dict[str, Any]) -> Html:
+    """Where a filing stands, and whether its department is late; why, where it came back."""
+    parts = [state(filing["state"])]
+    if filing["overdue"]:
+        colour, zh = ("bad", "红灯") if "red" in filing["overdue"] else ("mid", "黄灯")
+        parts.append(Html(f' <span class="state {colour}">{zh} overdue</span>'))
+    if filing["state"] == "returned" and filing["reason"]:
+        parts.append(Html(f"<small>{text(filing['reason'])}</small>"))
+    return join(parts)
 
 
 def _department(filing: dict[str, Any], catalogue: Catalogue) -> str:

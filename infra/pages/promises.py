@@ -20,6 +20,8 @@ _COLUMNS = (
     Column("兑现", "kept", True),
     Column("材料", "materials", True),
 )
+# attributes too, not only classes: a chart that is copied out of its page keeps its looks
+_COLOURS = {"statutory": "#b9bec7", "promised": "#b3261e", "actual": "#2e7d4f"}
 _LABEL, _RIGHT, _LINE, _BAR = 330, 90, 46, 9
 
 
@@ -109,7 +111,7 @@ def _chart(rows: Iterable[dict[str, Any]]) -> Html:
     height = 34 + len(shown) * _LINE + 6
     title = "法定、承诺与实际工作日 / statutory, promised and actual working days"
     return Html(
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}"><title>{title}</title>'
+        f'<svg viewBox="0 0 {width} {height}" font-size="13" role="img" aria-label="{title}"><title>{title}</title>'
         f"{''.join(parts)}</svg>"
     )
 
@@ -118,7 +120,7 @@ def _bars(row: dict[str, Any], top: float, scale: float) -> str:
     name = row["name"] if len(row["name"]) <= 24 else row["name"][:23] + "…"
     parts = [
         f'<text x="{_LABEL - 12}" y="{top + 14}" text-anchor="end">{text(name)}</text>',
-        f'<text x="{_LABEL - 12}" y="{top + 30}" text-anchor="end" class="soft">{text(row["authority_name"] or Html(""))}</text>',
+        f'<text x="{_LABEL - 12}" y="{top + 30}" text-anchor="end" font-size="11" class="soft">{text(row["authority_name"] or Html(""))}</text>',
     ]
     for n, (kind, value) in enumerate(
         (("statutory", row["statutory"]), ("promised", row["promised"]), ("actual", row["median_days"]))
@@ -127,8 +129,8 @@ def _bars(row: dict[str, Any], top: float, scale: float) -> str:
             continue
         y, long = top + 2 + n * (_BAR + 2), max(value * scale, 1.5)
         parts.append(
-            f'<rect class="{kind}" x="{_LABEL}" y="{y}" width="{long:.1f}" height="{_BAR}" rx="1"/>'
-            f'<text x="{_LABEL + long + 6:.1f}" y="{y + 8.5}" class="soft">{days(value)}</text>'
+            f'<rect class="{kind}" fill="{_COLOURS[kind]}" x="{_LABEL}" y="{y}" width="{long:.1f}" height="{_BAR}" rx="1"/>'
+            f'<text x="{_LABEL + long + 6:.1f}" y="{y + 8.5}" font-size="11" class="soft">{days(value)}</text>'
         )
     return "".join(parts)
 
@@ -140,7 +142,9 @@ def _key(width: int) -> str:
         ("promised", "承诺 / promised"),
         ("actual", "实际中位 / actual median"),
     ):
-        parts.append(f'<rect class="{kind}" x="{x}" y="6" width="12" height="12" rx="1"/>')
+        parts.append(
+            f'<rect class="{kind}" fill="{_COLOURS[kind]}" x="{x}" y="6" width="12" height="12" rx="1"/>'
+        )
         parts.append(f'<text x="{x + 18}" y="16.5">{name}</text>')
         x += 190
     return "".join(parts)

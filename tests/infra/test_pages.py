@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from infra.pages.guide import guide_html, guide_pdf
 from infra.pages.guide_text import guide_of
 from infra.pages.holder import holder_page
 from infra.pages.promises import promises_page
+from issuance import fonts
 from processors.promises import figures, fold
 from schemas.items import fields_once, load_catalogue
 
@@ -118,6 +120,32 @@ def test_the_page_of_a_holder() -> None:
         assert expected in shown
 
 
+def test_a_late_department_is_seen_on_the_page_of_a_holder() -> None:
+    """A filing past its red day, one that came back with its reason, and the particulars of the certificate."""
+    world = story()
+    e = Events()
+    back = {
+        "filing_id": "R:weather-service-filing",
+        "holder_id": uscc(5),
+        "department": "meteorology",
+        "reason": "资质不清",
+    }
+    e.add("filing.returned", "2018-09-13T09:00:00+08:00", back, "urn:agency:630225:meteorology", id="back")
+    e.add("clock.ticked", "2018-12-01T00:00:00+08:00", {}, "urn:agency:630000:clock", id="tick")
+    world.tell(e.lines)
+    shown = good(holder_page(world.holder(uscc(5)), world.catalogue))
+    for expected in ("红灯 overdue", "资质不清", "法定代表人", "Legal representative"):
+        assert expected in shown
+    assert shown.count("红灯 overdue") == 1
+
+
+def test_a_guide_says_where_its_data_come_from() -> None:
+    """A row by memory, or an example, says so to whoever reads the guide."""
+    items = load_catalogue((HAINAN,)).items
+    assert "by memory" in good(guide_html(guide_of(items["recycling-filing"])))
+    assert "this row is an example" in good(guide_html(guide_of(items["tea-house-filing"])))
+
+
 def test_a_name_is_never_markup() -> None:
     """A holder who is called like a script appears as text."""
     world = story("<script>alert(1)</script>&amp;")
@@ -137,6 +165,21 @@ def test_every_item_has_a_guide(code: str) -> None:
         *(f.label.zh for f in item.fields), *(c.name for c in item.categories),
     ):  # fmt: skip
         assert expected in shown
+
+
+@pytest.mark.parametrize("code", sorted(load_catalogue((HAINAN,)).items))
+def test_every_character_of_a_guide_has_its_glyph(code: str) -> None:
+    """Tibetan and Mongolian names too: no guide shows an empty box."""
+    guide = guide_of(load_catalogue((HAINAN,)).items[code], "630225")
+    assert fonts.missing("".join(_texts(guide)).replace("\n", "")) == ""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    else:
+        for part in value:
+            yield from _texts(part)
 
 
 def test_a_guide_as_pdf(tmp_path: Path) -> None:
@@ -239,3 +282,4 @@ def test_promises_command_over_a_data_folder(tmp_path: Path, capsys: pytest.Capt
     assert second.read_text("utf-8") == first.read_text("utf-8")
     assert main(["promises", "--data", data, "--division", "110000"]) == 2
     assert main(["promises", "--data", data, "--from", "yesterday"]) == 2
+    assert main(["promises", "--data", data, "--from", "2018-09-02", "--to", "2018-09-01"]) == 2

@@ -25,6 +25,7 @@ from infra.stack import local
 from infra.stack.bucket import client
 from infra.stack.processes import running
 from infra.stores.probe import conditional_writes
+from processors.promises import Wanted, figures, fold
 from schemas import facts as f
 from schemas.errors import KeysMissing, UsageError
 from schemas.items import load_catalogue
@@ -235,5 +236,9 @@ def test_nineteen_filings_through_kills(moved: Cluster) -> None:
     }
     holder = json.loads(moved.run("holder", "show", uscc(70), "--json"))
     assert model.refused == [refusal["event"] for refusal in holder["refused"]]
-    once = [json.loads(f.encode(fact)) for fact in World().tell(told.events).facts]
+    world = World().tell(told.events)
+    wanted = Wanted(items=tuple(items))
+    kept = json.loads(moved.run("promises", *(f"--item={code}" for code in items), "--json"))
+    assert kept["rows"] == figures(fold(world.facts, world.catalogue), world.catalogue, wanted)["rows"]
+    once = [json.loads(f.encode(fact)) for fact in world.facts]
     assert decisions(once)[uscc(70)] == decisions(moved.facts())[uscc(70)]

@@ -7,11 +7,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from story import PROVINCE, Events, ric, uscc
 from world import World
 
 from processors.promises import TYPES, Wanted, figures, fold, totals
 from schemas.facts import Fact
+from schemas.items import Limits, catalogue_of, load_catalogue
 
 # 23 items of a prefecture with their statutory and promised working days, as they add up to the published example
 PUBLISHED = {f"item-{n}": pair for n, pair in enumerate([(3, 20)] * 13 + [(5, 15)] * 8 + [(3, 15), (3, 15)])}
@@ -32,6 +34,15 @@ def test_the_published_example() -> None:
     """23 items, 410 → 85 working days: 79.3 %."""
     assert len(PUBLISHED) == 23
     assert totals(PUBLISHED) == (410, 85, 0.793)
+    model = load_catalogue().items["food-workshop-licence"]
+    items = [
+        replace(model, code=code, limits=Limits(promised, statutory))
+        for code, (promised, statutory) in PUBLISHED.items()
+    ]
+    catalogue = catalogue_of(items)
+    total = figures(fold((), catalogue), catalogue)["total"]
+    assert [total[k] for k in ("items", "statutory", "promised", "compression")] == [23, 410, 85, 0.793]
+    assert total["kept_rate"] is None
 
 
 def test_commitment_items_are_decided_at_once() -> None:

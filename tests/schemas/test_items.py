@@ -86,6 +86,9 @@ def test_filings_of_both_catalogues() -> None:
     local = [i for i in load_catalogue((HAINAN,)).items.values() if i.mode == "filing"]
     assert (len(national), len(local)) == (19, 41)
     assert all(i.evidence for i in local)
+    by_memory = [i for i in national if "by memory" in i.evidence]
+    assert (len(by_memory), len(national)) == (17, 19)  # the others were found in a published notice
+    assert all("this row is an example" in i.evidence for i in local if i not in national)
     assert {(i.yellow_days, i.red_days) for i in local} == {(7, 10)}
     assert len({i.department for i in national}) >= 8
 
