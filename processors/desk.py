@@ -6,6 +6,7 @@ Every module of decisions works on a desk. `write` makes a fact and folds it at 
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 
 from processors import evolve
 from processors.series import Place
@@ -15,6 +16,12 @@ from schemas.dates import day_of
 from schemas.facts import Body, EventRefused, Fact, Reason
 from schemas.identifiers import compare
 from schemas.items import Catalogue, ServiceItem
+
+
+@lru_cache(maxsize=4096)
+def _end(kind: str, n: int) -> str:
+    """What the id of a cause's n-th fact ends with."""
+    return joined(kind, n)
 
 
 class MustWait(Exception):
@@ -63,7 +70,7 @@ class Desk:
     def write(self, body: Body) -> None:
         """Writes a fact and folds it."""
         kind = str(body.__struct_config__.tag)
-        fact_id = id_of(f"{self._begin}{joined(kind, self._n)}")
+        fact_id = id_of(self._begin + _end(kind, self._n))
         fact = Fact(fact_id, self.cause, self.state.holder, self.time, body)
         self._n += 1
         self.facts.append(fact)
@@ -107,6 +114,8 @@ class Desk:
 
     def barred(self, item: str, on: date) -> list[Reason]:
         """The grounds of the bars in force for an item on a day."""
+        if not self.state.bars:
+            return []
         day = on.isoformat()
         return [
             Reason(

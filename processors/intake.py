@@ -42,6 +42,7 @@ def submitted(desk: Desk, data: ApplicationSubmitted, payload: dict[str, Any]) -
         return
     item = desk.item(data.item)
     targets, grounds = _targets(desk, data)
+    products = seen.products(data.products)
     opened = f.CaseOpened(
         case=key,
         application_id=data.application_id,
@@ -56,11 +57,11 @@ def submitted(desk: Desk, data: ApplicationSubmitted, payload: dict[str, Any]) -
         window=data.window,
         channel=data.channel,
         targets=tuple(licence.key for licence in targets),
-        products=seen.products(data.products) if item is None or item.products else (),
+        products=products if item is None or item.products else (),
         materials=seen.materials_seen(data.materials, payload),
         change=seen.change(data),
     )
-    grounds += _grounds(desk, opened, item, targets, payload, seen.products(data.products))
+    grounds += _grounds(desk, opened, item, targets, payload, products)
     desk.write(opened)
     if grounds or item is None:
         desk.write(f.CaseRefused(key, tuple(grounds)))

@@ -33,6 +33,7 @@ def _tables() -> tuple[dict[str, Division], dict[str, str]]:
     return now, former
 
 
+@lru_cache(maxsize=4096)
 def find(code: str) -> Division | None:
     """The division of a six-digit code, of today or former; None where there is none."""
     now, former = _tables()

@@ -42,13 +42,12 @@ def calendar() -> Calendar:
     rows = list(csv.DictReader(raw.decode().splitlines()))
     differs = {date.fromisoformat(row["date"]): row["kind"] == "work" for row in rows}
     first, last = date(min(differs).year, 1, 1), date(max(differs).year, 12, 31)
-    days = []
-    day = date(first.year - 15, 1, 1)
-    while day.year <= last.year + _MARGIN_YEARS:
-        if differs.get(day, day.weekday() < 5):
-            days.append(day.toordinal())
-        day += _DAY
-    return Calendar(tuple(days), first, last, hashlib.sha256(raw).hexdigest())
+    said = {day.toordinal(): works for day, works in differs.items()}
+    table = range(
+        date(first.year - 15, 1, 1).toordinal(), date(last.year + _MARGIN_YEARS + 1, 1, 1).toordinal()
+    )
+    days = tuple(n for n in table if said.get(n, (n - 1) % 7 < 5))  # day 1 was a Monday
+    return Calendar(days, first, last, hashlib.sha256(raw).hexdigest())
 
 
 def is_workday(day: date) -> bool:
