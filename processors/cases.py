@@ -73,7 +73,7 @@ def supplied(desk: Desk, data: MaterialsSupplied, payload: dict[str, Any]) -> No
         case, applicant=applicant, products=goods, change=changed, materials=(*case.materials, *came),
         answers=answers, conflicts=conflicts,
     )  # fmt: skip
-    grounds = intake.late_grounds(item, case, trial)
+    grounds = [*intake.late_grounds(item, case, trial), *registrations.vanished(desk, case)]
     if grounds:
         desk.write(f.CaseRefused(case.key, tuple(grounds)))
         return

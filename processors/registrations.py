@@ -120,6 +120,11 @@ def missing_of(
     return (*missing, *fields), (*why, *grounds)
 
 
+def vanished(desk: Desk, case: Case) -> list[Reason]:
+    """Chosen items that the catalogue in force has no more, since the registration came in."""
+    return [reasons.unknown_item(code) for code in case.chosen if desk.item(code) is None]
+
+
 def not_pushed(desk: Desk, chosen: tuple[str, ...]) -> tuple[str, ...]:
     """The chosen items whose filing this holder does not have yet: only they are pushed, and asked about."""
     pushed = {filing.ref.item for filing in desk.state.filings.values()}
@@ -180,7 +185,9 @@ def moved(desk: Desk, data: FilingEvent) -> None:
         return
     if desk.event == "filing.corrected":
         item = desk.item(filing.ref.item)
-        assert item is not None  # it was pushed under this item
+        if item is None:  # the catalogue has it no more: its days and fields are not known
+            desk.refuse_event(reasons.unknown_item(filing.ref.item))
+            return
         answers = {**filing.answers, **{k: v for k, v in (data.answers or {}).items() if not _blank(v)}}
         grants.push_filing(desk, filing.ref, filing.case, item, answers, filing.round + 1)
         return

@@ -39,6 +39,57 @@ def test_when_a_renewal_is_heard_is_data(day: str, state: str) -> None:
     assert ("2023-02-28" in (case["reason"] or "")) is (state == "refused")
 
 
+HALL = "urn:agency:630225:service-hall"
+
+
+def registration(shared: dict[str, str]) -> Events:
+    """A registration with one filing."""
+    applicant = {
+        "kind": "enterprise",
+        "id": uscc(4),
+        "name": "青海一店",
+        "address": "积石镇",
+        "division": "630225",
+    }
+    data = {
+        "application_id": "R", "applicant": applicant, "items": [{"item": "recycling-filing"}], "shared": shared,
+        "materials": FORM,
+    }  # fmt: skip
+    e = Events()
+    e.add("registration.submitted", "2018-03-05T09:00:00+08:00", data, HALL)
+    return e
+
+
+def without(code: str) -> Catalogue:
+    """The shipped items but one."""
+    return catalogue_of([item for item in load_catalogue().items.values() if item.code != code])
+
+
+def test_a_filing_whose_item_is_gone_is_not_pushed_again() -> None:
+    """The correction is refused by an event that says why; nothing fails."""
+    e = registration({"recycled-goods": "废钢铁", "site-address": "积石镇二号"})
+    about = {"filing_id": "R:recycling-filing", "holder_id": uscc(4), "department": "commerce"}
+    e.add("filing.returned", "2018-03-06T09:00:00+08:00", about, "urn:agency:630225:commerce")
+    world = World().tell(e.lines)
+    world.catalogue = without("recycling-filing")
+    world.send(e.add("filing.corrected", "2018-03-07T09:00:00+08:00", about, HALL))
+    holder = world.holder(uscc(4))
+    assert [x["state"] for x in holder["filings"]] == ["returned"]
+    assert "recycling-filing" in holder["refused"][-1]["reason"]
+
+
+def test_a_registration_whose_item_is_gone_is_refused() -> None:
+    """When what was missing comes, the chosen item is known no more."""
+    e = registration({"recycled-goods": "废钢铁"})
+    world = World().tell(e.lines)
+    world.catalogue = without("recycling-filing")
+    supplied = {"application_id": "R", "holder_id": uscc(4), "shared": {"site-address": "积石镇二号"}}
+    world.send(e.add("application.materials-supplied", "2018-03-06T09:00:00+08:00", supplied, HALL))
+    case = world.case(uscc(4), "R")
+    assert case["state"] == "refused"
+    assert "recycling-filing" in case["reason"]
+
+
 @pytest.mark.parametrize(("protected", "status"), [(6, "expired"), (3, "valid")])
 def test_until_when_a_renewal_protects_is_data(protected: int, status: str) -> None:
     """Filed four months before the end and not decided: deemed renewed where three months are enough."""
