@@ -116,7 +116,8 @@ def _broker(settings: Settings) -> Iterator[Finding]:
     from infra.kafka.connection import parse
     from infra.kafka.topics import wrong_settings
 
-    wrong = wrong_settings(parse(settings.broker))  # those of filings are made by the first worker
+    # those of filings are made by the first worker
+    wrong = wrong_settings(parse(settings.broker), inboxes=settings.inboxes)
     for detail in wrong:
         yield Finding(
             "topics", False, detail, "mend it with the broker's tools; facts and ledger are kept for ever"

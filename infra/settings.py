@@ -7,12 +7,14 @@ first. Secrets never print: `repr` and `masked` hide them.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from schemas.authorities import source_of
 from schemas.errors import UsageError
 
 DEFAULT_DATA = "zhengzhao-data"
@@ -20,6 +22,8 @@ PATIENCE = 20
 RETENTION_YEARS = (
     3  # as long as the longest bar: what is recorded of a person can matter to a decision for so long
 )
+_INBOX = re.compile(r"zhengzhao\.inbox\.[A-Za-z0-9._-]{1,200}")
+_INBOXES_HINT = '[inboxes] with lines like "zhengzhao.inbox.630100" = "urn:agency:630100:market-regulation"'
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -39,6 +43,7 @@ class Settings:
         workers: int = 0,
         patience: float = PATIENCE,
         retention_years: int = RETENTION_YEARS,
+        inboxes: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
         self.broker = broker
@@ -51,6 +56,7 @@ class Settings:
         self.retention_years = (
             retention_years  # a person's record is kept for so long after it came to its end
         )
+        self.inboxes = dict(inboxes or {})  # on Kafka: an agency's own inbox topic → its source
 
     def __repr__(self) -> str:
         secret = "***" if self.passphrase else None
@@ -115,6 +121,7 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
             env.get("ZHENGZHAO_RETENTION_YEARS", file.get("retention_years", RETENTION_YEARS)),
             100,
         ),
+        inboxes=_inboxes(file.get("inboxes", {}), folder / "settings.toml"),
     )
 
 
@@ -135,6 +142,20 @@ def _file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"unreadable settings: {error}", where=str(path), hint="TOML, UTF-8") from error
+
+
+def _inboxes(named: object, where: Path) -> dict[str, str]:
+    """Inbox topics of agencies, each with the one source that may send there."""
+    if not isinstance(named, dict):
+        raise UsageError("inboxes is no table", where=str(where), hint=_INBOXES_HINT)
+    for topic, source in named.items():
+        if not _INBOX.fullmatch(topic) or not isinstance(source, str) or source_of(source) is None:
+            raise UsageError(
+                f"no inbox topic with its source: {topic!r} = {source!r}",
+                where=str(where),
+                hint=_INBOXES_HINT,
+            )
+    return dict(named)
 
 
 def _flag(value: object) -> bool:

@@ -138,7 +138,9 @@ def _one(desk: Desk, entry: Entry) -> None:
         desk.refuse_event(reasons.other_content())
         return
     data = msgspec.convert(entry.payload["data"], e.EVENT_TYPES[desk.event])
-    HANDLERS[desk.event](desk, data, {**entry.payload, "auth": entry.auth})
+    # of an agency's own topic its name says who sent it; else the source does
+    known_by = entry.principal if entry.auth == "topic" else entry.auth
+    HANDLERS[desk.event](desk, data, {**entry.payload, "auth": known_by})
     due.run(desk, time)
 
 

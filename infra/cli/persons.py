@@ -44,6 +44,7 @@ def erase(
     if not ground.strip():
         raise UsageError("理由不能为空 / the ground must not be blank", where="--ground")
     settings = output.settings()
+    _settle(settings)
     with acting.register() as (register, persons):
         state = holder_state(register, persons, number)
         if not state.holder.startswith(PERSONAL):
@@ -100,8 +101,21 @@ def _still_kept(state: HolderState, reasons: list[str]) -> StillKept:
     )
 
 
+def _settle(settings: Settings) -> None:
+    """On Kafka an event of this person may be on its way through inbox and ledger: it is waited for."""
+    if not settings.on_kafka:
+        return
+    from infra.kafka.register import unsettled
+
+    if left := unsettled(settings):
+        raise StillKept(
+            f"尚有 {left} 条事件未裁决 / {left} events on the broker are not decided yet",
+            hint="启动工作进程后再试 / is there a worker for each stage? then: zhengzhao drain, and again",
+        )
+
+
 def _pending(settings: Settings, holder: str) -> bool:
-    """Whether the ledger holds entries of this person that are not decided yet. (On Kafka the register has caught up.)"""
+    """Whether the ledger holds entries of this person that are not decided yet. (On Kafka that was waited for.)"""
     from infra.engines.database import Database
 
     if settings.on_kafka:

@@ -16,7 +16,7 @@ app = typer.Typer()
 def worker(
     stages: Annotated[
         str,
-        typer.Option(help="环节 / route, decide, publish, number, issue, status, clock, project; only issue and "
+        typer.Option(help="环节 / route, decide, number, issue, status, clock, project; only issue and "
                      "status hold keys"),
     ] = "",
     project: Annotated[bool, typer.Option("--project", help="查询库 / also keep the projection for queries")] = False,

@@ -37,7 +37,7 @@ from schemas.events import parse_event
 from schemas.items import load_catalogue
 from schemas.times import CHINA
 
-_STAGES = ("route", "decide", "number", "issue", "publish")
+_STAGES = ("route", "decide", "number", "issue")
 _LATENCY_SECONDS = 20
 _READY_SECONDS = 90
 
@@ -127,7 +127,7 @@ class _Run:
 
     def _start(self, name: str, port: int, env: dict[str, str]) -> None:
         code = "import sys; from infra.cli import main; sys.exit(main())"
-        stages = "route,decide,publish,number,issue,status"
+        stages = "route,decide,number,issue,status"
         command = [sys.executable, "-c", code, "worker", "--stages", stages, "--name", name]
         log = (self._folder / f"{name}.log").open("wb")
         process = subprocess.Popen([*command, "--http", f"127.0.0.1:{port}"], env=env, stdout=log, stderr=log)

@@ -1,4 +1,6 @@
-"""`decide` on Kafka: ledger → facts and grants, one record per holder as state and outbox.
+"""`decide` and `publish` on Kafka: ledger → facts, grants, and what the world outside hears of them.
+
+One record per holder is state and outbox; the outbox keeps facts and grants, since the rest follows from facts.
 
 The catalogue in force is part of each partition's state: it came through that partition of the ledger.
 """
@@ -21,13 +23,14 @@ from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Codec, Outbox, Send
 from infra.kafka.rebuilding import is_old, rebuild_from
 from infra.kafka.stage import StageLoop
+from infra.kafka.telling import tell, tell_again
 from infra.kafka.wire import (
     NumberClaimed,
     SerialSeen,
     ToNumber,
     decode_entry,
     encode_entry,
-    send_fact,
+    send_facts,
     send_to_number,
 )
 from processors import state as states
@@ -161,6 +164,7 @@ class Partition:
         ):
             for key, (record, before) in outbox.again(offset).items():
                 sends += [Send(topics.changelog(table), key, record, self._number), *before]
+                sends += tell_again(before)
         return sends
 
     def _tick(self, entry: Entry, offset: int, event: Any, dead: Any) -> Iterator[list[Send]]:
@@ -169,8 +173,9 @@ class Partition:
             yield [send for key in due[n : n + _CHUNK] for send in self._one(entry, key, offset, event, dead)]
 
     def _one(self, entry: Entry, key: bytes, offset: int, event: Any, dead: Any) -> list[Send]:
+        told: list[Send] = []
         try:
-            applied = self.holders.apply(key, offset, lambda state: self._step(state, entry))
+            applied = self.holders.apply(key, offset, lambda state: self._step(state, entry, told))
         except (
             Exception
         ) as error:  # a fault of ours, or content that nobody foresaw: kept, and no other waits
@@ -179,9 +184,11 @@ class Partition:
         if applied is None:
             return []
         record, sends = applied
-        return [Send(topics.changelog(topics.HOLDERS_TABLE), key, record, self._number), *sends]
+        return [Send(topics.changelog(topics.HOLDERS_TABLE), key, record, self._number), *sends, *told]
 
-    def _step(self, state: HolderState, entry: Entry) -> tuple[HolderState, tuple[Send, ...]] | None:
+    def _step(
+        self, state: HolderState, entry: Entry, told: list[Send]
+    ) -> tuple[HolderState, tuple[Send, ...]] | None:
         if contradicts(state, entry):
             raise Rejected(
                 "同一来源和编号的事件内容不同 / the same source and id came before with other content",
@@ -190,10 +197,11 @@ class Partition:
         decision = decide(state, entry, self._catalogue_in_force())
         if not decision.facts:
             return None
-        return decision.state, tuple(send for fact in decision.facts for send in self._sends(fact))
+        told += tell(decision.facts)
+        grants = (send for fact in decision.facts for send in self._grants(fact))
+        return decision.state, (*send_facts(decision.facts), *grants)
 
-    def _sends(self, fact: Fact) -> Iterator[Send]:
-        yield send_fact(fact)
+    def _grants(self, fact: Fact) -> Iterator[Send]:
         body = fact.body
         if isinstance(body, f.LicenceGranted):
             yield send_to_number(ToNumber(body.grant, self._paper(body.grant.item_digest)))

@@ -14,7 +14,7 @@ from infra.settings import Settings
 def examine_kafka(settings: Settings) -> Iterator[Finding]:
     """The backlog of each stage, and the dead letters."""
     connection = parse(settings.broker or "")
-    backlog = Backlog(connection)
+    backlog = Backlog(connection, settings.inboxes)
     try:
         lags = {stage: lag for stage, lag in backlog.lags(backlog.ends()).items() if lag}
     finally:

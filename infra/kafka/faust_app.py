@@ -29,6 +29,7 @@ from infra.kafka.progress import Progress, Ticket
 log = logging.getLogger(__name__)
 
 SESSION_SECONDS = 10.0  # a worker that died is noticed after this; Faust's default would be a minute
+_LINGER_SECONDS = 0.02  # more records a request: each request costs both sides as much as several records
 _LOOK_AGAIN = 5.0  # seconds without a record before a partition is looked at again
 _IN_FLIGHT = 2000  # inputs of a stage whose messages the broker has not acknowledged yet
 _MAX_MESSAGE = 4 * 1024 * 1024
@@ -185,6 +186,7 @@ def make_app(
         consumer_max_fetch_size=_MAX_MESSAGE,
         producer_max_request_size=2 * _MAX_MESSAGE,
         producer_acks=-1,
+        producer_linger=_LINGER_SECONDS,
         stream_wait_empty=False,  # what is under way at a rebalance is done again by the next owner
         stream_buffer_maxsize=1024,
         table_standby_replicas=standbys,

@@ -28,6 +28,7 @@ from infra import archive
 from infra.archive_parts import Say
 from infra.engines.database import Database
 from infra.kafka import topics
+from infra.kafka.admission import client
 from infra.kafka.connection import Connection, parse
 from infra.kafka.deciding import CATALOGUE_KEY
 from infra.kafka.listing import Told, encode_told
@@ -35,7 +36,7 @@ from infra.kafka.numbering import index_records, series_record
 from infra.kafka.outbox import Record, Send, encode
 from infra.kafka.publisher import send_all
 from infra.kafka.reading import Reader
-from infra.kafka.wire import SerialSeen, decode_entry, encode_entry, send_entry, send_fact, send_to_number
+from infra.kafka.wire import SerialSeen, decode_entry, encode_entry, send_entry, send_facts, send_to_number
 from infra.persons_store import DATABASE, PersonsStore, open_persons
 from infra.publishing import decode_edition
 from infra.replay import Report
@@ -138,7 +139,7 @@ class _Taken:
                 yield self._edition(editions.pop(0)[1])
             fact = f.decode(raw)
             self.facts[partition_of(fact.holder)] += 1
-            yield send_fact(fact)
+            yield from send_facts([fact])
         for _, raw in editions:
             yield self._edition(raw)
 
@@ -204,7 +205,7 @@ def _commit(connection: Connection, ledger: Counter[int]) -> None:
         "number": {TopicPartition(topics.GRANTS, n): 1 for n in range(topics.GRANTS_PARTITIONS)},
     }
     try:
-        admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=20_000)
+        admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=20_000)
         try:
             for stage, offsets in groups.items():
                 wanted = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}

@@ -1,8 +1,8 @@
 """`number` on Kafka: grants → numbered grants, one writer for each series.
 
 The series' record is the outbox: it holds the next serial, and what was numbered for inputs not committed yet.
-Beside it stands an index record per licence and grant. It is written after the series' record, into the same
-changelog partition, and can be made again from it: so a crash between the two loses nothing.
+Beside it stands an index record per licence: its number, and the grants that have it. It is written after the series'
+record, into the same changelog partition, and can be made again from it: so a crash between the two loses nothing.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from infra.kafka.wire import (
 from processors.number import Series, SeriesFull, imported, is_free, number
 from schemas.errors import ZhengzhaoError
 
-_GIVEN = b"given:"  # licence id → number
-_DONE = b"done:"  # grant id → number
+_GIVEN = b"given:"  # licence id → number, and the grants that were numbered with it
+_DONE = b"done:"  # grant id → number; what was imported or numbered by an earlier release stands here
 _OWNED = b"owned:"  # number → the holder who imported it; nothing where it was given here
 _SERIES = b"series:"
 
@@ -137,7 +137,7 @@ class Numbering(StageLoop):
     def _number(self, asked: Question, outbox: Outbox[Numbers], offset: int, partition: int) -> list[Send]:
         series = asked.grant.series if isinstance(asked, ToNumber) else asked.series
         key = _SERIES + series.encode()
-        if isinstance(asked, ToNumber) and self.table.get(_DONE + asked.grant.grant_id.encode()) is not None:
+        if isinstance(asked, ToNumber) and self._is_done(asked):
             return []
 
         def step(state: Numbers) -> tuple[Numbers, tuple[Send, ...]] | None:
@@ -148,9 +148,9 @@ class Numbering(StageLoop):
                 return None if after == state.series else (Numbers(after, kept), ())
             if any(g.grant_id == asked.grant.grant_id for g in state.given):
                 return None
-            known = self.table.get(_GIVEN + asked.grant.licence_id.encode())
+            known, _ = self._index(asked.grant.licence_id)
             place = state.series.next_status
-            series, numbered = number(state.series, asked.grant, known[8:].decode() if known else None)
+            series, numbered = number(state.series, asked.grant, known or None)
             given = Given(
                 offset, asked.grant.grant_id, asked.grant.licence_id, numbered.number, numbered.serial, place
             )
@@ -174,25 +174,37 @@ class Numbering(StageLoop):
         answer = {"number": asked.number, "free": free}
         entry = back("claimed", f"{asked.holder}:{asked.number}", asked.holder, answer)
         return [
-            *(self._index(_OWNED + asked.number.encode(), asked.holder, offset, partition) if free else ()),
+            *(self._record(_OWNED + asked.number.encode(), asked.holder, offset, partition) if free else ()),
             *send_entry(entry),
         ]
 
-    def _index(self, key: bytes, text: str, offset: int, partition: int) -> Iterator[Send]:
+    def _record(self, key: bytes, text: str, offset: int, partition: int) -> Iterator[Send]:
         self.table[key] = value = offset.to_bytes(8, "big") + text.encode()
         yield self._changelog(key, value, partition)
 
     def _given(self, asked: Question, state: Numbers, offset: int, partition: int) -> list[Send]:
-        """What follows from what was given for an input: index records, the job, the entry for the ledger."""
+        """What follows from what was given for an input: the index record, the job, the entry for the ledger."""
         given = next((g for g in state.given if g.offset == offset), None)
         if given is None or not isinstance(asked, ToNumber):
             return []
-        sends: list[Send] = []
-        for key in (_GIVEN + given.licence_id.encode(), _DONE + given.grant_id.encode()):
-            sends += self._index(key, given.number, offset, partition)
+        _, grants = self._index(given.licence_id)
+        text = "\n".join(dict.fromkeys((given.number, *grants, given.grant_id)))
+        sends = [*self._record(_GIVEN + given.licence_id.encode(), text, offset, partition)]
         if given.serial:
-            sends += self._index(_OWNED + given.number.encode(), "", offset, partition)
+            sends += self._record(_OWNED + given.number.encode(), "", offset, partition)
         return [*sends, *messages(asked, given)]
+
+    def _index(self, licence_id: str) -> tuple[str, list[str]]:
+        """A licence's number, empty where it has none yet, and the grants that were numbered with it."""
+        raw = self.table.get(_GIVEN + licence_id.encode())
+        found, *grants = (raw[8:] if raw else b"").decode().split("\n")
+        return found, grants
+
+    def _is_done(self, asked: ToNumber) -> bool:
+        grant = asked.grant
+        if grant.grant_id in self._index(grant.licence_id)[1]:
+            return True
+        return self.table.get(_DONE + grant.grant_id.encode()) is not None
 
     @staticmethod
     def _changelog(key: bytes, record: bytes, partition: int) -> Send:

@@ -17,15 +17,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 import urllib3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-from minio import Minio
 from minio.error import MinioException, S3Error
 
 from infra.persons_store import SECRET, PersonsStore, installation_secret
+from infra.stores.address import ABSENT, check_admitted, connect, parse
 from infra.stores.probe import conditional_put
 from schemas.errors import KeysMissing, StoreUnavailable
 from schemas.persons import KEY_LENGTH, Sealer, subkey
@@ -34,7 +33,6 @@ _PREFIX: Final = "persons/"
 _CHECK: Final = "persons/installation.check"
 _REMEMBERED: Final = 60.0
 _CACHE: Final = 50_000
-_ABSENT: Final = {"NoSuchKey", "NoSuchObject", "NotFound"}
 
 
 class SharedPersons(PersonsStore):
@@ -121,19 +119,10 @@ class _Objects:
     """The few calls that keys need; unlike a licence, a key may be deleted."""
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        self._bucket = parts.path.strip("/")
-        self._pool = urllib3.PoolManager(
-            maxsize=8, timeout=urllib3.Timeout(connect=5, read=30), retries=False
-        )
-        self._client = Minio(
-            parts.netloc.rpartition("@")[2],
-            access_key=unquote(parts.username or ""),
-            secret_key=unquote(parts.password or ""),
-            secure=parts.scheme == "s3s",
-            region="us-east-1",
-            http_client=self._pool,
-        )
+        place = parse(address)
+        self._bucket = place.bucket
+        self._client, self._pool = connect(place)
+        check_admitted(self._client, place, _CHECK)
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -144,7 +133,7 @@ class _Objects:
                 answer.close()
                 answer.release_conn()
         except (MinioException, urllib3.exceptions.HTTPError) as error:
-            if isinstance(error, S3Error) and error.code in _ABSENT:
+            if isinstance(error, S3Error) and error.code in ABSENT:
                 return None
             raise StoreUnavailable(f"GET {key}: {error}") from error
 

@@ -17,7 +17,7 @@ from infra.engines.projector import Projector, due_in_part
 from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.reading import Place, Reader, cluster_id
-from infra.kafka.wire import decode_fact, decode_letter, encode_fact
+from infra.kafka.wire import decode_facts, decode_letter, encode_fact
 from infra.settings import Settings
 from schemas.errors import SurroundingsError
 from schemas.facts import Fact
@@ -54,7 +54,7 @@ class Projection:
         with self.db.transaction():
             known = self.positions()
             fresh = [r for r in records if r.offset >= known.get((r.topic, r.partition), 0)]
-            self._facts(decode_fact(r.value) for r in fresh if r.topic == topics.FACTS)
+            self._facts(fact for r in fresh if r.topic == topics.FACTS for fact in decode_facts(r.value))
             for record in fresh:
                 if record.topic == topics.DEAD_LETTERS:
                     self._letter(record.value)

@@ -16,10 +16,11 @@ import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from infra.kafka.admission import client, denied
 from infra.kafka.connection import Connection
 from infra.kafka.outbox import Send
 from infra.kafka.topics import INBOX
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, ZhengzhaoError
 
 INBOX_PARTITIONS = 12
 _IN_FLIGHT = 5000
@@ -52,7 +53,7 @@ class Publisher:
         self._failed: Exception | None = None
         try:
             self._producer = KafkaProducer(
-                **connection.client,
+                **client(connection),
                 enable_idempotence=True,
                 acks="all",
                 linger_ms=5,
@@ -124,7 +125,7 @@ def send_all(connection: Connection, sends: Iterable[Send]) -> None:
     """Sends messages to any topic and waits until all are acknowledged."""
     try:
         producer = KafkaProducer(
-            **connection.client, enable_idempotence=True, acks="all", max_request_size=2 * _MAX_MESSAGE,
+            **client(connection), enable_idempotence=True, acks="all", max_request_size=2 * _MAX_MESSAGE,
             bootstrap_timeout_ms=20_000,
         )  # fmt: skip
         try:
@@ -137,8 +138,8 @@ def send_all(connection: Connection, sends: Iterable[Send]) -> None:
         raise _unavailable(connection, error) from error
 
 
-def _unavailable(connection: Connection, error: Exception) -> BrokerUnavailable:
-    return BrokerUnavailable(
+def _unavailable(connection: Connection, error: Exception) -> ZhengzhaoError:
+    return denied(connection, error) or BrokerUnavailable(
         f"the broker did not take the events: {error!r}",
         where=connection.bootstrap,
         hint="is Kafka running (zhengzhao stack status)? call the same command again: it goes on where it stopped",

@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from infra.kafka.admission import client
 from infra.kafka.connection import Connection
 from schemas.errors import BrokerUnavailable
 
@@ -24,7 +25,7 @@ class Reader:
         self._where = connection.bootstrap
         try:
             self._consumer = KafkaConsumer(
-                **connection.client,
+                **client(connection),
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
@@ -120,7 +121,7 @@ class Reader:
 def cluster_id(connection: Connection) -> str:
     """The id of the Kafka cluster: another one remembers other events."""
     try:
-        admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=20_000)
+        admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=20_000)
         try:
             return str(admin.describe_cluster()["cluster_id"])
         finally:

@@ -8,7 +8,7 @@ from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.outbox import Record, decode, encode, offset_of
 from infra.kafka.reading import Reader
-from infra.kafka.wire import decode_fact
+from infra.kafka.wire import decode_facts
 from processors import state as states
 from processors.due import next_due
 from processors.evolve import apply
@@ -42,7 +42,8 @@ def rebuild(old: Mapping[bytes, bytes], facts: Iterable[Fact]) -> dict[bytes, by
         for pending in record.pending:
             for send in pending.sends:
                 if send.topic == topics.FACTS:
-                    take(decode_fact(send.value))
+                    for fact in decode_facts(send.value):
+                        take(fact)
         state = folded[key]
         fresh = Record(states.STATE_SCHEMA, states.encode(state), record.pending, next_due(state) or "")
         rebuilt[key] = encode(offset_of(raw), fresh)
@@ -57,6 +58,6 @@ def rebuild_from(connection: Connection, old: Mapping[bytes, bytes]) -> dict[byt
             reader.seek({})
             for records in reader.up_to(reader.ends()):
                 for record in records:
-                    yield decode_fact(record.value)
+                    yield from decode_facts(record.value)
 
     return rebuild(old, facts())

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 
 from infra.kafka.connection import parse
 from infra.kafka.projection import open_caught_up
+from infra.kafka.wait import undecided
 from infra.register import EmbeddedRegister, Register
 from infra.settings import Settings
 
+SETTLING = 10.0  # seconds for what was there to be decided and told
 PATIENCE = 10.0  # seconds of catching up before a query says how far behind it is
 
 
@@ -31,3 +33,15 @@ def open_kafka_register(settings: Settings) -> Iterator[Register]:
             yield register
     finally:
         register.close()
+
+
+def unsettled(settings: Settings) -> int:
+    """How many of the events and records that are there now are not decided and told after a while.
+
+    0 where what a query answers next includes all of them.
+    """
+    if left := undecided(settings, seconds=SETTLING):
+        return left
+    projection, behind = open_caught_up(settings, parse(settings.broker or ""), SETTLING)
+    projection.close()
+    return behind

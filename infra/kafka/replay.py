@@ -59,6 +59,7 @@ class _Copied(Settings):
         super().__init__(
             settings.data, broker=settings.broker, store=settings.store, passphrase=None,
             require_proof=settings.require_proof, items=settings.items, workers=settings.workers,
+            inboxes=settings.inboxes,
         )  # fmt: skip
         self._path = path
 

@@ -6,7 +6,7 @@ The moment of receipt is the broker's stamp of the record, so that a record read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +17,11 @@ from infra.kafka.wire import send_entry
 from schemas.errors import SurroundingsError
 from schemas.ledger import Entry
 
-Router = Callable[[bytes, datetime], Entry]
-"""From an event's bytes and the moment of its receipt to its ledger entry; Rejected where it may not enter."""
+Router = Callable[[bytes, datetime, str], Entry]
+"""From an event's bytes, the moment of its receipt and the topic that it came by to its ledger entry.
+
+Rejected where it may not enter.
+"""
 
 
 class Routing(StageLoop):
@@ -27,7 +30,14 @@ class Routing(StageLoop):
     name = "route"
     topic = topics.INBOX
 
-    def __init__(self, app: StageApp, router: Router, seal: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self,
+        app: StageApp,
+        router: Router,
+        seal: Callable[[bytes], bytes],
+        inboxes: Iterable[str] = (),
+    ) -> None:
+        self.more_topics = tuple(sorted(inboxes))
         super().__init__(app)
         self.seal = seal
         self._router = router
@@ -38,7 +48,7 @@ class Routing(StageLoop):
 
         async def routed() -> Entry:
             # a new person's key is looked up in the store: not on the event loop
-            return await asyncio.to_thread(self._router, raw, received)
+            return await asyncio.to_thread(self._router, raw, received, event.message.topic)
 
         try:
             entry = await self.patiently(event, routed)

@@ -27,6 +27,7 @@ class StageLoop:
 
     name: str
     topic: str
+    more_topics: tuple[str, ...] = ()
     seal: Callable[[bytes], bytes] | None = None  # for the content of dead letters that may name a person
 
     def __init__(self, app: StageApp) -> None:
@@ -34,8 +35,9 @@ class StageLoop:
         self.metrics = StageMetrics(self.name)
         self.loop = Loop(app, self.metrics)
         self.metrics.lag = self._lag
+        self._names = (self.topic, *self.more_topics)
         channel = app.topic(
-            self.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+            *self._names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
 
         async def run(stream: Any) -> None:
@@ -104,7 +106,7 @@ class StageLoop:
             return 0
         consumer, total = self.loop.consumer, 0
         for tp in consumer.assignment():
-            if tp.topic == self.topic:
+            if tp.topic in self._names:
                 total += max(0, (consumer.highwater(tp) or 0) - consumer.progress.position(tp))
         return total
 

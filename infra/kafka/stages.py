@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -19,15 +19,14 @@ from infra.kafka.issuing import Issuing
 from infra.kafka.numbering import Numbering
 from infra.kafka.routing import Router, Routing
 from infra.kafka.stage import StageLoop
-from infra.kafka.telling import Telling
 from infra.persons_store import PersonsStore
 from infra.settings import Settings
 from processors.route import route
-from schemas.errors import UsageError
-from schemas.events import parse_event
-from schemas.ledger import Entry
+from schemas.errors import Rejected, UsageError
+from schemas.events import Event, parse_event
+from schemas.ledger import Auth, Entry
 
-STAGES = ("route", "decide", "publish", "number", "issue", "status", "clock", "project")
+STAGES = ("route", "decide", "number", "issue", "status", "clock", "project")
 DEFAULT_STAGES = STAGES[:-1]
 SIGNING = {"issue", "status"}  # stages that need keys
 
@@ -69,9 +68,10 @@ def build(
         )
 
     builders: dict[str, Callable[[], StageLoop]] = {
-        "route": lambda: Routing(app("route"), router(settings, persons), persons.seal_file),
+        "route": lambda: Routing(
+            app("route"), router(settings, persons), persons.seal_file, settings.inboxes
+        ),
         "decide": lambda: Deciding(app("decide"), connection),
-        "publish": lambda: Telling(app("publish")),
         "number": lambda: Numbering(app("number")),
         "issue": lambda: Issuing(app("issue"), issuing.recipe(settings), settings.workers),
         "status": lambda: _status(settings, options, connection, app("status")),
@@ -86,11 +86,24 @@ def router(settings: Settings, persons: PersonsStore) -> Router:
 
     authenticate, files = authenticator(settings), upload_checker(settings, persons)
 
-    def routed(raw: bytes, received_at: datetime) -> Entry:
+    def routed(raw: bytes, received_at: datetime, topic: str) -> Entry:
         event = parse_event(raw, received_at)
-        return route(event, received_at, event.source, authenticate(event), persons, files)
+        principal, auth = known_by(topic, event, settings.inboxes, authenticate(event))
+        return route(event, received_at, principal, auth, persons, files)
 
     return routed
+
+
+def known_by(topic: str, event: Event, inboxes: Mapping[str, str], auth: Auth) -> tuple[str, Auth]:
+    """Who sent an event, and how that is known. Only one source may speak through an agency's own topic."""
+    if topic not in inboxes:
+        return event.source, auth
+    if event.source != inboxes[topic]:
+        raise Rejected(
+            f"来源与主题不符 / the topic {topic} is that of {inboxes[topic]}", where="source",
+            hint="send it to the topic of its own source",
+        )  # fmt: skip
+    return (f"topic:{topic}", "topic") if auth == "none" else (event.source, auth)
 
 
 def _status(settings: Settings, options: Options, connection: Connection, app: StageApp) -> StageLoop:

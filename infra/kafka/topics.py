@@ -15,6 +15,7 @@ import msgspec
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from infra.kafka.admission import client
 from infra.kafka.connection import Connection
 from schemas.errors import BrokerUnavailable
 from schemas.ledger import LEDGER_PARTITIONS
@@ -76,8 +77,9 @@ def filings_topic(department: str) -> str:
 
 # The broker's clock stamps what enters: a record read twice is received at the same moment.
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
+_INBOX = {**_WEEK, **_STAMPED, "max.message.bytes": "4194304"}
 TOPICS: tuple[Topic, ...] = (
-    Topic(INBOX, 12, {**_WEEK, **_STAMPED, "max.message.bytes": "4194304"}),
+    Topic(INBOX, 12, _INBOX),
     Topic(LEDGER, LEDGER_PARTITIONS, {**_FOREVER, "max.message.bytes": "4194304"}),
     Topic(FACTS, LEDGER_PARTITIONS, {**_FOREVER, "max.message.bytes": "4194304"}),
     Topic(GRANTS, GRANTS_PARTITIONS, {**_FOREVER, "max.message.bytes": "4194304"}),
@@ -96,21 +98,27 @@ TOPICS: tuple[Topic, ...] = (
 )
 
 
-def topics(departments: Iterable[str] = ()) -> tuple[Topic, ...]:
-    """All topics of an installation whose items have filings for these departments."""
-    return TOPICS + tuple(Topic(filings_topic(d), 4, _FOREVER) for d in sorted(set(departments)))
+def topics(departments: Iterable[str] = (), inboxes: Iterable[str] = ()) -> tuple[Topic, ...]:
+    """All topics of an installation whose items have filings for these departments; `inboxes` are agencies' own."""
+    filings = tuple(Topic(filings_topic(d), 4, _FOREVER) for d in sorted(set(departments)))
+    return TOPICS + filings + tuple(Topic(name, 12, _INBOX) for name in sorted(inboxes))
 
 
 def ensure_topics(
-    connection: Connection, departments: Iterable[str] = (), *, replication: int = 1, seconds: float = 60
+    connection: Connection,
+    departments: Iterable[str] = (),
+    inboxes: Iterable[str] = (),
+    *,
+    replication: int = 1,
+    seconds: float = 60,
 ) -> list[str]:
     """Makes what is missing, leaves what is there as it is; returns the names made.
 
     Waits until the broker leads every partition. Raises BrokerUnavailable.
     """
-    wanted = topics(departments)
+    wanted = topics(departments, inboxes)
     try:
-        admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=int(seconds * 1000))
+        admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=int(seconds * 1000))
         try:
             made = _create(admin, wanted, replication)
             _wait_for_leaders(admin, [t.name for t in wanted], seconds)
@@ -152,14 +160,16 @@ def _all_led(admin: KafkaAdminClient, names: list[str]) -> bool:
     )
 
 
-def wrong_settings(connection: Connection, departments: Iterable[str] = ()) -> list[str]:
+def wrong_settings(
+    connection: Connection, departments: Iterable[str] = (), inboxes: Iterable[str] = ()
+) -> list[str]:
     """What an installation's topics have that they must not: one sentence each, for `doctor`.
 
     A ledger or fact that the broker forgets cannot be decided or replayed again.
     """
-    wanted = topics(departments)
+    wanted = topics(departments, inboxes)
     try:
-        admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=10_000)
+        admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=10_000)
         try:
             there = set(admin.list_topics())
             missing = [f"topic {t.name} is missing" for t in wanted if t.name not in there]

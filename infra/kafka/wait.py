@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from infra.kafka import topics
+from infra.kafka.admission import client
 from infra.kafka.connection import Connection, parse
 from infra.kafka.reading import Place, Reader
 from infra.settings import Settings
 from schemas.errors import BrokerUnavailable, SurroundingsError
 
 GROUPS = {
-    "route": topics.INBOX,
-    "decide": topics.LEDGER,
-    "number": topics.GRANTS,
-    "issue": topics.NUMBERED,
-    "publish": topics.FACTS,
+    "route": (topics.INBOX,),
+    "decide": (topics.LEDGER,),
+    "number": (topics.GRANTS,),
+    "issue": (topics.NUMBERED,),
 }
 _STEP = 0.5
 
@@ -27,16 +27,18 @@ _STEP = 0.5
 class Backlog:
     """How far each stage is behind the ends of what it reads."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, inboxes: Iterable[str] = ()) -> None:
+        """`inboxes`: the topics that agencies have of their own."""
+        self._groups = {**GROUPS, "route": (topics.INBOX, *inboxes)}
         try:
-            self._admin = KafkaAdminClient(**connection.client, bootstrap_timeout_ms=20_000)
+            self._admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=20_000)
         except KafkaError as error:
             raise BrokerUnavailable(
                 f"the broker does not answer: {error!r}",
                 where=connection.bootstrap,
                 hint="zhengzhao stack status",
             ) from error
-        self._reader = Reader(connection, GROUPS.values())
+        self._reader = Reader(connection, [name for names in self._groups.values() for name in names])
 
     def close(self) -> None:
         """Closes the connections."""
@@ -49,7 +51,7 @@ class Backlog:
 
     def lags(self, ends: dict[Place, int]) -> dict[str, int]:
         """Stage → inputs before these ends that are not committed."""
-        return {stage: self._lag(stage, topic, ends) for stage, topic in GROUPS.items()}
+        return {stage: self._lag(stage, names, ends) for stage, names in self._groups.items()}
 
     def committed(self, stage: str) -> dict[Place, int]:
         """The committed offsets of a stage."""
@@ -61,9 +63,29 @@ class Backlog:
         offsets = found.get(group, found)
         return {(tp.topic, tp.partition): max(0, meta.offset) for tp, meta in offsets.items()}
 
-    def _lag(self, stage: str, topic: str, ends: dict[Place, int]) -> int:
+    def _lag(self, stage: str, names: tuple[str, ...], ends: dict[Place, int]) -> int:
         committed = self.committed(stage)
-        return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items() if place[0] == topic)
+        return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items() if place[0] in names)
+
+
+def undecided(settings: Settings, *, seconds: float) -> int:
+    """How many of the events and entries that are there now are not decided after `seconds`; 0 once all are."""
+    backlog = Backlog(parse(settings.broker or ""), settings.inboxes)
+    deadline = time.monotonic() + seconds
+    try:
+        left = 1
+        for stage in (
+            "route",
+            "decide",
+        ):  # what route takes in must stand in the ledger before its end is looked at
+            ends = backlog.ends()
+            while (left := backlog.lags(ends)[stage]) and time.monotonic() < deadline:
+                time.sleep(_STEP)
+            if left:
+                break
+        return left
+    finally:
+        backlog.close()
 
 
 def editions_missing(settings: Settings) -> list[str]:
@@ -90,7 +112,7 @@ def wait_until_idle(
 
     SurroundingsError where nothing moves for `seconds`: then no worker runs some stage.
     """
-    backlog = Backlog(parse(settings.broker or ""))
+    backlog = Backlog(parse(settings.broker or ""), settings.inboxes)
     try:
         moved, before, quiet = time.monotonic(), None, False
         ends: dict[Place, int] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from schemas.licence import Grant
 encode_entry = msgspec.json.Encoder().encode
 decode_entry = msgspec.json.Decoder(Entry).decode
 encode_fact = f.encode
-decode_fact = f.decode
+_FACTS_BYTES = 1 << 20  # of one record of facts; a single fact may be larger
 
 
 class ToNumber(msgspec.Struct, frozen=True, tag="grant"):
@@ -55,6 +55,7 @@ def send_failed(grant: Grant) -> tuple[Send, ...]:
 
 Question = ToNumber | SerialSeen | NumberClaimed
 _encode = msgspec.json.Encoder().encode
+_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 decode_to_number: Callable[[bytes], Question] = msgspec.json.Decoder(Question).decode
 
 
@@ -126,9 +127,28 @@ def send_entry(entry: Entry) -> tuple[Send, ...]:
     return tuple(Send(topics.LEDGER, b"", raw, partition) for partition in range(LEDGER_PARTITIONS))
 
 
-def send_fact(fact: Fact) -> Send:
-    """A fact on its way to the record of all facts."""
-    return Send(topics.FACTS, fact.holder.encode(), encode_fact(fact), partition_of(fact.holder))
+def send_facts(facts: Sequence[Fact]) -> Iterator[Send]:
+    """The facts that one input led to for one holder, in as few records as are not too large."""
+    portion: list[bytes] = []
+    for fact in facts:
+        raw = encode_fact(fact)
+        if portion and sum(map(len, portion)) + len(raw) > _FACTS_BYTES:
+            yield _facts_record(fact.holder, portion)
+            portion = []
+        portion.append(raw)
+    if portion:
+        yield _facts_record(facts[0].holder, portion)
+
+
+def _facts_record(holder: str, portion: list[bytes]) -> Send:
+    return Send(topics.FACTS, holder.encode(), b"[" + b",".join(portion) + b"]", partition_of(holder))
+
+
+def decode_facts(raw: bytes) -> list[Fact]:
+    """The facts in a record: a list, or (of an earlier release) a single one."""
+    if raw.startswith(b"["):
+        return [f.decode(bytes(one)) for one in _list(raw)]
+    return [f.decode(raw)]
 
 
 def back(kind: Kind, grant_id: str, holder: str, payload: dict[str, Any]) -> Entry:

@@ -56,7 +56,7 @@ def run_worker(
     catalogue = load_catalogue(settings.items)
 
     def prepare() -> PersonsStore:
-        ensure_topics(connection, departments(catalogue), replication=replication)
+        ensure_topics(connection, departments(catalogue), settings.inboxes, replication=replication)
         if "route" in options.stages:
             ensure_catalogue(connection, catalogue)
         return open_persons(settings.data, settings.shared_persons)

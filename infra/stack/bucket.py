@@ -9,32 +9,35 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error
 from minio.versioningconfig import VersioningConfig
 
+from infra.stores.address import REGION
 from schemas.errors import StoreUnavailable
 
-_REGION = "us-east-1"  # a name that S3 clients must send; a local store does not look at it
+
+def client(endpoint: str, key: str, secret: str, *, ca: str = "") -> Minio:
+    """A client that does not retry by itself: whoever calls knows how long to wait. With a `ca` it speaks TLS."""
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=2, read=10), retries=False, ca_certs=ca or None
+    )
+    return Minio(
+        endpoint, access_key=key, secret_key=secret, secure=bool(ca), region=REGION, http_client=pool
+    )
 
 
-def client(endpoint: str, key: str, secret: str, *, tls: bool = False) -> Minio:
-    """A client that does not retry by itself: whoever calls knows how long to wait."""
-    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=10), retries=False)
-    return Minio(endpoint, access_key=key, secret_key=secret, secure=tls, region=_REGION, http_client=pool)
-
-
-def store_answers(endpoint: str, key: str, secret: str) -> bool:
+def store_answers(endpoint: str, key: str, secret: str, *, ca: str = "") -> bool:
     """Whether the store answers and knows the key."""
     try:
-        client(endpoint, key, secret).list_buckets()
+        client(endpoint, key, secret, ca=ca).list_buckets()
     except (S3Error, MinioException, urllib3.exceptions.HTTPError):
         return False
     return True
 
 
-def ensure_bucket(endpoint: str, key: str, secret: str, bucket: str) -> bool:
+def ensure_bucket(endpoint: str, key: str, secret: str, bucket: str, *, ca: str = "") -> bool:
     """Makes the bucket where it is missing; True where it has object lock.
 
     Lock can only be chosen when a bucket is made: a store without it refuses, and the bucket is made without.
     """
-    store = client(endpoint, key, secret)
+    store = client(endpoint, key, secret, ca=ca)
     try:
         if not store.bucket_exists(bucket):
             try:

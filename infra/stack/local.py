@@ -120,7 +120,7 @@ def _store_ports(first: int) -> dict[str, int]:
     return {use: first + n for n, use in enumerate(_STORE_PORTS)}
 
 
-def _start_store(folder: Path, first_port: int, access: _Access) -> Server:
+def _start_store(folder: Path, first_port: int, access: _Access, *more: str) -> Server:
     home = folder / "store"
     home.mkdir(exist_ok=True)
     identity = {
@@ -141,7 +141,7 @@ def _start_store(folder: Path, first_port: int, access: _Access) -> Server:
         # ports of services that nobody here uses
         "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-volume.max=200",
-        "-volume.preStopSeconds=0", *flags,
+        "-volume.preStopSeconds=0", *flags, *more,
     ]  # fmt: skip
     return start("store", command, folder=folder, ports=ports, cwd=home)
 
@@ -157,8 +157,9 @@ def _start_kafka(folder: Path, port: int, ports: dict[str, int]) -> Server:
     java = [jars.java(), "-cp", jars.class_path()]
     if not (home / "logs" / "meta.properties").exists():
         _format(java, config)
-    # -Xmx512m carried everything measured in docs/scaling.md; log4j finds no file and stays quiet
-    command = [java[0], "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=50", *java[1:],
+    # -Xmx512m carried everything measured in docs/scaling.md; log4j finds no file and stays quiet. One collector
+    # thread and the quick compiler alone: on a small machine their work in the background is half of the broker's
+    command = [java[0], "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *java[1:],
                "kafka.Kafka", str(config)]  # fmt: skip
     return start("kafka", command, folder=folder, ports=ports, cwd=home)
 

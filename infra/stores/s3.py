@@ -1,62 +1,40 @@
 """Objects in an S3 bucket.
 
-A key is looked up first, then written with `If-None-Match: *`, then read back: a store that knows the header
-lets one of two writers win; on one that does not, the bytes that came back tell. Nothing is retried here:
-whoever calls knows how long to wait.
+A key is written with `If-None-Match: *`, then read back: a store that knows the header lets one of two writers win;
+on one that does not, the bytes that came back tell. Until this store was seen to refuse a second write, a key is
+looked up first. Nothing is retried here: whoever calls knows how long to wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import unquote, urlsplit
 
 import urllib3
-from minio import Minio
 from minio.error import MinioException, S3Error
-from minio.helpers import check_bucket_name
 
+from infra.stores.address import ABSENT, connect, parse
 from infra.stores.probe import conditional_put, conditional_writes
-from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, UsageError
+from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable
 from schemas.ports import checked_key
-
-_REGION = "us-east-1"  # a name that clients must send; without one they ask the server first
-_ABSENT = {"NoSuchKey", "NoSuchObject", "NotFound"}
 
 
 class S3Store:
     """The bucket named by `s3://KEY:SECRET@HOST:PORT/BUCKET` (`s3s://` with TLS)."""
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        self._bucket = parts.path.strip("/")
-        if parts.scheme not in ("s3", "s3s") or not parts.hostname or not self._bucket:
-            raise UsageError("the store's address is incomplete", hint="s3://KEY:SECRET@HOST:PORT/BUCKET")
-        self._pool = urllib3.PoolManager(
-            maxsize=8, timeout=urllib3.Timeout(connect=5, read=30), retries=False
-        )
-        try:
-            check_bucket_name(self._bucket)
-            self._client = Minio(
-                parts.netloc.rpartition("@")[2],
-                access_key=unquote(parts.username or ""),
-                secret_key=unquote(parts.password or ""),
-                secure=parts.scheme == "s3s",
-                region=_REGION,
-                http_client=self._pool,
-            )
-        except ValueError as error:
-            raise UsageError(
-                f"no address of a store: {error}", hint="s3://KEY:SECRET@HOST:PORT/BUCKET"
-            ) from None
+        place = parse(address)
+        self._bucket = place.bucket
+        self._refuses = False  # whether this store was seen to keep a key that was there
+        self._client, self._pool = connect(place)
 
     def __repr__(self) -> str:
         return f"<S3Store {self._bucket}>"
 
     def put(self, key: str, data: bytes) -> None:
         checked_key(key)
-        stored = self._read(key)
+        stored = None if self._refuses else self._read(key)
         if stored is None:
-            conditional_put(self._client, self._pool, self._bucket, key, data)
+            self._write(key, data)
             stored = self._read(key)
         if stored is None:
             raise StoreUnavailable("the object did not stay", where=key)
@@ -73,7 +51,7 @@ class S3Store:
         try:
             self._client.stat_object(self._bucket, checked_key(key))
         except (MinioException, urllib3.exceptions.HTTPError) as error:
-            if isinstance(error, S3Error) and error.code in _ABSENT:
+            if isinstance(error, S3Error) and error.code in ABSENT:
                 return False
             raise self._unavailable(error, key) from error
         return True
@@ -100,6 +78,12 @@ class S3Store:
         """Whether of several writers at once exactly one wins; tried on the store, which keeps nothing of it."""
         return conditional_writes(self._client, self._bucket)
 
+    def _write(self, key: str, data: bytes) -> None:
+        """Writes the key where it is free. The first one is written twice: that tells whether the second is refused."""
+        written = conditional_put(self._client, self._pool, self._bucket, key, data)
+        if written and not self._refuses:
+            self._refuses = not conditional_put(self._client, self._pool, self._bucket, key, data)
+
     def _read(self, key: str) -> bytes | None:
         try:
             answer = self._client.get_object(self._bucket, key)
@@ -109,7 +93,7 @@ class S3Store:
                 answer.close()
                 answer.release_conn()
         except (MinioException, urllib3.exceptions.HTTPError) as error:
-            if isinstance(error, S3Error) and error.code in _ABSENT:
+            if isinstance(error, S3Error) and error.code in ABSENT:
                 return None
             raise self._unavailable(error, key) from error
 

@@ -1,8 +1,11 @@
 """The broker's address."""
 
+from pathlib import Path
+
 import pytest
 
 from infra.kafka.connection import Connection, parse
+from infra.settings import load
 from schemas.errors import UsageError
 
 
@@ -26,3 +29,19 @@ def test_unusable_addresses_are_refused_with_a_hint(address: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse(address)
     assert refused.value.hint
+
+
+def test_an_agencys_own_inbox_is_a_topic_with_one_source(tmp_path: Path) -> None:
+    """`[inboxes]` in settings.toml; another name or a source of another form is refused with file and hint."""
+    file = tmp_path / "settings.toml"
+    file.write_text('[inboxes]\n"zhengzhao.inbox.632200" = "urn:agency:632200:market-regulation"\n')
+    assert load(tmp_path, {}).inboxes == {"zhengzhao.inbox.632200": "urn:agency:632200:market-regulation"}
+    for wrong in (
+        'inboxes = "x"',
+        '[inboxes]\n"zhengzhao.ledger" = "urn:agency:632200:market-regulation"',
+        '[inboxes]\n"zhengzhao.inbox.x" = "632200"',
+    ):
+        file.write_text(wrong)
+        with pytest.raises(UsageError) as refused:
+            load(tmp_path, {})
+        assert (refused.value.where, bool(refused.value.hint)) == (str(file), True)

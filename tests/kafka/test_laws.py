@@ -96,17 +96,23 @@ def test_two_workers_while_the_store_is_away(
     assert report["findings"] == []
 
 
-@pytest.mark.soak
 def test_three_workers_through_kills_pause_and_rebalance(
-    cluster: Cluster, scenario: list[Phase], embedded: tuple[Path, Told]
+    cluster: Cluster,
+    scenario: list[Phase],
+    embedded: tuple[Path, Told],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Eight kills of workers, broker and store, a worker that sleeps 30 s, others that come and go."""
+    """Three share the work; then eight kills of workers, broker and store, one that sleeps 30 s, others come and go."""
     for name in "abc":
         cluster.start(name)
     for name in "abc":
         cluster.workers[name].wait_ready()
     kills = Kills(cluster)
-    by_holder = in_portions(scenario[0], 4)
+    first, *by_holder = in_portions(scenario[0], 5)
+    cluster.submit(first)
+    cluster.idle()
+    assert min(shares(cluster, "decide")) >= 0.15
+    assert min(shares(cluster, "issue")) >= 0.15
     cluster.submit(by_holder[0])
     kills.worker("a")
     cluster.submit(by_holder[1])
@@ -132,8 +138,10 @@ def test_three_workers_through_kills_pause_and_rebalance(
     assert [w.name for w in cluster.workers.values() if w.process.poll() not in (None, 0)] == []
     cluster.submit(scenario[3])
     cluster.idle()
-    print(kills.report())
+    with capsys.disabled():
+        print(kills.report())
     assert kills.count == 8
+    assert kills.busy >= 6
     agree(cluster, embedded[1])
     time.sleep(5)  # the status lists
     report = json.loads(cluster.run("replay", "--into", cluster.folder / "again", "--json"))

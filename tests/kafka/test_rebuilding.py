@@ -5,9 +5,11 @@ from typing import Any
 from story import Events, uscc
 from world import World
 
+from infra.kafka import topics
 from infra.kafka.outbox import Codec, Outbox, Pending, Record, decode, encode, offset_of
 from infra.kafka.rebuilding import is_old, rebuild
-from infra.kafka.wire import send_fact
+from infra.kafka.telling import tell, tell_again
+from infra.kafka.wire import decode_facts, encode_fact, send_facts
 from processors import state as states
 
 
@@ -28,7 +30,7 @@ def test_states_are_rebuilt_from_facts_offsets_and_outboxes_stay() -> None:
     """Facts told twice count once; facts that the outbox has still to tell count too."""
     world = told()
     mine = [fact for fact in world.facts if fact.holder == uscc(1)]
-    pending = (Pending(7, (send_fact(mine[-1]),)),)
+    pending = (Pending(7, tuple(send_facts(mine[-1:]))),)
     old = dict([record(uscc(1), 7, pending), record(uscc(2), 4)])
     assert all(map(is_old, old.values()))
     rebuilt = rebuild(
@@ -52,3 +54,19 @@ def test_a_renewed_record_counts_until_it_is_written() -> None:
     assert (box.state(key), table[key], box.newest) == (b"good", old, 3)
     box.apply(key, 4, lambda state: (state + b"+", ()))
     assert decode(table[key]).state == b"good+"
+
+
+def test_facts_travel_as_a_list_and_single_ones_are_read() -> None:
+    """What one input led to is one record; an earlier release wrote each fact by itself."""
+    facts = [fact for fact in told().facts if fact.holder == uscc(1)]
+    (record,) = send_facts(facts)
+    assert decode_facts(record.value) == facts
+    assert [decode_facts(encode_fact(fact)) for fact in facts] == [[fact] for fact in facts]
+
+
+def test_what_is_told_outside_follows_from_what_is_sent_again() -> None:
+    """Of an outbox only facts and grants are kept; the outbound events come out the same."""
+    facts = [fact for fact in told().facts if fact.holder == uscc(1)]
+    first = list(tell(facts))
+    assert list(tell_again(send_facts(facts))) == first
+    assert {send.topic for send in first} >= {topics.CASES, topics.LICENCES}

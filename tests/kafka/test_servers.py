@@ -20,6 +20,7 @@ from world import World
 from infra.kafka import topics
 from infra.kafka.persons import SharedPersons
 from infra.kafka.reading import Reader
+from infra.kafka.wait import undecided
 from infra.kafka.worker import departments
 from infra.stack import local
 from infra.stack.bucket import client
@@ -242,3 +243,14 @@ def test_nineteen_filings_through_kills(moved: Cluster) -> None:
     assert kept["rows"] == figures(fold(world.facts, world.catalogue), world.catalogue, wanted)["rows"]
     once = [json.loads(f.encode(fact)) for fact in world.facts]
     assert decisions(once)[uscc(70)] == decisions(moved.facts())[uscc(70)]
+
+
+def test_a_person_is_not_erased_while_an_event_is_on_its_way(moved: Cluster) -> None:
+    """Nobody decides: what stands in the inbox may concern the person, so the record is kept."""
+    assert undecided(moved.settings, seconds=1) == 0
+    events = Events()
+    events.apply("2018-05-01T10:00:00+08:00", "N-60", uscc(60))
+    moved.submit([{**event, "id": "late"} for event in events.lines])
+    assert undecided(moved.settings, seconds=1) == 1
+    moved.run("holder", "erase", ric(1), "--ground", "保存期届满", code=1)
+    assert "1 events on the broker are not decided yet" in moved.office.err

@@ -22,12 +22,13 @@ def main() -> int:
     parser.add_argument("--papers", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=int(datetime.datetime.now(datetime.UTC).timestamp()))
     parser.add_argument("--kafka", action="store_true", help="also the runs on Kafka")
+    parser.add_argument("--only-kafka", action="store_true", help="the runs on Kafka alone")
     options = parser.parse_args()
-    results: dict[str, dict[str, Any]] = {
-        "Embedded": embedded.run(options.kills, options.seed),
-        "Papers": papers.run(options.papers, options.seed),
-    }
-    if options.kafka:
+    results: dict[str, dict[str, Any]] = {}
+    if not options.only_kafka:
+        results["Embedded"] = embedded.run(options.kills, options.seed)
+        results["Papers"] = papers.run(options.papers, options.seed)
+    if options.kafka or options.only_kafka:
         from tests.soak import kafka
 
         results["Kafka"] = kafka.run(options.seed)

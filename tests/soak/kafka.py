@@ -49,6 +49,8 @@ def run(seed: int) -> dict[str, Any]:
         "workers": len(WORKERS),
         **{f"kills of {kind}": count for kind, count in kills.kinds.items()},
         "kills with work in flight": f"{kills.busy} of {kills.count}",
+        "inputs in flight at a kill, on average": round(sum(kills.in_flight) / kills.count),
+        "80 % of the kills with work in flight": kills.busy >= 0.8 * kills.count,
         "facts": report["facts"],
         "objects the same byte for byte": report["objects"],
         "editions of status lists": report["editions"],

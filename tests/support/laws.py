@@ -72,16 +72,21 @@ def in_portions(events: Phase, parts: int) -> list[Phase]:
 
 
 class Kills:
-    """Kills, and counts them by kind and how often there was work in flight."""
+    """Kills, and counts them by kind and what was in flight."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self.kinds = {"worker": 0, "kafka": 0, "store": 0}
-        self.busy = 0
+        self.in_flight: list[int] = []  # at each kill: inputs under way, and waiting in a topic
 
     @property
     def count(self) -> int:
         return sum(self.kinds.values())
+
+    @property
+    def busy(self) -> int:
+        """Kills with work in flight."""
+        return sum(count > 0 for count in self.in_flight)
 
     def worker(self, name: str) -> None:
         """Kills a worker and starts it anew."""
@@ -97,18 +102,18 @@ class Kills:
 
     def report(self) -> str:
         kinds = ", ".join(f"{kind} {count}" for kind, count in self.kinds.items())
-        return f"{self.count} kills ({kinds}), {self.busy} of them with work in flight"
+        return f"{self.count} kills ({kinds}), {self.busy} of them with work in flight: {self.in_flight}"
 
     def _note(self, kind: str) -> None:
         time.sleep(0.5)
         self.kinds[kind] += 1
-        waiting = sum(
+        waiting = (
             w.metric("zhengzhao_lag", stage) + w.metric("zhengzhao_under_way", stage)
             for w in self._cluster.workers.values()
             if w.process.poll() is None
             for stage in ("route", "decide", "number", "issue")
         )
-        self.busy += waiting > 0
+        self.in_flight.append(sum(waiting))
 
 
 def folder_of(path: Path) -> Office:
