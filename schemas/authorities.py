@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from schemas.divisions import Level, at_level, everything, find, is_at_or_above, level
+from schemas.divisions import Level, at_level, everything, find, is_at_or_above, level, proper_name
 from schemas.items import Catalogue, ServiceItem
 from schemas.licence import Authority
 
@@ -46,7 +46,9 @@ def authority(division: str, department: str) -> Authority:
     if found is None:
         raise KeyError(division)
     code = f"urn:agency:{found.code}:{department}"
-    name = _data()["names"].get(code) or _pattern(department, found.code).replace("{division}", found.name)
+    name = _data()["names"].get(code) or _pattern(department, found.code).replace(
+        "{division}", proper_name(found.code)
+    )
     return Authority(code, name, found.code, department, host(found.code))
 
 
@@ -89,10 +91,9 @@ def named_on(issuer: Authority, item: ServiceItem | None, on: str) -> Authority:
     """The issuing authority of an item under the name that it had on a day; an empty day means now."""
     now = authority(issuer.division, issuer.department)
     old = item.former(on) if item is not None and on else None
-    found = find(issuer.division)
-    if old is None or not old.authority or found is None:
+    if old is None or not old.authority:
         return replace(issuer, name=now.name)
-    return replace(issuer, name=old.authority.replace("{division}", found.name))
+    return replace(issuer, name=old.authority.replace("{division}", proper_name(issuer.division)))
 
 
 def issuing_authorities(catalogue: Catalogue) -> tuple[Authority, ...]:

@@ -71,6 +71,15 @@ def is_at_or_above(upper: str, lower: str) -> bool:
     return found is not None and found.code in chain(lower)
 
 
+def proper_name(code: str) -> str:
+    """A division as its authorities call themselves: a district (市辖区) after its city, 西宁市城东区."""
+    found = find(code)
+    if found is None:
+        return ""
+    above = find(found.parent) if level(code) == "county" and found.name.endswith("区") else None
+    return f"{above.name if above else ''}{found.name}"
+
+
 def full_name(code: str) -> str:
     """The names from the province down: 青海省海东市循化撒拉族自治县."""
     return "".join(division.name for c in reversed(chain(code)) if (division := find(c)))

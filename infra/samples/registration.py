@@ -20,7 +20,7 @@ RETURNED = "freight-forwarder-filing"
 WAITING = "recycling-filing"  # received, and not answered yet
 _SHARED = {
     "enterprise-type": "有限责任公司(自然人独资)",
-    "legal-representative": "法定代表人",
+    "legal-representative": "韩某某",
     "registered-capital": "500",
     "established-on": "2022-09-20",
     "business-scope": "货物进出口；再生资源回收；矿产品、建筑材料、五金交电、日用百货、农副产品销售；国际货运代理",

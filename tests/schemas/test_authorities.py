@@ -35,7 +35,7 @@ INDUSTRIAL, OPERATOR, LICENCE, CHEMICALS = (
         (INDUSTRIAL, "630225", "urn:agency:630000:market-regulation", "青海省市场监督管理局"),
         (INDUSTRIAL, "630000", "urn:agency:630000:market-regulation", "青海省市场监督管理局"),
         (OPERATOR, "630225", "urn:agency:630200:market-regulation", "海东市市场监督管理局"),
-        (LICENCE, "630122", "urn:agency:630106:market-regulation", "湟中区市场监督管理局"),
+        (LICENCE, "630122", "urn:agency:630106:market-regulation", "西宁市湟中区市场监督管理局"),
         (CHEMICALS, "630225", "urn:agency:630200:emergency-management", "海东市应急管理局"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.divisions import at_level, chain, everything, find, full_name, is_at_or_above, level
+from schemas.divisions import at_level, chain, everything, find, full_name, is_at_or_above, level, proper_name
 
 
 def test_every_division_leads_to_its_province() -> None:
@@ -64,3 +64,19 @@ def test_at_level() -> None:
     ]
     assert at_level("630000", "county") is None
     assert full_name("630225") == "青海省海东市循化撒拉族自治县"
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("630102", "西宁市城东区"),
+        ("630122", "西宁市湟中区"),
+        ("630225", "循化撒拉族自治县"),
+        ("630200", "海东市"),
+        ("630000", "青海省"),
+        ("999999", ""),
+    ],
+)
+def test_what_a_division_calls_itself(code: str, name: str) -> None:
+    """A district has its city's name before its own: there is a 城东区 in many cities."""
+    assert name == proper_name(code)
