@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -124,6 +125,7 @@ def _counter(holder: HolderState, case: Case, entered: str) -> dict[str, Any]:
         "missing": row["missing"],
         "reason": row["reason"],
         "licence_number": row["licence_number"],
+        "filings": dict(Counter(x.state for x in holder.filings.values() if x.case == case.key)),
         "out": _out(holder, case),
     }
 

@@ -15,7 +15,7 @@ app = typer.Typer(
     help="综合窗口 / integrated windows",
     epilog="Example: zhengzhao window list --window 630225",
 )
-_COLUMNS = ("window", "application_id", "item", "action", "holder_id", "filed_on", "state", "out")
+_COLUMNS = ("window", "application_id", "item", "action", "holder_id", "filed_on", "state", "filings", "out")
 
 
 @app.callback()
@@ -46,13 +46,13 @@ def list_window(
         if output.as_json():
             output.print_rows(rows)
             return
-        shown = ({**row, "out": _said(row["out"])} for row in rows)
+        shown = ({**row, "out": said(row["out"])} for row in rows)
         output.print_table(
             _COLUMNS, ([row[column] for column in _COLUMNS] for row in shown), title=f"window {code}"
         )
 
 
-def _said(out: dict[str, Any] | None) -> str:
+def said(out: dict[str, Any] | None) -> str:
     """What goes out over the counter, in words."""
     if out is None:
         return ""
