@@ -144,9 +144,9 @@ class Service:
 
     async def events(self, request: Request, principal: Principal | None) -> Response:
         """CloudEvents, structured (one) or batched."""
-        kind = _media_type(request)
-        if kind not in (STRUCTURED, BATCH):
-            raise Problem(415, hint=f"{STRUCTURED}, {BATCH}")
+        kind, charset = _media_type(request)
+        if kind not in (STRUCTURED, BATCH) or charset not in ("", "utf-8", "us-ascii"):
+            raise Problem(415, hint=f"{STRUCTURED}, {BATCH}; charset=utf-8")
         batch = kind == BATCH
         async with self.bodies.body(request, self.limits.batch_bytes if batch else MAX_BYTES) as raw:
             taken = await self.door.take(raw, principal, batch=batch, limit=self.limits.batch_events)
@@ -305,8 +305,11 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type=JSON)
 
 
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _media_type(request: Request) -> tuple[str, str]:
+    """The media type, and the charset that goes with it (empty where none is said)."""
+    kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
+    said = dict(parameter.partition("=")[::2] for parameter in parameters)
+    return kind, said.get("charset", "").strip('"')
 
 
 def _number(request: Request, name: str, default: int, most: int) -> int:

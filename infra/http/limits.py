@@ -23,7 +23,9 @@ class Limits(msgspec.Struct, frozen=True):
 
     rate: float = 100.0
     burst: int = 300
+    head_seconds: float = 30.0  # until a connection has sent the head of a request
     body_seconds: float = 30.0
+    request_seconds: float = 180.0  # for all of it, the client's reading of the answer included
     batch_events: int = 1000
     batch_bytes: int = 8 * 1024 * 1024
     upload_bytes: int = 50 * 1024 * 1024
@@ -66,8 +68,11 @@ class Bodies:
     async def body(self, request: Request, most: int) -> AsyncIterator[bytes]:
         """The whole body, held while the block runs.
 
-        Problem 413 where it is too large, 408 where it comes too slowly, 503 where too many came at once.
+        Problem 413 where it is too large, 408 where it comes too slowly, 415 where it is compressed, 503 where
+        too many came at once.
         """
+        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise Problem(415, hint="不压缩 / send it as it is, without Content-Encoding")
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and len(declared) < 16 and int(declared) > most:
             raise _too_large(most)

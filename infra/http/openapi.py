@@ -186,7 +186,7 @@ def _ways_in(limits: Limits) -> Document:
                 answers={
                     "201": _json("已存 / kept", {"type": "object", "required": ["uri", "sha256", "size"]})
                 },
-                problems=(400, 401, 408, 413, 421, 429, 503, 507),
+                problems=(400, 401, 408, 413, 415, 421, 429, 503, 507),
             )
         },
     }
@@ -249,7 +249,7 @@ def _public() -> Document:
                 "verify", "核验 / verifies a PDF, CWT, QR picture or QR text", body={"application/octet-stream": {}},
                 query={"at": "核验时间 / the moment asked for, RFC 3339"},
                 answers={"200": _json("结论 / the verdict", _ref("Verdict"))},
-                problems=(400, 408, 413, 421, 429, 503), security=[],
+                problems=(400, 408, 413, 415, 421, 429, 503), security=[],
             )
         },
         "/status/{list}": {

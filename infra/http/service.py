@@ -18,6 +18,7 @@ from infra.http.door import Door
 from infra.http.limits import Limits
 from infra.http.office import TICK_SECONDS, Deciding, Elsewhere, Office
 from infra.http.tokens import Tokens
+from infra.http.wire import protocol
 from infra.settings import Settings
 from schemas.errors import UsageError
 
@@ -78,7 +79,7 @@ def serve(built: Service, listening: socket.socket) -> None:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_STOP_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
-        http="h11",
+        http=protocol(built.limits),
     )
     _Server(config).run(sockets=[listening])
 
