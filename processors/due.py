@@ -16,7 +16,7 @@ from processors.desk import Desk
 from processors.state import Case, HolderState, Licence
 from schemas import facts as f
 from schemas import workdays
-from schemas.dates import ONE_DAY, months_before, start_of
+from schemas.dates import ONE_DAY, day_of, months_before, start_of
 from schemas.items import ServiceItem
 
 _NEVER = "9999-12-31"
@@ -78,9 +78,12 @@ def certificate(issued_on: str) -> workdays.Due:
 
 
 def next_due(state: HolderState) -> str | None:
-    """The moment at which something next falls due; None where nothing will, or all waits for a number."""
+    """The moment from which a tick concerns a holder: something falls due by it; None where nothing will.
+
+    Where entries wait, a tick of a later day than theirs waits behind them.
+    """
     if state.waiting:
-        return None
+        return after_day(max(day_of(entry["payload"]["time"]) for entry in state.waiting).isoformat())
     return min((due.moment for due in dues(state)), default=None)
 
 

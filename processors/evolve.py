@@ -273,6 +273,8 @@ def _certificate_overdue(state: HolderState, fact: Fact, b: f.CertificateOverdue
 
 
 def _status(state: HolderState, fact: Fact, b: f.LicenceStatusChanged) -> None:
+    if b.status not in ("valid", "suspended"):
+        _close_checks(state, fact, b.licence)
     licence = state.licences[b.licence]
     decision = b.status if b.status in ("withdrawn", "rescinded", "revoked") else licence.decision
     detail = " ".join(
@@ -282,8 +284,6 @@ def _status(state: HolderState, fact: Fact, b: f.LicenceStatusChanged) -> None:
         state, fact, b.licence, b.event, detail,
         status=b.status, until=b.until, decision=decision, merged_into=b.merged_into or licence.merged_into,
     )  # fmt: skip
-    if b.status not in ("valid", "suspended"):
-        _close_checks(state, fact, b.licence)
 
 
 def _close_checks(state: HolderState, fact: Fact, licence: str) -> None:

@@ -201,3 +201,16 @@ def test_the_series_of_a_number() -> None:
 def test_a_number_is_free_for_who_asked_first() -> None:
     """The same question again has the same answer."""
     assert [is_free(owner, "H") for owner in (None, "H", "G", "")] == [True, True, False, False]
+
+
+def test_a_tick_that_comes_while_something_waits_is_not_lost() -> None:
+    """What is late with its answer lets happen what fell due by that tick, without another one."""
+    e = Events()
+    imports(e, 1, "XK99-001-00007", valid_until="2018-03-20")
+    ticks = [f"2018-{day}T00:00:00+08:00" for day in ("02-01", "03-15", "03-21", "03-21")]
+    for n, time in enumerate(ticks):
+        e.add("clock.ticked", time, {}, "urn:agency:630000:clock", id=f"tick-{n}")
+    slow = World(prompt=False).tell(e.lines)
+    assert len(slow.state(uscc(1)).waiting) == 3  # the import, and a tick of each later day
+    slow.settle()
+    assert [row["status"] for row in slow.licences(uscc(1))] == ["expired"]

@@ -74,7 +74,7 @@ class World:
         if entry.kind == "tick":
             for holder, state in sorted(self.states.items()):
                 when = due.next_due(state)
-                if (when and when <= entry.payload["time"]) or state.waiting:
+                if when and when <= entry.payload["time"]:
                     self._decide(holder, entry)
         else:
             self._decide(entry.holder, entry)
