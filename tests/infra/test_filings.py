@@ -81,7 +81,7 @@ def is_push(event: Event) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.soak) for n in range(2, 6))])
 def test_nineteen_filings_through_kills(seed: int, tmp_path: Path, hooks: Hooks) -> None:
     """Killed while deciding and while delivering: every filing is pushed once, to its department alone, and ends as
     the contract says."""
