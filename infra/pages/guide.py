@@ -21,7 +21,11 @@ _FOOT = "按事项数据生成 / made from the item's data"
 
 def guide_html(guide: Guide) -> str:
     """The guide as a page for a browser."""
-    return page(f"办事指南：{guide.title}", guide.names, map(_part, guide.parts), _FOOT)
+    return page(f"办事指南：{guide.title}", guide.names, map(_part, guide.parts), _foot(guide))
+
+
+def _foot(guide: Guide) -> str:
+    return f"{_FOOT}: {guide.source}" if guide.source else _FOOT
 
 
 def _part(part: Part) -> Html:
@@ -35,7 +39,7 @@ def guide_pdf(guide: Guide) -> bytes:
     data = {
         "title": guide.title,
         "names": list(guide.names),
-        "foot": _FOOT,
+        "foot": _foot(guide),
         "parts": [
             {"zh": p.zh, "en": p.en, "lines": [list(x) for x in p.lines], "steps": [list(x) for x in p.steps]}
             for p in guide.parts

@@ -58,12 +58,13 @@ class Part(NamedTuple):
 
 
 class Guide(NamedTuple):
-    """A whole guide. `names` are the names in other languages than Chinese."""
+    """A whole guide. `names` are the names in other languages than Chinese, `source` where the item's data come from."""
 
     code: str
     title: str
     names: tuple[str, ...]
     parts: tuple[Part, ...]
+    source: str = ""
 
 
 def guide_of(item: ServiceItem, division: str = "") -> Guide:
@@ -79,7 +80,7 @@ def guide_of(item: ServiceItem, division: str = "") -> Guide:
         Part("查询与救济", "Following up, and remedies", tuple(_follow(item))),
     )
     shown = tuple(part for part in parts if part.lines or part.steps)
-    return Guide(item.code, item.name.zh, item.titles, shown)
+    return Guide(item.code, item.name.zh, item.titles, shown, item.evidence)
 
 
 def _basics(item: ServiceItem, division: str) -> Iterator[Line]:
@@ -250,5 +251,3 @@ def _follow(item: ServiceItem) -> Iterator[Line]:
     )
     if item.guide:
         yield Line("说明", "note", item.guide.zh, item.guide.en)
-    if item.evidence:
-        yield Line("数据来源", "where these data come from", item.evidence)
