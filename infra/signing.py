@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from issuance.signer import ES256, SoftwareSigner
 from schemas.errors import Rejected, UsageError
+from schemas.lines import Line, lines
 from schemas.proof import FIELD, make_proof
-from schemas.strict_json import loads
+from schemas.strict_json import MAX_BYTES, loads
 from schemas.trust import key_id
 
 Sign = Callable[[bytes], bytes]
@@ -37,6 +41,19 @@ def event_signer(path: Path) -> Sign:
         return json.dumps(event, ensure_ascii=False).encode()
 
     return sign
+
+
+def texts(file: BinaryIO) -> Iterator[Line]:
+    """The events of a file: the whole of it where that is one JSON text, over as many lines as it likes, else its lines."""
+    start = file.read(MAX_BYTES + 1)
+    whole = start.removeprefix(codecs.BOM_UTF8)
+    try:
+        loads(whole)
+    except Rejected:
+        rest = io.BytesIO(start + file.read())
+        yield from lines(rest)
+    else:
+        yield Line(1, whole)
 
 
 def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -113,25 +113,29 @@ def sign(
     key: Annotated[Path, typer.Argument(metavar="KEY.pem", help="机构私钥 / the agency's private key")],
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="每行一个事件 / events, one a line; - 标准输入 / standard input"),
+        typer.Argument(
+            metavar="FILE", help="一个事件，或每行一个 / an event, or one a line; - 标准输入 / standard input"
+        ),
     ] = "-",
 ) -> None:
     """签署事件 / Prints events with the agency's proof in them, to be sent by other means (curl, Kafka)."""
-    from infra.signing import event_signer
+    from infra.signing import event_signer, texts
     from schemas.errors import Rejected
-    from schemas.lines import lines
 
-    signer = event_signer(key)
+    signer, found = event_signer(key), False
     try:
         with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
-            for line in lines(source):
+            for text in texts(source):
+                found = True
                 try:
-                    output.line(signer(line.raw).decode("utf-8"))
+                    output.line(signer(text.raw).decode("utf-8"))
                 except Rejected as error:
-                    where = f"{file}:{line.number}"
+                    where = f"{file}:{text.number}"
                     raise UsageError(str(error), where=where, hint=error.hint) from None
     except OSError as error:
         raise UsageError(f"无法读取 / cannot be read: {error.strerror}", where=file, hint="FILE") from None
+    if not found:
+        raise UsageError("文件是空的 / the file is empty", where=file, hint="一个事件 / an event")
 
 
 @app.command("list", epilog="Example: zhengzhao agency list --json")

@@ -70,8 +70,19 @@ def test_events_signed_for_other_ways(call: Call) -> None:
     assert [event(id="1"), event(id="2")] == [{k: v for k, v in s.items() if k != "proof"} for s in signed]
     path.write_bytes(b"\n".join(map(raw, signed)))
     assert call("submit", path)[0]["accepted"] == 2
-    path.write_bytes(b"[]")
-    call("agency", "sign", key, path, code=2)
+    for unusable in (b"[]", b"", b"{", raw(event()) + b"\n{\n"):
+        path.write_bytes(unusable)
+        call("agency", "sign", key, path, code=2)
+        assert "hint:" in call.err
+
+
+def test_an_event_over_several_lines_is_signed_as_one(call: Call) -> None:
+    """As people write it; a BOM is no fault. What is printed is one line again."""
+    key = call.key("ours")
+    path = call.folder / "event.json"
+    path.write_text("\ufeff" + json.dumps(event(id="1"), indent=2, ensure_ascii=False), "utf-8")
+    (signed,) = call("agency", "sign", key, path)
+    assert event(id="1") == {k: v for k, v in signed.items() if k != "proof"}
 
 
 def test_without_require_proof(call: Call) -> None:

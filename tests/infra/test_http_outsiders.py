@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from cloudevents.core.bindings.http import to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.testclient import TestClient
 from story import PROVINCE, Events, uscc
 
@@ -56,6 +58,13 @@ def test_the_service_is_as_its_document_says(built: Service, tmp_path: Path) -> 
         )
     (built.desk._settings.data / "tokens.json").unlink()
     assert done.returncode == 0, done.stdout[-5000:]
+
+
+def test_the_document_is_openapi_31(built: Service) -> None:
+    """By the schema of the specification."""
+    described = json.loads(built.openapi)
+    assert described["openapi"] == "3.1.0"
+    assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(described)] == []
 
 
 def test_a_cloudevents_library_posts_events(built: Service) -> None:
