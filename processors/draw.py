@@ -240,11 +240,13 @@ def compute(
             plan, seed, frame.classes, counts, lambda: frame.parts or placed(plan, given.targets, out)
         )
         conflicts = staff.read_conflicts(given.conflicts)
-        roster = staff.Roster(seed, staff.read_inspectors(given.inspectors), plan.needs)
+        places = plan.inspectors_per_target
+        people = staff.read_inspectors(given.inspectors)
+        roster = staff.Roster(seed, people, plan.needs, len(drawn) * places)
         pairs: Iterator[tuple[str, str]] = zip(
             drawn["id"].to_list(), drawn["division"].to_list(), strict=True
         )
-        assignments, skipped = staff.assign(roster, pairs, conflicts, plan.inspectors_per_target)
+        assignments, skipped = staff.assign(roster, pairs, conflicts, places)
         checking.result()
     lists = tickets.per_stratum(plan, drawn)
     return Transcript(

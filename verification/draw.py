@@ -321,9 +321,10 @@ class _Verifier:
         staffed = staff.read_inspectors(inspectors)
         apart = staff.read_conflicts(conflicts)
         staff.check_known(apart, staffed, targets)
-        roster = staff.Roster(self.transcript.seed, staffed, self.plan.needs)
+        places = self.plan.inspectors_per_target
+        roster = staff.Roster(self.transcript.seed, staffed, self.plan.needs, len(listed) * places)
         pairs = ((target, division[target]) for target in listed)
-        return staff.assign(roster, pairs, apart, self.plan.inspectors_per_target)
+        return staff.assign(roster, pairs, apart, places)
 
     def _assignments(
         self, visits: Future[tuple[list[Assignment], list[Skipped]]] | None, all_files: bool

@@ -110,20 +110,23 @@ def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: 
     """Checks the chain in a folder together with one transcript; DrawError names the first fault."""
     chain = Chain(own.plan.authority)
     chain.add(own)
-    chain.transcripts[own.digest].add(hashlib.sha256(encode(transcript)).hexdigest())
+    itself = encode(transcript)
+    chain.transcripts[own.digest].add(hashlib.sha256(itself).hexdigest())
     if not folder.is_dir():
         raise UsageError(
             "there is no such folder", where=str(folder), hint="the folder with all announcements"
         )
     for path in sorted(folder.rglob("*.json")):
-        _read_into(chain, path, trust)
+        _read_into(chain, path, trust, itself)
     return chain.check()
 
 
-def _read_into(chain: Chain, path: Path, trust: TrustStore) -> None:
+def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> None:
     """Reads one file; what is no document of a draw, or another authority's, does not count."""
     try:
         data = path.read_bytes()
+        if data == itself:
+            return  # the transcript that is being checked
         content: Any = orjson.loads(data)
     except (OSError, orjson.JSONDecodeError):
         return

@@ -11,10 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from heapq import heapify, heappop, heappush
-from struct import Struct
+from operator import itemgetter
 
 import msgspec
 import polars as pl
+import polars_hash as plh
 
 from schemas.draw.documents import Assignment, Skipped
 from schemas.draw.encoding import shown_id
@@ -22,11 +23,13 @@ from schemas.draw.register import Register
 from schemas.errors import DrawError
 
 Conflicts = Mapping[str, Mapping[str, str]]  # target → inspector → reason
-_Entry = (
-    bytes  # load (4 bytes), duty ticket (32), number of the inspector (4): compared as bytes, in one step
-)
+_Entry = int  # load, duty ticket (256 bits), number of the inspector (32 bits): compared in one step
 _Heap = list[_Entry]
-_packed, _number = Struct(">I").pack, Struct(">I").unpack
+_LOW, _HIGH = 32, 32 + 256
+_NUMBER = (1 << _LOW) - 1
+_NOBODY = 1 << 400  # lies below everyone
+_lowest = itemgetter(0)
+_HASHED_AHEAD = 1_000_000  # at most: they lie in memory
 
 
 class Inspector(msgspec.Struct, frozen=True):
@@ -83,23 +86,26 @@ class Roster:
     """The inspectors of a draw in heaps, lowest (load, duty ticket) first.
 
     Each division has two: of those with the plan's qualification, and of the others. Everyone stands in one
-    heap, so nothing in them is ever out of date.
+    heap, so nothing in them is ever out of date; below them all lies `_NOBODY`, so that no heap is empty.
+    Of about `picks` duty tickets most are hashed at once, beforehand: those that nearly everybody will need.
     """
 
-    def __init__(self, seed: str, inspectors: Iterable[Inspector], qualification: str | None) -> None:
-        self._inspectors = list(inspectors)
-        self._ids = [i.id for i in self._inspectors]
-        self._prefix = [f"{seed}:inspector:{i}:".encode() for i in self._ids]
-        self._load = [0] * len(self._inspectors)
+    def __init__(
+        self, seed: str, inspectors: Sequence[Inspector], qualification: str | None, picks: int = 0
+    ) -> None:
+        self._inspectors = inspectors
+        self._ids = [i.id for i in inspectors]
+        self._prefix = [f"{seed}:inspector:{i}:" for i in self._ids]
+        self._load = [0] * len(inspectors)
         self._narrows = qualification is not None
-        self._qualified = [
-            qualification is None or qualification in i.qualifications for i in self._inspectors
-        ]
-        self._heaps: dict[tuple[str, bool], _Heap] = defaultdict(list)
+        self._qualified = [qualification is None or qualification in i.qualifications for i in inspectors]
+        rounds = min(picks, _HASHED_AHEAD) * 9 // 10 // len(inspectors) if inspectors else 0
+        self._ahead = [_entries(self._prefix, load) for load in range(rounds)]
+        self._heaps: dict[tuple[str, bool], _Heap] = defaultdict(lambda: [_NOBODY])
         self._home: list[_Heap] = []
-        for number, inspector in enumerate(self._inspectors):
+        for number, inspector in enumerate(inspectors):
             home = self._heaps[inspector.division, self._qualified[number]]
-            home.append(self._entry(number))
+            home.append(self._entry(number, 0))
             self._home.append(home)
         for heap in self._heaps.values():
             heapify(heap)
@@ -114,54 +120,52 @@ class Roster:
         self, target: str, division: str, places: int, apart: Mapping[str, str]
     ) -> tuple[list[str], list[str]]:
         """The inspectors taken for a target, and those passed over for a conflict (`apart`)."""
-        near = self._near.get(division) or self._look_around(division)
+        able, fit = self._near.get(division) or self._look_around(division)
+        ids, home, load, ahead = self._ids, self._home, self._load, self._ahead
         taken: list[int] = []
         passed: dict[str, None] = {}
         aside: list[_Entry] = []
-        lacking = self._narrows
-        for place in range(1, places + 1):
-            entry = self._take(near[lacking and place == places], apart, passed, aside)
-            if entry is None:
+        open_, lacking = places, self._narrows
+        while open_:
+            best = min(fit if lacking and open_ == 1 else able, key=_lowest)
+            entry = heappop(best)
+            if entry is _NOBODY:
                 raise DrawError(f"target {shown_id(target)} cannot be given {places} inspectors")
-            number = _number(entry[36:])[0]
+            number = entry & _NUMBER
+            if apart and ids[number] in apart:
+                passed[ids[number]] = None
+                aside.append(entry)
+                continue
             taken.append(number)
-            lacking = lacking and not self._qualified[number]
-        for entry in aside:
-            heappush(self._home[_number(entry[36:])[0]], entry)
+            open_ -= 1
+            if lacking and self._qualified[number]:
+                lacking = False
         for number in taken:
-            self._load[number] += 1
-            heappush(self._home[number], self._entry(number))
-        return [self._ids[number] for number in taken], list(passed)
+            load[number] = more = load[number] + 1
+            heappush(home[number], ahead[more][number] if more < len(ahead) else self._entry(number, more))
+        for entry in aside:
+            heappush(home[entry & _NUMBER], entry)
+        return [ids[number] for number in taken], list(passed)
 
-    def _entry(self, number: int) -> _Entry:
-        load = self._load[number]
-        duty = sha256(b"%b%d" % (self._prefix[number], load)).digest()
-        return b"%b%b%b" % (_packed(load), duty, _packed(number))
+    def _entry(self, number: int, load: int) -> _Entry:
+        duty = sha256(f"{self._prefix[number]}{load}".encode()).digest()
+        return int.from_bytes(duty, "big") << _LOW | load << _HIGH | number
 
     def _look_around(self, division: str) -> tuple[list[_Heap], list[_Heap]]:
-        """The heaps of everyone competent here, and those of the qualified among them."""
+        """The heaps of everyone competent here, and those of the qualified among them; in each at least nobody."""
         fit, others = (
             [self._heaps[d, q] for d in covering(division) if (d, q) in self._heaps] for q in (True, False)
         )
-        near = self._near[division] = (fit + others, fit)
+        near = self._near[division] = (fit + others or [[_NOBODY]], fit or [[_NOBODY]])
         return near
 
-    def _take(
-        self, heaps: list[_Heap], apart: Mapping[str, str], passed: dict[str, None], aside: list[_Entry]
-    ) -> _Entry | None:
-        """Takes the lowest out (None: nobody is left); who has a conflict goes aside for the rest of this target."""
-        while True:
-            best: _Heap | None = None
-            for heap in heaps:
-                if heap and (best is None or heap[0] < best[0]):
-                    best = heap
-            if best is None:
-                return None
-            entry = heappop(best)
-            if not apart or (name := self._ids[_number(entry[36:])[0]]) not in apart:
-                return entry
-            passed[name] = None
-            aside.append(entry)
+
+def _entries(prefixes: list[str], load: int) -> list[_Entry]:
+    """The entries of all inspectors at one load."""
+    text = pl.DataFrame({"text": prefixes}).select(pl.concat_str("text", pl.lit(str(load))))
+    duties = text.select(plh.CryptographicHashingNameSpace(pl.col("text")).sha2_256())["text"].to_list()
+    at = load << _HIGH
+    return [int(duty, 16) << _LOW | at | number for number, duty in enumerate(duties)]
 
 
 def assign(
@@ -175,7 +179,8 @@ def assign(
         apart = conflicts.get(target, nobody)
         taken, passed = roster.assign(target, division, places, apart)
         assignments.append(Assignment(target, taken))
-        skipped += [Skipped(target, inspector, apart[inspector]) for inspector in passed]
+        for inspector in passed:
+            skipped.append(Skipped(target, inspector, apart[inspector]))
     return assignments, skipped
 
 

@@ -15,9 +15,10 @@ from typing import Literal
 import polars as pl
 
 from schemas.draw import sources
-from schemas.draw.digest import ControlCharacter, LineHash, SortedSpill, in_order, lines
+from schemas.draw.digest import ControlCharacter, LineHash, SortedSpill, lines
 from schemas.draw.documents import Summary
 from schemas.draw.encoding import shown_id
+from schemas.draw.ordering import byte_order
 from schemas.errors import DrawError
 
 Kind = Literal["targets", "inspectors", "conflicts"]
@@ -142,10 +143,9 @@ class Register:
         self._files.append(file)
         self._lines = self._lines or SortedSpill(folder / "lines", self._batch_rows // 2)
         self._lines.add(lines(frame))
-        key = _KEY[self.kind]
-        if self.columns[: len(key)] != key:  # else equal keys stand beside each other in the sorted lines
+        if not self._key_leads:
             self._keys = self._keys or SortedSpill(folder / "keys", self._batch_rows)
-            self._keys.add(frame.select(pl.concat_str(key, separator="\t"))[key[0]])
+            self._keys.add(self._keys_of(frame))
 
     def _check(self, frame: pl.DataFrame) -> None:
         """The rules of a single row."""
@@ -167,14 +167,32 @@ class Register:
 
     def _digest_in_memory(self) -> str:
         assert self._frame is not None
-        if self._frame.select(_KEY[self.kind]).hash_rows().n_unique() != self.count:  # quicker than on texts
-            double = self._frame.select(_KEY[self.kind])
-            if (twice := double.filter(double.is_duplicated())).height:
-                raise self._twice(twice.row(0))
+        texts = lines(self._frame)
+        if self._key_leads:
+            order = byte_order(self._keys_of(self._frame))  # as keys go, so go lines: TAB is below any other
+            if order.repeated is not None:
+                raise self._twice(tuple(order.repeated.split("\t")))
+        else:
+            self._each_once(self._frame.select(_KEY[self.kind]))
+            order = byte_order(texts)
         hashed = LineHash(len(self.columns))
-        hashed.update(in_order(lines(self._frame)))
+        hashed.update(texts, order.places)
         self._progress("digest", self.count)
         return hashed.hexdigest()
+
+    def _each_once(self, keys: pl.DataFrame) -> None:
+        """DrawError where a key stands twice; numbers are compared first, which is quicker than texts."""
+        if keys.hash_rows().n_unique() != len(keys) and (twice := keys.filter(keys.is_duplicated())).height:
+            raise self._twice(twice.row(0))
+
+    @property
+    def _key_leads(self) -> bool:
+        """Whether the key's columns come first, so that equal keys stand beside each other in sorted lines."""
+        key = _KEY[self.kind]
+        return self.columns[: len(key)] == key
+
+    def _keys_of(self, frame: pl.DataFrame) -> pl.Series:
+        return frame.select(pl.concat_str(_KEY[self.kind], separator="\t")).to_series()
 
     def _digest_of_spill(self) -> str:
         assert self._lines

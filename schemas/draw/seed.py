@@ -14,8 +14,6 @@ import hmac
 import re
 from collections.abc import Sequence
 
-from Crypto.Protocol import HPKE
-from Crypto.PublicKey import ECC
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -115,6 +113,9 @@ def _info(party: str) -> bytes:
 
 def deposit(secret: bytes, party: str, supervisor: str) -> Deposit:
     """A secret sealed to the supervisor's key (PEM): HPKE, enc ‖ ciphertext."""
+    from Crypto.Protocol import HPKE  # a tenth of a second, which a national draw has better uses for
+    from Crypto.PublicKey import ECC
+
     key = ECC.import_key(public_pem(public_key(supervisor)))
     cipher = HPKE.new(receiver_key=key, aead_id=HPKE.AEAD.AES128_GCM, info=_info(party))
     return Deposit(supervisor, encode_base64url(cipher.enc + cipher.seal(secret)))
@@ -122,6 +123,9 @@ def deposit(secret: bytes, party: str, supervisor: str) -> Deposit:
 
 def open_deposit(commitment: Commitment, supervisor_key: ec.EllipticCurvePrivateKey) -> bytes:
     """The deposited secret; DrawError where there is none, it does not open, or is not the promised one."""
+    from Crypto.Protocol import HPKE
+    from Crypto.PublicKey import ECC
+
     deposited = commitment.deposit
     if not isinstance(deposited, Deposit):
         raise DrawError(

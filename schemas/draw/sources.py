@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import mmap
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +18,12 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from schemas.draw.encoding import CONTROL
+from schemas.draw.quoting import BOM, check_quoting
 from schemas.errors import DrawError, UsageError
 
 BATCH_ROWS = 4_000_000  # some 1.5 GB at work; a bigger register goes through a folder on disk
 WHOLE_BYTES = 600 << 20  # a CSV up to this size is read at once, on all cores
 _BLOCK = 16 << 20
-_QUOTED = re.compile(rb'"(?:[^"]|"")*+"(?=[,\r\n]|\Z)')
-_BOM = b"\xef\xbb\xbf"
 
 
 def read_frames(
@@ -69,7 +67,7 @@ def _csv(path: Path, batch_rows: int, *, whole: bool) -> Iterator[pl.DataFrame]:
     where = str(path)
     with path.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # unmapped with the last reader of it
-    _check_quotes(content, where)
+    check_quoting(content, where)
     columns, start = _header(content, where)
     check_columns(columns, where)
     buffer = pa.py_buffer(content).slice(start)
@@ -131,44 +129,9 @@ def _has_rows(buffer: pa.Buffer) -> bool:
     )
 
 
-def _check_quotes(content: mmap.mmap, where: str) -> None:
-    """DrawError for a quote that no field begins or ends with, and for a CR that no LF follows.
-
-    Left to right: a good file's first quote begins a field; behind that field's end the same holds again.
-    """
-    if content.find(b"\r") >= 0:
-        _check_line_ends(content, where)
-    at = content.find(b'"')
-    while at >= 0:
-        begins_field = at == 0 or content[at - 1 : at] in (b",", b"\n") or (at == 3 and content[:3] == _BOM)
-        field = _QUOTED.match(content, at) if begins_field else None
-        if field is None:
-            raise DrawError(
-                "a quote that RFC 4180 does not allow / 引号用法不合规范",
-                where=f"{where}:{_line(content, at)}",
-                hint='a field with `"` in it is quoted, and each `"` in it doubled',
-            )
-        at = content.find(b'"', field.end())
-
-
-def _line(content: mmap.mmap, at: int) -> int:
-    return content[:at].count(b"\n") + 1
-
-
-def _check_line_ends(content: mmap.mmap, where: str) -> None:
-    for start in range(0, len(content), _BLOCK):
-        block = content[start : start + _BLOCK + 1]  # one byte on, for an LF there
-        own = block[:_BLOCK]
-        pairs = own.count(b"\r\n") + (own.endswith(b"\r") and block[_BLOCK:] == b"\n")
-        if own.count(b"\r") != pairs:
-            raise DrawError(
-                "a CR without LF / 含有单独的回车符", where=where, hint="lines end in LF or CR LF"
-            )
-
-
 def _header(content: mmap.mmap, where: str) -> tuple[list[str], int]:
     """The columns, and where the rows begin."""
-    start = len(_BOM) if content[:3] == _BOM else 0
+    start = len(BOM) if content[:3] == BOM else 0
     while True:
         end = content.find(b"\n", start)
         line = content[start : end if end >= 0 else len(content)].removesuffix(b"\r")
@@ -214,7 +177,8 @@ def _parquet(path: Path, batch_rows: int) -> Iterator[pl.DataFrame]:
             for field in schema:
                 _check_type(field, where)
             if file.metadata.num_rows <= batch_rows:
-                yield _text_frame(file.read(), where)
+                plain = all(_is_text(field.type) for field in schema)
+                yield _read_text(path, where) if plain else _text_frame(file.read(), where)
                 return
             held: list[pa.RecordBatch] = []
             for batch in file.iter_batches(min(batch_rows, 1_000_000)):
@@ -226,6 +190,14 @@ def _parquet(path: Path, batch_rows: int) -> Iterator[pl.DataFrame]:
                 yield _text_frame(pa.Table.from_batches(held), where)
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"not a Parquet file: {str(error).splitlines()[0]}", where=where) from None
+
+
+def _read_text(path: Path, where: str) -> pl.DataFrame:
+    """A file of nothing but text, read without a copy of each value."""
+    try:
+        return pl.read_parquet(path).fill_null("")
+    except pl.exceptions.PolarsError:
+        raise DrawError("a column is not UTF-8, or its pages are damaged", where=where) from None
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 import polars_hash as plh
@@ -16,6 +17,8 @@ from schemas.draw.documents import Drawn
 from schemas.draw.plan import Plan
 from schemas.errors import DrawError
 
+_PIECE = 200_000  # targets hashed at once
+_HASHES = 8  # of each of them
 _CANDIDATES = pl.Schema({"stratum": pl.UInt32, "id": pl.String, "division": pl.String, "ticket": pl.String})
 
 
@@ -55,24 +58,59 @@ def _bound(sizes: Mapping[int, int], wanted: float) -> str:
 
 
 def candidates(plan: Plan, seed: str, targets: pl.DataFrame, below: list[str]) -> pl.DataFrame:
-    """The targets (columns as `frame.placed` gives them) whose ticket is below their stratum's bound."""
-    found = [pl.DataFrame(schema=_CANDIDATES)]
-    weights = {c: plan.weight(c) for c in ("A", "B", "C", "D", "")}
-    for n, stratum in enumerate(plan.strata):
-        own = targets.filter(pl.col("stratum") == n) if len(plan.strata) > 1 else targets
-        for j in range(max(weights.values())):
-            heavy = [c for c, weight in weights.items() if weight > j]
-            if len(heavy) < len(weights):  # who has no ticket j has none after it
-                own = own.filter(pl.col("credit_class").is_in(heavy))
-            text = pl.lit(f"{seed}:{stratum.name}:") + pl.col("id") + pl.lit(f":{j}")
-            hashed = own.lazy().select("stratum", "id", "division", ticket=_sha256(text))
-            found.append(hashed.filter(pl.col("ticket") < below[n]).collect())
-    several = pl.concat(found)
-    return several.group_by("stratum", "id").agg(pl.col("division").first(), pl.col("ticket").min())
+    """The targets (columns as `frame.placed` gives them) whose ticket is below their stratum's bound.
+
+    In pieces, so that millions of hashes need no memory but that of the few which are low.
+    """
+    hashing = _Hashing(plan, seed, below)
+    pieces = [targets.slice(start, _PIECE) for start in range(0, len(targets), _PIECE)]
+    with ThreadPoolExecutor(2) as pool:
+        return pl.concat([pl.DataFrame(schema=_CANDIDATES), *pool.map(hashing.low, pieces)])
+
+
+class _Hashing:
+    """What all pieces of a draw have in common."""
+
+    def __init__(self, plan: Plan, seed: str, below: list[str]) -> None:
+        self._weights: dict[int, pl.Expr] = {}  # weight → who has it
+        for credit_class in ("A", "B", "C", "D", ""):
+            weight, has = plan.weight(credit_class), pl.col("credit_class") == credit_class
+            self._weights[weight] = self._weights[weight] | has if weight in self._weights else has
+        self._begins = pl.Series([f"{seed}:{s.name}:" for s in plan.strata])
+        self._below = pl.Series(below)
+
+    def low(self, piece: pl.DataFrame) -> pl.DataFrame:
+        """The targets of a piece whose ticket is low, with it."""
+        found = [pl.DataFrame(schema=_CANDIDATES)]
+        for weight, has_it in self._weights.items():
+            own = piece.filter(has_it) if len(self._weights) > 1 else piece
+            if len(own):
+                tickets = self._tickets(own, weight)
+                low = (tickets < self._below.gather(own["stratum"])).arg_true()
+                few = own.select("stratum", "id", "division")[low]
+                found.append(few.with_columns(ticket=_copied(tickets.gather(low))))
+        return pl.concat(found)
+
+    def _tickets(self, own: pl.DataFrame, weight: int) -> pl.Series:
+        """The tickets of targets of one weight: of each the lowest hash."""
+        begins, ids = self._begins.gather(own["stratum"]), own["id"]
+        lowest: list[pl.Series] = []
+        for start in range(0, weight, _HASHES):
+            texts = (pl.concat_str(begins, ids, pl.lit(f":{j}")) for j in range(start, weight)[:_HASHES])
+            hashed = own.select(_sha256(text).alias(str(n)) for n, text in enumerate(texts))
+            lowest = [pl.DataFrame([*hashed.get_columns(), *lowest]).min_horizontal().alias("lowest")]
+        return lowest[0]
 
 
 def _sha256(text: pl.Expr) -> pl.Expr:
     return plh.CryptographicHashingNameSpace(text).sha2_256()
+
+
+def _copied(few: pl.Series) -> pl.Series:
+    """A few texts alone: as they were cut out, they would keep all the others in memory."""
+    copy = pl.from_arrow(few.to_arrow())
+    assert isinstance(copy, pl.Series)
+    return copy
 
 
 def lowest(plan: Plan, counts: Mapping[str, int], parts: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
