@@ -40,14 +40,17 @@ def _data() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4096)
-def authority(division: str, department: str) -> Authority:
-    """The authority of a known division and a department. Raises KeyError for an unknown division."""
+def authority(division: str, department: str, on: str = "") -> Authority:
+    """The authority of a known division and a department, as its division is called on a day (ISO; none: today).
+
+    Raises KeyError for an unknown division.
+    """
     found = find(division)
     if found is None:
         raise KeyError(division)
     code = f"urn:agency:{found.code}:{department}"
     name = _data()["names"].get(code) or _pattern(department, found.code).replace(
-        "{division}", proper_name(found.code)
+        "{division}", proper_name(found.code, on)
     )
     return Authority(code, name, found.code, department, host(found.code))
 
@@ -89,11 +92,11 @@ def issuing_authority(item: ServiceItem, division: str, on: str = "") -> Authori
 
 def named_on(issuer: Authority, item: ServiceItem | None, on: str) -> Authority:
     """The issuing authority of an item under the name that it had on a day; an empty day means now."""
-    now = authority(issuer.division, issuer.department)
+    then = authority(issuer.division, issuer.department, on)
     old = item.former(on) if item is not None and on else None
     if old is None or not old.authority:
-        return replace(issuer, name=now.name)
-    return replace(issuer, name=old.authority.replace("{division}", proper_name(issuer.division)))
+        return replace(issuer, name=then.name)
+    return replace(issuer, name=old.authority.replace("{division}", proper_name(issuer.division, on)))
 
 
 def issuing_authorities(catalogue: Catalogue) -> tuple[Authority, ...]:

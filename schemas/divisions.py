@@ -71,13 +71,24 @@ def is_at_or_above(upper: str, lower: str) -> bool:
     return found is not None and found.code in chain(lower)
 
 
-def proper_name(code: str) -> str:
-    """A division as its authorities call themselves: a district (市辖区) after its city, 西宁市城东区."""
+@lru_cache(maxsize=1)
+def _former_names() -> dict[str, tuple[str, str]]:
+    """Today's code → the name before, and its last day (ISO)."""
+    text = (files("schemas") / "data" / "divisions.csv").read_text("utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return {row["code"]: (row["formerly"], row["until"]) for row in rows if row["formerly"]}
+
+
+def proper_name(code: str, on: str = "") -> str:
+    """A division as its authorities called themselves on a day (ISO; none: today): a district (市辖区) after its city,
+    西宁市城东区."""
     found = find(code)
     if found is None:
         return ""
-    above = find(found.parent) if level(code) == "county" and found.name.endswith("区") else None
-    return f"{above.name if above else ''}{found.name}"
+    before, until = _former_names().get(found.code, ("", ""))
+    name = before if on and on <= until else found.name
+    above = find(found.parent) if level(code) == "county" and name.endswith("区") else None
+    return f"{above.name if above else ''}{name}"
 
 
 def full_name(code: str) -> str:

@@ -66,6 +66,16 @@ def test_an_authority_has_the_name_of_the_day(item: ServiceItem, day: str, name:
     assert now == named_on(found, item, "2020-01-01")
 
 
+@pytest.mark.parametrize(
+    ("day", "name"), [("2020-06-18", "湟中县市场监督管理局"), ("2020-06-19", "西宁市湟中区市场监督管理局")]
+)
+def test_an_authority_follows_its_division(day: str, name: str) -> None:
+    """湟中 was a county before it became a district of 西宁."""
+    found = issuing_authority(LICENCE, "630122", day)
+    assert found is not None
+    assert (found.name, found.division) == (name, "630106")
+
+
 def test_nobody_issues_where_there_is_no_such_level() -> None:
     """A province has no county above it; an unknown division has no authority."""
     assert issuing_authority(LICENCE, "630000") is None
