@@ -34,7 +34,9 @@ def run(
     settings = output.settings()
     if settings.on_kafka:
         raise UsageError(
-            "run 为单机引擎 / run is for the embedded engine", hint="zhengzhao worker; unset ZHENGZHAO_BROKER"
+            "run 为单机服务，而 ZHENGZHAO_BROKER 已设 / run serves one machine, and ZHENGZHAO_BROKER is set",
+            hint="Kafka: zhengzhao worker 裁决 / decides; 事件经主题 zhengzhao.inbox 或 submit 进入 / events enter by the "
+            "topic zhengzhao.inbox or `zhengzhao submit`; 单机 / one machine: unset ZHENGZHAO_BROKER",
         )
     names = frozenset(name.lower() for name in allow_host or ())
     with listen(host, port) as listening, service(settings, host=host, allowed=names) as built:

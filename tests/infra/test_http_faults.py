@@ -75,8 +75,10 @@ def test_too_much_that_waits_is_503(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(data: Path, failpoint: str = "") -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`zhengzhao run` as a process of its own, and its address."""
+def running(
+    data: Path, failpoint: str = "", said: list[bytes] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`zhengzhao run` as a process of its own, and its address; what it put on standard error goes to `said`."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("ZHENGZHAO_")}
     env |= {"PYTHONPATH": str(ROOT), **({"ZHENGZHAO_FAILPOINT": failpoint} if failpoint else {})}
     code = "import sys; from infra.cli import main; sys.exit(main())"
@@ -92,6 +94,8 @@ def running(data: Path, failpoint: str = "") -> Iterator[tuple[subprocess.Popen[
             process.terminate()
         _, err = process.communicate(timeout=60)
         assert b"Traceback" not in err, err.decode()
+        if said is not None:
+            said.append(err)
 
 
 @pytest.mark.slow

@@ -10,15 +10,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from event_samples import event, raw
+from story import ric, uscc
 
 from infra.cli import main
 from infra.http.limits import Limits
 from infra.http.service import listen, serve, service
+from infra.http.tokens import Tokens
 from infra.settings import Settings
 from tests.infra.test_http_faults import running
 
@@ -136,3 +139,31 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path, number: 
         assert process.wait(60) == 0
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port)).close()
+
+
+@pytest.mark.slow
+def test_nothing_of_a_caller_stands_in_the_log_or_the_tokens_file(tmp_path: Path) -> None:
+    """Neither token nor id nor path, whatever was asked; of a token its hash alone is kept."""
+    data = tmp_path / "data"
+    assert main(["keys", "init", "--valid-from", "2018-01-01", "--data", str(data)]) == 0
+    secret, _ = Tokens(data).make("enterprise", uscc(1), uscc(1), datetime.now(UTC), None)
+    said: list[bytes] = []
+    with running(data, said=said) as (_, url):
+        headers = {"Authorization": f"Bearer {secret}"}
+        for path in (
+            f"/v1/holders/{ric(1)}",
+            f"/v1/cases/{secret}",
+            f"/trust/{secret}",
+            f"/v1/licences?limit={secret}",
+        ):
+            assert httpx.get(url + path, headers=headers, timeout=30).status_code in (400, 404)
+        assert (
+            httpx.get(f"{url}/v1/licences", headers={"Authorization": f"Bearer {secret}x"}).status_code == 401
+        )
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+            connection.sendall(f"GARBAGE {secret} {ric(1)}\r\n\r\n".encode())
+            answer(connection)
+    log = b"".join(said)
+    assert b"require_proof" in log
+    assert [secret for secret in (secret, ric(1), uscc(1)) if secret.encode() in log] == []
+    assert secret not in (data / "tokens.json").read_text()

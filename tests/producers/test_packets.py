@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import pypdfium2 as pdfium
+import pypdfium2.raw as engine
 import pytest
 import typst
 from pypdf import PdfWriter
@@ -174,6 +177,52 @@ def without_a_line(pdf: bytes) -> bytes:
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()
+
+
+def in_a_browser(pdf: bytes, values: Mapping[str, str], *, printed: bool) -> bytes:
+    """The form filled by the engine of a browser (PDFium): clicked into, typed, saved or printed to PDF."""
+    document = pdfium.PdfDocument(pdf)
+    document.init_forms()
+    page, form = document[0], document.formenv
+    for n in range(engine.FPDFPage_GetAnnotCount(page)):
+        field = engine.FPDFPage_GetAnnot(page, n)
+        letters, place = (ctypes.c_ushort * 200)(), engine.FS_RECTF()
+        engine.FPDFAnnot_GetFormFieldName(form, field, letters, 400)
+        engine.FPDFAnnot_GetRect(field, place)
+        name = bytes(letters).decode("utf-16-le").partition("\0")[0].replace("/", ".")
+        if name in values:
+            middle = ((place.left + place.right) / 2, (place.top + place.bottom) / 2)
+            typed = ctypes.create_string_buffer(f"{values[name]}\0".encode("utf-16-le"))
+            engine.FORM_OnLButtonDown(form, page, 0, *middle)
+            engine.FORM_OnLButtonUp(form, page, 0, *middle)
+            engine.FORM_ReplaceSelection(form, page, ctypes.cast(typed, ctypes.POINTER(ctypes.c_ushort)))
+            engine.FORM_ForceToKillFocus(form)
+        engine.FPDFPage_CloseAnnot(field)
+    if printed:
+        engine.FPDFPage_Flatten(page, engine.FLAT_PRINT)
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("printed", [False, True])
+def test_a_form_filled_in_a_browser(printed: bool) -> None:
+    """Saved with its fields, or printed to PDF: the same values at the same places."""
+    form, letter = (
+        in_a_browser(acroform.with_fields(BLANKS.forms[CODE, kind]), values, printed=printed)
+        for kind, values in ((forms.FORM, FORM), (forms.LETTER, LETTER))
+    )
+    read = packet(form, letter)
+    assert read.contradictions == ()
+    assert FORM == {v.name: v.value for v in read.values if v.kind == forms.FORM}
+    assert LETTER == {v.name: v.value for v in read.values if v.kind == forms.LETTER}
+    assert read.commitment["text_sha256"] == forms.commitment_digest()
+    places = {
+        (b.name, b.page): b.box
+        for kind in (forms.FORM, forms.LETTER)
+        for b in BLANKS.forms[CODE, kind].blanks
+    }
+    assert all(abs(v.box[0] - places[v.name, v.page][0]) < 2 for v in read.values if v.kind == forms.LETTER)
 
 
 def test_a_changed_letter_is_no_commitment() -> None:

@@ -27,11 +27,13 @@ def stream(data: bytes, entries: bytes = b"") -> bytes:
     return b"<<%s/Length %d>>stream\n%s\nendstream" % (entries, len(data), data)
 
 
-def flate(data: bytes, entries: bytes = b"", times: int = 1) -> bytes:
-    """A stream compressed so many times."""
-    for _ in range(times):
-        data = zlib.compress(data, 9)
-    return stream(data, entries + b"/Filter[%s]" % (b"/FlateDecode" * times))
+def flate(data: bytes, entries: bytes = b"", repeated: int = 1, times: int = 1) -> bytes:
+    """A stream of data repeated, compressed so many times."""
+    packer = zlib.compressobj(9)
+    packed = b"".join([packer.compress(data) for _ in range(repeated)]) + packer.flush()
+    for _ in range(times - 1):
+        packed = zlib.compress(packed, 9)
+    return stream(packed, entries + b"/Filter[%s]" % (b"/FlateDecode" * times))
 
 
 def document(
@@ -62,7 +64,6 @@ FONT = b"/Resources<</Font<</F 5 0 R>>>>"
 
 def bombs() -> dict[str, bytes]:
     """What costs the reader its whole time or memory: each is a document that a viewer would begin to open."""
-    many = b"BT /F 9 Tf " + b"(bomb) Tj " * 20_000_000
     cmap = b"1 begincodespacerange <00000000> <ffffffff> endcodespacerange 1 beginbfrange <00000000> <00ffffff> <0041> endbfrange"
     type0 = (
         b"<</Type/Font/Subtype/Type0/BaseFont/X/Encoding/Identity-H/DescendantFonts[6 0 R]/ToUnicode 7 0 R>>"
@@ -70,12 +71,14 @@ def bombs() -> dict[str, bytes]:
     cid = b"<</Type/Font/Subtype/CIDFontType2/BaseFont/X/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>/W[0 99999999 500]>>"
     predicted = b"/DecodeParms<</Predictor 12/Columns 2000000000>>"
     return {
-        "operators": document(flate(b"q " * 40_000_000)),
-        "twice compressed": document(flate(bytes(1 << 29), times=2)),
+        "operators": document(flate(b"q " * 1_000_000, repeated=40)),
+        "twice compressed": document(flate(bytes(1 << 20), repeated=512, times=2)),
         "predictor": document(flate(bytes(1000), predicted)),
         "itself": document(TEXT, b"5 0 R", page=b"/Resources 5 0 R"),
-        "text": document(flate(many), HELVETICA, page=FONT),
-        "gigabyte": document(flate(bytes(1 << 30))),
+        "text": document(
+            flate(b"BT /F 9 Tf " + b"(bomb) Tj " * 20_000 + b"ET ", repeated=1000), HELVETICA, page=FONT
+        ),
+        "gigabyte": document(flate(bytes(1 << 20), repeated=1024)),
         "character map": document(TEXT, type0, cid, flate(cmap), page=FONT),
         "widths": document(TEXT, type0, cid, stream(b""), page=FONT),
         "nested arrays": document(stream(b"[" * 5_000_000)),
