@@ -61,20 +61,33 @@ def with_fields(form: Form, values: Mapping[str, str] | None = None) -> bytes:
 
 
 def fill(pdf: bytes, values: Mapping[str, str]) -> bytes:
-    """A form with fields, filled. Raises UsageError for a value without a field."""
-    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf)))
+    """A form with fields, filled. Raises UsageError for a value without a field, or for what is no form."""
     left = dict(values)
+    try:
+        writer = _filled(pdf, left)
+    except Exception as error:  # whatever a parser does with other bytes
+        raise UsageError(
+            f"不是可填写的 PDF / no PDF form: {type(error).__name__}", hint="zhengzhao packet new ITEM -o DIR"
+        ) from None
+    if left:
+        raise UsageError(
+            f"表中没有此栏 / no such field in the form: {min(left)}", hint="zhengzhao packet new ITEM -o DIR"
+        )
+    return _bytes(writer)
+
+
+def _filled(pdf: bytes, left: dict[str, str]) -> PdfWriter:
+    """The form with the values that it has fields for, which are taken out of `left`."""
+    if not pdf.startswith(b"%PDF-"):
+        raise ValueError("no PDF")
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf)))
     for page in writer.pages:
         for reference in page.get("/Annots", ArrayObject()):
             widget = reference.get_object()
             name = str(widget.get("/TU", ""))
             if widget.get("/FT") == "/Tx" and name in left:
                 widget[NameObject("/V")] = TextStringObject(left.pop(name))
-    if left:
-        raise UsageError(
-            f"表中没有此栏 / no such field in the form: {min(left)}", hint="zhengzhao packet new ITEM -o DIR"
-        )
-    return _bytes(writer)
+    return writer
 
 
 def _form(writer: PdfWriter, fields: ArrayObject) -> DictionaryObject:

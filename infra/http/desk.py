@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ _MEDIA: Final = {
     "manifest": "application/json",
 }
 _THREADS: Final = max(4, 2 * (os.cpu_count() or 1))
+_PAPERS_SECONDS: Final = 45.0  # for the reading of a request's papers
 
 
 class Desk:
@@ -52,15 +54,18 @@ class Desk:
         self._store = open_store(settings.store, settings.objects)
         self._catalogue = load_catalogue(settings.items)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="desk")
+        self._slow = ThreadPoolExecutor(_THREADS // 2, thread_name_prefix="papers")
         self._trust: tuple[float, TrustStore] | None = None
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Calls a function in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        """Calls a function in one of the threads; who looks something up never waits for somebody's papers."""
+        pool = self._slow if function in (self.packets, self.verify) else self._threads
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
     def close(self) -> None:
         """Waits for what is under way."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._slow.shutdown(wait=True, cancel_futures=True)
         self._persons.close()
 
     # --- queries
@@ -109,7 +114,10 @@ class Desk:
         results: list[bytes | Problem] = []
         good: list[tuple[str, bytes]] = []
         now = datetime.now(CHINA).replace(microsecond=0)
+        end = time.monotonic() + _PAPERS_SECONDS
         for paper in papers:
+            if time.monotonic() > end:  # nobody waits for the answer any more
+                raise Problem(503, hint="分开提交 / send fewer papers at once", retry_after=10)
             try:
                 grouped([paper])
                 good.append(paper)

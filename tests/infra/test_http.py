@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -16,6 +19,7 @@ from story import PROVINCE, Events, ric, uscc
 from infra.cli import main
 from infra.http.limits import Limits
 from infra.http.service import Service, service
+from infra.http.tokens import LOCAL
 from infra.packets import blank_forms
 from infra.settings import Settings
 from producers.acroform import fill
@@ -203,6 +207,36 @@ def test_a_packet_of_papers(client: TestClient) -> None:
     for content_type in ("text/plain", "multipart/form-data", "multipart/form-data; boundary=x", ""):
         answer = client.post("/v1/packets", content=b"--x\r\n", headers={"Content-Type": content_type})
         assert answer.status_code in (400, 415)
+
+
+class Slow(list[Any]):
+    """Papers that are not read before a moment that the test chooses."""
+
+    def __init__(self, ready: threading.Event) -> None:
+        super().__init__()
+        self._ready = ready
+
+    def __iter__(self) -> Iterator[Any]:
+        self._ready.wait(60)
+        return iter(())
+
+
+def test_who_asks_does_not_wait_for_papers(client: TestClient, built: Service) -> None:
+    """While as many papers are read as can be, a case is shown at once."""
+    ready = threading.Event()
+
+    async def ask() -> Any:
+        reading = [
+            asyncio.ensure_future(built.desk.run(built.desk.packets, Slow(ready), "")) for _ in range(30)
+        ]
+        await asyncio.sleep(0.2)
+        case = await asyncio.wait_for(built.desk.run(built.desk.case, LOCAL, "H-1", None), 30)
+        assert not any(one.done() for one in reading)
+        ready.set()
+        assert [[]] * 30 == await asyncio.gather(*reading)
+        return case
+
+    assert asyncio.run(ask())["state"] == "issued"
 
 
 def test_a_person_is_masked_in_every_answer(client: TestClient) -> None:

@@ -245,6 +245,15 @@ def test_the_same_papers_are_the_same_application() -> None:
     assert events[0]["id"] != events[1]["id"]
 
 
+@pytest.mark.parametrize("pdf", [b"{}", b"", b"%PDF-1.7\n", b"%PDF-1.7\n" + b"1 0 obj<<" * 99])
+def test_what_is_no_form_is_not_filled(pdf: bytes) -> None:
+    """Wrong use, with a hint; a value without a field too."""
+    with pytest.raises(UsageError, match="no PDF form"):
+        acroform.fill(pdf, {})
+    with pytest.raises(UsageError, match="no such field"):
+        filled(forms.FORM, {"nothing": "x"})
+
+
 def test_a_scan_says_so() -> None:
     """A page without text cannot be read, and the message says what to send instead."""
     writer = PdfWriter()
