@@ -20,7 +20,7 @@ from infra.replay import replay as run_replay
 from infra.settings import Settings
 from infra.stores import open_store
 from processors.route import tick as tick_entry
-from schemas.errors import NotFound, VerificationError, ZhengzhaoError
+from schemas.errors import NotFound, SurroundingsError, VerificationError, ZhengzhaoError
 from schemas.events import Event
 from schemas.items import load_catalogue
 from schemas.ledger import Auth
@@ -129,6 +129,7 @@ def paper_reader(settings: Settings, source: str, at: datetime) -> Papers:
         from infra.packets import event_bytes, grouped, read_file
 
         persons = open_persons(settings.data, settings.shared_persons)
+        store = open_store(settings.store, settings.objects)
         try:
             good: list[tuple[str, bytes]] = []
             for name in names:
@@ -140,7 +141,9 @@ def paper_reader(settings: Settings, source: str, at: datetime) -> Papers:
                     yield name, error
             for group in grouped(good):
                 try:
-                    yield group[0][0], event_bytes(settings, persons, group, source=source, at=at)
+                    yield group[0][0], event_bytes(settings, persons, store, group, source=source, at=at)
+                except SurroundingsError:
+                    raise  # no fault of a paper's
                 except ZhengzhaoError as error:
                     yield group[0][0], error
         finally:

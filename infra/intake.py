@@ -42,7 +42,7 @@ class Inbox(Protocol):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """A line that was not taken in. `line` is 0 for a file as a whole (a PDF, say)."""
+    """A line that was not taken in. `line` is 1 for a PDF, 0 for a file that could not be used at all."""
 
     file: str
     line: int

@@ -12,7 +12,6 @@ import msgspec
 
 from infra.persons_store import PersonsStore
 from infra.settings import Settings
-from infra.stores import open_store
 from infra.uploads import put_upload
 from issuance import fonts
 from producers import acroform, forms
@@ -23,6 +22,7 @@ from schemas.dates import time_text
 from schemas.errors import UsageError
 from schemas.identifiers import compare
 from schemas.items import Catalogue, ServiceItem, load_catalogue, row
+from schemas.ports import Store
 
 SERVICE_HALL = "urn:agency:{division}:service-hall"
 
@@ -103,6 +103,7 @@ def _applicant(name: str, raw: bytes) -> str:
 def event_bytes(
     settings: Settings,
     persons: PersonsStore,
+    store: Store,
     papers: Sequence[tuple[str, bytes]],
     *,
     source: str,
@@ -110,7 +111,6 @@ def event_bytes(
 ) -> bytes:
     """The event of one application's papers, which are kept as uploads."""
     event = event_of(settings, read_papers(settings, papers), source=source, at=at)
-    store = open_store(settings.store, settings.objects)
     kept = {put_upload(store, persons, raw).rpartition("/")[2] for _, raw in papers}
     for material in event["data"]["materials"]:
         if material["sha256"] in kept:

@@ -26,8 +26,9 @@ from infra.queries import Queries
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.uploads import put_upload
-from schemas.errors import NotFound, ZhengzhaoError
+from schemas.errors import NotFound, SurroundingsError, ZhengzhaoError
 from schemas.items import load_catalogue
+from schemas.ports import Store
 from schemas.status_list import read_edition_name, reasons_key
 from schemas.times import CHINA
 from schemas.trust import TrustStore, load_trust
@@ -48,10 +49,10 @@ _PAPERS_SECONDS: Final = 45.0  # for the reading of a request's papers
 class Desk:
     """Answers from one data folder."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: Store | None = None) -> None:
         self._settings = settings
         self._persons = open_persons(settings.data, settings.shared_persons)
-        self._store = open_store(settings.store, settings.objects)
+        self._store = store or open_store(settings.store, settings.objects)
         self._catalogue = load_catalogue(settings.items)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="desk")
         self._slow = ThreadPoolExecutor(_THREADS // 2, thread_name_prefix="papers")
@@ -125,7 +126,10 @@ class Desk:
                 results.append(_named(of_error(error), paper[0]))
         for group in grouped(good):
             try:
-                results.append(event_bytes(self._settings, self._persons, group, source=source, at=now))
+                event = event_bytes(self._settings, self._persons, self._store, group, source=source, at=now)
+                results.append(event)
+            except SurroundingsError:
+                raise  # no fault of a paper's: the whole is sent again
             except ZhengzhaoError as error:
                 results.append(_named(of_error(error), group[0][0]))
         return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import random
@@ -23,12 +24,20 @@ from starlette.testclient import TestClient
 from story import Events, uscc
 
 from infra.cli import main
+from infra.http.app import Service
+from infra.http.desk import Desk
 from infra.http.door import Door
 from infra.http.limits import Limits
+from infra.http.office import Elsewhere
 from infra.http.problems import Problem
 from infra.http.service import service
-from infra.http.tokens import LOCAL
+from infra.http.tokens import LOCAL, Tokens
+from infra.packets import blank_forms
 from infra.settings import Settings
+from infra.stores.memory import MemoryStore
+from producers.acroform import fill
+from schemas.errors import StoreUnavailable
+from schemas.items import load_catalogue
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -64,6 +73,35 @@ def test_a_full_disk_is_507_and_loses_nothing(tmp_path: Path) -> None:
     outcomes = send(0, 100)
     assert [n < 50 for n in range(100)] == [outcome.duplicate for _, outcome in outcomes]
     door.close()
+
+
+class FullStore(MemoryStore):
+    """A store on a disk without room."""
+
+    def put(self, key: str, data: bytes) -> None:
+        raise StoreUnavailable("the object store failed", where=key) from OSError(errno.ENOSPC, "no room")
+
+
+def test_a_full_disk_under_uploads_is_507(tmp_path: Path) -> None:
+    """A material, and a packet as a whole: no fault of its papers."""
+    item = load_catalogue().get("industrial-product-licence")
+    assert item is not None
+    values = {"applicant.name": "青海示范有限公司", "applicant.id": uscc(1)}
+    form = fill(blank_forms(item)["application-form.pdf"], values)
+    desk = Desk(Settings(tmp_path), FullStore())
+    limits = Limits()
+    door = Door(Settings(tmp_path), 1, threading.Event())
+    built = Service(
+        desk, door, Elsewhere(), Tokens(tmp_path), limits=limits, hosts=frozenset(), open_here=True
+    )
+    with TestClient(built.app()) as client:
+        answers = [
+            client.post("/v1/materials", content=b"a plan"),
+            client.post("/v1/packets", content=form, headers={"Content-Type": "application/pdf"}),
+        ]
+    desk.close()
+    assert [507, 507] == [answer.status_code for answer in answers]
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
 
 
 def test_too_much_that_waits_is_503(tmp_path: Path) -> None:
