@@ -236,11 +236,17 @@ def _issued(state: HolderState, fact: Fact, b: f.LicenceIssued) -> None:
 
 
 def _granted_cases(state: HolderState, licence: str, version: int) -> list[Case]:
-    """The cases that led to a version and wait for it to be issued."""
+    """The cases that led to a version and wait for it to be issued.
+
+    One whose licence was ended and made good since still waits for its own: a worker may be behind.
+    """
+    grant = next(v.grant for v in state.licences[licence].versions if v.grant.version == version)
+    if any(other.followed_by == licence for other in state.licences.values()):
+        return []
     return [
         case
         for case in state.cases.values()
-        if case.state == "granted" and case.licence == licence and version_of(state, case) == version
+        if case.state == "granted" and case.application_id == grant.application_id
     ]
 
 

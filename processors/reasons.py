@@ -11,10 +11,17 @@ def naming(licence: Licence) -> Reason:
 
     Not by the number that it has got: whether that is known yet depends on the engine, and a reason must not.
     """
-    application = licence.versions[0].grant.application_id
-    if application:
-        return Reason(f"申请 {application} 所取得的证照", f"the licence of application {application}")
-    return Reason(f"证照 {licence.number}", f"the licence {licence.number}")
+    first = licence.versions[0].grant
+    if first.application_id:
+        return Reason(
+            f"申请 {first.application_id} 所取得的证照", f"the licence of application {first.application_id}"
+        )
+    if first.number:
+        return Reason(f"证照 {first.number}", f"the licence {first.number}")
+    return Reason(  # an imported one that was made good
+        f"{first.issued_on} 因原决定被撤销而颁发的证照",
+        f"the licence granted on {first.issued_on} for an annulled decision",
+    )
 
 
 def unknown_item(code: str) -> Reason:
