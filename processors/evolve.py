@@ -241,7 +241,7 @@ def _granted_cases(state: HolderState, licence: str, version: int) -> list[Case]
     One whose licence was ended and made good since still waits for its own: a worker may be behind.
     """
     grant = next(v.grant for v in state.licences[licence].versions if v.grant.version == version)
-    if any(other.followed_by == licence for other in state.licences.values()):
+    if version == 1 and any(other.followed_by == licence for other in state.licences.values()):
         return []
     return [
         case
