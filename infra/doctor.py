@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from infra.doctor_delivery import deliveries
+from infra.draw_alarms import draws
 from infra.findings import Finding
 from infra.pool import cores
 from infra.settings import Settings, masked
@@ -26,7 +27,7 @@ _CLOCK_YEARS = (2024, 2100)
 def examine(settings: Settings) -> list[Finding]:
     """All checks, each made even if one before it failed."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _fonts, _keys, _storage, _broker, _data, deliveries, _clock, _proof, _machine,
+        _fonts, _keys, _storage, _broker, _data, deliveries, draws, _clock, _proof, _machine,
     )  # fmt: skip
     found: list[Finding] = []
     for check in checks:

@@ -16,7 +16,7 @@ from schemas.draw.chance import chances
 from schemas.draw.documents import Announcement, Transcript
 from schemas.draw.earlier import left_out, read_earlier
 from schemas.draw.encoding import read_file, shown_id
-from schemas.draw.frame import Frame, Sorter, build_frame, is_drawn_in, placed
+from schemas.draw.frame import Sorter, build_frame, is_drawn_in, placed
 from schemas.draw.plan import Plan, parse_toml, read_plan
 from schemas.draw.register import Register
 from schemas.errors import DrawError, NotFound
@@ -94,23 +94,18 @@ def chance_by_class(
     return result
 
 
-def preview(plan_file: Path, register: Path, earlier: Sequence[Path]) -> list[dict[str, Any]]:
+def preview(plan: Plan, register: Path, earlier: Sequence[Path]) -> list[dict[str, Any]]:
     """What a plan would draw, a row for each stratum."""
-    plan, frame = _plan_and_frame(plan_file, register, earlier)
+    out = left_out(plan, [read_earlier(path) for path in earlier])
+    with Register(register, "targets") as targets:
+        targets.summary()
+        frame = build_frame(plan, targets, out)
     counts = allocate(plan, frame.populations)
     chance = chance_by_class(plan, frame.classes, counts)
     return [
         {"stratum": n, "population": frame.populations[n], "drawn": counts[n], "chance": chance[n]}
         for n in counts
     ]
-
-
-def _plan_and_frame(plan_file: Path, register: Path, earlier: Sequence[Path]) -> tuple[Plan, Frame]:
-    plan = read_plan(parse_toml(read_file(plan_file), str(plan_file)), str(plan_file))
-    out = left_out(plan, [read_earlier(path) for path in earlier])
-    with Register(register, "targets") as targets:
-        targets.summary()
-        return plan, build_frame(plan, targets, out)
 
 
 def simulate(

@@ -19,11 +19,14 @@ from msgspec import UnsetType
 
 from infra.draw_lookup import chance_by_class, check_register
 from infra.pages.frame import Column, Html, figures, page, section, table, terms, text
+from schemas import divisions
+from schemas.authorities import authority, source_of
 from schemas.draw.documents import Announcement, Transcript, read_announcement, read_transcript
 from schemas.draw.encoding import parse_json, read_file, shown_id
 from schemas.draw.frame import build_frame
 from schemas.draw.plan import day
 from schemas.draw.register import Register
+from schemas.draw.replacement import Replacement, read_replacement, replacements_in, visits_after
 from schemas.errors import DrawError
 from schemas.identifiers import compare, looks_personal
 
@@ -36,6 +39,12 @@ class Shown(msgspec.Struct, frozen=True):
 
     announcement: Announcement
     transcript: Transcript | None
+    replacements: list[Replacement] = []  # recorded since, in order
+
+    def visits(self) -> list[tuple[str, list[str]]]:
+        """Who is visited and by whom, as things stand after the replacements."""
+        assignments = self.transcript.assignments if self.transcript else []
+        return list(visits_after(assignments, self.replacements).items())
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -47,8 +56,8 @@ class Places(msgspec.Struct, frozen=True):
     changes: dict[str, int] | None
 
 
-def read(path: Path) -> Shown:
-    """An announcement or a transcript from its file; signatures are not checked."""
+def read(path: Path, chain: Path | None = None) -> Shown:
+    """An announcement or a transcript from its file, with the replacements in `chain`; signatures are not checked."""
     data = read_file(path)
     content = parse_json(data, str(path))
     if not isinstance(content, dict) or "announcement_digest" not in content:
@@ -57,7 +66,9 @@ def read(path: Path) -> Shown:
     announcement = read_announcement(bytes(transcript.announcement), str(path))
     if announcement.digest != transcript.announcement_digest:
         raise DrawError("its announcement is not the one of its digest", where=str(path))
-    return Shown(announcement, transcript)
+    files = replacements_in(chain, announcement.digest) if chain and chain.is_dir() else []
+    done = [read_replacement(data, str(where)) for where, data in files]
+    return Shown(announcement, transcript, sorted(done, key=lambda one: one.number))
 
 
 def summary(shown: Shown) -> dict[str, Any]:
@@ -87,6 +98,7 @@ def summary(shown: Shown) -> dict[str, Any]:
             "assignments": len(transcript.assignments),
             "skipped": len(transcript.skipped),
             "excluded": len(transcript.excluded),
+            "replacements": len(shown.replacements),
         }
     return fields
 
@@ -112,12 +124,17 @@ def html(
         )
         parts += [_loads(transcript)] if closed else [_where(transcript, places), _loads(transcript)]
         parts += (
-            [_later(plan.publish_after)] if closed else [_visits(transcript, places), _skipped(transcript)]
+            [_later(plan.publish_after)]
+            if closed
+            else [_visits(transcript, places), _replaced(shown.replacements), _skipped(transcript)]
         )
         if not closed:
             parts.append(_excluded(transcript))
     kind = "抽取结果" if transcript is not None else "抽查公告"
-    under = [f"{plan.authority} · 第 {announced.sequence} 号 / number {announced.sequence}", announced.digest]
+    under = [
+        f"{authority_name(plan.authority)} · 第 {announced.sequence} 号 / number {announced.sequence}",
+        announced.digest,
+    ]
     return page(f"{plan.title} · {kind}", under, [p for p in parts if p], _FOOT)
 
 
@@ -167,6 +184,8 @@ def shown_name(name: str, own: str) -> str:
 def _plan(announced: Announcement, smallest_choice: int | None) -> Html:
     plan = announced.plan
     rows = [
+        ("机关", "authority", authority_name(plan.authority)),
+        ("机关代码", "code of the authority", plan.authority),
         ("计划", "plan", plan.plan),
         ("事项", "item", plan.item),
         ("检查时间", "period", " — ".join(plan.period)),
@@ -196,22 +215,24 @@ def _strata(announced: Announcement, places: Places | None) -> Html:
         "how many, and the chance",
         figures([(f"{whole[0]:,}", "对象", "targets"), (f"{whole[1]:,}", "抽取", "drawn")]),
         table(columns, rows),
-        bars([(s.name, s.drawn, s.population) for s in announced.strata]),
+        bars(
+            [(s.name, s.drawn, s.population, f"{s.drawn:,} / {s.population:,} 户") for s in announced.strata]
+        ),
     )
 
 
-def bars(rows: Sequence[tuple[str, int, int]]) -> Html:
-    """A picture: for each row a bar of its whole and, in it, of its part."""
+def bars(rows: Sequence[tuple[str, int, int, str]]) -> Html:
+    """A picture: for each row (name, part, whole, label) a bar of its whole and, in it, of its part."""
     if not rows:
         return Html("")
     lines = []
-    for n, (name, part, whole) in enumerate(rows):
+    for n, (name, part, whole, label) in enumerate(rows):
         y, width = 26 * n, 640 * part / whole if whole else 0.0
         lines.append(
             f'<text x="0" y="{y + 15}">{text(name[:18])}</text>'
             f'<rect class="statutory" x="220" y="{y + 2}" width="640" height="16"/>'
             f'<rect class="promised" x="220" y="{y + 2}" width="{width:.1f}" height="16"/>'
-            f'<text class="soft" x="868" y="{y + 15}">{part:,} / {whole:,}</text>'
+            f'<text class="soft" x="868" y="{y + 15}">{text(label)}</text>'
         )
     return Html(f'<svg viewBox="0 0 1040 {26 * len(rows)}" role="img">{"".join(lines)}</svg>')
 
@@ -270,13 +291,31 @@ def _where(transcript: Transcript, places: Places | None) -> Html:
         return Html("")
     near = Counter(places.divisions.get(d.id, "") for s in transcript.strata for d in s.drawn)
     most = max(near.values(), default=0)
-    return section("分布", "where", bars([(d, n, most) for d, n in sorted(near.items())[:120]]))
+    rows = [(_place(d), n, most, f"{n:,} 户 / targets") for d, n in sorted(near.items())[:120]]
+    return section("分布", "where", bars(rows))
+
+
+def _place(division: str) -> str:
+    """A division's name before its code, where data has one."""
+    known = divisions.find(division)
+    return f"{known.name} {division}" if known else division
+
+
+def authority_name(urn: str) -> str:
+    """The name of an authority where data has its division, else its URN."""
+    source = source_of(urn)
+    if source is None or divisions.find(source.division) is None:
+        return urn
+    return authority(*source).name
 
 
 def _loads(transcript: Transcript) -> Html:
     loads = Counter(Counter(i for a in transcript.assignments for i in a.inspectors).values())
     most = max(loads.values(), default=0)
-    rows = [(f"{n} 户 / visits", people, most) for n, people in sorted(loads.items())]
+    rows = [
+        (f"{n} 户 / visits", people, most, f"{people:,} 人 / inspectors")
+        for n, people in sorted(loads.items())
+    ]
     return section("检查人员工作量", "loads: inspectors by number of visits", bars(rows[:60]))
 
 
@@ -314,6 +353,27 @@ def _visits(transcript: Transcript, places: Places | None) -> Html:
         else Html("")
     )
     return section("抽中对象与检查人员", "who is visited, and by whom", table(columns, rows), note)
+
+
+def _replaced(replacements: Sequence[Replacement]) -> Html:
+    if not replacements:
+        return Html("")
+    rows = [
+        (
+            one.number,
+            "检查人员 / inspector" if isinstance(one.target, str) else "检查对象 / target",
+            shown_id(one.unavailable),
+            shown_id(one.target) if isinstance(one.target, str) else "",
+            shown_id(one.next),
+            one.reason,
+        )
+        for one in replacements[:_ROWS]
+    ]
+    columns = (
+        Column("序号", "number", True), Column("类别", "who"), Column("无法到场", "unavailable"),
+        Column("检查对象", "visit"), Column("递补", "next in order"), Column("理由", "reason"),
+    )  # fmt: skip
+    return section("顺位递补", "replaced since the draw", table(columns, rows))
 
 
 def conflict_digest(inspector: str, target: str, reason: str) -> str:

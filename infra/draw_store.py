@@ -32,7 +32,7 @@ from schemas.draw.documents import (
 )
 from schemas.draw.encoding import encode, is_text
 from schemas.draw.plan import Plan, day
-from schemas.draw.replacement import Replacement, read_replacement
+from schemas.draw.replacement import MAX_BYTES, Replacement, read_replacement
 from schemas.draw.signing import DrawSigner, sign
 from schemas.errors import DrawError, LintError, NotFound
 from schemas.trust import ANY_AUTHORITY, TrustStore, load_trust
@@ -215,8 +215,11 @@ class DrawStore:
             made = next_()
             signed = msgspec.structs.replace(made, signature=sign(made.to_be_signed, signer))
             path = self._path(announcement, f"replacement.{made.number:06d}")
-            self._write(path, encode(signed))
-            return encode(signed)
+            data = encode(signed)
+            if len(data) > MAX_BYTES:
+                raise DrawError("the reason is too long / 理由过长", hint="one line")
+            self._write(path, data)
+            return data
 
     def refuse_voided(self, link: Link) -> None:
         """DrawError where an announcement is voided."""

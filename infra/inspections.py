@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -65,13 +66,11 @@ def tasks(draws: Sequence[Shown], records: Mapping[str, InspectionTaken]) -> lis
     found = []
     for shown in draws:
         plan = shown.announcement.plan
-        for assignment in shown.transcript.assignments if shown.transcript else ():
-            own = inspection_id(shown.announcement.digest, assignment.target)
+        for target, who in shown.visits():
+            own = inspection_id(shown.announcement.digest, target)
             begins, ends = plan.period
-            record = records.get(own)
-            who = assignment.inspectors
             task = Task(
-                own, assignment.target, plan.plan, plan.item, plan.authority, who, begins, ends, record
+                own, target, plan.plan, plan.item, plan.authority, who, begins, ends, records.get(own)
             )
             found.append(task)
     return found
@@ -86,23 +85,30 @@ def records(register: Register) -> dict[str, InspectionTaken]:
     return found
 
 
-def visits(found: Iterable[Task], today: date) -> list[dict[str, Any]]:
-    """One row for each target: who comes, for what, and how far it is."""
+def visits(
+    found: Iterable[Task], today: date, joined: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """One row for each target: who comes, for what, and how far it is.
+
+    `joined` are the authorities that come together for a plan (by its name), as the year's plan says.
+    """
     by_target: dict[str, list[Task]] = {}
     for task in found:
         by_target.setdefault(task.target, []).append(task)
     rows = []
     for target, own in by_target.items():
         states = [task.state(today) for task in own]
+        come = [urn for task in own for urn in (task.authority, *joined.get(task.plan, ()))]
+        departments = list(dict.fromkeys(come))
         state = next((s for s in ("overdue", "open") if s in states), "done")
         rows.append(
             {
                 "target": shown_id(target),
                 "state": state,
-                "joint": len({task.authority for task in own}) > 1,
+                "joint": len(departments) > 1,
                 "plans": [task.plan for task in own],
                 "items": list(dict.fromkeys(task.item for task in own)),
-                "departments": list(dict.fromkeys(task.authority for task in own)),
+                "departments": departments,
                 "inspectors": list(dict.fromkeys(shown_id(i) for task in own for i in task.inspectors)),
                 "from": max(task.begins for task in own),
                 "until": min(task.ends for task in own),

@@ -8,6 +8,7 @@
 6. The lowest tickets are drawn, in their order.
 7. The inspectors follow from seed, registers and conflicts.
 8. The chain has no gap, no fork, nothing undrawn and unexplained.
+9. Who was replaced afterwards was followed by the next in order, signed and with a reason.
 
 Every check is made even after one fails. What the files given cannot show is named in `unchecked`.
 """
@@ -45,8 +46,9 @@ from schemas.draw.seed import check_commitment, in_order, seed_of
 from schemas.draw.signing import check_signature
 from schemas.errors import DrawError
 from schemas.trust import TrustStore
+from verification import draw_replacements
 
-Unchecked = Literal["assignments", "earlier", "order", "public"]
+Unchecked = Literal["assignments", "earlier", "order", "public", "replacements"]
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -145,10 +147,10 @@ class _Verifier:
             self._run(pool)
 
     def _run(self, pool: ThreadPoolExecutor) -> None:
-        authority, transcript, announcement = self.plan.authority, self.transcript, self.announcement
+        transcript, announcement = self.transcript, self.announcement
         self.checks.run(
             "announcement-signature",
-            lambda: check_signature(announcement.signature, announcement.to_be_signed, authority, self.trust),
+            lambda: self._signed(announcement.signature, announcement.to_be_signed),
         )
         targets = self.checks.run("targets-readable", lambda: self._opened(self.files.targets))
         summary = pool.submit(targets.summary) if targets else None
@@ -157,7 +159,7 @@ class _Verifier:
         visits = pool.submit(self._visits, targets, inspectors, conflicts) if targets and inspectors else None
         self.checks.run(
             "signature",
-            lambda: check_signature(transcript.signature, transcript.to_be_signed, authority, self.trust),
+            lambda: self._signed(transcript.signature, transcript.to_be_signed),
         )
         self._seed()
         earlier = self._earlier()
@@ -165,8 +167,15 @@ class _Verifier:
             self._strata(targets, earlier)
         if summary:
             self.checks.run("targets", lambda: _same(summary.result(), announcement.registers.targets))
-        self._assignments(visits, conflicts is not None or not self._has_conflicts)
+        complete = conflicts is not None or not self._has_conflicts
+        self._assignments(visits, complete)
         self._order()
+        self._replacements(targets, inspectors if complete else None, conflicts)
+
+    def _signed(self, signature: object, message: bytes) -> str:
+        """By a key in good standing; with a chain a revoked one will do where the chain vouches for it (8)."""
+        vouched = self.files.chain is not None
+        return check_signature(signature, message, self.plan.authority, self.trust, vouched=vouched)
 
     @property
     def _has_conflicts(self) -> bool:
@@ -359,6 +368,25 @@ class _Verifier:
             self.unchecked.append("order")
             return
         self.checks.run("order", lambda: check_chain(folder, self.announcement, self.transcript, self.trust))
+
+    # 9. what came after
+
+    def _replacements(
+        self, targets: Register | None, inspectors: Register | None, conflicts: Register | None
+    ) -> None:
+        files = draw_replacements.recorded(self.files.chain, self.announcement)
+        if not files:
+            return
+        rolls = None
+        if targets and inspectors:
+            people, apart = staff.read_inspectors(inspectors), staff.read_conflicts(conflicts)
+            rolls = draw_replacements.Rolls(targets, people, apart)
+        else:
+            self.unchecked.append("replacements")
+        self.checks.run(
+            "replacements",
+            lambda: draw_replacements.check(files, self.transcript, self.announcement, self.trust, rolls),
+        )
 
 
 def _same(found: Summary, announced: Summary) -> str:

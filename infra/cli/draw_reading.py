@@ -16,6 +16,7 @@ from schemas.errors import DrawError, UsageError
 from schemas.times import china_date
 
 if TYPE_CHECKING:
+    from schemas.draw.annual import DrawOfYear
     from verification.draw import Report
 
 app = typer.Typer()
@@ -133,6 +134,10 @@ def show(
         Path | None,
         typer.Option(metavar="REGISTER", help="上次抽取的名录 / the register of the draw before: changes"),
     ] = None,
+    chain: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="递补所在目录 / where replacements lie [default: the data folder]"),
+    ] = None,
 ) -> None:
     """查看公告、抽取记录，或本目录的全部抽取 / Shows an announcement, a transcript, or all draws of the data folder."""
     from infra import draw_pages
@@ -140,7 +145,7 @@ def show(
     if document is None:
         _all_draws()
         return
-    shown = draw_pages.read(document)
+    shown = draw_pages.read(document, chain or output.settings().data / "draws")
     if page:
         from infra.draw_store import write_whole
 
@@ -205,14 +210,43 @@ def lookup(
 
 @app.command(cls=Several, epilog="Example: zhengzhao draw plan plan.toml --register R.csv")
 def plan(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="抽查计划 / the plan, TOML")],
-    register: RegisterFile,
+    plan: Annotated[
+        Path, typer.Argument(metavar="PLAN", help="抽查计划或年度计划 / a draw's plan or a year's, TOML")
+    ],
+    register: Annotated[
+        Path | None, typer.Option(help="检查对象名录 / targets: populations, counts and chances")
+    ] = None,
     earlier: EarlierFiles = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="写出各次抽查的计划 / a year's plans, a file each"
+        ),
+    ] = None,
 ) -> None:
-    """试算一份抽查计划，不公告 / What a plan would draw: populations, counts and chances. Announces nothing."""
+    """试算一份抽查计划，或由年度计划生成各次计划 / What a plan would draw, or the draws of a year. Announces nothing."""
     from infra.draw_lookup import preview
+    from schemas.draw import annual
+    from schemas.draw.encoding import read_file
+    from schemas.draw.plan import parse_toml, read_plan
 
-    rows = preview(plan, register, earlier or [])
+    content = parse_toml(read_file(plan), str(plan))
+    if annual.is_annual(content):
+        draws = annual.plans_of(annual.read_annual(content, str(plan)), str(plan))
+        _year(
+            draws,
+            out,
+            {d.plan.plan: preview(d.plan, register, earlier or []) for d in draws} if register else {},
+        )
+        return
+    checked = read_plan(content, str(plan))
+    if out:
+        raise UsageError(
+            "-o is for the plan of a year", where=str(plan), hint="a file with `year` and `items`"
+        )
+    if register is None:
+        raise UsageError("a draw's plan is tried on a register", where=str(plan), hint="--register R.csv")
+    rows = preview(checked, register, earlier or [])
     if output.as_json():
         output.print_rows(rows)
         return
@@ -220,6 +254,50 @@ def plan(
         row["chance"] = ", ".join(f"{c or '—'} {p:.4%}" for c, p in row["chance"].items())
     columns = ("层 / stratum", "总体 / population", "抽取 / drawn", "机会 / chance by class")
     output.print_table(columns, [tuple(row.values()) for row in rows])
+
+
+def _year(draws: list[DrawOfYear], out: Path | None, strata: dict[str, list[dict[str, Any]]]) -> None:
+    """The draws of a year; with `out` each as a plan of its own, which is never overwritten by another."""
+    rows = []
+    for draw in draws:
+        file = out / f"{draw.plan.plan}.toml" if out else None
+        rows.append(
+            {
+                "plan": draw.plan.plan,
+                "item": draw.plan.item,
+                "period": draw.plan.period,
+                "departments": draw.departments,
+                "file": str(file) if file else None,
+                **({"strata": strata[draw.plan.plan]} if strata else {}),
+            }
+        )
+        if file is not None:
+            _write_plan(file, draw.toml.encode())
+    if output.as_json():
+        output.print_rows(rows)
+        return
+    columns = ("计划 / plan", "事项 / item", "时间 / period", "部门 / departments", "文件 / file")
+    output.print_table(
+        columns, [[row[c] for c in ("plan", "item", "period", "departments", "file")] for row in rows]
+    )
+    for plan_name, own in strata.items():
+        for stratum in own:
+            output.line(f"{plan_name}: {stratum['drawn']} / {stratum['population']}")
+
+
+def _write_plan(file: Path, data: bytes) -> None:
+    from infra.draw_store import write_whole
+
+    if "/" in file.stem or file.name.startswith("."):
+        raise UsageError(
+            "a plan's name cannot be a file's", where=file.name, hint="`plan` without / or a dot first"
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists() and file.read_bytes() != data:
+        raise UsageError(
+            "there is another plan in this file / 已有不同的计划", where=str(file), hint="-o DIR"
+        )
+    write_whole(file, data)
 
 
 @app.command(epilog="Example: zhengzhao draw simulate plan.toml --register R.csv --times 10000")

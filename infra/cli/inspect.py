@@ -32,6 +32,12 @@ _SHOWN = ("target", "state", "joint", "items", "inspectors", "until")
 def list_(
     transcripts: Transcripts,
     state: Annotated[str | None, typer.Option(help="状态 / open, overdue or done")] = None,
+    annual: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YEAR.toml", help="年度计划，联合部门由此合并 / the year's plan: who comes together"
+        ),
+    ] = None,
 ) -> None:
     """列出任务，多部门合并为一次 / Visits, one for each target; what several departments want is one joint visit."""
     from infra import inspections
@@ -40,7 +46,10 @@ def list_(
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint="open, overdue, done")
     with acting.register() as (register, _):
         found = inspections.tasks(_draws(transcripts), inspections.records(register))
-    rows = [row for row in inspections.visits(found, china_date(now())) if state in (None, row["state"])]
+    joined = _together(annual) if annual else {}
+    rows = [
+        row for row in inspections.visits(found, china_date(now()), joined) if state in (None, row["state"])
+    ]
     if output.as_json():
         output.print_rows(rows)
     else:
@@ -84,7 +93,7 @@ def record(
     from schemas.draw.encoding import shown_id
 
     (shown,) = _draws([transcript])
-    drawn = {a.target: a.inspectors for a in shown.transcript.assignments} if shown.transcript else {}
+    drawn = dict(shown.visits())
     if target not in drawn:
         raise NotFound(f"not drawn: {shown_id(target)} / 未抽中该对象", where=str(transcript))
     licence = acting.named(number or target, None, None)
@@ -136,10 +145,21 @@ def publish(
         output.warn(f"{late} results were due for publication earlier / {late} 条结果逾期公示")
 
 
+def _together(path: Path) -> dict[str, list[str]]:
+    """By a plan's name the authorities that a year's plan sends together."""
+    from schemas.draw.annual import plans_of, read_annual
+    from schemas.draw.encoding import read_file
+    from schemas.draw.plan import parse_toml
+
+    year = read_annual(parse_toml(read_file(path), str(path)), str(path))
+    at = year.authority.rpartition(":")[0]
+    return {draw.plan.plan: [f"{at}:{d}" for d in draw.departments] for draw in plans_of(year)}
+
+
 def _draws(paths: list[Path]) -> list[Shown]:
     from infra import draw_pages
 
-    found = [draw_pages.read(path) for path in paths]
+    found = [draw_pages.read(path, output.settings().data / "draws") for path in paths]
     for path, shown in zip(paths, found, strict=True):
         if shown.transcript is None:
             raise UsageError("not a transcript / 不是抽取记录", where=str(path), hint="zhengzhao draw run")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Chain:
         self.announcements: dict[int, dict[str, Announcement]] = defaultdict(dict)
         self.transcripts: dict[str, set[str]] = defaultdict(set)  # digest → SHA-256 of transcript files
         self.voids: dict[str, Void] = {}
+        self.good: set[int] = set()  # sequences of announcements signed by a key that is not revoked
+        self.revoked: dict[int, Path] = {}  # sequence → a document about it, signed by a revoked key
 
     def add(self, announcement: Announcement) -> None:
         """Adds an announcement; the same one again is no fault."""
@@ -62,9 +65,21 @@ class Chain:
             self._again(announcement, voided)
             self._commitments(announcement, taken)
             before = announcement.digest
+        self._vouched()
         if stray := (self.voids.keys() | self.transcripts.keys()) - self._digests():
             raise DrawError(f"the announcement {min(stray)} is missing / 缺少公告")
         return f"{last} announcements, {sum(map(len, self.transcripts.values()))} drawn, {len(self.voids)} voided"
+
+    def _vouched(self) -> None:
+        """Whoever stole a key can sign a past; what a later good announcement builds on was there before."""
+        last = max(self.good, default=0)
+        for number, path in sorted(self.revoked.items()):
+            if number >= last:
+                raise DrawError(
+                    f"announcement {number} rests on a revoked key, and no later announcement by a good one follows "
+                    f"/ 签名密钥已吊销，且无后续公告接续",
+                    where=str(path),
+                )
 
     def _digests(self) -> set[str]:
         return {digest for same in self.announcements.values() for digest in same}
@@ -112,6 +127,9 @@ def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: 
     chain.add(own)
     itself = encode(transcript)
     chain.transcripts[own.digest].add(hashlib.sha256(itself).hexdigest())
+    with suppress(DrawError):  # whether somebody signed them at all is a check of its own
+        _announced(own, chain, trust, folder)
+        _signed(transcript.signature, transcript.to_be_signed, chain, trust, folder, own.sequence)
     if not folder.is_dir():
         raise UsageError(
             "there is no such folder", where=str(folder), hint="the folder with all announcements"
@@ -134,7 +152,7 @@ def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> No
         return
     if "void" in content and content.get("authority") == chain.authority:
         void = read_void(data, str(path))
-        _signed(void.signature, void.to_be_signed, chain, trust, path)
+        _signed(void.signature, void.to_be_signed, chain, trust, path, void.sequence)
         if chain.voids.setdefault(void.void, void).reason != void.reason:
             raise DrawError("a second void of one announcement", where=str(path))
     elif "announcement_digest" in content and _authority(content.get("announcement")) == chain.authority:
@@ -142,13 +160,13 @@ def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> No
         announcement = read_announcement(bytes(drawn.announcement), str(path))
         if announcement.digest != drawn.announcement_digest:
             raise DrawError("announcement_digest is not the digest of the announcement", where=str(path))
-        _signed(drawn.signature, drawn.to_be_signed, chain, trust, path)
-        _signed(announcement.signature, announcement.to_be_signed, chain, trust, path)
+        _signed(drawn.signature, drawn.to_be_signed, chain, trust, path, announcement.sequence)
+        _announced(announcement, chain, trust, path)
         chain.transcripts[announcement.digest].add(hashlib.sha256(data).hexdigest())
         chain.add(announcement)
     elif "algorithm" in content and content.get("authority") == chain.authority:
         announcement = read_announcement(data, str(path))
-        _signed(announcement.signature, announcement.to_be_signed, chain, trust, path)
+        _announced(announcement, chain, trust, path)
         chain.add(announcement)
 
 
@@ -156,8 +174,22 @@ def _authority(announcement: Any) -> Any:
     return announcement.get("authority") if isinstance(announcement, dict) else None
 
 
-def _signed(signature: object, message: bytes, chain: Chain, trust: TrustStore, path: Path) -> None:
+def _announced(announcement: Announcement, chain: Chain, trust: TrustStore, path: Path) -> None:
+    number = announcement.sequence
+    if _signed(announcement.signature, announcement.to_be_signed, chain, trust, path, number):
+        chain.good.add(number)
+
+
+def _signed(
+    signature: object, message: bytes, chain: Chain, trust: TrustStore, path: Path, sequence: int
+) -> bool:
+    """Whether a key that is not revoked signed it; DrawError where none of the trust folder did."""
     try:
-        check_signature(signature, message, chain.authority, trust)
+        kid = check_signature(signature, message, chain.authority, trust, vouched=True)
     except DrawError as error:
         raise DrawError(error.message, where=str(path)) from None
+    key = trust.key(kid, "draw")
+    good = key is not None and key.revoked_since is None
+    if not good:
+        chain.revoked.setdefault(sequence, path)
+    return good

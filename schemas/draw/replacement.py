@@ -10,19 +10,23 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 import polars as pl
 from msgspec import UNSET, UnsetType
 
 from schemas.draw import inspectors as staff
 from schemas.draw import tickets
-from schemas.draw.documents import Announcement, Signature, Transcript
+from schemas.draw.documents import Announcement, Assignment, Signature, Transcript
 from schemas.draw.encoding import convert, encode, is_text, parse_json, shown_id
 from schemas.draw.frame import build_frame, is_drawn_in, placed
 from schemas.draw.register import Register
 from schemas.errors import DrawError
+
+MAX_BYTES = 1 << 20  # of one replacement; so transcripts of a nation need not be read through for them
 
 
 class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,10 +56,40 @@ class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_replacement(data: bytes, where: str = "") -> Replacement:
     """A replacement from its bytes; DrawError where its form is wrong or it is not canonical."""
+    if len(data) > MAX_BYTES:
+        raise DrawError("no replacement: too long", where=where)
     found = convert(parse_json(data, where), Replacement, where)
     if encode(found) != data or not is_text(found.reason):
         raise DrawError("no replacement in canonical form with a reason", where=where)
     return found
+
+
+def replacements_in(folder: Path, announcement_digest: str) -> list[tuple[Path, bytes]]:
+    """The files in a folder that replace somebody of one draw; the same bytes once."""
+    found: dict[bytes, Path] = {}
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                continue
+            data = path.read_bytes()
+            content = orjson.loads(data)
+        except (OSError, orjson.JSONDecodeError):
+            continue
+        if isinstance(content, dict) and content.get("replacement") == announcement_digest:
+            found.setdefault(data, path)
+    return [(path, data) for data, path in found.items()]
+
+
+def visits_after(assignments: Sequence[Assignment], done: Sequence[Replacement]) -> dict[str, list[str]]:
+    """Who visits whom as things stand after some replacements, in their order."""
+    visits = {a.target: list(a.inspectors) for a in assignments}
+    for one in sorted(done, key=lambda r: r.number):
+        if isinstance(one.target, str):
+            visits[one.target] = [one.next if i == one.unavailable else i for i in visits.get(one.target, [])]
+        else:
+            visits.pop(one.unavailable, None)
+            visits[one.next] = list(one.inspectors) if isinstance(one.inspectors, list) else []
+    return visits
 
 
 class Aftermath:
@@ -155,7 +189,8 @@ class Aftermath:
     ) -> str:
         """The lowest (load, duty ticket) of those who may come; at a last place without qualification, of the qualified."""
         need = self._plan.needs
-        lacks = need is not None and not any(need in self._inspectors[i].qualifications for i in taken)
+        fit = {i.id for i in self._inspectors.values() if need in i.qualifications}
+        lacks = need is not None and fit.isdisjoint(taken)
         near = set(staff.covering(division))
         able = [
             i

@@ -25,8 +25,13 @@ def sign(message: bytes, signer: DrawSigner) -> Signature:
     return Signature("ES256", signer.kid, encode_base64url(ecdsa.low_s(signer.sign(message))))
 
 
-def check_signature(signature: object, message: bytes, authority: str, trust: TrustStore) -> str:
-    """The key's id; DrawError where no draw key of the trust folder signed this for that authority."""
+def check_signature(
+    signature: object, message: bytes, authority: str, trust: TrustStore, *, vouched: bool = False
+) -> str:
+    """The key's id; DrawError where no draw key of the trust folder signed this for that authority.
+
+    A revoked key counts for nothing, since no time stands in a document; unless a later one is to vouch for it.
+    """
     if not isinstance(signature, Signature):
         raise DrawError("not signed / 没有签名")
     key = trust.key(signature.kid, "draw")
@@ -36,7 +41,7 @@ def check_signature(signature: object, message: bytes, authority: str, trust: Tr
         )
     if key.authority not in (ANY_AUTHORITY, authority):
         raise DrawError(f"signed by a key of {key.authority}, not of {authority} / 签名机关不符")
-    if key.revoked_since is not None:
+    if key.revoked_since is not None and not vouched:
         raise DrawError(f"signed by a key that was revoked ({key.revoked_since}) / 签名密钥已吊销")
     try:
         raw = decode_base64url(signature.value)

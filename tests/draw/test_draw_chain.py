@@ -170,3 +170,36 @@ def test_undrawn_announcement_is_an_alarm(office: Office) -> None:
     code, out, err = office("draw", "show", "--json")
     assert (code, json.loads(out)["state"]) == (0, "overdue")
     assert "warning:" in err
+
+
+def test_doctor_tells_an_undrawn_announcement(office: Office) -> None:
+    """`doctor` finds an announcement past its date wrong until it is drawn or voided, and one to come right."""
+    text = PLAN.replace("2018-04-01", "2999-04-01").replace("2018-06-30", "2999-06-30")
+    office.announce("1", office.plan(text.replace("QH-1", "P1"), "later.toml"))
+
+    def found() -> list[tuple[bool, str]]:
+        rows = [json.loads(line) for line in office("doctor", "--json")[1].splitlines()]
+        return [(row["ok"], row["detail"]) for row in rows if row["name"] == "draws"]
+
+    assert [(True, "1 announcements, none overdue")] == found()
+    announcement = office.announce("2", plan(office, "P2"))
+    ((ok, detail),) = found()
+    assert not ok
+    assert "announcement 2 of urn:agency:630000:market-regulation (P2)" in detail
+    office.ok("draw", "void", announcement, "--reason", "名录有误")
+    assert [(True, "2 announcements, none overdue")] == found()
+
+
+def test_what_a_revoked_key_signed(office: Office) -> None:
+    """A revoked draw key counts for nothing, but where a later announcement by a good key builds on what it signed."""
+    first = office.draw("1", plan(office, "P1"))
+    chain = office.data / "draws"
+    kid = json.loads(first.read_bytes())["signature"]["kid"]
+    office.ok("keys", "revoke", kid)
+    assert ["announcement-signature", "signature"] == office.failed(first)
+    assert ["order"] == office.failed(first, "--chain", chain)
+    second = office.draw("2", plan(office, "P2"))
+    assert kid != json.loads(second.read_bytes())["signature"]["kid"]
+    assert [] == office.failed(second, "--chain", chain)
+    assert [] == office.failed(first, "--chain", chain)
+    assert ["announcement-signature", "signature"] == office.failed(first)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
+from schemas.draw import annual
 from tests.draw.conftest import PLAN, Office
 
 ROOT = Path(__file__).parents[2]
@@ -58,3 +60,10 @@ def test_named_commands_exist(office: Office) -> None:
         for name in names.split("|"):
             out = office.ok(group, name, "--help")
             assert "Example: zhengzhao" in out, name
+
+
+def test_plan_of_a_year_as_the_page_has_it() -> None:
+    """The year's plan on the page is a good one."""
+    (block,) = re.findall(r"```toml\n(year = .*?)```", TEXT, re.S)
+    year = annual.read_annual(tomllib.loads(block))
+    assert 4 == len(annual.plans_of(year))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.draw.conftest import PLAN, Office
+from tests.draw.test_draw_annual import YEAR
 
 USCCS = ("9163000071040638XJ", "914403001922038216")
 PLAN_OF_LICENCES = (
@@ -216,3 +218,29 @@ def test_page_of_an_announcement(office: Office) -> None:
     assert "<b>1</b><span>移出 removed</span>" in page
     assert "<b>1</b><span>等级变化 reclassified</span>" in page
     assert "chance by credit class" in page
+    assert "青海省市场监督管理局" in page
+    assert re.search(r"3 / 15 户", page)
+
+
+def test_labels_of_a_result(office: Office) -> None:
+    """Bars say what they count: targets by the name of their division, inspectors by their visits."""
+    transcript = office.draw()
+    office.ok("draw", "show", transcript, "--page", office.path("t.html"), "--register", office.path("R.csv"))
+    page = office.path("t.html").read_text()
+    assert re.search(r"城东区 630102</text>.*?\d 户 / targets</text>", page)
+    assert re.search(r"\d 户 / visits</text>.*?\d 人 / inspectors</text>", page)
+
+
+def test_a_year_says_who_comes_together(office: Office) -> None:
+    """With the year's plan `inspect list` makes a joint visit of what one department has drawn for several."""
+    year = office.plan(YEAR, "year.toml")
+    office.ok("draw", "plan", year, "-o", office.path("plans"))
+    transcript = office.draw(plan=office.path("plans") / "QH-2018-auction-1.toml")
+    rows = [
+        json.loads(line)
+        for line in office.ok("inspect", "list", transcript, "--annual", year, "--json").splitlines()
+    ]
+    both = ["urn:agency:630000:market-regulation", "urn:agency:630000:commerce"]
+    assert [(True, both)] * 3 == [(row["joint"], row["departments"]) for row in rows]
+    alone = json.loads(office.ok("inspect", "list", transcript, "--json").splitlines()[0])
+    assert (False, both[:1]) == (alone["joint"], alone["departments"])

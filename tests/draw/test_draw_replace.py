@@ -5,9 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pytest
+
+from infra.draw_store import draw_key
+from schemas.canonical import canonical
+from schemas.draw.documents import read_announcement
+from schemas.draw.encoding import encode
+from schemas.draw.replacement import read_replacement
+from schemas.draw.signing import sign
 from tests.draw import naive
 from tests.draw.conftest import PLAN, Office
 
@@ -74,3 +84,68 @@ def test_needs_a_reason_and_a_transcript_on_record(office: Office) -> None:
     shutil.copy(path, other)
     (office.data / "draws" / "630000-market-regulation" / "000001.transcript.json").unlink()
     assert office(*words, "--reason", "x")[0] == 1
+
+
+def test_verify_checks_replacements(office: Office) -> None:
+    """`verify --chain` follows the replacements; without inspectors it says that who is next was not checked."""
+    path = office.draw()
+    visit = json.loads(path.read_bytes())["assignments"][0]
+    assert "replacements" not in {c["name"] for c in office.verify(path, "--chain", office.data)[1]["checks"]}
+    replaced(office, path, visit["inspectors"][0], "--target", visit["target"])
+    replaced(office, path, visit["target"])
+    chain = office.data / "draws"
+    code, report = office.verify(path, "--chain", chain)
+    assert (code, report["unchecked"]) == (0, [])
+    assert {"name": "replacements", "ok": True, "detail": "2 replacements"} in report["checks"]
+    out = office.ok("draw", "verify", path, "--register", office.path("R.csv"), "--chain", chain, "--json")
+    assert ["assignments", "replacements"] == json.loads(out)["unchecked"]
+
+
+def forged(office: Office, path: Path, **changed: Any) -> bytes:
+    """A replacement that the authority itself signed anew."""
+    own = msgspec.structs.replace(read_replacement(path.read_bytes()), signature=msgspec.UNSET, **changed)
+    transcript = json.loads(office.path("T.json").read_bytes())
+    plan = read_announcement(canonical(transcript["announcement"])).plan
+    signer = draw_key(office.data, None, plan, datetime.now(UTC))
+    return encode(msgspec.structs.replace(own, signature=sign(own.to_be_signed, signer)))
+
+
+@pytest.mark.parametrize("fault", ["chosen", "lost", "unsigned", "spelt", "twice", "elsewhere"])
+def test_verify_refuses_replacements(office: Office, fault: str) -> None:
+    """Somebody else than the next in order, a lost one, a changed one, a second one of a number: `replacements` fails."""
+    path = office.draw()
+    drawn = [d["id"] for d in json.loads(path.read_bytes())["strata"][1]["drawn"]]
+    replaced(office, path, drawn[0])
+    replaced(office, path, drawn[1])
+    first, second = sorted((office.data / "draws").rglob("*.replacement.*.json"))
+    assert office.failed(path, "--chain", office.data / "draws") == []
+    if fault == "chosen":
+        second.write_bytes(forged(office, second, next=drawn[2]))
+    elif fault == "lost":
+        first.unlink()
+    elif fault == "unsigned":
+        second.write_bytes(second.read_bytes().replace("已迁出".encode(), "已注销".encode()))
+    elif fault == "spelt":
+        second.write_bytes(second.read_bytes() + b" ")
+    elif fault == "twice":
+        second.with_name("copy.json").write_bytes(forged(office, second, reason="另一理由"))
+    else:
+        second.write_bytes(forged(office, second, authority="urn:agency:630100:market-regulation"))
+    assert office.failed(path, "--chain", office.data / "draws") == ["replacements"]
+
+
+def test_page_and_visits_follow_replacements(office: Office) -> None:
+    """The page lists who was replaced and why; `inspect list` sends people to the one who came in."""
+    path = office.draw()
+    gone = json.loads(path.read_bytes())["assignments"][0]["target"]
+    came = replaced(office, path, gone)
+    office.ok("draw", "show", path, "--page", office.path("page.html"))
+    page = office.path("page.html").read_text()
+    assert "已迁出" in page
+    assert f"<td>{came['next']}</td><td>已迁出</td>" in page
+    rows = {
+        row["target"]: row
+        for row in map(json.loads, office.ok("inspect", "list", path, "--json").splitlines())
+    }
+    assert gone not in rows
+    assert came["inspectors"] == rows[came["next"]]["inspectors"]
