@@ -92,6 +92,7 @@ def _measured(data: Path, code: str, bodies: list[bytes]) -> dict[str, Any]:
     return {
         "accepted_per_second": round(count / took, 1),
         "accepted_per_core_second": round(count / own, 1),
+        "accepted_per_core_second_issuing_too": round(count / (own + others), 1),
         "core_seconds": round(own, 3),
         "core_seconds_of_issuing": round(others, 3),
         "decided_meanwhile": decided,

@@ -19,7 +19,8 @@ from infra.settings import Settings
 from schemas.errors import ZhengzhaoError
 
 TICK_SECONDS: Final = 60.0
-_GIVE_WAY: Final = 1.0  # seconds, at most, before each transaction of the engine
+_GIVE_WAY: Final = 3.0  # times as long as a transaction took, while somebody waits at the door
+_GIVE_WAY_MOST: Final = 1.0  # seconds
 _FEW: Final = 50  # entries in a transaction that somebody at the door may have to wait for
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
@@ -70,6 +71,7 @@ class Office:
         self._stopping = threading.Event()
         self._ready: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="office", daemon=True)
+        self._began = 0.0  # the transaction under way
         self.last_fault = ""
         self.decided = 0
         self.issued = 0
@@ -126,12 +128,14 @@ class Office:
                 self._wake.set()
 
     def _give_way(self) -> None:
-        """Between two transactions whoever waits to hand something in goes first, for a while."""
-        end = time.monotonic() + _GIVE_WAY
+        """Between two transactions whoever waits to hand something in goes first, for a while: a quarter is left."""
+        now = time.monotonic()
+        end = now + min(_GIVE_WAY_MOST, _GIVE_WAY * (now - self._began))
         while self._busy() and time.monotonic() < end and not self._stopping.is_set():
             time.sleep(0.005)
         if self._stopping.is_set():
             raise _Stopped
+        self._began = time.monotonic()
 
     def _tick(self) -> None:
         now = datetime.now(UTC).replace(microsecond=0)
@@ -140,6 +144,7 @@ class Office:
 
     def _drain(self, engine: Engine) -> None:
         before = (self.decided, self.issued, self.letters)
+        self._began = time.monotonic()
 
         def report(progress: Progress) -> None:
             self.decided = before[0] + progress.decided
