@@ -7,6 +7,7 @@ problem details. No access log is kept of paths: they name holders.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -30,7 +31,7 @@ from infra.http.papers import papers_of
 from infra.http.problems import Problem, of_error, response
 from infra.http.tokens import LOCAL, Principal, Tokens
 from infra.intake import Accepted
-from schemas.errors import ZhengzhaoError
+from schemas.errors import UsageError, ZhengzhaoError
 from schemas.strict_json import MAX_BYTES
 from verification.verify import MAX_INPUT
 
@@ -109,6 +110,7 @@ class Service:
 
     async def _answer(self, request: Request, handler: Handler, *, public: bool, unproved: bool) -> Response:
         self._check_host(request)
+        self._check_origin(request)
         principal = None if public else self._principal(request, unproved=unproved)
         client = request.client.host if request.client else ""
         self.rates.take(principal.name if principal and principal.kind != "local" else client)
@@ -124,21 +126,37 @@ class Service:
         if self.hosts and name.lower() not in self.hosts:
             raise Problem(421, hint="zhengzhao run --allow-host NAME")
 
+    def _check_origin(self, request: Request) -> None:
+        """Nor may it make a browser send something here: forms need no leave of ours for that."""
+        origin = request.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
+            raise Problem(403, "来自其他网站的页面 / sent by a page of another site", where="Origin")
+
     def _principal(self, request: Request, *, unproved: bool) -> Principal | None:
         """Who calls; None only where a proof may say it later (`unproved`)."""
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind:
-            found = (
-                self.tokens.principal(secret.strip(), datetime.now(UTC)) if kind.lower() == "bearer" else None
-            )
+            found = self._bearer(secret.strip()) if kind.lower() == "bearer" else None
             if found is None:
                 raise Problem(401, hint="Authorization: Bearer TOKEN")
             return found
-        if self.open_here and not self.tokens.all():
+        if self.open_here and not self._any_tokens():
             return LOCAL
         if unproved:
             return None
         raise Problem(401, hint="Authorization: Bearer TOKEN；zhengzhao token add")
+
+    def _bearer(self, secret: str) -> Principal | None:
+        try:
+            return self.tokens.principal(secret, datetime.now(UTC))
+        except UsageError as error:
+            raise _unreadable(error) from None
+
+    def _any_tokens(self) -> bool:
+        try:
+            return bool(self.tokens.all())
+        except UsageError as error:
+            raise _unreadable(error) from None
 
     # --- in
 
@@ -276,6 +294,12 @@ class Service:
             duplicate = isinstance(outcome, Accepted) and outcome.duplicate
             kind = "rejected" if isinstance(outcome, Problem) else "duplicate" if duplicate else "accepted"
             self.metrics.events.labels(kind).inc()
+
+
+def _unreadable(error: UsageError) -> Problem:
+    """A file of this machine is broken: no fault of the caller's, who need not know where it lies."""
+    print(f"error: {error}\nhint: {error.hint}", file=sys.stderr, flush=True)
+    return Problem(500, hint="查看服务日志 / see the log of the service")
 
 
 def _results(taken: list[tuple[str, Taken]]) -> dict[str, Any]:

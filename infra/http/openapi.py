@@ -186,14 +186,14 @@ def _ways_in(limits: Limits) -> Document:
                 answers={
                     "201": _json("已存 / kept", {"type": "object", "required": ["uri", "sha256", "size"]})
                 },
-                problems=(400, 401, 408, 413, 415, 421, 429, 503, 507),
+                problems=(400, 401, 403, 408, 413, 415, 421, 429, 503, 507),
             )
         },
     }
 
 
 def _queries() -> Document:
-    problems = (400, 401, 404, 421, 429, 503)
+    problems = (400, 401, 403, 404, 421, 429, 503)
     return {
         "/v1/cases/{application_id}": {
             "get": _operation(
@@ -249,31 +249,31 @@ def _public() -> Document:
                 "verify", "核验 / verifies a PDF, CWT, QR picture or QR text", body={"application/octet-stream": {}},
                 query={"at": "核验时间 / the moment asked for, RFC 3339"},
                 answers={"200": _json("结论 / the verdict", _ref("Verdict"))},
-                problems=(400, 408, 413, 415, 421, 429, 503), security=[],
+                problems=(400, 403, 408, 413, 415, 421, 429, 503), security=[],
             )
         },
         "/status/{list}": {
             "get": _operation(
                 "statusList", "状态列表 / a status list (Token Status List)", path=("list",),
-                numbers={"time": 10**11}, answers={"200": cwt}, problems=(400, 404, 421, 429, 503), security=[],
+                numbers={"time": 10**11}, answers={"200": cwt}, problems=(400, 403, 404, 421, 429, 503), security=[],
             )
         },
         "/trust/{name}": {
             "get": _operation(
                 "trustFile", "信任目录 / a file of the trust folder", path=("name",), answers={"200": text},
-                problems=(400, 404, 421, 429, 503), security=[],
+                problems=(400, 403, 404, 421, 429, 503), security=[],
             )
         },
         "/healthz": {
             "get": _operation(
                 "health", "健康 / health", answers={"200": _json("正常 / well", some), "503": _json("故障 / failing", some)},
-                problems=(421, 429), security=[],
+                problems=(403, 421, 429), security=[],
             )
         },
         "/metrics": {
             "get": _operation(
                 "metrics", "指标 / figures for Prometheus",
-                answers={"200": {"description": "text", "content": {"text/plain": {}}}}, problems=(421, 429), security=[],
+                answers={"200": {"description": "text", "content": {"text/plain": {}}}}, problems=(403, 421, 429), security=[],
             )
         },
     }  # fmt: skip

@@ -168,6 +168,28 @@ def test_a_page_of_another_site_reaches_nothing(client: TestClient) -> None:
     assert client.get("/healthz", headers={"Host": "localhost:8080"}).status_code == 200
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:3000", ""])
+def test_a_page_of_another_site_sends_nothing(client: TestClient, origin: str) -> None:
+    """A form of its own neither: a browser says where it comes from."""
+    for path in ("/v1/materials", "/v1/packets", "/v1/events", "/v1/verify"):
+        assert client.post(path, content=b"x", headers={"Origin": origin}).status_code == 403
+    here = client.post("/v1/materials", content=b"from a page of ours", headers={"Origin": HERE})
+    assert here.status_code == 201
+
+
+def test_a_broken_tokens_file_opens_nothing(client: TestClient, built: Service) -> None:
+    """A fault of this machine, told without its paths."""
+    file = built.desk._settings.data / "tokens.json"
+    file.write_text("{broken")
+    try:
+        for headers in ({}, {"Authorization": "Bearer zz_x"}):
+            answer = client.get("/v1/licences", headers=headers)
+            assert answer.status_code == 500
+            assert str(file.parent) not in answer.text
+    finally:
+        file.unlink()
+
+
 def test_a_material_is_kept_under_its_hash(client: TestClient) -> None:
     """The same again has the same address; an empty one is none."""
     answers = [client.post("/v1/materials", content=b"plan") for _ in range(2)]
