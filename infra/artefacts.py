@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Final, Literal
 
-from infra.queries import Queries
+from infra.queries import Queries, shown
 from processors.views import ERASED
 from schemas.errors import NotFound
 from schemas.ports import Store
@@ -25,13 +25,13 @@ def artefact(ask: Queries, store: Store, number: str, version: int | None, form:
     if form != "manifest" and row["holder_name"] == ERASED and "*" in row["holder_id"]:
         raise NotFound(
             "持证人信息已删除 / the holder was erased",
-            where=number,
+            where=shown(number),
             hint="--format manifest 列出摘要 / lists digests",
         )
     key = row["objects"].get("licence.pdf")
     if key is None:
         raise NotFound(
-            "这一版没有证照文件 / this version has no artefacts", where=number,
+            "这一版没有证照文件 / this version has no artefacts", where=shown(number),
             hint="not issued yet: `zhengzhao drain`; an imported licence has none before its next version",
         )  # fmt: skip
     pdf = store.get(key)

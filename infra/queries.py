@@ -75,7 +75,7 @@ class Queries:
             versions = ", ".join(str(v.grant.version) for v in licence.versions)
             raise NotFound(
                 f"没有第 {version} 版 / there is no version {version}",
-                where=number,
+                where=shown(number),
                 hint=f"--version {versions}",
             ) from None
 

@@ -112,3 +112,17 @@ def test_a_data_file_of_the_first_form_is_read(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version = 1")
     with Database(path) as again:
         assert again.db.execute("SELECT number, holder FROM claims").fetchall() == [("OLD-1", "H")]
+
+
+def test_states_of_another_form_are_folded_anew(office: Office, tmp_path: Path) -> None:
+    """A release with another form of state reads no state that it did not write: it folds the facts."""
+    other = Office(tmp_path)
+    shutil.copytree(office.data, other.data)
+    with closing(sqlite3.connect(other.data / "zhengzhao.sqlite")) as db, db:
+        before = dict(db.execute("SELECT holder, state FROM states"))
+        db.execute("UPDATE states SET state = x'c1', due = NULL")
+        db.execute("UPDATE meta SET value = '1' WHERE name = 'state-schema'")
+    other.run("drain")
+    with closing(sqlite3.connect(other.data / "zhengzhao.sqlite")) as db:
+        assert dict(db.execute("SELECT holder, state FROM states")) == before
+    assert other.json("replay", "--into", tmp_path / "again")["findings"] == []

@@ -145,20 +145,31 @@ def test_what_fails_by_itself_waits_in_the_letters(moved: Cluster) -> None:
     good = Events()
     good.apply("2018-04-02T10:00:00+08:00", "N-50", uscc(50))
     producer.send(topics.INBOX, json.dumps(good.lines[0]).encode(), partition=3).get(30)
+    strange = {
+        "kind": "enterprise",
+        "id": uscc(51),
+        "name": "青海\U00013000",
+        "address": "一号",
+        "division": "630225",
+    }
+    good.apply("2018-04-02T10:00:00+08:00", "N-51", uscc(51), applicant=strange)
+    producer.send(topics.INBOX, json.dumps(good.lines[1]).encode(), partition=4).get(30)
     good.lines[0]["data"]["channel"] = "window"
     producer.send(topics.INBOX, json.dumps(good.lines[0]).encode(), partition=3).get(30)
     producer.close()
     moved.idle()
     assert json.loads(moved.run("case", "show", "N-50", "--json"))["state"] == "issued"
     letters = [json.loads(line) for line in moved.run("letters", "list", "--json").splitlines()]
-    assert sorted(letter["place"] for letter in letters) == ["decide", "route"]
+    assert sorted(letter["place"] for letter in letters) == ["decide", "issue", "route"]
+    unissued = json.loads(moved.run("case", "show", "N-51", "--json"))
+    assert (unissued["state"], unissued["history"][-1]["event"]) == ("granted", "issue-failed")
     routed = next(letter for letter in letters if letter["place"] == "route")
     assert moved.run("letters", "show", str(routed["letter"])).strip().encode() == poison
     assert not any(ric(7).encode() in record.value for record in moved.records(topics.DEAD_LETTERS))
     assert json.loads(moved.run("letters", "retry", str(routed["letter"]), "--json")) == {"returned": 1}
     moved.idle()
     places = [json.loads(line)["place"] for line in moved.run("letters", "list", "--json").splitlines()]
-    assert sorted(places) == ["decide", "route"]
+    assert sorted(places) == ["decide", "issue", "route"]
 
 
 def test_no_number_of_a_person_leaves_the_inbox(moved: Cluster) -> None:

@@ -172,12 +172,12 @@ def test_a_case_is_issued_by_its_own_licence(prompt: bool) -> None:
 def test_an_extension_of_what_made_good_is_issued() -> None:
     """Its later versions are those of their own applications."""
     e = annulled_import()
-    e.apply(
-        "2018-06-01T10:00:00+08:00", "X", uscc(1), action="reissue", licence_number="(青)XK91-001-00002",
-        products=..., applicant={"kind": "enterprise", "id": uscc(1), "name": "甲", "address": "乙", "division": "630225"},
-    )  # fmt: skip
     world = World().tell(e.lines)
-    e.lines[-1]["data"]["licence_number"] = world.licences(uscc(1))[1]["number"]
-    e.lines[-1]["id"], e.lines[-1]["data"]["application_id"] = "again", "Y"
+    applicant = {"kind": "enterprise", "id": uscc(1), "name": "甲", "address": "乙", "division": "630225"}
+    number = world.licences(uscc(1))[1]["number"]
+    e.apply(
+        "2018-06-01T10:00:00+08:00", "X", uscc(1), action="reissue", licence_number=number, products=...,
+        applicant=applicant,
+    )  # fmt: skip
     world.send(e.lines[-1])
-    assert world.case(uscc(1), "Y")["state"] == "issued"
+    assert world.case(uscc(1), "X")["state"] == "issued"
