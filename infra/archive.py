@@ -35,9 +35,13 @@ _SCRATCH = ".import-"
 def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> dict[str, object]:
     """Writes the archive; what stands in its header. Never overwrites a file."""
     if target.exists():
-        raise UsageError("文件已存在 / the file exists", where=str(target), hint="name a new file")
+        raise UsageError(
+            "文件已存在 / the file exists", where=str(target), hint="另用新文件名 / name a new file"
+        )
     if not target.parent.is_dir():
-        raise UsageError("没有这个目录 / there is no such folder", where=str(target.parent), hint="make it")
+        raise UsageError(
+            "没有这个目录 / there is no such folder", where=str(target.parent), hint="先建目录 / make it"
+        )
     # the copies lie beside the archive: there is room for them if there is for it
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         copy, draft = Path(scratch) / SQLITE, Path(scratch) / "archive"
@@ -82,7 +86,7 @@ def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> 
         raise UsageError(
             "目录中已有数据 / the folder has data already",
             where=str(settings.data),
-            hint="import into a new --data DIR",
+            hint="导入到新的 / import into a new --data DIR",
         )
     with decider(settings.data, "log import", wait=0):
         for left in settings.data.glob(f"{_SCRATCH}*"):  # by an import that was killed
@@ -111,7 +115,7 @@ def _replayed(staged: Settings, into: Path, source: Path, say: Say) -> Report:
         raise UsageError(
             f"存档内容无法读取 / what is in the archive cannot be read: {type(error).__name__}",
             where=str(source),
-            hint="export it again",
+            hint="重新导出 / export it again",
         ) from None
 
 
@@ -140,7 +144,9 @@ def _place(path: Path, content: bytes) -> None:
     if path.exists():
         if path.read_bytes() != content:
             raise UsageError(
-                "已有不同的文件 / another file is there", where=str(path), hint="import into a new folder"
+                "已有不同的文件 / another file is there",
+                where=str(path),
+                hint="导入到新目录 / import into a new folder",
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,7 @@ def _write(path: Path, file: IO[bytes]) -> None:
         )
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise UsageError(
-            "存档中一物两份 / a part stands twice", where=path.name, hint="export it again"
+            "存档中一物两份 / a part stands twice", where=path.name, hint="重新导出 / export it again"
         ) from None
     with os.fdopen(handle, "wb") as out:
         shutil.copyfileobj(file, out, 1 << 20)
@@ -145,7 +145,7 @@ def _check(path: Path, source: Path, header: Header, objects: int) -> None:
         raise UsageError(
             "存档中的数据文件无法使用 / no usable data file in the archive",
             where=str(source),
-            hint="export it again",
+            hint="重新导出 / export it again",
         )
     try:
         with Database(path) as opened:
@@ -158,4 +158,6 @@ def _check(path: Path, source: Path, header: Header, objects: int) -> None:
 
 
 def _cut(source: Path) -> UsageError:
-    return UsageError("存档不完整 / the archive is not whole", where=str(source), hint="export it again")
+    return UsageError(
+        "存档不完整 / the archive is not whole", where=str(source), hint="重新导出 / export it again"
+    )

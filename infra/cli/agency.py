@@ -80,7 +80,7 @@ def add(
     end = read_start(valid_until, "--valid-until") if valid_until else None
     if end is not None and end <= start:
         raise UsageError(
-            "失效早于生效 / it ends before it begins", where="--valid-until", hint="a later TIME"
+            "失效早于生效 / it ends before it begins", where="--valid-until", hint="更晚的时间 / a later TIME"
         )
     pem, loaded = _public(public)
     key = AgencyKey(key_id(loaded), pem, start, end)

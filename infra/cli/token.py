@@ -94,7 +94,9 @@ def _holder(number: str) -> tuple[str, str]:
     compared = compare(number)
     if not is_uscc(compared) and not is_citizen_id(compared):
         raise UsageError(
-            "不是有效的代码或证件号 / no USCC, no citizen id", where="--enterprise", hint="check its digits"
+            "不是有效的代码或证件号 / no USCC, no citizen id",
+            where="--enterprise",
+            hint="核对号码 / check its digits",
         )
     settings = output.settings()
     settings.data.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ class Database:
         if not create and not path.is_file():
             raise UsageError(
                 "there is nothing here yet / 数据目录还没有内容", where=str(path.parent),
-                hint="zhengzhao submit FILE, or name another folder with --data DIR",
+                hint="zhengzhao submit FILE；或换目录 / or name another folder with --data DIR",
             )  # fmt: skip
         self.path = path
         with _translated(path):
@@ -166,7 +166,7 @@ class Database:
         elif version > len(_FORMS):
             raise UsageError(
                 f"the data file has form {version}, this release reads {len(_FORMS)}",
-                where=str(self.path), hint="use the release that wrote it, or a newer one",
+                where=str(self.path), hint="用写它的版本或更新的 / use the release that wrote it, or a newer one",
             )  # fmt: skip
 
 
@@ -176,18 +176,20 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise SurroundingsError(
-            f"the data file failed: {error}", where=str(path),
-            hint="check the room and the rights of the folder; nothing that was taken in is lost",
+            f"数据文件出错 / the data file failed: {error}", where=str(path),
+            hint="检查目录的空间与权限，已收下的不会丢 / check the room and the rights of the folder; nothing that was taken in is lost",
         ) from error  # fmt: skip
     except sqlite3.DatabaseError as error:
         raise UsageError(
-            f"no usable data file: {error}", where=str(path), hint="restore it, or use another --data DIR"
+            f"数据文件无法使用 / no usable data file: {error}",
+            where=str(path),
+            hint="恢复备份，或换 / restore it, or use another --data DIR",
         ) from error
     except BrokenPipeError:  # the reader of our output left early: no fault of the folder
         raise
     except OSError as error:
         raise UsageError(
-            f"unusable data folder: {error.strerror}",
+            f"数据目录无法使用 / unusable data folder: {error.strerror}",
             where=str(path.parent),
-            hint="name a folder that can be written",
+            hint="换可写的目录 / name a folder that can be written",
         ) from error

@@ -57,7 +57,7 @@ def _acquire(handle: int, wait: float, say: Callable[[str], None], sleep: Callab
         if holder.startswith("run ") or waited >= wait:
             raise Held(
                 f"the data folder is in use: {holder} / 数据目录正被另一进程使用",
-                hint="`zhengzhao run` processes by itself; otherwise wait for it, or end it",
+                hint="`zhengzhao run` 会自行处理；否则等待或结束它 / `zhengzhao run` processes by itself; otherwise wait for it, or end it",
             )
         if waited == 0:
             say(f"waiting for {holder} / 等待另一进程")
