@@ -80,6 +80,19 @@ def test_stages_in_the_files_exist() -> None:
     assert set(STAGES) - {"project"} == {stage for stages in named for stage in stages.split(",")}
 
 
+def test_compose_is_valid_by_the_specification() -> None:
+    """The Compose specification's own schema accepts the file; this needs neither a client nor a network."""
+    command = [
+        str(Path(sys.executable).parent / "check-jsonschema"),
+        "--builtin-schema",
+        "vendor.compose-spec",
+    ]
+    done = subprocess.run(
+        [*command, str(DEPLOY / "compose.yaml")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "ok -- validation done")
+
+
 @pytest.mark.skipif(shutil.which("docker") is None, reason="there is no docker client")
 def test_compose_config_where_there_is_a_client() -> None:
     """`docker compose config` accepts the file."""

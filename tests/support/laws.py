@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from scenario import Phase
 from story import Events, Office
 
 from infra.kafka import topics
+from infra.kafka.wait import Backlog
 
 Told = dict[str, tuple[list[str], set[str]]]
 
@@ -105,15 +105,16 @@ class Kills:
         return f"{self.count} kills ({kinds}), {self.busy} of them with work in flight: {self.in_flight}"
 
     def _note(self, kind: str) -> None:
-        time.sleep(0.5)
         self.kinds[kind] += 1
-        waiting = (
-            w.metric("zhengzhao_lag", stage) + w.metric("zhengzhao_under_way", stage)
-            for w in self._cluster.workers.values()
-            if w.process.poll() is None
-            for stage in ("route", "decide", "number", "issue")
-        )
-        self.in_flight.append(sum(waiting))
+        self.in_flight.append(self._waiting())
+
+    def _waiting(self) -> int:
+        """Inputs that no stage has committed yet, as the broker tells."""
+        backlog = Backlog(self._cluster.connection)
+        try:
+            return sum(backlog.lags(backlog.ends()).values())
+        finally:
+            backlog.close()
 
 
 def folder_of(path: Path) -> Office:
