@@ -21,9 +21,11 @@ from schemas.draw.documents import (
     ALGORITHM,
     NO_CONFLICTS,
     Announcement,
+    Assignment,
     Commitment,
     Registers,
     Reveal,
+    Skipped,
     StratumResult,
     Transcript,
 )
@@ -215,39 +217,44 @@ def check_public(announcement: Announcement, public: str | None) -> None:
         raise DrawError("the plan has no public number / 抽查计划没有公开随机数")
 
 
+def _assigned(
+    plan: Plan, seed: str, given: Given, drawn: pl.DataFrame
+) -> tuple[list[Assignment], list[Skipped]]:
+    places, people = plan.inspectors_per_target, staff.read_inspectors(given.inspectors)
+    roster = staff.Roster(seed, people, plan.needs, len(drawn) * places)
+    pairs: Iterator[tuple[str, str]] = zip(drawn["id"].to_list(), drawn["division"].to_list(), strict=True)
+    return staff.assign(roster, pairs, staff.read_conflicts(given.conflicts), places)
+
+
 def compute(
     announcement: Announcement, given: Given, reveals: Sequence[Reveal], public: str | None = None
 ) -> Transcript:
     """The draw, unsigned; DrawError where files or reveals are not the announced ones.
 
-    The digests are computed beside the draw: what was drawn from other files is thrown away.
+    Tickets take all processors, inspectors one: so the digests, which could be first, are computed beside these.
+    What was drawn from other files is thrown away.
     """
     plan = announcement.plan
     digest = announcement.digest
     check_public(announcement, public)
     ordered = in_order(reveals, announcement, digest)
     seed = seed_of(digest, [r.secret for r in ordered], public)
+    out = left_out(plan, given.earlier)
+    frame = build_frame(plan, given.targets, out)
+    counts = {s.name: s.drawn for s in announcement.strata}
+    populations = {s.name: s.population for s in announcement.strata}
+    if populations != frame.populations:
+        check_given(announcement, given)
+        raise DrawError("the populations are not the announced ones")
+    drawn = tickets.draw(
+        plan, seed, frame.classes, counts, lambda: frame.parts or placed(plan, given.targets, out)
+    )
     with ThreadPoolExecutor(1) as pool:
         checking = pool.submit(check_given, announcement, given)
-        out = left_out(plan, given.earlier)
-        frame = build_frame(plan, given.targets, out)
-        counts = {s.name: s.drawn for s in announcement.strata}
-        populations = {s.name: s.population for s in announcement.strata}
-        if populations != frame.populations:
-            checking.result()
-            raise DrawError("the populations are not the announced ones")
-        drawn = tickets.draw(
-            plan, seed, frame.classes, counts, lambda: frame.parts or placed(plan, given.targets, out)
-        )
-        conflicts = staff.read_conflicts(given.conflicts)
-        places = plan.inspectors_per_target
-        people = staff.read_inspectors(given.inspectors)
-        roster = staff.Roster(seed, people, plan.needs, len(drawn) * places)
-        pairs: Iterator[tuple[str, str]] = zip(
-            drawn["id"].to_list(), drawn["division"].to_list(), strict=True
-        )
-        assignments, skipped = staff.assign(roster, pairs, conflicts, places)
-        checking.result()
+        try:
+            assignments, skipped = _assigned(plan, seed, given, drawn)
+        finally:
+            checking.result()  # that a register is another one says more than what follows from it
     lists = tickets.per_stratum(plan, drawn)
     return Transcript(
         Raw(announcement.bytes),

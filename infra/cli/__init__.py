@@ -67,8 +67,8 @@ _MORE = {
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
-def build() -> Any:
-    """The whole command tree, with the common options on every command."""
+def build(group: str = "") -> Any:
+    """The whole command tree, with the common options on every command; of a named group that alone."""
     app = typer.Typer(
         name="zhengzhao",
         no_args_is_help=True,
@@ -82,10 +82,10 @@ def build() -> Any:
     def root() -> None:  # an app with a callback stays a group, however few commands it has
         pass
 
-    for name in _COMMANDS:
+    for name in () if group in _GROUPS else _COMMANDS:
         if (module := _module(name)) is not None:
             app.add_typer(module)
-    for name, file in _GROUPS.items():
+    for name, file in {group: _GROUPS[group]}.items() if group in _GROUPS else _GROUPS.items():
         if (module := _module(file)) is not None:
             app.add_typer(_joined(module, _MORE.get(name, ())), name=name)
     tree = typer.main.get_command(app)
@@ -100,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     output.CALL.data, output.CALL.json = None, False
     try:
-        code = build().main(args=argv, prog_name="zhengzhao", standalone_mode=False)
+        words = list(sys.argv[1:] if argv is None else argv)
+        code = build(words[0] if words else "").main(args=words, prog_name="zhengzhao", standalone_mode=False)
     except Exception as error:
         return _failed(error)
     except KeyboardInterrupt:
