@@ -1,10 +1,14 @@
-"""What a service guide (办事指南) says, made from the item's data alone, in Chinese and English."""
+"""What a service guide (办事指南) says, made from the item's data alone, in Chinese and English.
+
+Where the item has its name in Tibetan or Mongolian, a short form in that language follows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from infra.pages.guide_languages import LANGUAGES, short_form
 from infra.pages.promises import percent
 from processors.promises import compression
 from schemas.authorities import department_title, issuing_authority
@@ -78,9 +82,17 @@ def guide_of(item: ServiceItem, division: str = "") -> Guide:
         Part("办理流程", "How it goes", steps=tuple(_steps(item))),
         Part("事后监管", "After issue", tuple(_after(item))),
         Part("查询与救济", "Following up, and remedies", tuple(_follow(item))),
+        *_other_languages(item, division),
     )
     shown = tuple(part for part in parts if part.lines or part.steps)
     return Guide(item.code, item.name.zh, item.titles, shown, item.evidence)
+
+
+def _other_languages(item: ServiceItem, division: str) -> Iterator[Part]:
+    for language in LANGUAGES:
+        if found := short_form(item, language, _deciding(item, division)):
+            heading, rows = found
+            yield Part(heading, "", tuple(Line(*row) for row in rows))
 
 
 def _basics(item: ServiceItem, division: str) -> Iterator[Line]:

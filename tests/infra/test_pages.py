@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +24,7 @@ from issuance import fonts
 from processors.promises import figures, fold
 from schemas.items import fields_once, load_catalogue
 
+PAGES = Path(__file__).parents[2] / "infra" / "pages"
 HAINAN = Path(__file__).parents[2] / "schemas" / "catalogues" / "hainan-41"
 VOID = {"meta", "br", "rect"}
 HALL = "urn:agency:630225:service-hall"
@@ -165,6 +167,18 @@ def test_every_item_has_a_guide(code: str) -> None:
         *(f.label.zh for f in item.fields), *(c.name for c in item.categories),
     ):  # fmt: skip
         assert expected in shown
+
+
+def test_a_guide_in_tibetan_and_mongolian() -> None:
+    """Where the item has its name in a language, limits, fees, validity and papers follow in it."""
+    items = load_catalogue().items
+    shown = good(guide_html(guide_of(items["business-licence"], "630225")))
+    for language in ("bo", "mn"):
+        words = tomllib.loads((PAGES / "languages.toml").read_text("utf-8"))[language]
+        promised = items["business-licence"].limits.promised
+        assert words["working-days"].format(n=promised) in shown
+        assert words["kinds"]["application-form"] in shown
+    assert words["title"] not in good(guide_html(guide_of(items["industrial-product-licence"])))
 
 
 @pytest.mark.parametrize("code", sorted(load_catalogue((HAINAN,)).items))
