@@ -13,6 +13,7 @@ import pytest
 from cluster import CORE, Cluster, decisions
 from filings import cut, each_once, story
 from kafka import KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from minio import Minio
 from story import Events, Office, ric, uscc
 from world import World
@@ -105,6 +106,39 @@ def s3(cluster: Cluster) -> Minio:
 def test_one_of_many_conditional_writes_wins(cluster: Cluster) -> None:
     """The probe at start-up finds that this store can keep write-once by itself."""
     assert conditional_writes(s3(cluster), local.BUCKET, writers=16) is True
+
+
+QUERIES = (
+    ("case", "show", "N-1"), ("case", "list"), ("licence", "list"), ("holder", "show", uscc(1)),
+    ("holder", "show", ric(1)), ("promises",), ("window", "list", "--window", "630225"), ("filing", "list"), ("check", "list"),
+    ("letters", "list"),
+)  # fmt: skip
+
+
+def test_every_query_answers_as_on_one_machine(moved: Cluster, county: Office) -> None:
+    """On Kafka from the projection, on one machine from its data file: the same answers, byte for byte."""
+    numbers = [row["number"] for row in county.rows("licence", "list")]
+    for query in (*QUERIES, *(("licence", "show", number) for number in numbers[:3])):
+        told = county.run(*query, "--json")
+        assert told == moved.run(*query, "--json"), query
+        assert told or query[0] in ("filing", "letters")
+
+
+def test_doctor_looks_at_topics_and_backlog(moved: Cluster) -> None:
+    """Topics as they must be, a store whose writes are conditional, nothing waiting; a wrong setting is named."""
+    rows = [json.loads(line) for line in moved.run("doctor", "--json", code=None).splitlines()]
+    looked = [row for row in rows if row["name"] in ("topics", "store", "backlog")]
+    assert {row["name"] for row in looked} == {"topics", "store", "backlog"}
+    assert [row for row in looked if row["ok"] is not True] == []
+    admin = KafkaAdminClient(bootstrap_servers=moved.connection.bootstrap)
+    try:
+        for policy, found in (("compact", 1), ("delete", 0)):
+            wanted = ConfigResource(ConfigResourceType.TOPIC, topics.FACTS, {"cleanup.policy": policy})
+            admin.alter_configs([wanted])
+            wrong = [line for line in topics.wrong_settings(moved.connection) if "cleanup.policy" in line]
+            assert len(wrong) == found
+    finally:
+        admin.close()
 
 
 def test_a_moved_installation_goes_on_where_it_stood(moved: Cluster, county: Office) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -109,7 +110,7 @@ class Cluster:
             for part in ("keys", "trust", "secret"):
                 shutil.copytree(keys_of / part, self.data / part)
         self.first = free_ports(40)
-        self._ports = iter(range(self.first + 10, self.first + 40))
+        self._ports = itertools.cycle(range(self.first + 10, self.first + 40))
         self.stack = self.up()
         self.env = {
             **os.environ, "ZHENGZHAO_BROKER": self.stack.broker, "ZHENGZHAO_STORE": self.stack.store,
@@ -119,7 +120,7 @@ class Cluster:
         self.workers: dict[str, Worker] = {}
 
     def next_port(self) -> int:
-        """A port that no other worker of this cluster gets."""
+        """A port that no other living worker of this cluster has."""
         return next(self._ports)
 
     def up(self) -> local.Stack:
