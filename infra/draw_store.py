@@ -140,6 +140,14 @@ class DrawStore:
         path = self.find(announcement).transcript
         return path.read_bytes() if path else None
 
+    def register_before(self, announcement: Announcement) -> Path | None:
+        """The targets of the authority's announcement before, where `register import` keeps them."""
+        if announcement.sequence == 1:
+            return None
+        last = self.chain(announcement.plan.authority)[announcement.sequence - 2].announcement
+        kept = self._folder.parent / "registers"
+        return next(iter(sorted(kept.glob(f"targets-{last.registers.targets.digest}.*"))), None)
+
     # --- writing
 
     def announce(self, content: dict[str, Any], plan: Plan, signer: DrawSigner) -> Announcement:

@@ -60,7 +60,10 @@ def announce(
     ] = None,
     before: Annotated[
         Path | None,
-        typer.Option(metavar="REGISTER", help="上次抽取的名录 / the register of the draw before, for --page"),
+        typer.Option(
+            metavar="REGISTER",
+            help="上次抽取的名录 / the register of the draw before, for --page [default: the imported one]",
+        ),
     ] = None,
 ) -> None:
     """公告一次抽查 / Checks plan and registers, and announces the draw: from now on nothing in it can change."""
@@ -90,6 +93,7 @@ def announce(
         from infra import draw_pages
 
         shown = draw_pages.Shown(announced, None)
+        before = before or DrawStore(settings.data).register_before(announced)
         text = draw_pages.html(shown, register, before, china_date(now()), prepared.smallest_choice)
         write_whole(page, text.encode())
     _announced(announced, prepared, out)

@@ -222,6 +222,18 @@ def test_page_of_an_announcement(office: Office) -> None:
     assert re.search(r"3 / 15 户", page)
 
 
+def test_changes_since_the_imported_register(office: Office) -> None:
+    """Without being told, the page compares with the register of the draw before, where that was imported."""
+    office.ok("register", "import", office.path("R.csv"))
+    office.announce("1")
+    office.rows = office.rows[1:]
+    office.conflicts = [c for c in office.conflicts if c["target_id"] != "T000"]
+    office.write_all()
+    second = office.plan(PLAN.replace("QH-1", "QH-2"), "second.toml")
+    office.announce("2", second, ["--page", office.path("a.html")])
+    assert "<b>1</b><span>移出 removed</span>" in office.path("a.html").read_text()
+
+
 def test_labels_of_a_result(office: Office) -> None:
     """Bars say what they count: targets by the name of their division, inspectors by their visits."""
     transcript = office.draw()
