@@ -36,6 +36,14 @@ def bench(
             help="Kafka 引擎 / only the Kafka engine, in a stack of its own, beside the embedded one",
         ),
     ] = False,
+    share: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="--kafka: 每个工作进程只用一核的这一份 / each worker held to this share of a core, one against two",
+        ),
+    ] = 0.0,
     targets: Annotated[
         int,
         typer.Option(
@@ -59,9 +67,11 @@ def bench(
         output.print_json({**found, "consistent_sampler": bench_draw.beside_consistent_sampler()})
         return
     if kafka:
-        from infra.kafka.bench import bench_kafka
+        from infra.kafka.bench import bench_kafka, bench_shared
 
-        output.print_json(bench_kafka(licences, output.note))
+        output.print_json(
+            bench_shared(licences, share, output.note) if share else bench_kafka(licences, output.note)
+        )
         return
     if http:
         from infra.http_bench import bench_http

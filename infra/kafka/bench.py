@@ -19,13 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from infra.bench import embedded_run, lines
 from infra.kafka import topics
 from infra.kafka.connection import Connection, parse
 from infra.kafka.publisher import Publisher
 from infra.kafka.reading import Reader
+from infra.kafka.share import Held, used
 from infra.kafka.wait import wait_until_idle
 from infra.kafka.wire import decode_entry
 from infra.key_roles import longest_validity, roles_of
@@ -44,6 +43,21 @@ _READY_SECONDS = 90
 Say = Callable[[str], None]
 
 
+def bench_shared(licences: int, share: float, say: Say = lambda _: None) -> dict[str, Any]:
+    """Licences a second with one and with two workers, each held to `share` of a core; broker and store are not."""
+    result: dict[str, Any] = {"share_of_a_core_for_each_worker": share}
+    for workers in (1, 2):
+        say(f"Kafka, {workers} worker{'s' if workers > 1 else ''} with {share} of a core each")
+        with _folder() as folder:
+            result[f"kafka_{workers}"] = _Run(folder, workers, share).measure(licences, say)
+    return {**result, "two_workers_to_one": _ratio(result)}
+
+
+def _ratio(result: dict[str, Any]) -> float:
+    one, two = (float(result[f"kafka_{n}"]["licences_per_second"]) for n in (1, 2))
+    return round(two / one, 2)
+
+
 def bench_kafka(licences: int, say: Say = lambda _: None) -> dict[str, Any]:
     """Measures with `licences` applications for each number of workers."""
     say("embedded")
@@ -53,9 +67,7 @@ def bench_kafka(licences: int, say: Say = lambda _: None) -> dict[str, Any]:
         say(f"Kafka, {workers} worker{'s' if workers > 1 else ''}")
         with _folder() as folder:
             result[f"kafka_{workers}"] = _Run(folder, workers).measure(licences, say)
-    one, two = (result[f"kafka_{n}"]["licences_per_second"] for n in (1, 2))
-    result["two_workers_to_one"] = round(two / one, 2)
-    return result
+    return {**result, "two_workers_to_one": _ratio(result)}
 
 
 @contextlib.contextmanager
@@ -75,8 +87,9 @@ def _data(folder: Path) -> Settings:
 class _Run:
     """A stack with some workers."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, share: float = 0.0) -> None:
         self._folder = folder
+        self._share = share  # of a core, for each worker; 0: as much as there is
         self._workers = workers
         self._processes: list[tuple[subprocess.Popen[bytes], int]] = []
 
@@ -95,8 +108,9 @@ class _Run:
             self._warm_up(settings, connection)
             before, spent = _messages(connection), self._cpu(stack)
             started = time.time()
-            sent = self._send(connection, 200, 200 + licences, None)
-            wait_until_idle(settings, seconds=300)
+            with self._held():
+                sent = self._send(connection, 200, 200 + licences, None)
+                wait_until_idle(settings, seconds=300)
             stored = _stored(connection, sent)
             per_second = licences / (max(stored.values()) - started)
             cost = {
@@ -104,13 +118,18 @@ class _Run:
                 for (name, then), now in zip(spent.items(), self._cpu(stack).values(), strict=True)
             }
             after = _messages(connection)
+            figures = {
+                "licences_per_second": round(per_second, 1),
+                "runs": licences,
+                "cpu_ms_per_licence": cost,
+            }
+            if self._share:
+                return figures
             say(f"{per_second:.0f} licences/s; now at half that load")
             hops = self._hops()
             latency = self._latency(settings, connection, 200 + licences, per_second / 2)
             return {
-                "licences_per_second": round(per_second, 1),
-                "runs": licences,
-                "cpu_ms_per_licence": cost,
+                **figures,
                 "messages_per_licence": round((after - before) / licences, 1),
                 "log_bytes_per_licence": round(_bytes(self._folder) / (licences + 200)),
                 "hop_seconds_at_full_load": hops,
@@ -138,6 +157,10 @@ class _Run:
                 said = (self._folder / f"{name}.log").read_text(errors="replace")[-500:]
                 raise SurroundingsError(f"a worker did not start: {said}")
             time.sleep(0.2)
+
+    def _held(self) -> contextlib.AbstractContextManager[object]:
+        pids = [process.pid for process, _ in self._processes]
+        return Held(pids, self._share) if self._share else contextlib.nullcontext()
 
     def _warm_up(self, settings: Settings, connection: Connection) -> None:
         """The first licences pay for fonts and compilers; they do not count."""
@@ -182,13 +205,7 @@ class _Run:
     def _cpu(self, stack: local.Stack) -> dict[str, float]:
         """CPU seconds spent so far by the workers and the servers."""
         pids = {"workers": [p.pid for p, _ in self._processes]} | {s.name: [s.pid] for s in stack.servers}
-        return {name: sum(map(_cpu_of, found)) for name, found in pids.items()}
-
-
-def _cpu_of(pid: int) -> float:
-    process = psutil.Process(pid)
-    family = [process, *process.children(recursive=True)]
-    return sum(sum(p.cpu_times()[:2]) for p in family)
+        return {name: sum(map(used, found)) for name, found in pids.items()}
 
 
 def _page(port: int, path: str) -> str:
