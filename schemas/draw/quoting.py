@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import mmap
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from itertools import accumulate
+from operator import and_
 
 import polars as pl
 import pyarrow as pa
@@ -51,7 +53,7 @@ def _first_fault(content: mmap.mmap, size: int) -> int | None:
     """Where the quote stands that opens the first wrong field, or None."""
     starts = range(_start(content), len(content), size)
     with ThreadPoolExecutor(2) as pool:
-        counts = pool.map(lambda start: content[start : start + size].count(b'"'), starts)
+        counts = pool.map(lambda start: _count(content[start : start + size]), starts)
         before = list(accumulate(counts, initial=0))
         faults = pool.map(lambda n: _fault(content, starts[n], size, before[n] % 2), range(len(starts)))
         wrong = next((fault for fault in faults if fault is not None), None)
@@ -69,16 +71,27 @@ def _fault(content: mmap.mmap, start: int, size: int, inside: int) -> int | None
     ahead = content[start - 1 : start] if start > _start(content) else b"\n"  # as if a line had ended
     block = ahead + content[start : start + size]
     behind = content[start + size : start + size + 1] or b"\n"
-    each = pl.Series(
-        pa.UInt8Array.from_buffers(pa.uint8(), len(block) + 1, [None, pa.py_buffer(block + behind)])
-    )
+    each = _numbers(block + behind)
     quotes = (each.slice(1, len(block) - 1) == _QUOTE).arg_true() + 1
     opening, closing = quotes.gather_every(2, inside), quotes.gather_every(2, 1 - inside)
-    wrong_opening = opening.filter(~each.gather(opening - 1).is_in(_BEFORE)).min()
-    wrong_closing = closing.filter(~each.gather(closing + 1).is_in(_BEHIND)).min()
+    wrong_opening = opening.filter(_none_of(each.gather(opening - 1), _BEFORE)).min()
+    wrong_closing = closing.filter(_none_of(each.gather(closing + 1), _BEHIND)).min()
     found = []
     if isinstance(wrong_opening, int):
         found.append(start - 1 + wrong_opening)
     if isinstance(wrong_closing, int):
         found.append(content.rfind(b'"', 0, start - 1 + wrong_closing))
     return min(found, default=None)
+
+
+def _numbers(data: bytes) -> pl.Series:
+    """Bytes as numbers, without copying them."""
+    return pl.Series(pa.UInt8Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)]))
+
+
+def _count(data: bytes) -> int:
+    return int((_numbers(data) == _QUOTE).sum())
+
+
+def _none_of(numbers: pl.Series, allowed: list[int]) -> pl.Series:
+    return reduce(and_, (numbers != one for one in allowed))
