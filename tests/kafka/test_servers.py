@@ -292,6 +292,8 @@ def test_nineteen_filings_through_kills(moved: Cluster) -> None:
 
 def test_a_person_is_not_erased_while_an_event_is_on_its_way(moved: Cluster) -> None:
     """Nobody decides: what stands in the inbox may concern the person, so the record is kept."""
+    for worker in moved.workers.values():
+        worker.stop()
     assert undecided(moved.settings, seconds=1) == 0
     events = Events()
     events.apply("2018-05-01T10:00:00+08:00", "N-60", uscc(60))
