@@ -27,7 +27,7 @@ test: setup lint ## everything: lint, types, import contracts, all tests with re
 test-fast: setup lint ## without servers and slow tests
 	$(BIN)/python -m pytest -m "not servers and not slow and not soak"
 
-test-soak: setup ## the kill tests on real servers that `make test` leaves out
+test-soak: setup ## the long tests that `make test` leaves out
 	$(BIN)/python -m pytest -m soak
 
 lint: setup
