@@ -28,6 +28,7 @@ from infra.kafka.share import Held, used
 from infra.kafka.wait import wait_until_idle
 from infra.kafka.wire import decode_entry
 from infra.key_roles import longest_validity, roles_of
+from infra.pool import cores
 from infra.settings import Settings, load
 from infra.stack import local
 from issuance.keys import Lifetime, init
@@ -100,7 +101,7 @@ class _Run:
         try:
             env = {
                 **os.environ, "ZHENGZHAO_BROKER": stack.broker, "ZHENGZHAO_STORE": stack.store,
-                "ZHENGZHAO_DATA": str(data), "ZHENGZHAO_WORKERS": "1",
+                "ZHENGZHAO_DATA": str(data), "ZHENGZHAO_WORKERS": str(max(1, cores() // self._workers)),
             }  # fmt: skip
             for n in range(self._workers):
                 self._start(f"w{n}", first + 10 + n, env)

@@ -29,6 +29,8 @@ from infra.kafka.progress import Progress, Ticket
 log = logging.getLogger(__name__)
 
 SESSION_SECONDS = 10.0  # a worker that died is noticed after this; Faust's default would be a minute
+# after a restart of the broker a group may be given out by a leader that knows no partition yet: this mends it
+_METADATA_SECONDS = 20
 _LINGER_SECONDS = 0.02  # more records a request: each request costs both sides as much as several records
 _LOOK_AGAIN = 5.0  # seconds without a record before a partition is looked at again
 _IN_FLIGHT = 2000  # inputs of a stage whose messages the broker has not acknowledged yet
@@ -184,6 +186,7 @@ def make_app(
         broker_max_poll_records=500,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=_MAX_MESSAGE,
+        consumer_metadata_max_age_ms=_METADATA_SECONDS * 1000,
         producer_max_request_size=2 * _MAX_MESSAGE,
         producer_acks=-1,
         producer_linger=_LINGER_SECONDS,
