@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -100,7 +100,7 @@ def test_three_workers_through_kills_pause_and_rebalance(
     cluster: Cluster,
     scenario: list[Phase],
     embedded: tuple[Path, Told],
-    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Three share the work; then eight kills of workers, broker and store, one that sleeps 30 s, others come and go."""
     for name in "abc":
@@ -138,8 +138,7 @@ def test_three_workers_through_kills_pause_and_rebalance(
     assert [w.name for w in cluster.workers.values() if w.process.poll() not in (None, 0)] == []
     cluster.submit(scenario[3])
     cluster.idle()
-    with capsys.disabled():
-        print(kills.report())
+    record_property("told", kills.report())
     assert kills.count == 8
     assert kills.busy >= 6
     agree(cluster, embedded[1])
