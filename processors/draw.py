@@ -217,13 +217,17 @@ def check_public(announcement: Announcement, public: str | None) -> None:
         raise DrawError("the plan has no public number / 抽查计划没有公开随机数")
 
 
+def _roster(announcement: Announcement, seed: str, given: Given) -> staff.Roster:
+    plan = announcement.plan
+    picks = sum(s.drawn for s in announcement.strata) * plan.inspectors_per_target
+    return staff.Roster(seed, staff.read_inspectors(given.inspectors), plan.needs, picks)
+
+
 def _assigned(
-    plan: Plan, seed: str, given: Given, drawn: pl.DataFrame
+    plan: Plan, roster: staff.Roster, given: Given, drawn: pl.DataFrame
 ) -> tuple[list[Assignment], list[Skipped]]:
-    places, people = plan.inspectors_per_target, staff.read_inspectors(given.inspectors)
-    roster = staff.Roster(seed, people, plan.needs, len(drawn) * places)
     pairs: Iterator[tuple[str, str]] = zip(drawn["id"].to_list(), drawn["division"].to_list(), strict=True)
-    return staff.assign(roster, pairs, staff.read_conflicts(given.conflicts), places)
+    return staff.assign(roster, pairs, staff.read_conflicts(given.conflicts), plan.inspectors_per_target)
 
 
 def compute(
@@ -231,8 +235,8 @@ def compute(
 ) -> Transcript:
     """The draw, unsigned; DrawError where files or reveals are not the announced ones.
 
-    Tickets take all processors, inspectors one: so the digests, which could be first, are computed beside these.
-    What was drawn from other files is thrown away.
+    Tickets take all processors, inspectors one: so their roster is made beside the tickets, and the digests, which
+    could be first, beside the visits. What was drawn from other files is thrown away.
     """
     plan = announcement.plan
     digest = announcement.digest
@@ -246,16 +250,17 @@ def compute(
     if populations != frame.populations:
         check_given(announcement, given)
         raise DrawError("the populations are not the announced ones")
-    drawn = tickets.draw(
-        plan, seed, frame.classes, counts, lambda: frame.parts or placed(plan, given.targets, out)
-    )
     with ThreadPoolExecutor(1) as pool:
+        lining_up = pool.submit(_roster, announcement, seed, given)
+        drawn = tickets.draw(
+            plan, seed, frame.classes, counts, lambda: frame.parts or placed(plan, given.targets, out)
+        )
         checking = pool.submit(check_given, announcement, given)
         try:
-            assignments, skipped = _assigned(plan, seed, given, drawn)
+            assignments, skipped = _assigned(plan, lining_up.result(), given, drawn)
+            lists = tickets.per_stratum(plan, drawn)
         finally:
             checking.result()  # that a register is another one says more than what follows from it
-    lists = tickets.per_stratum(plan, drawn)
     return Transcript(
         Raw(announcement.bytes),
         digest,

@@ -14,11 +14,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute
 
 from schemas.draw.ordering import byte_order
 
@@ -50,21 +50,28 @@ class LineHash:
 
     def update(self, texts: pl.Series, places: pl.Series | None = None) -> None:
         """Adds lines that are in order already, or that `places` puts in order."""
-        for start in range(0, len(texts), _SLICE):
-            piece = (
-                texts.slice(start, _SLICE) if places is None else texts.gather(places.slice(start, _SLICE))
-            )
-            self._sha.update(self._checked(piece))
+        starts = range(0, len(texts), _SLICE)
+        with ThreadPoolExecutor(1) as pool:  # the next piece is brought together while one is hashed
+            fetched = (pool.submit(self._piece, texts, places, start) for start in starts)
+            ahead = next(fetched, None)
+            while ahead is not None:
+                text, ahead = ahead.result(), next(fetched, None)
+                self._sha.update(text)
 
     def hexdigest(self) -> str:
         """The digest of all lines so far."""
         return self._sha.hexdigest()
 
+    def _piece(self, texts: pl.Series, places: pl.Series | None, start: int) -> bytes:
+        if places is None:
+            return self._checked(texts.slice(start, _SLICE))
+        return self._checked(texts.gather(places.slice(start, _SLICE)))
+
     def _checked(self, piece: pl.Series) -> bytes:
         """The text of some lines; ControlCharacter where it has more below the space than its TABs and LFs, or others."""
         text = _bytes(piece.to_arrow())
         each = pa.UInt8Array.from_buffers(pa.uint8(), len(text), [None, pa.py_buffer(text)])
-        low = pa.compute.less(each, pa.scalar(0x20, pa.uint8())).true_count
+        low = int((pl.Series(each) < 0x20).sum())
         if low != len(piece) * self._ends or DEL in text or (_C1_LEAD in text and _C1.search(text)):
             raise ControlCharacter
         return text

@@ -90,8 +90,10 @@ def test_other_encodings_of_the_seal_are_refused(papers: Papers) -> None:
     good = papers.pdf
     start = good.rindex(b"/Contents<") + len(b"/Contents<")
     contents = good[start : start + 4096]
-    der = bytes.fromhex(contents.rstrip(b"0").decode() + "0" * (len(contents.rstrip(b"0")) % 2))
-    signature = der[der.rindex(b"\x04", 0, -60) + 2 :]
+    whole = bytes.fromhex(contents.decode())
+    der = whole[: 4 + int.from_bytes(whole[2:4])]  # 30 82 and two bytes of length
+    ends = (at for at in range(len(der) - 76, len(der)) if der[at] == 4 and der[at + 1] == len(der) - at - 2)
+    signature = der[next(ends) + 2 :]  # the octet string that ends the CMS
     raw = ecdsa.der_to_raw(signature)
     high = ecdsa.raw_to_der(raw[:32] + (ecdsa.ORDER - int.from_bytes(raw[32:])).to_bytes(32))
     assert ecdsa.low_s(raw) == raw
