@@ -40,6 +40,7 @@ from schemas.times import CHINA
 _STAGES = ("route", "decide", "number", "issue")
 _LATENCY_SECONDS = 20
 _READY_SECONDS = 90
+_ISSUING = 2  # issuing processes a core: each waits for the store a good part of its time
 
 Say = Callable[[str], None]
 
@@ -101,7 +102,7 @@ class _Run:
         try:
             env = {
                 **os.environ, "ZHENGZHAO_BROKER": stack.broker, "ZHENGZHAO_STORE": stack.store,
-                "ZHENGZHAO_DATA": str(data), "ZHENGZHAO_WORKERS": str(max(1, cores() // self._workers)),
+                "ZHENGZHAO_DATA": str(data), "ZHENGZHAO_WORKERS": str(max(1, _ISSUING * cores() // self._workers)),
             }  # fmt: skip
             for n in range(self._workers):
                 self._start(f"w{n}", first + 10 + n, env)
