@@ -37,8 +37,7 @@ class _Text(NamedTuple):
 
 def rows_of(body: LicenceBody) -> Rows:
     """The rows of a body."""
-    texts = [_Text(p.name, p.label, particular_text(p.value)) for p in body.registered]
-    texts = [t._replace(key=f"p-{t.key}") for t in texts]
+    texts = [_Text(f"p-{p.name}", p.label, particular_text(p.value)) for p in body.registered]
     name, address = _Text("holder", "名称", body.holder), _Text("address", "住所", body.address)
     term = _Text("validity", "营业期限", validity_text(body))
     short = [t for t in texts if units(t.text) <= _HALVES[-1][0]] + [term]
