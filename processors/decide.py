@@ -157,8 +157,8 @@ def _ask(desk: Desk, entry: Entry, question: MustAsk) -> None:
 def _numbered(desk: Desk, entry: Entry) -> None:
     numbered = msgspec.convert(entry.payload, Numbered)
     grant = numbered.grant
-    versions = desk.state.licences[grant.licence_id].versions
-    if any(v.grant.version == grant.version and v.identifier for v in versions):
+    found = desk.state.licences[grant.licence_id].version(grant.version)
+    if found is not None and found.identifier:
         return
     desk.open(f"numbered:{grant.grant_id}", grant.decided_at)
     desk.write(
@@ -206,8 +206,7 @@ def _release_first(desk: Desk) -> None:
 
 def _issued(desk: Desk, entry: Entry) -> None:
     issued = msgspec.convert(entry.payload, Issued)
-    versions = desk.state.licences[issued.licence_id].versions
-    found = next((v for v in versions if v.grant.version == issued.version), None)
+    found = desk.state.licences[issued.licence_id].version(issued.version)
     if found is None or found.object_key:
         return
     desk.open(f"issued:{issued.grant_id}", found.grant.decided_at)
@@ -216,13 +215,14 @@ def _issued(desk: Desk, entry: Entry) -> None:
 
 def _failed(desk: Desk, entry: Entry) -> None:
     """A version could not be issued: its certificate's last day falls due from here on, or has passed already."""
-    licence, version = entry.payload["licence_id"], entry.payload["version"]
-    found = next((v for v in desk.state.licences[licence].versions if v.grant.version == version), None)
-    told = any(u.version == version for u in desk.state.licences[licence].unissued)
+    key, version = entry.payload["licence_id"], entry.payload["version"]
+    licence = desk.state.licences[key]
+    found = licence.version(version)
+    told = any(u.version == version for u in licence.unissued)
     if found is None or found.object_key or told:
         return
     last = due.certificate(found.grant.issued_on)
     desk.open(f"failed:{found.grant.grant_id}", found.grant.decided_at)
     calendar = workdays.calendar().digest
-    desk.write(f.IssueFailed(licence, version, last.on.isoformat(), last.fallback, calendar))
+    desk.write(f.IssueFailed(key, version, last.on.isoformat(), last.fallback, calendar))
     due.run(desk, desk.state.upto)

@@ -111,6 +111,10 @@ class Licence(msgspec.Struct, frozen=True, omit_defaults=True):
         """The grant of the version in force."""
         return self.versions[-1].grant
 
+    def version(self, number: int) -> Version | None:
+        """The version of a number; None where there is none."""
+        return next((v for v in self.versions if v.grant.version == number), None)
+
     @property
     def living(self) -> bool:
         """Valid or suspended."""

@@ -52,8 +52,7 @@ def case_row(state: HolderState, case: Case) -> dict[str, Any]:
 def _certificate_due(state: HolderState, case: Case) -> str | None:
     """The last day for the certificate of the version that a case led to."""
     licence = state.licences.get(case.licence)
-    version = version_of(state, case) if licence else -1
-    made = next((v for v in licence.versions if v.grant.version == version), None) if licence else None
+    made = licence.version(version_of(state, case)) if licence else None
     return certificate(made.grant.issued_on).on.isoformat() if made else None
 
 
@@ -84,7 +83,7 @@ def licence_row(
     """
     shown = licence.versions[-1]
     if version is not None:
-        shown = next((v for v in licence.versions if v.grant.version == version), None) or _none(version)
+        shown = licence.version(version) or _none(version)
     return {**_version_row(licence, shown, open_text), "status": licence.status}
 
 
