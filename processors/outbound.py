@@ -10,13 +10,11 @@ from processors import topology
 from schemas import facts as f
 from schemas.facts import Fact
 
-_INTERNAL = (f.EventWaits, f.NumberAsked, f.EventReleased, f.EventRepeated)
-
 
 def outbound(fact: Fact, source: str) -> tuple[str, dict[str, Any]] | None:
     """Topic and CloudEvent of a fact; None for what concerns nobody outside."""
     body = fact.body
-    if isinstance(body, _INTERNAL):
+    if isinstance(body, f.INTERNAL):
         return None
     event = {
         "specversion": "1.0",

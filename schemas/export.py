@@ -23,12 +23,6 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ASYNCAPI: Final = "asyncapi.json"
 VERSION: Final = "1.0.0"  # of the event contract
 INBOX: Final = "zhengzhao.inbox"
-INTERNAL: Final = (
-    facts.EventWaits,
-    facts.NumberAsked,
-    facts.EventReleased,
-    facts.EventRepeated,
-)  # they concern nobody outside
 _OUTBOUND: Final = {
     "cases": ("zhengzhao.cases", "What became of applications, filings and holders."),
     "licences": ("zhengzhao.licences", "Licences from grant to end, and bars."),
@@ -81,7 +75,7 @@ def documents() -> dict[str, Document]:
 
 def fact_types() -> dict[str, type[Any]]:
     """Name → struct of every fact that goes out."""
-    bodies = [b for b in typing.get_args(facts.Body) if b not in INTERNAL]
+    bodies = [b for b in typing.get_args(facts.Body) if b not in facts.INTERNAL]
     return {str(b.__struct_config__.tag): b for b in bodies}
 
 

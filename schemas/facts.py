@@ -433,6 +433,7 @@ Body = (
     | NumberAsked
     | EventReleased
 )
+INTERNAL = (EventWaits, NumberAsked, EventReleased, EventRepeated)  # they concern nobody outside
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
