@@ -11,13 +11,12 @@ from issuance import fonts
 from schemas.body import MAX_BODY, LicenceBody
 from schemas.errors import LintError
 from schemas.identifiers import compare, looks_personal, parse_identifier, serial_text
-from schemas.licence import Numbered, object_key
+from schemas.licence import MAX_PARTICULAR, Numbered, object_key
 from schemas.persons import is_sealed
 from schemas.ports import MAX_KEY
 from schemas.qr_text import HOST
 
 MAX_TEXT = 200  # code points of a name, address, site or detail: the contract's limit
-MAX_PARTICULAR = 4000  # of a registered particular: 经营范围 is long
 _MASK = re.compile(r"(.{3})?\*{11}(.{4})?")
 # Set on the character before it, it would make a glyph that no program reads back.
 _LOOSE_SIGN = re.compile("(?:^|[^\u0f00-\u0fff])[\u0f71-\u0f84\u0f8d-\u0fbc]")

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.items import ServiceItem
-from schemas.licence import Particular
-
-LONGEST = 4000  # code points of one particular: several times the longest 经营范围 that is published
+from schemas.licence import MAX_PARTICULAR, Particular
 
 
 def text_of(value: Any) -> str | None:
@@ -16,7 +14,7 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = str(value).strip()
-    return text if len(text) <= LONGEST else None
+    return text if len(text) <= MAX_PARTICULAR else None
 
 
 def unprintable(item: ServiceItem, answers: Mapping[str, Any]) -> list[str]:

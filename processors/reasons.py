@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from processors.state import Licence
 from schemas.facts import Reason
+from schemas.licence import MAX_PARTICULAR
 
 
 def naming(licence: Licence) -> Reason:
@@ -225,8 +226,8 @@ def contradictory(names: list[str]) -> Reason:
 def unprintable(names: list[str]) -> Reason:
     fields = ", ".join(names)
     return Reason(
-        f"不能载入证照的内容（应为文字或数字，不超过 4000 字）：{fields}",
-        f"these cannot stand on the certificate (text or numbers, at most 4000 characters): {fields}",
+        f"不能载入证照的内容（应为文字或数字，不超过 {MAX_PARTICULAR} 字）：{fields}",
+        f"these cannot stand on the certificate (text or numbers, at most {MAX_PARTICULAR} characters): {fields}",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 HolderKind = Literal["enterprise", "person"]
+MAX_PARTICULAR = 4000  # code points of one particular: several times the longest 经营范围 that is published
 
 
 class Product(msgspec.Struct, frozen=True, omit_defaults=True):
