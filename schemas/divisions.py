@@ -20,29 +20,37 @@ class Division(NamedTuple):
     parent: str
 
 
+class _Tables(NamedTuple):
+    """Divisions by code; former codes (named in the notes) → today's; today's code → the name before, its last day (ISO)."""
+
+    now: dict[str, Division]
+    former: dict[str, str]
+    renamed: dict[str, tuple[str, str]]
+
+
 @lru_cache(maxsize=1)
-def _tables() -> tuple[dict[str, Division], dict[str, str]]:
-    """Divisions by code, and former codes (named in the notes) → today's."""
+def _tables() -> _Tables:
     text = (files("schemas") / "data" / "divisions.csv").read_text("utf-8")
-    now: dict[str, Division] = {}
-    former: dict[str, str] = {}
+    tables = _Tables({}, {}, {})
     for row in csv.DictReader(text.splitlines()):
-        now[row["code"]] = Division(row["code"], row["name"], row["parent"])
+        tables.now[row["code"]] = Division(row["code"], row["name"], row["parent"])
         for code in re.findall(r"\b[0-9]{6}\b", row["note"]):
-            former[code] = row["code"]
-    return now, former
+            tables.former[code] = row["code"]
+        if row["formerly"]:
+            tables.renamed[row["code"]] = (row["formerly"], row["until"])
+    return tables
 
 
 @lru_cache(maxsize=4096)
 def find(code: str) -> Division | None:
     """The division of a six-digit code, of today or former; None where there is none."""
-    now, former = _tables()
-    return now.get(code) or now.get(former.get(code, ""))
+    tables = _tables()
+    return tables.now.get(code) or tables.now.get(tables.former.get(code, ""))
 
 
 def everything() -> tuple[Division, ...]:
     """All divisions of today, in the order of the list."""
-    return tuple(_tables()[0].values())
+    return tuple(_tables().now.values())
 
 
 @lru_cache(maxsize=4096)
@@ -71,21 +79,13 @@ def is_at_or_above(upper: str, lower: str) -> bool:
     return found is not None and found.code in chain(lower)
 
 
-@lru_cache(maxsize=1)
-def _former_names() -> dict[str, tuple[str, str]]:
-    """Today's code → the name before, and its last day (ISO)."""
-    text = (files("schemas") / "data" / "divisions.csv").read_text("utf-8")
-    rows = csv.DictReader(text.splitlines())
-    return {row["code"]: (row["formerly"], row["until"]) for row in rows if row["formerly"]}
-
-
 def proper_name(code: str, on: str = "") -> str:
     """A division as its authorities called themselves on a day (ISO; none: today): a district (市辖区) after its city,
     西宁市城东区."""
     found = find(code)
     if found is None:
         return ""
-    before, until = _former_names().get(found.code, ("", ""))
+    before, until = _tables().renamed.get(found.code, ("", ""))
     name = before if on and on <= until else found.name
     above = find(found.parent) if level(code) == "county" and name.endswith("区") else None
     return f"{above.name if above else ''}{name}"
