@@ -134,6 +134,15 @@ def test_verify_refuses_replacements(office: Office, fault: str) -> None:
     assert office.failed(path, "--chain", office.data / "draws") == ["replacements"]
 
 
+def test_what_a_revoked_key_replaced(office: Office) -> None:
+    """No announcement builds on a replacement: signed by a key that was revoked since, it fails, the draw itself holds."""
+    path, chain = office.draw(), office.data / "draws"
+    replaced(office, path, json.loads(path.read_bytes())["assignments"][0]["target"])
+    office.ok("keys", "revoke", json.loads(path.read_bytes())["signature"]["kid"])
+    office.draw("2", office.plan(PLAN.replace("QH-1", "QH-2"), "second.toml"))
+    assert office.failed(path, "--chain", chain) == ["replacements"]
+
+
 def test_page_and_visits_follow_replacements(office: Office) -> None:
     """The page lists who was replaced and why; `inspect list` sends people to the one who came in."""
     path = office.draw()
