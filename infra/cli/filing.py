@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from infra.cli import acting, output
-from infra.cli.acting import At, EventId, EventOnly, ProofKey
+from infra.cli.options import Sending, spread
 from producers import orders
 from schemas.errors import NotFound, UsageError
 from schemas.identifiers import kept_id
@@ -23,20 +24,39 @@ app = typer.Typer(
 STATES = ("pushed", "received", "claimed", "returned")
 _COLUMNS = ("filing_id", "item", "department", "state", "holder_id", "pushed_on", "yellow", "red", "overdue")
 
-FilingId = Annotated[str, typer.Argument(metavar="FILING", help="备案编号 / <application_id>:<item>")]
-Holder = Annotated[
-    str | None,
-    typer.Option("--holder", metavar="ID", help="同号时指明持证人 / the holder, where several share the id"),
-]
-Department = Annotated[
-    str | None, typer.Option("--department", help="部门 / department [default: the filing's own]")
-]
-Source = Annotated[
-    str | None,
-    typer.Option(
-        "--source", metavar="URN", help="来源 / who sends [default: that department, in the division]"
-    ),
-]
+
+@dataclass(frozen=True, kw_only=True)
+class Answer(Sending):
+    """What is said of a filing by its department."""
+
+    filing_id: Annotated[str, typer.Argument(metavar="FILING", help="备案编号 / <application_id>:<item>")]
+    holder: Annotated[
+        str | None,
+        typer.Option(
+            "--holder", metavar="ID", help="同号时指明持证人 / the holder, where several share the id"
+        ),
+    ] = None
+    department: Annotated[
+        str | None, typer.Option("--department", help="部门 / department [default: the filing's own]")
+    ] = None
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source", metavar="URN", help="来源 / who sends [default: that department, in the division]"
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction(Answer):
+    """What is said by the registration's own office."""
+
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source", metavar="URN", help="来源 / who sends [default: where the registration came in]"
+        ),
+    ] = None
 
 
 @app.callback()
@@ -70,93 +90,48 @@ def list_filings(
 
 
 @app.command(epilog="Example: zhengzhao filing receive QH-2018-000001:tax-registration")
-def receive(
-    filing_id: FilingId,
-    holder: Holder = None,
-    department: Department = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
-) -> None:
+@spread
+def receive(said: Answer) -> None:
     """收到 / The department has it."""
-    found = _find(filing_id, holder, department, source)
-    event = orders.filing(
-        acting.sender(found.source, at, event_id), "received", found.filing_id, found.holder, found.department
-    )
-    acting.finish(event, event_only=event_only, proof_key=proof_key)
+    _tell("received", said)
 
 
 @app.command(epilog="Example: zhengzhao filing claim QH-2018-000001:tax-registration")
-def claim(
-    filing_id: FilingId,
-    holder: Holder = None,
-    department: Department = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
-) -> None:
+@spread
+def claim(said: Answer) -> None:
     """认领 / The department takes it over: done."""
-    found = _find(filing_id, holder, department, source)
-    event = orders.filing(
-        acting.sender(found.source, at, event_id), "claimed", found.filing_id, found.holder, found.department
-    )
-    acting.finish(event, event_only=event_only, proof_key=proof_key)
+    _tell("claimed", said)
 
 
 @app.command(
     "return", epilog="Example: zhengzhao filing return QH-2018-000001:seal-engraving-filing --reason 地址不全"
 )
-def return_(
-    filing_id: FilingId,
-    reason: Annotated[str, typer.Option(help="退回原因 / why")],
-    holder: Holder = None,
-    department: Department = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
-) -> None:
+@spread
+def return_(said: Answer, reason: Annotated[str, typer.Option(help="退回原因 / why")]) -> None:
     """退回 / The department sends it back for a correction."""
-    found = _find(filing_id, holder, department, source)
-    event = orders.filing(
-        acting.sender(found.source, at, event_id), "returned", found.filing_id, found.holder, found.department,
-        reason=reason,
-    )  # fmt: skip
-    acting.finish(event, event_only=event_only, proof_key=proof_key)
+    _tell("returned", said, reason=reason)
 
 
 @app.command(
     epilog="Example: zhengzhao filing correct QH-2018-000001:seal-engraving-filing --answers answers.json"
 )
+@spread
 def correct(
-    filing_id: FilingId,
+    said: Correction,
     answers: Annotated[
         str,
         typer.Option(metavar="FILE", help="更正的字段 JSON / the corrected fields: {name: value}; - stdin"),
     ],
-    holder: Holder = None,
-    department: Department = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="URN", help="来源 / who sends [default: where the registration came in]"),
-    ] = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
 ) -> None:
     """更正 / Corrects a returned filing; it is pushed again, without a second application."""
-    found = _find(filing_id, holder, department, source, correction=True)
-    event = orders.filing(
-        acting.sender(found.source, at, event_id), "corrected", found.filing_id, found.holder, found.department,
-        answers=acting.read_json(answers, "--answers", dict),
-    )  # fmt: skip
-    acting.finish(event, event_only=event_only, proof_key=proof_key)
+    _tell("corrected", said, answers=acting.read_json(answers, "--answers", dict))
+
+
+def _tell(kind: str, said: Answer, **more: Any) -> None:
+    found = _find(said)
+    who = acting.sender(found.source, said.at, said.event_id)
+    event = orders.filing(who, kind, found.filing_id, found.holder, found.department, **more)
+    acting.finish(event, event_only=said.event_only, proof_key=said.proof_key)
 
 
 @app.command(epilog="Example: zhengzhao filing deliver --json")
@@ -201,24 +176,18 @@ class _Found(NamedTuple):
     source: str
 
 
-def _find(
-    filing_id: str,
-    holder: str | None,
-    department: str | None,
-    source: str | None,
-    *,
-    correction: bool = False,
-) -> _Found:
+def _find(said: Answer) -> _Found:
     """What the event says beside the filing's id; looked up in the register."""
-    if holder is not None and department is not None and source is not None:
-        return _Found(filing_id, holder, department, source)
-    state, one = _registered(filing_id, holder)
-    number = holder or state.holder  # registrations are of enterprises: the ledger key is the code
-    own = department or one.ref.department
+    if said.holder is not None and said.department is not None and said.source is not None:
+        return _Found(said.filing_id, said.holder, said.department, said.source)
+    state, one = _registered(said.filing_id, said.holder)
+    number = said.holder or state.holder  # registrations are of enterprises: the ledger key is the code
+    department = said.department or one.ref.department
+    source = said.source
     if source is None:
         entered = state.cases[one.case].source
-        source = entered if correction else f"urn:agency:{state.division}:{own}"
-    return _Found(one.ref.filing_id, number, own, source)
+        source = entered if isinstance(said, Correction) else f"urn:agency:{state.division}:{department}"
+    return _Found(one.ref.filing_id, number, department, source)
 
 
 def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli import acting, output
-from infra.cli.acting import At, EventId, EventOnly, Holder, ProofKey, Source
+from infra.cli import acting, inspection, output
+from infra.cli.inspection import Inspection
 from infra.cli.moments import now
+from infra.cli.options import spread
 from schemas.errors import NotFound, UsageError
 from schemas.times import china_date
 
@@ -61,11 +62,11 @@ def list_(
 @app.command(
     epilog="Example: zhengzhao inspect record T.json --target '(青)XK13-001-00001' --result 未发现问题 --passed"
 )
+@spread
 def record(
+    said: Inspection,
     transcript: Annotated[Path, typer.Argument(metavar="TRANSCRIPT.json", help="抽取记录 / the transcript")],
     target: Annotated[str, typer.Option(metavar="ID", help="检查对象编号 / the target's id, as drawn")],
-    result: Annotated[str, typer.Option(help="结果，规定用语 / the result, an official text")],
-    passed: Annotated[bool, typer.Option("--passed/--failed", help="合格与否 / whether it passed")],
     number: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="证照编号 / the licence [default: the target's id]")
     ] = None,
@@ -73,23 +74,9 @@ def record(
         list[str] | None,
         typer.Option(metavar="ID[@DEPARTMENT]", help="实际检查人员 / who came [default: as drawn]"),
     ] = None,
-    commitment_false: Annotated[
-        bool, typer.Option("--commitment-false", help="承诺不实 / the commitment was false: 撤销")
-    ] = False,
-    findings: Annotated[str | None, typer.Option(help="发现的问题 / what was found")] = None,
-    on: Annotated[
-        str | None, typer.Option("--on", metavar="DATE", help="检查日期 / day [default: of the event]")
-    ] = None,
-    holder: Holder = None,
-    source: Source = None,
-    at: At = None,
-    event_id: EventId = None,
-    event_only: EventOnly = False,
-    proof_key: ProofKey = None,
 ) -> None:
     """记录抽查结果 / Records what an inspection found, as an event; a false commitment ends the licence."""
     from infra import inspections
-    from producers import orders
     from schemas.draw.encoding import shown_id
 
     (shown,) = _draws([transcript])
@@ -97,23 +84,8 @@ def record(
     if target not in drawn:
         raise NotFound(f"not drawn: {shown_id(target)} / 未抽中该对象", where=str(transcript))
     licence = acting.named(number or target, None, None)
-    holder_id, urn = acting.about(licence, holder, source)
-    who = acting.sender(urn, at, event_id)
     own = inspections.inspection_id(shown.announcement.digest, target)
-    pairs = [text.partition("@")[::2] for text in inspector or drawn[target]]
-    data = {
-        "inspection_id": own,
-        "kind": "random",
-        "holder_id": holder_id,
-        "inspectors": [{"id": i, "department": d or urn.rpartition(":")[2]} for i, d in pairs],
-        "inspected_on": (acting.read_day(on, "--on") or china_date(who.at)).isoformat(),
-        "result": result,
-        "passed": passed,
-        "commitment_false": commitment_false,
-        "findings": findings,
-    }
-    event = orders.inspection(who, licence, data)
-    acting.finish(event, event_only=event_only, proof_key=proof_key, inspection_id=own)
+    inspection.record(said, licence, "random", inspector or drawn[target], own)
 
 
 @app.command(epilog="Example: zhengzhao inspect publish TRANSCRIPT.json -o results")
