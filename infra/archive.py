@@ -8,7 +8,6 @@ any), `trust/…`, `objects/…`. An import is verified by replay before it coun
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import sqlite3
@@ -18,8 +17,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
 from infra.archive_complete import complete
-from infra.archive_parts import FORMAT, HEADER, SQLITE, Say, unpack
+from infra.archive_parts import HEADER, SQLITE, Say, described, unpack
 from infra.engines.database import Database
 from infra.engines.lock import decider
 from infra.persons_store import DATABASE, SECRET, PersonsStore, open_persons
@@ -50,10 +51,10 @@ def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> 
         store = open_store(settings.store, settings.objects)
         # on Kafka the persons' keys lie in the store too: they go into persons.db
         keys = [key for key in store.list() if not key.startswith(("persons/", "probe/"))]
-        header = _described(copy, len(keys))
+        header = described(copy, len(keys))
         with draft.open("wb") as file:
             with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                _add(tar, HEADER, json.dumps(header).encode())
+                _add(tar, HEADER, msgspec.json.encode(header))
                 _add_file(tar, SQLITE, copy)
                 persons = _persons(_persons_file(settings, Path(scratch)), Path(scratch))
                 if persons is not None:
@@ -66,15 +67,7 @@ def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> 
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)
-    return header
-
-
-def _described(copy: Path, objects: int) -> dict[str, object]:
-    """The header: what has to be in the archive, so that one that was cut short is noticed."""
-    with Database(copy) as db:
-        facts, chain = db.head()
-        entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
-    return {"format": FORMAT, "entries": entries, "facts": facts, "chain": chain.hex(), "objects": objects}
+    return msgspec.structs.asdict(header)
 
 
 def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> Report:

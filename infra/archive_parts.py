@@ -53,6 +53,14 @@ class Header(msgspec.Struct, frozen=True):
     objects: int
 
 
+def described(database: Path, objects: int) -> Header:
+    """The header of an archive of a data file and so many objects."""
+    with Database(database) as db:
+        facts, chain = db.head()
+        entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+    return Header(FORMAT, entries, facts, chain.hex(), objects)
+
+
 def unpack(source: Path, folder: Path, say: Say) -> None:
     """The parts of an archive as a data folder; UsageError for what is none, or not whole."""
     store = FolderStore(folder / "objects")
@@ -148,12 +156,10 @@ def _check(path: Path, source: Path, header: Header, objects: int) -> None:
             hint="重新导出 / export it again",
         )
     try:
-        with Database(path) as opened:
-            facts, chain = opened.head()
-            entries = opened.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+        found = described(path, objects)
     except (sqlite3.Error, SurroundingsError, TypeError, ValueError):  # tables of another form
         raise _cut(source) from None
-    if (entries, facts, chain.hex(), objects) != (header.entries, header.facts, header.chain, header.objects):
+    if found != header:
         raise _cut(source)
 
 
