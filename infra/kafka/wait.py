@@ -73,17 +73,14 @@ def undecided(settings: Settings, *, seconds: float) -> int:
     backlog = Backlog(parse(settings.broker or ""), settings.inboxes)
     deadline = time.monotonic() + seconds
     try:
-        left = 1
-        for stage in (
-            "route",
-            "decide",
-        ):  # what route takes in must stand in the ledger before its end is looked at
+        # what route takes in must stand in the ledger before the ledger's end is looked at
+        for stage in ("route", "decide"):
             ends = backlog.ends()
-            while (left := backlog.lags(ends)[stage]) and time.monotonic() < deadline:
+            while left := backlog.lags(ends)[stage]:
+                if time.monotonic() >= deadline:
+                    return left
                 time.sleep(_STEP)
-            if left:
-                break
-        return left
+        return 0
     finally:
         backlog.close()
 
