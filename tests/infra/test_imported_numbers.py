@@ -14,16 +14,15 @@ GIVEN, OLD = "(青)XK13-001-00001", "XK99-001-00007"
 FORM = [{"kind": "application-form"}]
 
 
+def factory(n: int) -> dict[str, str]:
+    return {
+        "kind": "enterprise", "id": uscc(n), "name": f"旧证{n}厂", "address": "循化县", "division": "630225",
+    }  # fmt: skip
+
+
 def imports(e: Events, n: int, number: str, time: str) -> None:
-    holder = {
-        "kind": "enterprise",
-        "id": uscc(n),
-        "name": f"旧证{n}厂",
-        "address": "循化县",
-        "division": "630225",
-    }
     data = {
-        "holder": holder, "licence_number": number, "item": "industrial-product-licence",
+        "holder": factory(n), "licence_number": number, "item": "industrial-product-licence",
         "products": [{"category": "化肥"}], "issued_on": "2016-01-01", "valid_from": "2016-01-01",
         "valid_until": "2020-12-31",
     }  # fmt: skip
@@ -31,16 +30,9 @@ def imports(e: Events, n: int, number: str, time: str) -> None:
 
 
 def reissues(e: Events, n: int, number: str, time: str) -> None:
-    applicant = {
-        "kind": "enterprise",
-        "id": uscc(n),
-        "name": f"旧证{n}厂",
-        "address": "循化县",
-        "division": "630225",
-    }
     e.apply(
         time, f"R-{n}", uscc(n), action="reissue", licence_number=number, products=..., materials=FORM,
-        applicant=applicant,
+        applicant=factory(n),
     )  # fmt: skip
 
 
