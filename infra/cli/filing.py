@@ -11,7 +11,7 @@ from infra.cli import acting, output
 from infra.cli.options import Sending, spread
 from producers import orders
 from schemas.errors import NotFound, UsageError
-from schemas.identifiers import kept_id
+from schemas.identifiers import kept_id, masked
 
 if TYPE_CHECKING:
     from processors.state import Filing, HolderState
@@ -202,12 +202,14 @@ def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing
         states = [state for h in holders if (state := register.state(h)) is not None]
     found = [(state, state.filings[key]) for state in states if key in state.filings]
     if not found:
-        raise NotFound("没有这个备案 / no such filing", where=filing_id[:150], hint="zhengzhao filing list")
+        raise NotFound(
+            "没有这个备案 / no such filing", where=masked(filing_id)[:150], hint="zhengzhao filing list"
+        )
     if len(found) > 1:
         names = "、".join(state.display for state, _ in found)
         raise UsageError(
             f"几个持证人有同号备案 / several holders have a filing of this id: {names}",
-            where=filing_id[:150],
+            where=masked(filing_id)[:150],
             hint="--holder ID",
         )
     return found[0]

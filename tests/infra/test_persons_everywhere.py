@@ -176,6 +176,7 @@ def test_the_number_is_found_nowhere(office: Desk) -> None:
     office.run("holder", "accesses", NUMBER)
     office.run("case", "show", f"NONE-{NUMBER}", code=1)
     office.run("licence", "show", f"NONE-{NUMBER}", code=1)
+    office.run("filing", "claim", f"NONE-{NUMBER}:tax-registration", code=1)
     office.run("licence", "get", f"TS-{NUMBER}", "--format", "pdf", "-o", "none.pdf", code=1)
     office.run(
         "licence", "get", f"TS-{NUMBER}", "--format", "pdf", "--version", "7", "-o", "none.pdf", code=1
