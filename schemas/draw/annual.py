@@ -16,8 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.draw.encoding import convert
-from schemas.draw.plan import CreditClass, Plan, SeedPlan, day, read_plan
-from schemas.errors import DrawError
+from schemas.draw.plan import CreditClass, Plan, SeedPlan, days_of, read_plan, refuse
 
 _DEPARTMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _YEARS = range(1990, 2101)
@@ -71,17 +70,17 @@ def read_annual(content: dict[str, Any], where: str = "") -> AnnualPlan:
     """A year's plan from its TOML; DrawError names the key that breaks a rule."""
     annual = convert(content, AnnualPlan, where)
     if annual.year not in _YEARS:
-        raise _refuse("is no year", where, "year")
+        raise refuse("is no year", where, "year")
     if not annual.items:
-        raise _refuse("at least one", where, "items")
+        raise refuse("at least one", where, "items")
     if annual.seed.public is not UNSET or annual.seed.reveal_by is not UNSET:
-        raise _refuse(
+        raise refuse(
             "has `parties` alone: the moments are each draw's own", where, "seed", "write them into its plan"
         )
     names = [item.plan for item in annual.items]
     for item in annual.items:
         if names.count(item.plan) > 1:
-            raise _refuse("two items have this name", where, f"items.{item.plan}")
+            raise refuse("two items have this name", where, f"items.{item.plan}")
         _check(item, annual, where)
     plans_of(annual, where)
     return annual
@@ -98,43 +97,33 @@ def plans_of(annual: AnnualPlan, where: str = "") -> list[DrawOfYear]:
     return sorted(found, key=lambda draw: (draw.plan.period, draw.plan.plan))
 
 
-def _refuse(message: str, where: str, key: str, hint: str = "") -> DrawError:
-    return DrawError(f"`{key}`: {message}", where=where, hint=hint)
-
-
 def _check(item: AnnualItem, annual: AnnualPlan, where: str) -> None:
     key = f"items.{item.plan}"
     if not 1 <= item.frequency <= _MOST:
-        raise _refuse(f"from 1 to {_MOST} draws a year", where, f"{key}.frequency")
+        raise refuse(f"from 1 to {_MOST} draws a year", where, f"{key}.frequency")
     if (item.ratio is UNSET) == (item.count is UNSET):
-        raise _refuse("needs `ratio` or `count`, one of them", where, key)
+        raise refuse("needs `ratio` or `count`, one of them", where, key)
     if not item.departments or len(set(item.departments)) != len(item.departments):
-        raise _refuse("each department once, at least one", where, f"{key}.departments")
+        raise refuse("each department once, at least one", where, f"{key}.departments")
     for department in item.departments:
         if not _DEPARTMENT.fullmatch(department):
-            raise _refuse(f"{department!r} is no department's code", where, f"{key}.departments")
+            raise refuse(f"{department!r} is no department's code", where, f"{key}.departments")
     own = annual.authority.rpartition(":")[2]
     if own not in item.departments:
-        raise _refuse(
+        raise refuse(
             f"{own}, which draws, is not among them", where, f"{key}.departments", "the authority comes too"
         )
     if isinstance(item.publish_after_days, int) and not 0 <= item.publish_after_days <= 366:
-        raise _refuse("from 0 to 366 days after the period", where, f"{key}.publish_after_days")
+        raise refuse("from 0 to 366 days after the period", where, f"{key}.publish_after_days")
     first, last = _days(item, where)
     if first.year != annual.year or last.year != annual.year:
-        raise _refuse(f"is not within {annual.year}", where, f"{key}.period")
+        raise refuse(f"is not within {annual.year}", where, f"{key}.period")
     if (last - first).days + 1 < item.frequency:
-        raise _refuse("is shorter than its draws are many", where, f"{key}.period")
+        raise refuse("is shorter than its draws are many", where, f"{key}.period")
 
 
 def _days(item: AnnualItem, where: str) -> tuple[date, date]:
-    key = f"items.{item.plan}.period"
-    if len(item.period) != 2:
-        raise _refuse("has a first and a last day", where, key, 'period = ["2018-03-01", "2018-11-30"]')
-    first, last = (day(text, key, where) for text in item.period)
-    if last < first:
-        raise _refuse("ends before it begins", where, key)
-    return first, last
+    return days_of(item.period, f"items.{item.plan}.period", where)
 
 
 def _periods(item: AnnualItem, where: str) -> list[tuple[date, date]]:
@@ -186,6 +175,4 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(f"{_value(k)} = {_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(
-        value, ensure_ascii=False
-    )  # texts without control characters, numbers, booleans: as TOML
+    return json.dumps(value, ensure_ascii=False)  # text without controls, numbers, booleans: as in TOML

@@ -113,35 +113,42 @@ def read_plan(content: dict[str, Any], where: str = "") -> Plan:
     return plan
 
 
-def _refuse(message: str, where: str, key: str, hint: str = "") -> DrawError:
+def refuse(message: str, where: str, key: str, hint: str = "") -> DrawError:
+    """The error that names a key of a plan."""
     return DrawError(f"`{key}`: {message}", where=where, hint=hint)
 
 
 def _texts(plan: Plan, where: str) -> None:
     for key in ("plan", "item", "title", "authority"):
         if not is_text(getattr(plan, key)):
-            raise _refuse("is blank or has control characters", where, key)
+            raise refuse("is blank or has control characters", where, key)
     if not _AUTHORITY.fullmatch(plan.authority):
-        raise _refuse("is no agency", where, "authority", "urn:agency:<six digits>:<department>")
+        raise refuse("is no agency", where, "authority", "urn:agency:<six digits>:<department>")
     if plan.needs is not None and (
         not is_text(plan.needs) or ";" in plan.needs or plan.needs != plan.needs.strip()
     ):
-        raise _refuse("is one qualification, without `;` or spaces around it", where, "qualification")
+        raise refuse("is one qualification, without `;` or spaces around it", where, "qualification")
+
+
+def days_of(period: list[str], key: str, where: str) -> tuple[date, date]:
+    """First and last day of a period; DrawError where these are no two days in order."""
+    if len(period) != 2:
+        raise refuse("has a first and a last day", where, key, 'period = ["2018-04-01", "2018-06-30"]')
+    first, last = (day(text, key, where) for text in period)
+    if last < first:
+        raise refuse("ends before it begins", where, key)
+    return first, last
 
 
 def _period(plan: Plan, where: str) -> None:
-    if len(plan.period) != 2:
-        raise _refuse("has a first and a last day", where, "period", 'period = ["2018-04-01", "2018-06-30"]')
-    first, last = (day(text, "period", where) for text in plan.period)
-    if last < first:
-        raise _refuse("ends before it begins", where, "period")
+    days_of(plan.period, "period", where)
     if not isinstance(plan.publish_after, UnsetType):
         day(plan.publish_after, "publish_after", where)
 
 
 def _numbers(plan: Plan, where: str) -> None:
     if not 2 <= plan.inspectors_per_target <= MAX_INSPECTORS:
-        raise _refuse(
+        raise refuse(
             f"from 2 to {MAX_INSPECTORS}",
             where,
             "inspectors_per_target",
@@ -150,21 +157,21 @@ def _numbers(plan: Plan, where: str) -> None:
     if not isinstance(plan.weights, UnsetType):
         for credit_class, weight in plan.weights.items():
             if not 1 <= weight <= MAX_WEIGHT:
-                raise _refuse(f"a whole number from 1 to {MAX_WEIGHT}", where, f"weights.{credit_class}")
+                raise refuse(f"a whole number from 1 to {MAX_WEIGHT}", where, f"weights.{credit_class}")
     if not isinstance(plan.total, UnsetType) and plan.total < 1:
-        raise _refuse("at least 1", where, "total")
+        raise refuse("at least 1", where, "total")
 
 
 def _strata(plan: Plan, where: str) -> None:
     if not plan.strata:
-        raise _refuse("at least one", where, "strata")
+        raise refuse("at least one", where, "strata")
     names = set()
     for stratum in plan.strata:
         key = f"strata.{stratum.name}"
         if not is_text(stratum.name) or ":" in stratum.name or stratum.name == "inspector":
-            raise _refuse("a name is a line of text without `:`, and not `inspector`", where, key)
+            raise refuse("a name is a line of text without `:`, and not `inspector`", where, key)
         if stratum.name in names:
-            raise _refuse("two strata have this name", where, key)
+            raise refuse("two strata have this name", where, key)
         names.add(stratum.name)
         _stratum(stratum, plan, where, key)
 
@@ -172,37 +179,37 @@ def _strata(plan: Plan, where: str) -> None:
 def _stratum(stratum: StratumPlan, plan: Plan, where: str, key: str) -> None:
     has_ratio, has_count = stratum.ratio is not UNSET, stratum.count is not UNSET
     if has_ratio and has_count:
-        raise _refuse("`ratio` or `count`, not both", where, key)
+        raise refuse("`ratio` or `count`, not both", where, key)
     if not has_ratio and not has_count and plan.total is UNSET:
-        raise _refuse("needs `ratio` or `count`, since the plan has no `total`", where, key)
+        raise refuse("needs `ratio` or `count`, since the plan has no `total`", where, key)
     if isinstance(stratum.ratio, str) and not is_ratio(stratum.ratio):
-        raise _refuse("an exact decimal from 0 to 1 as text", where, f"{key}.ratio", 'ratio = "0.20"')
+        raise refuse("an exact decimal from 0 to 1 as text", where, f"{key}.ratio", 'ratio = "0.20"')
     if isinstance(stratum.count, int) and stratum.count < 0:
-        raise _refuse("is negative", where, f"{key}.count")
+        raise refuse("is negative", where, f"{key}.count")
     for column, value in stratum.where.items():
         if column in NEVER_BY:
-            raise _refuse(f"never by {column}: that would single out targets", where, f"{key}.where")
+            raise refuse(f"never by {column}: that would single out targets", where, f"{key}.where")
         if not is_text(column, blank=True) or not is_text(as_text(value), blank=True):
-            raise _refuse("has control characters", where, f"{key}.where")
+            raise refuse("has control characters", where, f"{key}.where")
 
 
 def _seed(seed: SeedPlan, where: str) -> None:
     if len(seed.parties) < 2:
-        raise _refuse("at least two", where, "seed.parties", "one party alone could choose the seed")
+        raise refuse("at least two", where, "seed.parties", "one party alone could choose the seed")
     if len(set(seed.parties)) != len(seed.parties):
-        raise _refuse("a party twice", where, "seed.parties")
+        raise refuse("a party twice", where, "seed.parties")
     if not all(is_text(party) for party in seed.parties):
-        raise _refuse("a name is blank or has control characters", where, "seed.parties")
+        raise refuse("a name is blank or has control characters", where, "seed.parties")
     by = None if isinstance(seed.reveal_by, UnsetType) else moment(seed.reveal_by, "seed.reveal_by", where)
     if isinstance(seed.public, UnsetType):
         return
     if not is_text(seed.public.source):
-        raise _refuse("is blank or has control characters", where, "seed.public.source")
+        raise refuse("is blank or has control characters", where, "seed.public.source")
     at = moment(seed.public.at, "seed.public.at", where)
     if by is None:
-        raise _refuse("is required with a public number", where, "seed.reveal_by")
+        raise refuse("is required with a public number", where, "seed.reveal_by")
     if at <= by:
-        raise _refuse(
+        raise refuse(
             "must be after `reveal_by`", where, "seed.public.at", "whoever reveals must not know it yet"
         )
 
@@ -219,7 +226,7 @@ def day(text: str, key: str, where: str = "") -> date:
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:
-        raise _refuse(f"{text!r} is no date", where, key, "YYYY-MM-DD") from None
+        raise refuse(f"{text!r} is no date", where, key, "YYYY-MM-DD") from None
 
 
 def moment(text: str, key: str, where: str = "") -> datetime:
@@ -229,4 +236,4 @@ def moment(text: str, key: str, where: str = "") -> datetime:
             raise ValueError
         return datetime.fromisoformat(text)
     except ValueError:
-        raise _refuse(f"{text!r} is no time with a zone", where, key, "2018-03-29T18:00:00+08:00") from None
+        raise refuse(f"{text!r} is no time with a zone", where, key, "2018-03-29T18:00:00+08:00") from None
