@@ -213,10 +213,11 @@ class _Parts(NamedTuple):
 
 
 def _parts(body: LicenceBody, template: str) -> _Parts:
+    person = body.holder_id_type_code == "111"
     labels = {
         "number": "证书编号",
-        "holder": "姓名" if body.holder_id_type_code == "111" else "企业名称",
-        "id": "证件号码" if body.holder_id_type_code == "111" else "统一社会信用代码",
+        "holder": "姓名" if person else "企业名称",
+        "id": "证件号码" if person else "统一社会信用代码",
         "address": "住所" if body.address else "",
         "list": "产品及生产地址" if body.products else "多证合一备案事项" if body.filings else "",
         "validity": "有效期",
