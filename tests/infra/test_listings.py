@@ -91,5 +91,6 @@ def test_a_window_sees_those_below_it(listings: Listings, code: str) -> None:
     ],
 )
 def test_what_goes_out_in_words(out: dict[str, Any] | None, words: str) -> None:
-    """A clerk reads no JSON."""
+    """A clerk reads no JSON; where nothing goes out, nothing is said."""
     assert words in said(out)
+    assert bool(words) == bool(said(out))
