@@ -29,9 +29,13 @@ def read_qr_text(text: str) -> tuple[str, bytes]:
     """Host and credential; VerificationError for any other text."""
     found = _TEXT.fullmatch(text) if len(text) <= MAX_TEXT else None
     if found is None:
-        raise VerificationError("no licence: the QR does not read HTTPS://HOST/# and a number")
+        raise VerificationError(
+            "二维码不是证照 / no licence: the QR does not read HTTPS://HOST/# and a number"
+        )
     number = int(found[2])
     raw = number.to_bytes((number.bit_length() + 7) // 8)
     if raw[:1] != VERSION or len(raw) > 1 + MAX_CREDENTIAL:
-        raise VerificationError("no licence: the number in the QR is not 0x01 and a credential")
+        raise VerificationError(
+            "二维码中没有凭证 / no licence: the number in the QR is not 0x01 and a credential"
+        )
     return found[1], raw[1:]

@@ -95,7 +95,7 @@ def read_credential(data: bytes, trust: TrustStore) -> Credential:
     key = signing_key(signed, trust, "credential")
     credential = _claims(cose.decode(signed.payload, max_bytes=MAX_CREDENTIAL), signed.kid)
     if credential.authority != key.authority:
-        raise VerificationError("signed by a key of another authority")
+        raise VerificationError("由其他机关的密钥签署 / signed by a key of another authority")
     check_key_time(key, credential.issued_at)
     return credential
 
@@ -104,9 +104,9 @@ def signing_key(signed: Sign1, trust: TrustStore, use: Use) -> TrustKey:
     """The key that signed; VerificationError where it is none of the trust folder's for this use."""
     key = trust.key(signed.kid, use)
     if key is None:
-        raise VerificationError(f"the trust folder has no {use} key {signed.kid!r}")
+        raise VerificationError(f"信任目录中没有此密钥 / the trust folder has no {use} key {signed.kid!r}")
     if not ecdsa.verifies(trust.public_key(signed.kid), signed.signature, signed.to_be_signed):
-        raise VerificationError("the signature does not fit these bytes")
+        raise VerificationError("签名与内容不符 / the signature does not fit these bytes")
     return key
 
 
@@ -114,16 +114,22 @@ def check_key_time(key: TrustKey, seconds: int) -> None:
     """VerificationError where the key did not sign at that moment, or was revoked by then."""
     at = china(seconds)
     if key.revoked_at(at):
-        raise VerificationError(f"the {key.use} key {key.kid} is revoked since {key.revoked_since}")
+        raise VerificationError(
+            f"密钥已吊销 / the {key.use} key {key.kid} is revoked since {key.revoked_since}"
+        )
     if not key.signed_in_time(at):
         span = f"{key.signs_from} to {key.signs_until}"
-        raise VerificationError(f"the {key.use} key {key.kid} signs from {span}, not at {at.isoformat()}")
+        raise VerificationError(
+            f"签署时间不在密钥使用期内 / the {key.use} key {key.kid} signs from {span}, not at {at.isoformat()}"
+        )
 
 
 def check_body(credential: Credential, body: LicenceBody, raw: bytes) -> None:
     """VerificationError where the body is not the one that the credential names, or they disagree."""
     if hashlib.sha256(raw).digest() != credential.body:
-        raise VerificationError("licence.json is not the one whose SHA-256 the credential names")
+        raise VerificationError(
+            "证照数据不是凭证所指的那一份 / licence.json is not the one whose SHA-256 the credential names"
+        )
     pairs = {
         "number": (body.number, credential.number),
         "identifier": (body.identifier, credential.identifier),
@@ -140,7 +146,9 @@ def check_body(credential: Credential, body: LicenceBody, raw: bytes) -> None:
     }
     wrong = [name for name, (one, other) in pairs.items() if one != other]
     if wrong:
-        raise VerificationError(f"licence.json and the credential disagree: {', '.join(wrong)}")
+        raise VerificationError(
+            f"证照数据与凭证不一致 / licence.json and the credential disagree: {', '.join(wrong)}"
+        )
 
 
 def china(seconds: int) -> datetime:
@@ -150,20 +158,22 @@ def china(seconds: int) -> datetime:
 
 def _claims(value: Any, kid: str) -> Credential:
     if not isinstance(value, Mapping):
-        raise VerificationError("the claims are no map")
+        raise VerificationError("凭证内容形式不符 / the claims are no map")
     named = {_NAMES.get(key, key): claim for key, claim in value.items()}
     if len(named) != len(value) or set(_NAMES.values()) & (set(value) - set(_NAMES)):
-        raise VerificationError("claims under two names")
+        raise VerificationError("凭证内容重复 / claims under two names")
     known = {key: claim for key, claim in named.items() if key in Credential.__struct_fields__}
     if known.get("kid") is not None or not isinstance(known.get("body"), bytes) or len(known["body"]) != 32:
-        raise VerificationError("no SHA-256 of licence.json in the claims")
+        raise VerificationError("凭证中没有证照数据的摘要 / no SHA-256 of licence.json in the claims")
     try:
         credential = msgspec.convert(known | {"kid": kid}, Credential, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
-        raise VerificationError(f"the claims are not those of a licence: {error}") from None
+        raise VerificationError(
+            f"凭证内容不是证照 / the claims are not those of a licence: {error}"
+        ) from None
     times = (credential.not_before, credential.issued_at, credential.expires or 0)
     if not all(0 <= time <= _LAST_SECOND - 86_400 for time in times) or credential.status_index < 0:
-        raise VerificationError("a claim is out of range")
+        raise VerificationError("凭证内容超出范围 / a claim is out of range")
     return credential
 
 

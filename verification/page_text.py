@@ -35,7 +35,7 @@ def check_page(data: bytes, body: LicenceBody) -> None:
     first = next(pages)
     missing = [name for name, text in _facts(body).items() if not shows(first, _plain(text))]
     if missing:
-        raise VerificationError(f"the visible page does not say: {', '.join(missing)}")
+        raise VerificationError(f"版面上没有 / the visible page does not say: {', '.join(missing)}")
     lists = [text for text in map(_plain, _lists(body)) if not shows(first, text)]
     before = ""
     for page in pages if lists else ():
@@ -44,7 +44,7 @@ def check_page(data: bytes, body: LicenceBody) -> None:
         if not lists:
             break
     if lists:
-        raise VerificationError(f"the visible pages do not say: {lists[0][:40]}")
+        raise VerificationError(f"版面上没有 / the visible pages do not say: {lists[0][:40]}")
 
 
 def _facts(body: LicenceBody) -> dict[str, str]:
@@ -85,14 +85,14 @@ def _pages(data: bytes) -> Iterator[str]:
     try:
         with pdfplumber.open(io.BytesIO(data)) as document:
             if not 0 < len(document.pages) <= MAX_PAGES:
-                raise VerificationError(f"no page, or more than {MAX_PAGES}")
+                raise VerificationError(f"没有页面，或页数过多 / no page, or more than {MAX_PAGES}")
             for page in document.pages:
                 yield _plain("".join(char["text"] for char in page.chars))
                 page.close()
     except VerificationError:
         raise
     except Exception as error:  # a PDF library raises whatever comes to its mind
-        raise VerificationError(f"the page cannot be read: {type(error).__name__}") from None
+        raise VerificationError(f"版面无法读取 / the page cannot be read: {type(error).__name__}") from None
 
 
 def _plain(text: str) -> str:

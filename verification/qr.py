@@ -20,26 +20,30 @@ def text_in_picture(data: bytes) -> str:
     """The text of the one licence QR in a picture; VerificationError where there is none, or several."""
     texts = {text for text in _texts(_open(data)) if text.startswith("HTTPS://")}
     if not texts:
-        raise VerificationError("no QR of a licence in the picture")
+        raise VerificationError("图片中没有证照二维码 / no QR of a licence in the picture")
     if len(texts) > 1:
-        raise VerificationError("several QRs of licences in one picture")
+        raise VerificationError("一张图片中有多个证照二维码 / several QRs of licences in one picture")
     return texts.pop()
 
 
 def _open(data: bytes) -> Image.Image:
     if len(data) > MAX_PICTURE:
-        raise VerificationError(f"a picture over {MAX_PICTURE} bytes")
+        raise VerificationError(f"图片过大 / a picture over {MAX_PICTURE} bytes")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the cap below is ours
             picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
             if picture.width * picture.height > MAX_PIXELS:
-                raise VerificationError(f"a picture of {picture.width} × {picture.height} pixels")
+                raise VerificationError(
+                    f"图片尺寸过大 / a picture of {picture.width} × {picture.height} pixels"
+                )
             return _grey(picture)
     except VerificationError:
         raise
     except Exception as error:  # the decoders raise whatever comes to their mind on broken pictures
-        raise VerificationError(f"the picture cannot be read: {type(error).__name__}: {error}") from None
+        raise VerificationError(
+            f"图片无法读取 / the picture cannot be read: {type(error).__name__}: {error}"
+        ) from None
 
 
 def _grey(picture: Image.Image) -> Image.Image:

@@ -33,17 +33,21 @@ def check_seal(cms: bytes, digest: bytes, trust: TrustStore) -> TrustKey:
     certificate_der, signature_der = _parts(cms)
     key = trust.by_certificate(certificate_der)
     if key is None or key.use != "seal":
-        raise VerificationError("the seal's certificate is no seal of the trust folder")
+        raise VerificationError(
+            "签章证书不在信任目录中 / the seal's certificate is no seal of the trust folder"
+        )
     certificate = trust.certificate(key.kid)
     attributes = _attributes(digest, certificate_der)
     if _signed_data(certificate, attributes, signature_der) != cms:
-        raise VerificationError("the seal is for other bytes than these, or not in its one form")
+        raise VerificationError(
+            "签章所签的不是这些内容，或形式不符 / the seal is for other bytes than these, or not in its one form"
+        )
     try:
         raw = ecdsa.der_to_raw(signature_der)
     except ValueError:
-        raise VerificationError("the seal's signature is not in exact DER") from None
+        raise VerificationError("签章的签名编码不规范 / the seal's signature is not in exact DER") from None
     if not ecdsa.verifies(trust.public_key(key.kid), raw, attributes):
-        raise VerificationError("the seal's signature does not fit this file")
+        raise VerificationError("签章与本文件不符 / the seal's signature does not fit this file")
     return key
 
 
@@ -102,22 +106,22 @@ def _der(tag: int, *parts: bytes) -> bytes:
 def _span(data: bytes, start: int) -> tuple[int, int]:
     """Where the content of the element at `start` begins and ends."""
     if start + 2 > len(data):
-        raise VerificationError("the seal's CMS ends in the middle")
+        raise VerificationError("签章数据残缺 / the seal's CMS ends in the middle")
     size, begin = data[start + 1], start + 2
     if size & 128:
         width = size & 127
         if not 1 <= width <= 2:
-            raise VerificationError("the seal's CMS has a length that is not its own")
+            raise VerificationError("签章数据长度不符 / the seal's CMS has a length that is not its own")
         size, begin = int.from_bytes(data[begin : begin + width]), begin + width
     if begin + size > len(data):
-        raise VerificationError("the seal's CMS ends in the middle")
+        raise VerificationError("签章数据残缺 / the seal's CMS ends in the middle")
     return begin, begin + size
 
 
 def _inside(element: bytes, tag: int) -> bytes:
     begin, end = _span(element, 0)
     if element[0] != tag or end != len(element):
-        raise VerificationError("the seal's CMS is not in its one form")
+        raise VerificationError("签章数据形式不符 / the seal's CMS is not in its one form")
     return element[begin:end]
 
 

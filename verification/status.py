@@ -92,12 +92,14 @@ def find_status(source: StatusSource, uri: str, index: int, at: datetime, trust:
     read = [read_candidate(candidate, trust) for candidate in source.candidates(uri, seconds)]
     fitting = [listed for listed in read if listed.uri == uri and listed.issued_at <= seconds]
     if not fitting:
-        raise VerificationError(f"no edition of {uri} from before {at.isoformat()}")
+        raise VerificationError(
+            f"没有该时间之前的状态列表 / no edition of {uri} from before {at.isoformat()}"
+        )
     listed = max(fitting, key=lambda one: (one.issued_at, one.edition))
     if seconds >= listed.expires:
         end = china(listed.expires).isoformat()
         raise VerificationError(
-            f"the last edition of {uri} was in force until {end}, not at {at.isoformat()}"
+            f"状态列表在该时间已过期 / the last edition of {uri} was in force until {end}, not at {at.isoformat()}"
         )
     status = status_at(listed.packed, index)
     reason, doubt = None, ""
@@ -116,7 +118,9 @@ def read_candidate(candidate: Candidate, trust: TrustStore) -> Listed:
     except VerificationError as error:
         raise VerificationError(f"{candidate.where}: {error}") from None
     if candidate.named not in (None, EditionName(listed.issued_at, listed.edition)):
-        raise VerificationError(f"{candidate.where}: the file's name is that of another edition")
+        raise VerificationError(
+            f"文件名属于另一期状态列表 / {candidate.where}: the file's name is that of another edition"
+        )
     return listed
 
 
@@ -129,9 +133,9 @@ def _verified(candidate: Candidate, trust: TrustStore) -> Listed:
         case [str(uri), int(expires), int(issued_at), int(edition), listed]:
             pass
         case _:
-            raise VerificationError("not the claims of a status list")
+            raise VerificationError("不是状态列表的内容 / not the claims of a status list")
     if not 0 < issued_at < expires < 1 << 37:
-        raise VerificationError("the times of the status list are out of range")
+        raise VerificationError("状态列表的时间超出范围 / the times of the status list are out of range")
     check_key_time(key, issued_at)
     return Listed(candidate, uri, issued_at, expires, edition, unpack(listed))
 
@@ -146,6 +150,8 @@ def _reason(listed: Listed, index: int, trust: TrustStore) -> Reason | None:
     claims = cose.decode(signed.payload, max_bytes=MAX_REASONS_CWT)
     digest = hashlib.sha256(listed.candidate.data).digest()
     if not isinstance(claims, dict) or claims.get(SUBJECT) != listed.uri or claims.get(OF_LIST) != digest:
-        raise VerificationError("the reasons beside the list belong to another one")
+        raise VerificationError(
+            "理由表不属于这份状态列表 / the reasons beside the list belong to another one"
+        )
     check_key_time(key, listed.issued_at)
     return read_reason(claims.get(REASONS), index)

@@ -130,11 +130,15 @@ def _pdf(case: _Case, data: bytes) -> None:
     with case.check("attachments", "附件完整 / credential and licence.json are attached"):
         files = pdf.attachments(data)
         if set(files) != {CREDENTIAL_FILE, BODY_FILE}:
-            raise VerificationError("other files than credential.cwt and licence.json are attached")
+            raise VerificationError(
+                "附件不是凭证与证照数据 / other files than credential.cwt and licence.json are attached"
+            )
     credential = _credential(case, files[CREDENTIAL_FILE])
     with case.check("seal-key", f"签章密钥 {seal.kid} / the seal's key is the authority's"):
         if seal.authority != credential.authority:
-            raise VerificationError(f"sealed by {seal.authority}, not by {credential.authority}")
+            raise VerificationError(
+                f"签章机关与凭证机关不同 / sealed by {seal.authority}, not by {credential.authority}"
+            )
         check_key_time(seal, credential.issued_at)
     body = _body(case, files[BODY_FILE])
     # 5
@@ -154,7 +158,9 @@ def _qr_text(case: _Case, text: str) -> None:
     with case.check("host", f"{host}"):
         # The host is not signed by itself, but the credential's status list lies there.
         if not credential.status_uri.startswith(f"https://{host.lower()}/"):
-            raise VerificationError(f"the QR leads to {host}, the credential names {credential.status_uri}")
+            raise VerificationError(
+                f"二维码网址与凭证不符 / the QR leads to {host}, the credential names {credential.status_uri}"
+            )
 
 
 # 3
