@@ -91,7 +91,7 @@ class Accesses:
                 db.close()
         except (sqlite3.Error, OSError) as error:
             raise SurroundingsError(
-                f"the look at a person's record cannot be recorded, so nothing is shown: {error}",
+                f"查阅个人记录无法留痕，因此不予显示 / the look at a person's record cannot be recorded, so nothing is shown: {error}",
                 where=str(self._path),
                 hint="检查目录权限与空间 / check the rights of the folder and its room",
             ) from error

@@ -92,5 +92,5 @@ def secret(path: Path) -> Secret:
         return convert(parse_json(read_file(path), str(path)), Secret, str(path))
     except DrawError as error:
         raise UsageError(
-            f"no secret: {error.message}", where=str(path), hint="zhengzhao draw commit"
+            f"不是秘密文件 / no secret: {error.message}", where=str(path), hint="zhengzhao draw commit"
         ) from None

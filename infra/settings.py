@@ -101,11 +101,15 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
     file = _file(folder / "settings.toml")
     broker = env.get("ZHENGZHAO_BROKER") or None
     if broker and urlsplit(broker).scheme != "kafka":
-        raise UsageError(f"ZHENGZHAO_BROKER is no Kafka address: {masked(broker)}", hint="kafka://HOST:PORT")
+        raise UsageError(
+            f"ZHENGZHAO_BROKER 不是 Kafka 地址 / ZHENGZHAO_BROKER is no Kafka address: {masked(broker)}",
+            hint="kafka://HOST:PORT",
+        )
     store = env.get("ZHENGZHAO_STORE") or None
     if store and urlsplit(store).scheme not in ("s3", "s3s"):
         raise UsageError(
-            f"ZHENGZHAO_STORE is no S3 address: {masked(store)}", hint="s3://KEY:SECRET@HOST:PORT/BUCKET"
+            f"ZHENGZHAO_STORE 不是 S3 地址 / ZHENGZHAO_STORE is no S3 address: {masked(store)}",
+            hint="s3://KEY:SECRET@HOST:PORT/BUCKET",
         )
     return Settings(
         folder,
@@ -141,17 +145,19 @@ def _file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"unreadable settings: {error}", where=str(path), hint="TOML, UTF-8") from error
+        raise UsageError(
+            f"设置无法读取 / unreadable settings: {error}", where=str(path), hint="TOML, UTF-8"
+        ) from error
 
 
 def _inboxes(named: object, where: Path) -> dict[str, str]:
     """Inbox topics of agencies, each with the one source that may send there."""
     if not isinstance(named, dict):
-        raise UsageError("inboxes is no table", where=str(where), hint=_INBOXES_HINT)
+        raise UsageError("inboxes 不是表 / inboxes is no table", where=str(where), hint=_INBOXES_HINT)
     for topic, source in named.items():
         if not _INBOX.fullmatch(topic) or not isinstance(source, str) or source_of(source) is None:
             raise UsageError(
-                f"no inbox topic with its source: {topic!r} = {source!r}",
+                f"不是收件主题及其来源 / no inbox topic with its source: {topic!r} = {source!r}",
                 where=str(where),
                 hint=_INBOXES_HINT,
             )
@@ -162,7 +168,7 @@ def _flag(value: object) -> bool:
     text = str(value).strip().lower()
     if text not in _TRUE | _FALSE:
         raise UsageError(
-            f"require_proof is neither true nor false: {value}",
+            f"require_proof 须为 true 或 false / require_proof is neither true nor false: {value}",
             hint="in settings.toml or ZHENGZHAO_REQUIRE_PROOF: true or false",
         )
     return text in _TRUE
@@ -174,5 +180,7 @@ def _count(name: str, value: object, most: int) -> int:
     except ValueError:
         number = -1
     if not 0 <= number <= most:
-        raise UsageError(f"{name} is no number from 0 to {most}: {value}", hint=f"ZHENGZHAO_{name.upper()}")
+        raise UsageError(
+            f"数值超出范围 / {name} is no number from 0 to {most}: {value}", hint=f"ZHENGZHAO_{name.upper()}"
+        )
     return number

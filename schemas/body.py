@@ -114,11 +114,11 @@ def body_json(numbered: Numbered, holder_name: str, address: str, item: LicenceK
 def read_body(data: bytes) -> LicenceBody:
     """Reads `licence.json` back; VerificationError for other fields, or other bytes of the same content."""
     if len(data) > MAX_BODY:
-        raise VerificationError(f"licence.json is over {MAX_BODY} bytes")
+        raise VerificationError(f"licence.json 过大 / licence.json is over {MAX_BODY} bytes")
     try:
         body = msgspec.json.decode(data, type=LicenceBody)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise VerificationError(f"no licence.json: {error}") from None
+        raise VerificationError(f"不是 licence.json / no licence.json: {error}") from None
     if body.particulars == () or canonical(msgspec.to_builtins(body)) != data:
-        raise VerificationError("licence.json is not in its one canonical encoding")
+        raise VerificationError("licence.json 编码不规范 / licence.json is not in its one canonical encoding")
     return body

@@ -186,19 +186,21 @@ def read_sign1(data: bytes, *, type_: str, max_bytes: int) -> Sign1:
     if len(data) > max_bytes:
         raise VerificationError(f"more than {max_bytes} bytes")
     if data[:1] != bytes((SIGN1_TAG,)):
-        raise VerificationError("no COSE_Sign1 with tag 18")
+        raise VerificationError("不是 COSE_Sign1（标签 18） / no COSE_Sign1 with tag 18")
     match decode(data[1:], max_bytes=max_bytes):
         case [bytes(protected), dict(unprotected), bytes(payload), bytes(signature)] if not unprotected:
             pass
         case _:
-            raise VerificationError("no COSE_Sign1 with an empty unprotected header")
+            raise VerificationError(
+                "不是未保护头为空的 COSE_Sign1 / no COSE_Sign1 with an empty unprotected header"
+            )
     if len(signature) != 64:
-        raise VerificationError("a signature that is not 64 bytes long")
+        raise VerificationError("签名长度不是 64 字节 / a signature that is not 64 bytes long")
     match decode(protected, max_bytes=200):
         case {1: -7, 4: bytes(kid), 16: str(found), **rest} if not rest and found == type_:
             pass
         case _:
-            raise VerificationError(f"the protected header is not that of {type_}")
+            raise VerificationError(f"受保护头不符 / the protected header is not that of {type_}")
     if not 0 < len(kid) <= 64 or not kid.isascii():
         raise VerificationError("no key id of 1 to 64 ASCII characters")
     return Sign1(kid.decode("ascii"), type_, protected, payload, signature)

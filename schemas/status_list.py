@@ -126,14 +126,16 @@ def unpack(value: Value) -> bytes:
         case {"bits": 2, "lst": bytes(compressed)}:
             pass
         case _:
-            raise VerificationError("no status list of two bits")
+            raise VerificationError("不是两位状态列表 / no status list of two bits")
     inflater = zlib.decompressobj()
     try:
         packed = inflater.decompress(compressed, MAX_LIST)
     except zlib.error:
-        raise VerificationError("the status list is not zlib data") from None
+        raise VerificationError("状态列表不是 zlib 数据 / the status list is not zlib data") from None
     if not inflater.eof or inflater.unused_data:
-        raise VerificationError("the status list is cut off, too long, or has bytes after its end")
+        raise VerificationError(
+            "状态列表残缺或过长 / the status list is cut off, too long, or has bytes after its end"
+        )
     return packed
 
 
@@ -149,11 +151,11 @@ def read_reason(value: Value, index: int) -> Reason | None:
     match value[index]:
         case [str(status), str(text), str(date), (int() | None) as version]:
             return Reason(status, text, date, version)
-    raise VerificationError("the reasons are not in the form that zhengzhao writes")
+    raise VerificationError("理由表形式不符 / the reasons are not in the form that zhengzhao writes")
 
 
 def status_at(packed: bytes, index: int) -> int:
     """The status in a place of an inflated list; VerificationError beyond its end."""
     if not 0 <= index < 4 * len(packed):
-        raise VerificationError(f"the status list has no place {index}")
+        raise VerificationError(f"状态列表中没有此位 / the status list has no place {index}")
     return packed[index >> 2] >> (2 * (index & 3)) & 3

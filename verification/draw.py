@@ -211,7 +211,7 @@ class _Verifier:
     def _reveals(self) -> str:
         ordered = in_order(self.transcript.reveals, self.announcement, self.transcript.announcement_digest)
         if ordered != self.transcript.reveals:
-            raise DrawError("the reveals are not in the order of the announcement")
+            raise DrawError("公开的次序与公告不符 / the reveals are not in the order of the announcement")
         opened = [r.party for r in ordered if r.opened is True]
         return "opened by the supervisor: " + ", ".join(opened) if opened else f"{len(ordered)} parties"
 
@@ -222,7 +222,7 @@ class _Verifier:
         if isinstance(source, UnsetType):
             return "none planned"
         if not public:
-            raise DrawError("the public number is empty")
+            raise DrawError("公开随机数为空 / the public number is empty")
         self.unchecked.append("public")
         return f"look it up: {source.source} at {source.at}"
 
@@ -246,7 +246,10 @@ class _Verifier:
         found = [opening() for opening in self.files.earlier]
         for past in found:
             if past.digest not in self.announcement.earlier:
-                raise DrawError("this transcript is not among the announced earlier ones", where=past.where)
+                raise DrawError(
+                    "不在公告所列的以往记录中 / this transcript is not among the announced earlier ones",
+                    where=past.where,
+                )
             body = past.transcript.to_be_signed
             check_signature(past.transcript.signature, body, past.announcement.plan.authority, self.trust)
         return found
@@ -284,14 +287,14 @@ class _Verifier:
             ):
                 raise DrawError(f"stratum {announced.name} is not as announced / 与公告不符")
         if len(self.announcement.strata) != len(self.transcript.strata):
-            raise DrawError("the transcript has other strata than the announcement")
+            raise DrawError("层与公告不符 / the transcript has other strata than the announcement")
 
     # 6. who was drawn
 
     def _tickets(self, targets: Register, frame: Frame, out: dict[str, str]) -> str:
         due = {s.name: s.drawn for s in self.announcement.strata}
         if any(due[name] > frame.populations[name] for name in due):
-            raise DrawError("more are drawn than there are")
+            raise DrawError("抽取数多于总体 / more are drawn than there are")
         drawn = tickets.draw(
             self.plan,
             self.transcript.seed,
@@ -326,7 +329,9 @@ class _Verifier:
         )
         division = dict(near.iter_rows())
         if unknown := [target for target in listed if target not in division]:
-            raise DrawError(f"{shown_id(unknown[0])} was drawn, but is not in the register")
+            raise DrawError(
+                f"抽中者不在名录中 / {shown_id(unknown[0])} was drawn, but is not in the register"
+            )
         staffed = staff.read_inspectors(inspectors)
         apart = staff.read_conflicts(conflicts)
         staff.check_known(apart, staffed, targets)
@@ -349,7 +354,7 @@ class _Verifier:
         assignments, skipped = expected
         if len(assignments) != len(self.transcript.assignments):
             raise DrawError(
-                f"{len(assignments)} targets need inspectors, not {len(self.transcript.assignments)}"
+                f"分派数量不符 / {len(assignments)} targets need inspectors, not {len(self.transcript.assignments)}"
             )
         for due, listed in zip(assignments, self.transcript.assignments, strict=True):
             if due != listed:
@@ -391,7 +396,9 @@ class _Verifier:
 
 def _same(found: Summary, announced: Summary) -> str:
     if found.columns != announced.columns:
-        raise DrawError(f"columns {','.join(found.columns)}, announced {','.join(announced.columns)}")
+        raise DrawError(
+            f"列与公告不符 / columns {','.join(found.columns)}, announced {','.join(announced.columns)}"
+        )
     if found.count != announced.count:
         raise DrawError(f"{found.count} rows, announced {announced.count} / 记录数不符")
     if found.digest != announced.digest:

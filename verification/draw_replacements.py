@@ -70,8 +70,8 @@ def check(
 
 def _signed(one: Replacement, announcement: Announcement, trust: TrustStore) -> None:
     if one.authority != announcement.plan.authority:
-        raise DrawError(f"replacement {one.number} is of another authority / 递补机关不符")
+        raise DrawError(f"替补 / replacement {one.number} is of another authority / 递补机关不符")
     try:
         check_signature(one.signature, one.to_be_signed, one.authority, trust)
     except DrawError as error:
-        raise DrawError(f"replacement {one.number}: {error.message}") from None
+        raise DrawError(f"替补 / replacement {one.number}: {error.message}") from None

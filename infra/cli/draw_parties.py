@@ -49,10 +49,13 @@ def commit(
     from schemas.draw.encoding import is_text, read_file
 
     if not is_text(party):
-        raise UsageError("a party has a name without control characters", where="--party")
+        raise UsageError(
+            "参与方名称不得含控制字符 / a party has a name without control characters", where="--party"
+        )
     if os.path.lexists(out):
         raise UsageError(
-            "there is such a file; a secret is never overwritten / 不覆盖已有秘密", where=str(out)
+            "文件已存在，秘密从不覆盖 / there is such a file; a secret is never overwritten / 不覆盖已有秘密",
+            where=str(out),
         )
     own = seed.private_key(read_file(key), str(key)) if key else ec.generate_private_key(ec.SECP256R1())
     supervisor = seed.public_pem(seed.public_key(read_file(deposit), str(deposit))) if deposit else None
@@ -89,7 +92,9 @@ def reveal(
     commitment = _commitment(announced, kept.party)
     if isinstance(kept.private_key, UnsetType):
         raise UsageError(
-            "the secret has no private key", where=str(secret), hint="zhengzhao draw commit --key"
+            "秘密文件中没有私钥 / the secret has no private key",
+            where=str(secret),
+            hint="zhengzhao draw commit --key",
         )
     if isinstance(kept.revealed, str) and kept.revealed != announced.digest:
         raise DrawError(
@@ -99,7 +104,10 @@ def reveal(
         )
     key = seed.private_key(kept.private_key, str(secret))
     if seed.public_pem(key.public_key()) != seed.public_pem(seed.public_key(commitment.key)):
-        raise DrawError(f"the key of {kept.party} is not the one in the announcement", where=str(secret))
+        raise DrawError(
+            f"密钥与公告中的不符 / the key of {kept.party} is not the one in the announcement",
+            where=str(secret),
+        )
     shown = seed.reveal(_bytes(kept.secret, secret), commitment, announced, key, opened=False)
     if isinstance(kept.revealed, UnsetType):
         marked = msgspec.structs.replace(kept, revealed=announced.digest)
@@ -145,7 +153,7 @@ def _bytes(text: str, where: Path) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise UsageError("the secret is no hex", where=str(where)) from None
+        raise UsageError("秘密不是十六进制 / the secret is no hex", where=str(where)) from None
 
 
 def _write_new(path: Path, data: bytes) -> None:
@@ -156,4 +164,6 @@ def _write_new(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError:
-        raise UsageError("there is such a file; a secret is never overwritten", where=str(path)) from None
+        raise UsageError(
+            "文件已存在，秘密从不覆盖 / there is such a file; a secret is never overwritten", where=str(path)
+        ) from None

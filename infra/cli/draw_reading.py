@@ -61,7 +61,9 @@ def verify(
     _readable(register, inspectors, conflicts, *(earlier or ()))
     if chain and not chain.is_dir():
         raise UsageError(
-            "there is no such folder", where=str(chain), hint="the folder with all announcements"
+            "没有这个目录 / there is no such folder",
+            where=str(chain),
+            hint="the folder with all announcements",
         )
     try:
         read = read_transcript(data, str(transcript))
@@ -98,7 +100,7 @@ def _readable(*paths: Path | None) -> None:
                     if not file.read(1):
                         raise UsageError("the file is empty / 文件为空", where=str(path))
             except OSError as error:
-                raise UsageError(f"cannot read it: {error.strerror}", where=str(path)) from None
+                raise UsageError(f"无法读取 / cannot read it: {error.strerror}", where=str(path)) from None
 
 
 def _report(transcript: Path, report: Report) -> None:
@@ -200,7 +202,7 @@ def lookup(
 
     shown = draw_pages.read(transcript)
     if shown.transcript is None:
-        raise UsageError("not a transcript", where=str(transcript))
+        raise UsageError("不是抽取记录 / not a transcript", where=str(transcript))
     found = look(shown.transcript, shown.announcement, register, id)
     if output.as_json():
         output.print_json(found)
@@ -242,10 +244,16 @@ def plan(
     checked = read_plan(content, str(plan))
     if out:
         raise UsageError(
-            "-o is for the plan of a year", where=str(plan), hint="a file with `year` and `items`"
+            "-o 只用于年度计划 / -o is for the plan of a year",
+            where=str(plan),
+            hint="a file with `year` and `items`",
         )
     if register is None:
-        raise UsageError("a draw's plan is tried on a register", where=str(plan), hint="--register R.csv")
+        raise UsageError(
+            "抽查计划须对照名录试算 / a draw's plan is tried on a register",
+            where=str(plan),
+            hint="--register R.csv",
+        )
     rows = preview(checked, register, earlier or [])
     if output.as_json():
         output.print_rows(rows)
@@ -290,7 +298,9 @@ def _write_plan(file: Path, data: bytes) -> None:
 
     if "/" in file.stem or file.name.startswith("."):
         raise UsageError(
-            "a plan's name cannot be a file's", where=file.name, hint="`plan` without / or a dot first"
+            "计划名称不能用作文件名 / a plan's name cannot be a file's",
+            where=file.name,
+            hint="`plan` without / or a dot first",
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists() and file.read_bytes() != data:

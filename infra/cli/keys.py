@@ -42,7 +42,11 @@ def init(
     settings, moment = output.settings(), now()
     start = _midnight(moment) if valid_from is None else read_start(valid_from, "--valid-from")
     if not _YEARS[0] <= start.year <= _YEARS[1]:
-        raise UsageError(f"no year for keys: {start.year}", where="--valid-from", hint="from 1950 to 9000")
+        raise UsageError(
+            f"年份不可用于密钥 / no year for keys: {start.year}",
+            where="--valid-from",
+            hint="from 1950 to 9000",
+        )
     catalogue = load_catalogue(settings.items)
     life = keys.Lifetime(start, longest_validity(catalogue))
     made = keys.init(settings.data, roles_of(catalogue), life, now=moment, passphrase=settings.passphrase)
@@ -84,7 +88,9 @@ def rotate(
         if authority in (None, role.authority) and use in (None, role.use)
     ]
     if not roles:
-        raise UsageError("no such keys", where="--authority, --use", hint="zhengzhao keys list")
+        raise UsageError(
+            "没有这样的密钥 / no such keys", where="--authority, --use", hint="zhengzhao keys list"
+        )
     life = keys.Lifetime(
         moment if start is None else read_start(start, "--from"), longest_validity(catalogue)
     )

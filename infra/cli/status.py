@@ -33,7 +33,9 @@ def publish() -> None:
     """
     settings = output.settings()
     if settings.on_kafka:
-        raise UsageError("on Kafka the workers publish", hint="zhengzhao tick wakes them")
+        raise UsageError(
+            "在 Kafka 上由 worker 发布 / on Kafka the workers publish", hint="zhengzhao tick wakes them"
+        )
     from infra.engines.embedded import holding
     from infra.publishing import publish as publish_due
 

@@ -37,7 +37,7 @@ def worker(
     if project and "project" not in named:
         named = (*named, "project")
     if tables not in ("memory", "rocksdb"):
-        raise UsageError(f"unknown kind of tables: {tables}", hint="memory or rocksdb")
+        raise UsageError(f"未知的表类型 / unknown kind of tables: {tables}", hint="memory or rocksdb")
     if SIGNING & set(named) and not keystore_path(settings.data).exists():
         raise KeysMissing(
             "没有签发密钥 / there are no keys", where=str(settings.data),
@@ -57,5 +57,5 @@ def _address(text: str) -> tuple[str, int] | None:
         return None
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"no address: {text}", hint="--http HOST:PORT")
+        raise UsageError(f"不是地址 / no address: {text}", hint="--http HOST:PORT")
     return host, int(port)

@@ -48,7 +48,7 @@ def tell(settings: Settings, report: Report = lambda _done, _whole: None) -> Sto
             hint="rm -r it, or name another one: zhengzhao demo --data DIR",
         )  # fmt: skip
     if settings.on_kafka:
-        raise UsageError("the demo runs on one machine", hint="unset ZHENGZHAO_BROKER")
+        raise UsageError("演示只在单机上运行 / the demo runs on one machine", hint="unset ZHENGZHAO_BROKER")
     with raised(settings, report) as stage:
         day = play_day(stage)
         life = play_life(stage)

@@ -165,7 +165,7 @@ class Database:
             self.db.execute("COMMIT")
         elif version > len(_FORMS):
             raise UsageError(
-                f"the data file has form {version}, this release reads {len(_FORMS)}",
+                f"数据文件的形式不符 / the data file has form {version}, this release reads {len(_FORMS)}",
                 where=str(self.path), hint="用写它的版本或更新的 / use the release that wrote it, or a newer one",
             )  # fmt: skip
 

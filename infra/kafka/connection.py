@@ -92,16 +92,19 @@ def parse(address: str) -> Connection:
     login, _, hosts = parts.netloc.rpartition("@")
     servers = tuple(hosts.split(",")) if hosts else ()
     if parts.scheme != "kafka" or not servers or not all(_has_port(server) for server in servers):
-        raise UsageError(f"no Kafka address: {masked(address)}", hint="kafka://HOST:PORT")
+        raise UsageError(f"不是 Kafka 地址 / no Kafka address: {masked(address)}", hint="kafka://HOST:PORT")
     options = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
     if unknown := sorted(set(options) - _OPTIONS):
         raise UsageError(
-            f"the Kafka address has an unknown option {unknown[0]!r}", hint=", ".join(sorted(_OPTIONS))
+            f"Kafka 地址有未知选项 / the Kafka address has an unknown option {unknown[0]!r}",
+            hint=", ".join(sorted(_OPTIONS)),
         )
     user, _, password = login.partition(":")
     mechanism = options.get("mechanism", "SCRAM-SHA-512")
     if mechanism not in _MECHANISMS:
-        raise UsageError(f"unknown SASL mechanism {mechanism!r}", hint=", ".join(_MECHANISMS))
+        raise UsageError(
+            f"未知的 SASL 方式 / unknown SASL mechanism {mechanism!r}", hint=", ".join(_MECHANISMS)
+        )
     return Connection(
         servers,
         unquote(user),

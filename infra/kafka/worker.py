@@ -48,7 +48,7 @@ def run_worker(
     """Runs until SIGTERM or SIGINT; the exit code."""
     if not settings.broker or not settings.store:
         raise UsageError(
-            "a worker needs a broker and a store",
+            "worker 需要 broker 与存储 / a worker needs a broker and a store",
             hint="set ZHENGZHAO_BROKER and ZHENGZHAO_STORE; `zhengzhao stack up` prints both",
         )
     _logging()
@@ -137,7 +137,8 @@ async def _serve(stages: list[StageLoop], http: tuple[str, int], stop: asyncio.E
     except OSError as error:
         await runner.cleanup()
         raise UsageError(
-            f"the port for health and metrics cannot be opened: {error}", hint="--http HOST:PORT"
+            f"健康与指标端口无法打开 / the port for health and metrics cannot be opened: {error}",
+            hint="--http HOST:PORT",
         ) from error
     return runner
 

@@ -30,7 +30,7 @@ def class_path(endpoint: str = KAFKA) -> str:
         environment = jgo.build(endpoint, resolver=PythonResolver(), repositories=repositories)
     except (OSError, RuntimeError, ValueError) as error:
         raise SurroundingsError(
-            f"the jars of {endpoint} could not be had: {error}",
+            f"无法取得 jar / the jars of {endpoint} could not be had: {error}",
             hint="the first start needs a Maven repository: check network, proxy and ~/.m2/settings.xml",
         ) from error
     # jgo sorts modular jars into a folder of their own; a plain class path takes both

@@ -173,7 +173,9 @@ def _format(java: list[str], config: Path) -> None:
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SurroundingsError(f"formatting Kafka's storage failed: {(done.stdout + done.stderr)[-500:]}")
+        raise SurroundingsError(
+            f"Kafka 存储格式化失败 / formatting Kafka's storage failed: {(done.stdout + done.stderr)[-500:]}"
+        )
     return done.stdout
 
 

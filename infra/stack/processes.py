@@ -68,12 +68,13 @@ def wait_until(ready: Callable[[], bool], server: Server, *, seconds: float) -> 
     while not ready():
         if _process(server) is None:
             raise SurroundingsError(
-                f"{server.name} ended while it started; its last lines: {tail(server.log)}",
+                f"服务启动时退出 / {server.name} ended while it started; its last lines: {tail(server.log)}",
                 hint=f"read {server.log}",
             )
         if time.monotonic() > deadline:
             raise SurroundingsError(
-                f"{server.name} did not answer within {seconds:.0f} s", hint=f"read {server.log}"
+                f"服务没有应答 / {server.name} did not answer within {seconds:.0f} s",
+                hint=f"read {server.log}",
             )
         time.sleep(0.2)
 

@@ -43,7 +43,9 @@ def parse(address: str) -> Place:
     bucket = parts.path.strip("/")
     options = parse_qs(parts.query, keep_blank_values=True)
     if parts.scheme not in ("s3", "s3s") or not parts.hostname or not bucket or set(options) - {"ca"}:
-        raise UsageError("the store's address is incomplete", where=masked(address), hint=_HINT)
+        raise UsageError(
+            "存储地址不完整 / the store's address is incomplete", where=masked(address), hint=_HINT
+        )
     ca = options.get("ca", [""])[-1]
     if ca and not Path(ca).is_file():
         raise UsageError("没有这个文件 / there is no such file", where=f"ca={ca}", hint=_HINT)
@@ -67,7 +69,7 @@ def connect(place: Place) -> tuple[Minio, urllib3.PoolManager]:
             http_client=pool,
         )
     except ValueError as error:
-        raise UsageError(f"no address of a store: {error}", hint=_HINT) from None
+        raise UsageError(f"不是存储地址 / no address of a store: {error}", hint=_HINT) from None
     return made, pool
 
 

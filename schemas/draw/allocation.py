@@ -51,11 +51,11 @@ def allocate(plan: Plan, populations: Mapping[str, int]) -> dict[str, int]:
 def _rest(plan: Plan, total: int, fixed: int, populations: Mapping[str, int]) -> dict[str, int]:
     left = total - fixed
     if left < 0:
-        raise DrawError(f"`total` is {total}, but ratios and counts already make {fixed}")
+        raise DrawError(f"总数小于已定数量 / `total` is {total}, but ratios and counts already make {fixed}")
     shares = {s.name: populations[s.name] for s in plan.strata if s.ratio is UNSET and s.count is UNSET}
     if left > sum(shares.values()):
         raise DrawError(
-            f"`total` is {total}, but no stratum may fill the {left} that ratios and counts leave of it",
+            f"总数的余额无层可分 / `total` is {total}, but no stratum may fill the {left} that ratios and counts leave of it",
             hint="a stratum without ratio and count takes the rest",
         )
     return largest_remainder(left, shares)
@@ -63,9 +63,9 @@ def _rest(plan: Plan, total: int, fixed: int, populations: Mapping[str, int]) ->
 
 def _possible(name: str, count: int, population: int) -> None:
     if count > population:
-        raise DrawError(f"stratum {name}: {count} of {population} targets cannot be drawn")
+        raise DrawError(f"该层数量超过总体 / stratum {name}: {count} of {population} targets cannot be drawn")
     if population and not count:
         raise DrawError(
-            f"stratum {name}: 0 of its {population} targets would be drawn",
+            f"该层抽取数为零 / stratum {name}: 0 of its {population} targets would be drawn",
             hint="give it a higher ratio or count, or leave the stratum out",
         )

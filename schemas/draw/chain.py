@@ -94,7 +94,9 @@ class Chain:
                 f"announcement {number} is both drawn and voided / 第 {number} 号公告既抽取又作废"
             )
         if void and void.sequence != number:
-            raise DrawError(f"the void of announcement {number} says number {void.sequence}")
+            raise DrawError(
+                f"作废记录编号不符 / the void of announcement {number} says number {void.sequence}"
+            )
         if not drawn and not void and not may_wait:
             raise DrawError(
                 f"announcement {number} has neither transcript nor void / 第 {number} 号公告下落不明"
@@ -132,7 +134,9 @@ def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: 
         _signed(transcript.signature, transcript.to_be_signed, chain, trust, folder, own.sequence)
     if not folder.is_dir():
         raise UsageError(
-            "there is no such folder", where=str(folder), hint="the folder with all announcements"
+            "没有这个目录 / there is no such folder",
+            where=str(folder),
+            hint="the folder with all announcements",
         )
     for path in sorted(folder.rglob("*.json")):
         _read_into(chain, path, trust, itself)
@@ -154,12 +158,14 @@ def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> No
         void = read_void(data, str(path))
         _signed(void.signature, void.to_be_signed, chain, trust, path, void.sequence)
         if chain.voids.setdefault(void.void, void).reason != void.reason:
-            raise DrawError("a second void of one announcement", where=str(path))
+            raise DrawError("同一公告作废两次 / a second void of one announcement", where=str(path))
     elif "announcement_digest" in content and _authority(content.get("announcement")) == chain.authority:
         drawn = read_transcript(data, str(path))
         announcement = read_announcement(bytes(drawn.announcement), str(path))
         if announcement.digest != drawn.announcement_digest:
-            raise DrawError("announcement_digest is not the digest of the announcement", where=str(path))
+            raise DrawError(
+                "公告摘要不符 / announcement_digest is not the digest of the announcement", where=str(path)
+            )
         _signed(drawn.signature, drawn.to_be_signed, chain, trust, path, announcement.sequence)
         _announced(announcement, chain, trust, path)
         chain.transcripts[announcement.digest].add(hashlib.sha256(data).hexdigest())

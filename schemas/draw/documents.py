@@ -202,9 +202,12 @@ def read_announcement(data: bytes, where: str = "", *, signed: bool = True) -> A
     """An announcement from its bytes; DrawError where it breaks a rule or is not canonical."""
     content = parse_json(data, where)
     if not isinstance(content, dict):
-        raise DrawError("no announcement: not a JSON object", where=where)
+        raise DrawError("不是公告 / no announcement: not a JSON object", where=where)
     if canonical_json(content, where) != data:
-        raise DrawError("not canonical (RFC 8785): other bytes of the same content are refused", where=where)
+        raise DrawError(
+            "不是规范形式 / not canonical (RFC 8785): other bytes of the same content are refused",
+            where=where,
+        )
     return announcement_of(content, where, signed=signed)
 
 
@@ -212,14 +215,14 @@ def announcement_of(content: dict[str, Any], where: str = "", *, signed: bool = 
     """An announcement from its JSON."""
     strata = content.get("strata")
     if not isinstance(strata, list) or not all(isinstance(s, dict) for s in strata):
-        raise DrawError("`strata` is no list of objects", where=where)
+        raise DrawError("`strata` 不是对象列表 / `strata` is no list of objects", where=where)
     plain = [{k: v for k, v in s.items() if k not in ("population", "drawn")} for s in strata]
     own = {k: v for k, v in content.items() if k in _OF_THE_PLAN}
     plan = read_plan(own | {"strata": plain}, where)
     added = convert({k: v for k, v in content.items() if k not in _OF_THE_PLAN}, _Added, where)
     results = [convert(s, AnnouncedStratum, where) for s in strata]
     if signed and added.signature is UNSET:
-        raise DrawError("not signed", where=where)
+        raise DrawError("没有签名 / not signed", where=where)
     _check_added(plan, added, results, where)
     return Announcement(
         content,
@@ -240,13 +243,16 @@ def _check_added(plan: Plan, added: _Added, strata: list[AnnouncedStratum], wher
     hashes = [added.previous, *added.earlier, *(c.commitment for c in added.commitments)]
     hashes += [s.digest for s in summaries] + ([added.replaces] if isinstance(added.replaces, str) else [])
     if not all(HEX64.fullmatch(text) for text in hashes):
-        raise DrawError("a digest that is no SHA-256 in lower-case hex", where=where)
+        raise DrawError("摘要不是 SHA-256 / a digest that is no SHA-256 in lower-case hex", where=where)
     if not 1 <= added.sequence <= MAX_SEQUENCE or (added.sequence == 1) != (added.previous == FIRST):
-        raise DrawError("`sequence` and `previous` do not fit", where=where)
+        raise DrawError("序号与前一公告不符 / `sequence` and `previous` do not fit", where=where)
     if [c.party for c in added.commitments] != plan.seed.parties:
-        raise DrawError("the commitments are not those of the plan's parties, in their order", where=where)
+        raise DrawError(
+            "承诺与计划的参与方或次序不符 / the commitments are not those of the plan's parties, in their order",
+            where=where,
+        )
     if min(s.count for s in summaries) < 0 or any(not 0 <= s.drawn <= s.population for s in strata):
-        raise DrawError("a count that cannot be", where=where)
+        raise DrawError("数量不可能 / a count that cannot be", where=where)
 
 
 def read_transcript(data: bytes, where: str = "") -> Transcript:
@@ -259,12 +265,15 @@ def read_transcript(data: bytes, where: str = "") -> Transcript:
         exact = encode(transcript) == data
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         parse_json(data, where)
-        raise DrawError(f"no transcript: {error}", where=where) from None
+        raise DrawError(f"不是抽取记录 / no transcript: {error}", where=where) from None
     except msgspec.DecodeError:
         parse_json(data, where)
-        raise DrawError("no transcript", where=where) from None
+        raise DrawError("不是抽取记录 / no transcript", where=where) from None
     if not exact:
-        raise DrawError("not canonical (RFC 8785): other bytes of the same content are refused", where=where)
+        raise DrawError(
+            "不是规范形式 / not canonical (RFC 8785): other bytes of the same content are refused",
+            where=where,
+        )
     return transcript
 
 
@@ -272,7 +281,10 @@ def read_void(data: bytes, where: str = "") -> Void:
     """A void from its bytes; DrawError where its form is wrong or it is not canonical."""
     void = convert(parse_json(data, where), Void, where)
     if encode(void) != data:
-        raise DrawError("not canonical (RFC 8785): other bytes of the same content are refused", where=where)
+        raise DrawError(
+            "不是规范形式 / not canonical (RFC 8785): other bytes of the same content are refused",
+            where=where,
+        )
     if not HEX64.fullmatch(void.void) or not is_text(void.reason):
-        raise DrawError("a void names an announcement and a reason", where=where)
+        raise DrawError("作废须写明公告与理由 / a void names an announcement and a reason", where=where)
     return void

@@ -34,7 +34,7 @@ def read_earlier(path: Path) -> Earlier:
     transcript = read_transcript(data, str(path))
     announcement = read_announcement(bytes(transcript.announcement), str(path))
     if announcement.digest != transcript.announcement_digest:
-        raise DrawError("its announcement is not the one of its digest", where=str(path))
+        raise DrawError("公告与其摘要不符 / its announcement is not the one of its digest", where=str(path))
     return Earlier(hashlib.sha256(data).hexdigest(), transcript, announcement, str(path))
 
 

@@ -33,7 +33,7 @@ def canonical_json(value: Any, where: str = "") -> bytes:
     try:
         return canonical(value)
     except (ValueError, RecursionError) as error:
-        raise DrawError(f"no canonical JSON: {error}", where=where) from None
+        raise DrawError(f"不是规范 JSON / no canonical JSON: {error}", where=where) from None
 
 
 def read_file(path: Path) -> bytes:
@@ -42,7 +42,7 @@ def read_file(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"cannot read it: {error.strerror}", where=str(path), hint="check the path"
+            f"无法读取 / cannot read it: {error.strerror}", where=str(path), hint="check the path"
         ) from None
     if not data:
         raise UsageError("the file is empty / 文件为空", where=str(path))
@@ -54,7 +54,7 @@ def parse_json(data: bytes, where: str = "") -> Any:
     try:
         return orjson.loads(data)
     except (orjson.JSONDecodeError, RecursionError) as error:
-        raise UsageError(f"not JSON: {error}", where=where) from None
+        raise UsageError(f"不是 JSON / not JSON: {error}", where=where) from None
 
 
 def convert(value: Any, kind: type[T], where: str = "") -> T:

@@ -65,7 +65,7 @@ def check_known(conflicts: Conflicts, inspectors: Sequence[Inspector], targets: 
     for target, named in conflicts.items():
         if unknown := sorted(named.keys() - known):
             raise DrawError(
-                f"a conflict names the unknown inspector {shown_id(unknown[0])} (target {shown_id(target)})"
+                f"回避名单中有未知检查人员 / a conflict names the unknown inspector {shown_id(unknown[0])} (target {shown_id(target)})"
             )
     divisions: dict[str, str] = {}
     if conflicts:
@@ -73,7 +73,7 @@ def check_known(conflicts: Conflicts, inspectors: Sequence[Inspector], targets: 
         for frame in targets.frames():
             divisions |= dict(frame.filter(pl.col("id").is_in(wanted)).select("id", "division").iter_rows())
     if unknown := sorted(conflicts.keys() - divisions.keys()):
-        raise DrawError(f"a conflict names the unknown target {shown_id(unknown[0])}")
+        raise DrawError(f"回避名单中有未知对象 / a conflict names the unknown target {shown_id(unknown[0])}")
     return divisions
 
 
@@ -130,7 +130,9 @@ class Roster:
             best = min(fit if lacking and open_ == 1 else able, key=_lowest)
             entry = heappop(best)
             if entry is _NOBODY:
-                raise DrawError(f"target {shown_id(target)} cannot be given {places} inspectors")
+                raise DrawError(
+                    f"对象无法配足检查人员 / target {shown_id(target)} cannot be given {places} inspectors"
+                )
             number = entry & _NUMBER
             if apart and ids[number] in apart:
                 passed[ids[number]] = None

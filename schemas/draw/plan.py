@@ -97,7 +97,7 @@ def parse_toml(data: bytes, where: str = "") -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
-            f"not a TOML file: {error}", where=where, hint="see docs/draw.md for a plan"
+            f"不是 TOML 文件 / not a TOML file: {error}", where=where, hint="see docs/draw.md for a plan"
         ) from None
 
 

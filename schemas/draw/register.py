@@ -163,7 +163,9 @@ class Register:
         if self.kind == "targets":
             wrong = _first_not(frame, "credit_class", pl.col("credit_class").is_in(["A", "B", "C", "D", ""]))
             if wrong is not None:
-                raise DrawError(f"credit class {wrong!r}: A, B, C, D or empty", where=str(self.path))
+                raise DrawError(
+                    f"信用等级不对 / credit class {wrong!r}: A, B, C, D or empty", where=str(self.path)
+                )
 
     def _digest_in_memory(self) -> str:
         assert self._frame is not None
@@ -230,7 +232,7 @@ class Register:
                         f"column {column!r} has a value with control characters / 含有控制字符",
                         where=str(self.path),
                     )
-        return DrawError("a value has control characters", where=str(self.path))
+        return DrawError("值中有控制字符 / a value has control characters", where=str(self.path))
 
 
 def _first_not(frame: pl.DataFrame, column: str, rule: pl.Expr) -> str | None:

@@ -57,10 +57,12 @@ class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_replacement(data: bytes, where: str = "") -> Replacement:
     """A replacement from its bytes; DrawError where its form is wrong or it is not canonical."""
     if len(data) > MAX_BYTES:
-        raise DrawError("no replacement: too long", where=where)
+        raise DrawError("替补记录过长 / no replacement: too long", where=where)
     found = convert(parse_json(data, where), Replacement, where)
     if encode(found) != data or not is_text(found.reason):
-        raise DrawError("no replacement in canonical form with a reason", where=where)
+        raise DrawError(
+            "不是规范的替补记录，或无理由 / no replacement in canonical form with a reason", where=where
+        )
     return found
 
 
@@ -213,4 +215,4 @@ class Aftermath:
         for frame in self._targets.frames():
             if len(found := frame.filter(pl.col("id") == target)):
                 return str(found["division"][0])
-        raise DrawError(f"the register has no target {shown_id(target)}")
+        raise DrawError(f"名录中没有该对象 / the register has no target {shown_id(target)}")

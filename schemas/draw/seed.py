@@ -75,10 +75,12 @@ def private_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePrivateKey
     try:
         key = load_pem_private_key(pem.encode() if isinstance(pem, str) else pem, None)
     except (ValueError, TypeError):
-        raise UsageError("no private key in PEM (without passphrase)", where=where) from None
+        raise UsageError("不是 PEM 私钥 / no private key in PEM (without passphrase)", where=where) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise UsageError(
-            "not a P-256 key", where=where, hint="openssl ecparam -genkey -name prime256v1 -noout"
+            "不是 P-256 密钥 / not a P-256 key",
+            where=where,
+            hint="openssl ecparam -genkey -name prime256v1 -noout",
         )
     return key
 
@@ -88,9 +90,9 @@ def public_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePublicKey:
     try:
         key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
     except (ValueError, TypeError, UnicodeError):
-        raise DrawError("no public key in PEM", where=where) from None
+        raise DrawError("不是 PEM 公钥 / no public key in PEM", where=where) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise DrawError("not a P-256 key", where=where)
+        raise DrawError("不是 P-256 密钥 / not a P-256 key", where=where)
     return key
 
 
@@ -129,10 +131,11 @@ def open_deposit(commitment: Commitment, supervisor_key: ec.EllipticCurvePrivate
     deposited = commitment.deposit
     if not isinstance(deposited, Deposit):
         raise DrawError(
-            f"{commitment.party} deposited nothing", hint="ask the party to reveal, or void the draw"
+            f"该参与方没有托管 / {commitment.party} deposited nothing",
+            hint="ask the party to reveal, or void the draw",
         )
     if public_pem(supervisor_key.public_key()) != public_pem(public_key(deposited.supervisor)):
-        raise DrawError(f"{commitment.party} deposited with another supervisor")
+        raise DrawError(f"托管于另一监督方 / {commitment.party} deposited with another supervisor")
     try:
         sealed = decode_base64url(deposited.sealed)
         cipher = HPKE.new(
@@ -143,9 +146,11 @@ def open_deposit(commitment: Commitment, supervisor_key: ec.EllipticCurvePrivate
         )
         secret = cipher.unseal(sealed[_ENC_BYTES:])
     except (ValueError, HPKE.DeserializeError):
-        raise DrawError(f"the deposit of {commitment.party} does not open") from None
+        raise DrawError(f"托管无法开启 / the deposit of {commitment.party} does not open") from None
     if not fits(secret, commitment):
-        raise DrawError(f"what {commitment.party} deposited is not the secret it committed to")
+        raise DrawError(
+            f"托管的秘密与承诺不符 / what {commitment.party} deposited is not the secret it committed to"
+        )
     return bytes(secret)
 
 
@@ -171,7 +176,7 @@ def reveal(
 ) -> Reveal:
     """A secret with a signature over the announcement's digest; DrawError where it is not the promised one."""
     if not fits(secret, commitment):
-        raise DrawError(f"this is not the secret that {commitment.party} committed to")
+        raise DrawError(f"秘密与承诺不符 / this is not the secret that {commitment.party} committed to")
     signature = encode_base64url(key.sign(_signed_text(announcement.digest), _SIGNING))
     return Reveal(commitment.party, secret.hex(), signature, True if opened else UNSET)
 
@@ -183,7 +188,7 @@ def check_reveal(shown: Reveal, commitment: Commitment, announcement_digest: str
     pem = commitment.key
     if shown.opened is True:
         if not isinstance(commitment.deposit, Deposit):
-            raise DrawError(f"{shown.party} deposited nothing that could be opened")
+            raise DrawError(f"没有可开启的托管 / {shown.party} deposited nothing that could be opened")
         pem = commitment.deposit.supervisor
     try:
         signature = decode_base64url(shown.signature)
@@ -197,24 +202,24 @@ def check_reveal(shown: Reveal, commitment: Commitment, announcement_digest: str
 def check_commitment(given: Commitment, where: str = "") -> None:
     """DrawError where a commitment has no party, no SHA-256 or no P-256 keys."""
     if not is_text(given.party) or not HEX64.fullmatch(given.commitment):
-        raise DrawError("no commitment: a party, and a SHA-256 in lower-case hex", where=where)
+        raise DrawError("不是承诺 / no commitment: a party, and a SHA-256 in lower-case hex", where=where)
     public_key(given.key, where)
     if isinstance(given.deposit, Deposit):
         public_key(given.deposit.supervisor, where)
         try:
             decode_base64url(given.deposit.sealed)
         except ValueError:
-            raise DrawError("the deposit is no base64url", where=where) from None
+            raise DrawError("托管不是 base64url / the deposit is no base64url", where=where) from None
 
 
 def in_order(reveals: Sequence[Reveal], announcement: Announcement, digest: str) -> list[Reveal]:
     """One good reveal of each party, in the announcement's order; DrawError names who is missing or wrong."""
     by_party = {shown.party: shown for shown in reveals}
     if len(by_party) != len(reveals):
-        raise DrawError("two reveals of one party")
+        raise DrawError("同一参与方公开两次 / two reveals of one party")
     parties = [c.party for c in announcement.commitments]
     if unknown := [p for p in by_party if p not in parties]:
-        raise DrawError(f"{unknown[0]} is no party of this draw")
+        raise DrawError(f"不是本次抽查的参与方 / {unknown[0]} is no party of this draw")
     if missing := [p for p in parties if p not in by_party]:
         raise DrawError(
             f"no reveal of {', '.join(missing)} / 尚未公开",

@@ -39,7 +39,7 @@ def read_frames(
         size = path.stat().st_size
     except OSError as error:
         raise UsageError(
-            f"cannot read it: {error.strerror}", where=str(path), hint="check the path"
+            f"无法读取 / cannot read it: {error.strerror}", where=str(path), hint="check the path"
         ) from None
     if not magic:
         raise UsageError(
@@ -55,9 +55,9 @@ def check_columns(columns: list[str], where: str) -> None:
     """DrawError where a column stands twice or its name has control characters."""
     for column in columns:
         if CONTROL.search(column):
-            raise DrawError(f"column {column!r} has control characters", where=where)
+            raise DrawError(f"列名有控制字符 / column {column!r} has control characters", where=where)
         if columns.count(column) > 1:
-            raise DrawError(f"the column {column!r} stands twice", where=where)
+            raise DrawError(f"列重复 / the column {column!r} stands twice", where=where)
 
 
 # --- CSV
@@ -139,11 +139,13 @@ def _header(content: mmap.mmap, where: str) -> tuple[list[str], int]:
         if line:
             break
         if end < 0:
-            raise UsageError("the file has no header", where=where, hint="the first line names the columns")
+            raise UsageError(
+                "文件没有表头 / the file has no header", where=where, hint="the first line names the columns"
+            )
     try:
         return next(csv.reader(io.StringIO(line.decode(), newline=""), strict=True)), start
     except (UnicodeDecodeError, csv.Error):
-        raise DrawError("the header is no CSV in UTF-8", where=where) from None
+        raise DrawError("表头不是 UTF-8 的 CSV / the header is no CSV in UTF-8", where=where) from None
 
 
 def _csv_error(content: mmap.mmap, width: int, error: pa.ArrowInvalid, where: str) -> DrawError:
@@ -161,8 +163,8 @@ def _csv_error(content: mmap.mmap, width: int, error: pa.ArrowInvalid, where: st
     except UnicodeDecodeError as wrong:
         return DrawError(f"not UTF-8 (byte {wrong.start}) / 不是 UTF-8 编码", where=where)
     except csv.Error as wrong:
-        return DrawError(f"not CSV: {wrong}", where=f"{where}:{rows.line_num}")
-    return DrawError(f"not CSV: {str(error).partition(': ')[0]}", where=where)
+        return DrawError(f"不是 CSV / not CSV: {wrong}", where=f"{where}:{rows.line_num}")
+    return DrawError(f"不是 CSV / not CSV: {str(error).partition(': ')[0]}", where=where)
 
 
 # --- Parquet
@@ -189,7 +191,9 @@ def _parquet(path: Path, batch_rows: int) -> Iterator[pl.DataFrame]:
             if held:
                 yield _text_frame(pa.Table.from_batches(held), where)
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"not a Parquet file: {str(error).splitlines()[0]}", where=where) from None
+        raise UsageError(
+            f"不是 Parquet 文件 / not a Parquet file: {str(error).splitlines()[0]}", where=where
+        ) from None
 
 
 def _read_text(path: Path, where: str) -> pl.DataFrame:
@@ -197,7 +201,9 @@ def _read_text(path: Path, where: str) -> pl.DataFrame:
     try:
         return pl.read_parquet(path).fill_null("")
     except pl.exceptions.PolarsError:
-        raise DrawError("a column is not UTF-8, or its pages are damaged", where=where) from None
+        raise DrawError(
+            "列不是 UTF-8，或数据损坏 / a column is not UTF-8, or its pages are damaged", where=where
+        ) from None
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -213,7 +219,7 @@ def _check_type(field: pa.Field, where: str) -> None:
     other = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_date, pa.types.is_null)
     if not _is_text(kind) and not any(test(kind) for test in other):
         raise DrawError(
-            f"column {field.name!r} is {field.type}: it has no one text",
+            f"列的类型没有唯一文本 / column {field.name!r} is {field.type}: it has no one text",
             where=where,
             hint="text, whole numbers, booleans and dates; write anything else as text",
         )
@@ -231,7 +237,7 @@ def _text_frame(table: pa.Table, where: str) -> pl.DataFrame:
             try:
                 column.validate(full=True)
             except pa.ArrowInvalid:
-                raise DrawError(f"column {name!r} is not UTF-8", where=where) from None
+                raise DrawError(f"列不是 UTF-8 / column {name!r} is not UTF-8", where=where) from None
         columns[name] = column
     frame = pl.from_arrow(pa.table(columns), rechunk=False)
     assert isinstance(frame, pl.DataFrame)

@@ -142,7 +142,7 @@ def draw(
         everyone = ["g"] * len(below)
         found = lowest(plan, counts, (candidates(plan, seed, part, everyone) for part in parts()))
     if found is None:
-        raise DrawError("the register has fewer targets than the announcement says")
+        raise DrawError("名录对象少于公告所述 / the register has fewer targets than the announcement says")
     return found
 
 
