@@ -221,7 +221,7 @@ def _failed(desk: Desk, entry: Entry) -> None:
     told = any(u.version == version for u in licence.unissued)
     if found is None or found.object_key or told:
         return
-    last = due.certificate(found.grant.issued_on)
+    last = due.certificate(found.grant)
     desk.open(f"failed:{found.grant.grant_id}", found.grant.decided_at)
     calendar = workdays.calendar().digest
     desk.write(f.IssueFailed(key, version, last.on.isoformat(), last.fallback, calendar))

@@ -18,9 +18,9 @@ from schemas import facts as f
 from schemas import workdays
 from schemas.dates import ONE_DAY, day_of, months_before, start_of
 from schemas.items import ServiceItem
+from schemas.licence import Grant
 
 _NEVER = "9999-12-31"
-CERTIFICATE_DAYS = 10  # working days from the decision to the certificate (行政许可法 art 44)
 
 
 class Due(NamedTuple):
@@ -72,9 +72,9 @@ def _case_dues(case: Case) -> Iterator[Due]:
             yield Due(after_day(day), f"5-{limit}-overdue", case.key)
 
 
-def certificate(issued_on: str) -> workdays.Due:
-    """The last day for the certificate of a version that was decided on a day."""
-    return workdays.add(date.fromisoformat(issued_on), CERTIFICATE_DAYS)
+def certificate(grant: Grant) -> workdays.Due:
+    """The last day for the certificate of a version, counted from the day of its decision."""
+    return workdays.add(date.fromisoformat(grant.issued_on), grant.certificate_days)
 
 
 def next_due(state: HolderState) -> str | None:

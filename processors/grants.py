@@ -92,6 +92,7 @@ def new_grant(desk: Desk, case: Case, item: ServiceItem) -> Grant:
         digits=item.number.digits,
         type_code=item.type_code,
         products=case.products,
+        certificate_days=item.limits.certificate,
     )
 
 
@@ -154,17 +155,19 @@ def next_grant(desk: Desk, licence: Licence, application_id: str, new: dict[str,
     """The grant of a licence's next version, dated today."""
     version = licence.now.version + 1
     today = desk.day
+    item = desk.item(licence.item)
     return replace(
         licence.now,
         grant_id=derived_id(licence.key, version),
         version=version,
         application_id=application_id,
         item_digest=desk.catalogue.digests.get(licence.item, licence.now.item_digest),
-        authority=named_on(licence.now.authority, desk.item(licence.item), today),
+        authority=named_on(licence.now.authority, item, today),
         issued_on=today,
         valid_from=today,
         decided_at=desk.time,
         number=licence.number or None,
+        certificate_days=item.limits.certificate if item else licence.now.certificate_days,
         **new,
     )
 

@@ -53,7 +53,7 @@ def _certificate_due(state: HolderState, case: Case) -> str | None:
     """The last day for the certificate of the version that a case led to."""
     licence = state.licences.get(case.licence)
     made = licence.version(version_of(state, case)) if licence else None
-    return certificate(made.grant.issued_on).on.isoformat() if made else None
+    return certificate(made.grant).on.isoformat() if made else None
 
 
 def late(state: HolderState, case: Case) -> tuple[str, ...]:

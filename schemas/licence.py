@@ -88,6 +88,7 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     filings: tuple[FilingRef, ...] = ()
     v: int = 1
     particulars: tuple[Particular, ...] = ()
+    certificate_days: int = 10  # working days from the decision to the certificate (行政许可法 art 44)
 
 
 class Numbered(msgspec.Struct, frozen=True, omit_defaults=True):

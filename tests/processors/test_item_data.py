@@ -1,4 +1,4 @@
-"""What an item file alone decides: the months of a renewal."""
+"""What an item file alone decides: the months of a renewal, the days for a certificate."""
 
 from __future__ import annotations
 
@@ -125,3 +125,23 @@ def test_until_when_a_renewal_protects_is_data(protected: int, status: str) -> N
     e.add("clock.ticked", "2022-10-01T10:00:00+08:00", {}, "urn:agency:630000:clock")
     world = World(catalogue=catalogue("special-equipment-operator", Renewal(12, protected))).tell(e.lines)
     assert [row["status"] for row in world.licences(person)] == [status]
+
+
+def test_the_limit_of_a_certificate_is_data() -> None:
+    """Five working days instead of ten: 2018-09-03, a Monday, to the 10th; what cannot be issued alarms after it."""
+    items = load_catalogue().items
+    item = items["industrial-product-licence"]
+    shorter = replace(item, limits=replace(item.limits, certificate=5))
+    world = World(catalogue=catalogue_of([*(i for i in items.values() if i is not item), shorter]))
+    world.unissuable = {"N"}
+    e = Events()
+    e.apply("2018-09-03T10:00:00+08:00", "N", uscc(1))
+    for day in ("2018-09-10", "2018-09-11"):
+        e.add("clock.ticked", f"{day}T00:00:00+08:00", {}, "urn:agency:630000:clock")
+    world.tell(e.lines)
+    world.settle()
+    assert world.case(uscc(1), "N")["certificate_due"] == "2018-09-10"
+    history = world.case(uscc(1), "N")["history"]
+    assert [(h["time"][:10], h["detail"]) for h in history if h["event"] == "overdue"] == [
+        ("2018-09-11", "certificate 2018-09-10")
+    ]
