@@ -36,7 +36,6 @@ from schemas.trust import ANY_AUTHORITY, TrustStore
 
 DATABASE: Final = "deliveries.db"
 OUTBOX: Final = "outbox"
-SOURCE: Final = "urn:zhengzhao:installation"
 _BATCH: Final = 200
 _TRIES: Final = (0.0, 0.2, 0.8)  # seconds before each try of one call
 _SLOW: Final = 2.0  # seconds after which a try is not repeated: deciding waits meanwhile
@@ -170,7 +169,7 @@ class Delivery:
         raise ObjectDiffers("the outbox holds another filing under this name", where=f"{department}/{name}")
 
     def _content(self, fact: Fact) -> bytes:
-        told = outbound(fact, SOURCE)
+        told = outbound(fact)
         assert told is not None  # filings concern the world outside
         event = told[1]
         # where no key signed at that time: the folder is our own, and a webhook sees that there is no proof

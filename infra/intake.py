@@ -67,8 +67,8 @@ class Summary(msgspec.Struct):
             self.accepted += 1
 
     def refuse(self, file: str, line: int, error: ZhengzhaoError) -> None:
-        """Notes a rejection."""
-        self.rejected.append(Rejection(file, line, str(error), error.hint))
+        """Notes a rejection; the place in a file is part of the error, a whole file (line 0) is named already."""
+        self.rejected.append(Rejection(file, line, str(error) if line else error.message, error.hint))
 
 
 Papers = Callable[[Sequence[str]], Iterator[tuple[str, bytes | ZhengzhaoError]]]

@@ -10,8 +10,10 @@ from processors import topology
 from schemas import facts as f
 from schemas.facts import Fact
 
+SOURCE = "urn:zhengzhao:installation"
 
-def outbound(fact: Fact, source: str) -> tuple[str, dict[str, Any]] | None:
+
+def outbound(fact: Fact) -> tuple[str, dict[str, Any]] | None:
     """Topic and CloudEvent of a fact; None for what concerns nobody outside."""
     body = fact.body
     if isinstance(body, f.INTERNAL):
@@ -19,7 +21,7 @@ def outbound(fact: Fact, source: str) -> tuple[str, dict[str, Any]] | None:
     event = {
         "specversion": "1.0",
         "id": fact.id,
-        "source": source,
+        "source": SOURCE,
         "type": f"zhengzhao.{fact.type}.v1",
         "subject": fact.holder,
         "time": fact.time,

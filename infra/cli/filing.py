@@ -89,14 +89,14 @@ def list_filings(
         output.print_table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows), title="filings")
 
 
-@app.command(epilog="Example: zhengzhao filing receive QH-2018-000001:tax-registration")
+@app.command(epilog="Example: zhengzhao filing receive QH-2018-000001:seal-engraving-filing")
 @spread
 def receive(said: Answer) -> None:
     """收到 / The department has it."""
     _tell("received", said)
 
 
-@app.command(epilog="Example: zhengzhao filing claim QH-2018-000001:tax-registration")
+@app.command(epilog="Example: zhengzhao filing claim QH-2018-000001:seal-engraving-filing")
 @spread
 def claim(said: Answer) -> None:
     """认领 / The department takes it over: done."""

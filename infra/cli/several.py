@@ -12,10 +12,10 @@ class Several(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         multiple = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
-        return super().parse_args(ctx, spread(args, multiple))
+        return super().parse_args(ctx, repeated(args, multiple))
 
 
-def spread(args: list[str], multiple: set[str]) -> list[str]:
+def repeated(args: list[str], multiple: set[str]) -> list[str]:
     """Repeats an option of `multiple` before each further value of it; nothing changes before the argument is seen."""
     out: list[str] = []
     current, argument_seen = "", False

@@ -71,7 +71,8 @@ def _show(summary: dict[str, object]) -> None:
         return
     rejected: list[dict[str, object]] = summary["rejected"]  # type: ignore[assignment]
     for one in rejected:
-        output.note(f"error: {one['file']}:{one['line']}: {one['error']}\nhint: {one['hint']}")
+        place = f"{one['file']}:{one['line']}" if one["line"] else one["file"]
+        output.note(f"error: {place}: {one['error']}\nhint: {one['hint']}")
     output.line(
         f"收下 / accepted {summary['accepted']} · 重复 / duplicates {summary['duplicates']} · "
         f"拒收 / rejected {len(rejected)}"

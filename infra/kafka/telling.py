@@ -16,14 +16,13 @@ from infra.kafka.wire import decode_facts
 from processors.outbound import outbound
 from schemas.facts import Fact
 
-SOURCE = "urn:zhengzhao:installation"
 _encode = msgspec.json.Encoder().encode
 
 
 def tell(facts: Iterable[Fact]) -> Iterator[Send]:
     """What the world outside hears of facts; internal ones stay inside."""
     for fact in facts:
-        if (told := outbound(fact, SOURCE)) is not None:
+        if (told := outbound(fact)) is not None:
             yield Send(told[0], fact.holder.encode(), _encode(told[1]))
 
 

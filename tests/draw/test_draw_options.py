@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from infra.cli.several import spread
+from infra.cli.several import repeated
 from tests.draw.conftest import Office
 
 
 def test_spread_by_hand() -> None:
     """Further values behind an option belong to it; arguments, other options and their values stay."""
-    assert ["P", "--r", "a", "--r", "b", "-o", "T"] == spread(["P", "--r", "a", "b", "-o", "T"], {"--r"})
-    assert ["P", "--r", "a", "--r", "b"] == spread(["P", "--r", "a", "--r", "b"], {"--r"})
-    assert ["--r", "a", "P"] == spread(["--r", "a", "P"], {"--r"})
-    assert ["P", "-o", "T", "x"] == spread(["P", "-o", "T", "x"], {"--r"})
-    assert ["P", "--r", "a", "--json", "--r", "b"] == spread(["P", "--r", "a", "--json", "--r", "b"], {"--r"})
+    assert ["P", "--r", "a", "--r", "b", "-o", "T"] == repeated(["P", "--r", "a", "b", "-o", "T"], {"--r"})
+    assert ["P", "--r", "a", "--r", "b"] == repeated(["P", "--r", "a", "--r", "b"], {"--r"})
+    assert ["--r", "a", "P"] == repeated(["--r", "a", "P"], {"--r"})
+    assert ["P", "-o", "T", "x"] == repeated(["P", "-o", "T", "x"], {"--r"})
+    assert ["P", "--r", "a", "--json", "--r", "b"] == repeated(
+        ["P", "--r", "a", "--json", "--r", "b"], {"--r"}
+    )
 
 
 def test_several_files_behind_one_option(office: Office) -> None:

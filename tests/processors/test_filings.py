@@ -24,7 +24,7 @@ FIELDS = {rule.name: rule.example for item in FILINGS for rule in item.fields}
 
 def told_outside(world: World) -> list[tuple[str, dict[str, Any]]]:
     """What the topics of departments hear: department and event."""
-    found = [told for fact in world.facts if (told := outbound(fact, "urn:x"))]
+    found = [told for fact in world.facts if (told := outbound(fact))]
     before = "zhengzhao.filings."
     return [(topic.removeprefix(before), event) for topic, event in found if topic.startswith(before)]
 
@@ -143,6 +143,6 @@ def test_filings_in_any_order(seed: int) -> None:
 def test_a_fact_of_before_is_told_where_it_was_told_before() -> None:
     """An alarm that does not name its filing goes to the cases, as in the release that wrote it."""
     fact = f.Fact("i", "c", "h", "2018-03-05T10:00:00+08:00", f.FilingOverdue("R:X", "red", "2018-03-05"))
-    told = outbound(fact, "urn:x")
+    told = outbound(fact)
     assert told is not None
     assert told[0] == "zhengzhao.cases"
