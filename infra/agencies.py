@@ -1,18 +1,33 @@
-"""The agency register of a data folder, and the check of proofs at the door."""
+"""The agency register of a data folder, and the check of proofs at the door.
+
+Signing events as an agency does, with its private key in a PEM file.
+"""
 
 from __future__ import annotations
 
+import codecs
 import fcntl
+import io
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from infra.settings import Settings
+from issuance.signer import ES256, SoftwareSigner
+from producers.files import InputLine, lines
 from schemas.agencies import AgencyRegister, concerns, judge, read_register
-from schemas.errors import Rejected
+from schemas.canonical_json import MAX_BYTES, loads
+from schemas.errors import Rejected, UsageError
 from schemas.events import Event
 from schemas.ledger import Auth
+from schemas.signatures import FIELD, make_proof
+from schemas.trust import key_id
 
 FILE = "agencies.json"
 _Stamp = tuple[int, int, int]
@@ -68,3 +83,56 @@ def check_proof(
             raise
         return "none"
     return "proof"
+
+
+Sign = Callable[[bytes], bytes]
+
+
+def event_signer(path: Path) -> Sign:
+    """From an event's JSON text to the same with its proof; Rejected where the text is no JSON object.
+
+    UsageError for a key that is none.
+    """
+    key = _private_key(path)
+    kid = key_id(key.public_key())
+    signer = SoftwareSigner({kid: key.private_numbers().private_value.to_bytes(32)})
+
+    def sign(raw: bytes) -> bytes:
+        event = loads(raw)
+        if not isinstance(event, dict):
+            raise Rejected(
+                "不是 JSON 对象 / no JSON object", hint="一个事件是一个 JSON 对象 / one event is one object"
+            )
+        event[FIELD] = make_proof(event, kid, lambda data: signer.sign(kid, ES256, data))
+        return json.dumps(event, ensure_ascii=False).encode()
+
+    return sign
+
+
+def texts(file: BinaryIO) -> Iterator[InputLine]:
+    """The events of a file: the whole of it where that is one JSON text, over as many lines as it likes, else its lines."""
+    start = file.read(MAX_BYTES + 1)
+    whole = start.removeprefix(codecs.BOM_UTF8)
+    try:
+        loads(whole)
+    except Rejected:
+        rest = io.BytesIO(start + file.read())
+        yield from lines(rest)
+    else:
+        yield InputLine(1, whole)
+
+
+def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"无法读取私钥 / no usable private key: {error}",
+            where=str(path),
+            hint="zhengzhao agency keygen -o KEY.pem",
+        ) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise UsageError(
+            "不是 P-256 私钥 / no P-256 key", where=str(path), hint="zhengzhao agency keygen -o KEY.pem"
+        )
+    return key

@@ -9,18 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from infra import archive, letters
-from infra.engines.database import Database
-from infra.engines.inbox import EmbeddedInbox
-from infra.intake import Inbox, Papers
-from infra.persons_store import PersonsStore, open_persons
-from infra.register import EmbeddedRegister, EmptyRegister, Register
-from infra.replay import Report, Say
-from infra.replay import replay as run_replay
+from infra.embedded import letters
+from infra.embedded.inbox import EmbeddedInbox
+from infra.persons.keys import PersonsStore, open_persons
+from infra.readmodel.database import Database
+from infra.readmodel.register import EmbeddedRegister, EmptyRegister, Register
+from infra.recovery import archive
+from infra.recovery.replay import ReplayReport, Say
+from infra.recovery.replay import replay as run_replay
 from infra.settings import Settings
 from infra.stores import open_store
 from processors.route import tick as tick_entry
-from schemas.errors import NotFound, SurroundingsError, VerificationError, ZhengzhaoError
+from producers.files import Inbox, Papers
+from schemas.errors import NotFound, TransientError, VerificationError, ZhengzhaoError
 from schemas.events import Event
 from schemas.items import load_catalogue
 from schemas.ledger import Auth
@@ -62,7 +63,7 @@ def embedded_inbox(
 def open_register(settings: Settings) -> Iterator[Register]:
     """The register for queries; everything read inside the block is of one moment."""
     if settings.on_kafka:
-        from infra.kafka.register import open_kafka_register
+        from infra.kafka.projection import open_kafka_register
 
         with open_kafka_register(settings) as projection:
             yield projection
@@ -80,7 +81,7 @@ def open_register(settings: Settings) -> Iterator[Register]:
 
 def send_tick(settings: Settings, at: datetime, received_at: datetime) -> None:
     """Tells the ledger the time. Rejected for a time more than five minutes ahead."""
-    from schemas.times import read_time
+    from schemas.calendar import read_time
 
     read_time(at.isoformat(), received_at)
     if settings.on_kafka:
@@ -126,7 +127,7 @@ def paper_reader(settings: Settings, source: str, at: datetime) -> Papers:
     """How PDF packets become events; their papers are kept as uploads."""
 
     def papers(names: Sequence[str]) -> Iterator[tuple[str, bytes | ZhengzhaoError]]:
-        from infra.packets import event_bytes, grouped, read_file
+        from producers.packet_events import event_bytes, grouped, read_file
 
         persons = open_persons(settings.data, settings.shared_persons)
         store = open_store(settings.store, settings.objects)
@@ -142,7 +143,7 @@ def paper_reader(settings: Settings, source: str, at: datetime) -> Papers:
             for group in grouped(good):
                 try:
                     yield group[0][0], event_bytes(settings, persons, store, group, source=source, at=at)
-                except SurroundingsError:
+                except TransientError:
                     raise  # no fault of a paper's
                 except ZhengzhaoError as error:
                     yield group[0][0], error
@@ -152,7 +153,7 @@ def paper_reader(settings: Settings, source: str, at: datetime) -> Papers:
     return papers
 
 
-def replay(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:
+def replay(settings: Settings, into: Path, *, decide: bool, say: Say) -> ReplayReport:
     """Replays what the settings name into the folder `into`."""
     if settings.on_kafka:
         from infra.kafka.replay import replay_kafka
@@ -214,7 +215,7 @@ def export_log(settings: Settings, file: Path, say: Say) -> dict[str, object]:
     return archive.export_log(settings, file, say)
 
 
-def import_log(settings: Settings, file: Path, say: Say) -> Report:
+def import_log(settings: Settings, file: Path, say: Say) -> ReplayReport:
     """An exported file into a data folder without data, or into empty topics."""
     if settings.on_kafka:
         from infra.kafka.importing import import_log_kafka

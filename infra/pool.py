@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 import schemas.errors
-from schemas.errors import SurroundingsError, ZhengzhaoError
+from schemas.errors import TransientError, ZhengzhaoError
 
 Task = Callable[[bytes], bytes]
 _BUNDLE = 4
@@ -70,7 +70,7 @@ def describe(error: BaseException) -> Failure:
     """An exception as it travels between processes."""
     if isinstance(error, ZhengzhaoError):
         return Failure(
-            type(error).__name__, error.message, error.hint, error.where, isinstance(error, SurroundingsError)
+            type(error).__name__, error.message, error.hint, error.where, isinstance(error, TransientError)
         )
     return Failure(type(error).__name__, str(error), surroundings=isinstance(error, (OSError, MemoryError)))
 
@@ -219,7 +219,7 @@ class Pool:
         failed: list[Result] = []
         self._stillborn += not worker.answered
         if self._stillborn > _LIVES * self._size * 2:
-            raise SurroundingsError(
+            raise TransientError(
                 f"the issuing processes die as they start (exit {worker.process.exitcode})",
                 hint="zhengzhao doctor; look at memory and at the limits of this account",
             )

@@ -14,8 +14,7 @@ import msgspec
 from schemas import cose
 from schemas.cose import Value
 from schemas.errors import LintError
-from schemas.licence import Numbered
-from schemas.qr_text import MAX_CREDENTIAL
+from schemas.licence import MAX_CREDENTIAL, Numbered
 from schemas.status_list import list_uri
 
 MAX_NAME = 180  # bytes of UTF-8, the `…` included

@@ -157,7 +157,7 @@ def outline(char: str) -> Outline:
 
 
 def twins() -> dict[str, str]:
-    """Characters that share a glyph with another one, each with the first of its kind (`schemas.look`)."""
+    """Characters that share a glyph with another one, each with the first of its kind (`verification.page_text`)."""
     groups: dict[tuple[Face, str], list[int]] = {}
     for face in FACES:
         for point, glyph in font(face).getBestCmap().items():

@@ -15,15 +15,13 @@ from typing import NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from issuance import credential, emblem, fonts, page, pdf, qr, seal
+from issuance import credential, drawings, fonts, page, pdf, seal
 from issuance.lint import lint
 from issuance.page import Layout, Pages, RendererMissing
 from issuance.signer import ES256, Signer
-from schemas import ecdsa
-from schemas.body import LicenceKind, body_json, licence_body
+from schemas import signatures
 from schemas.errors import LintError, VerificationError
-from schemas.licence import Grant, Issued, Numbered, object_key
-from schemas.qr_text import qr_text
+from schemas.licence import Grant, Issued, LicenceKind, Numbered, body_json, licence_body, object_key, qr_text
 from schemas.trust import TrustStore
 
 STAGES = ("lint", "page", "credential", "qr", "seal")
@@ -46,7 +44,7 @@ class _Prepared(NamedTuple):
 
     layout: Layout
     body: bytes
-    form: pdf.Form
+    form: pdf.FormXObject
     values: bytes
     time: int
 
@@ -88,7 +86,7 @@ class Issuer:
             cwt = unsigned.finish(credential_signature)
         unsealed = self._unsealed(numbered, prepared, cwt, seal_key)
         with self._stage("seal"):
-            seal_signature = ecdsa.raw_to_der(signer.sign(seal_key, ES256, unsealed.to_be_signed))
+            seal_signature = signatures.raw_to_der(signer.sign(seal_key, ES256, unsealed.to_be_signed))
             licence = unsealed.finish(seal_signature)
             issued = Issued(
                 grant_id=grant.grant_id,
@@ -167,8 +165,8 @@ class Issuer:
         authority = numbered.grant.authority
         with self._stage("qr"):
             room = prepared.layout.qr
-            symbol = qr.encode(qr_text(authority.host, cwt))
-            code = qr.draw(symbol, room.left, room.bottom, room.right - room.left)
+            symbol = drawings.encode_qr(qr_text(authority.host, cwt))
+            code = drawings.draw_qr(symbol, room.left, room.bottom, room.right - room.left)
         with self._stage("seal"):
             box = prepared.layout.seal
             x, y, radius = (box.left + box.right) / 2, (box.bottom + box.top) / 2, (box.right - box.left) / 2
@@ -176,7 +174,7 @@ class Issuer:
                 prepared.values,
                 form=prepared.form,
                 attachments=_attachments(cwt, prepared.body),
-                drawing=code + emblem.draw(authority.name, x, y, radius),
+                drawing=code + drawings.draw_emblem(authority.name, x, y, radius),
                 box=box,
                 certificate_der=self._certificate(kid),
                 name=authority.name,
@@ -192,7 +190,7 @@ class Issuer:
     def _verify(self, kid: str, raw: bytes, message: bytes, number: str, what: str) -> None:
         if kid not in self._trust.keys:
             raise VerificationError(f"the trust folder has no key {kid}", where=f"{number} {what}")
-        if not ecdsa.verifies(self._trust.public_key(kid), raw, message):
+        if not signatures.verifies(self._trust.public_key(kid), raw, message):
             raise VerificationError(
                 "the recorded signature is not over what is rebuilt", where=f"{number} {what}"
             )
@@ -208,7 +206,7 @@ class Issuer:
 
 def _raw(der: bytes) -> bytes:
     try:
-        return ecdsa.der_to_raw(der)
+        return signatures.der_to_raw(der)
     except ValueError:
         return b""
 

@@ -6,36 +6,142 @@ ever leaves the trust folder: what it signed in its time stays good.
 
 A new key follows an old one by date: decisions from its `signs_from` on are signed with the new one. A
 revoked key gets a successor from the same date, so that nothing stands still.
+
+The certificates of an installation: a root, and under it one for each key that signs.
+
+Certificates outlive signing: a key signs for some years, its certificate holds until the last licence signed
+with it has ended (RFC 5280's 9999-12-31 where a licence may have no end).
+
+Which keys an installation needs: for each authority that its items can have, and for itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
-from issuance.certificates import NO_END, Role, issuing_certificate, root_certificate
-from issuance.keystore import keystore_path, read_keystore, write_keystore, write_whole
-from issuance.signer import ES256, SoftwareSigner
+from issuance.signer import ES256, SoftwareSigner, keystore_path, read_keystore, write_keystore, write_whole
+from schemas.authorities import authority, issuing_authorities, source_of
 from schemas.errors import KeysMissing, NotFound, UsageError
+from schemas.items import Catalogue
 from schemas.trust import (
+    ANY_AUTHORITY,
     ROOT_FILE,
     TRUST_FILE,
     RootSignature,
     TrustKey,
     TrustList,
     TrustStore,
+    Use,
     encode_signature,
     key_id,
     load_trust,
 )
+
+NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
+_ROOT_NAME = "证照签发根证书 zhengzhao root"
+_COMMON_NAME_LIMIT = 64  # RFC 5280, upper bound of a common name
+
+_NO_REV_AVAIL = x509.ObjectIdentifier("2.5.29.56")
+_NULL = b"\x05\x00"
+
+
+class Role(NamedTuple):
+    """Who signs what: an authority's code (`*`: the installation), its name, and the use of the key."""
+
+    authority: str
+    name: str
+    use: Use
+
+
+def root_certificate(key: ec.EllipticCurvePrivateKey, valid_from: datetime) -> x509.Certificate:
+    """The self-signed anchor; it has no end, since what stands under it must not outlive it."""
+    name = _name(_ROOT_NAME, "root")
+    return (
+        _builder(name, name, key.public_key(), valid_from, NO_END)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, SHA256())
+    )
+
+
+def issuing_certificate(
+    public: ec.EllipticCurvePublicKey,
+    role: Role,
+    root: x509.Certificate,
+    root_key: ec.EllipticCurvePrivateKey,
+    valid_from: datetime,
+    valid_until: datetime,
+) -> x509.Certificate:
+    """The certificate of one signing key; the authority's code is its URI."""
+    builder = (
+        _builder(_name(role.name, role.use), root.subject, public, valid_from, valid_until)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(certificates=False), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        # RFC 9608: there is no CRL and no OCSP; which keys are revoked stands in trust.json.
+        .add_extension(x509.UnrecognizedExtension(_NO_REV_AVAIL, _NULL), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
+        )
+    )
+    if role.authority.startswith("urn:"):
+        uri = x509.UniformResourceIdentifier(role.authority)
+        builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+    return builder.sign(root_key, SHA256())
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    valid_from: datetime,
+    valid_until: datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(valid_from)
+        .not_valid_after(valid_until)
+    )
+
+
+def _name(common: str, unit: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
+            x509.NameAttribute(NameOID.COMMON_NAME, common[:_COMMON_NAME_LIMIT]),
+        ]
+    )
+
+
+def _usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=not certificates,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
 
 TRUST_FOLDER: Final = "trust"
 SIGNING_YEARS: Final = 10
@@ -206,3 +312,29 @@ def _years_on(time: datetime, years: int) -> datetime:
     except ValueError:
         anniversary = time.replace(year=time.year + years, month=3, day=1)
     return anniversary - _SECOND
+
+
+INSTALLATION_NAME: Final = "证照 zhengzhao"
+
+
+def roles_of(catalogue: Catalogue) -> tuple[Role, ...]:
+    """A credential and a seal key for each issuing authority, one key for status lists, one for draws."""
+    authorities = tuple(
+        Role(found.code, found.name, use)
+        for found in issuing_authorities(catalogue)
+        for use in ("credential", "seal")
+    )
+    own = (Role(ANY_AUTHORITY, INSTALLATION_NAME, "status"), Role(ANY_AUTHORITY, INSTALLATION_NAME, "draw"))
+    return authorities + own
+
+
+def longest_validity(catalogue: Catalogue) -> int | None:
+    """The longest validity of a licence in years; None where one of the items has no end."""
+    years = [item.validity_years for item in catalogue.items.values() if item.mode != "filing"]
+    return None if None in years else max((year for year in years if year is not None), default=0)
+
+
+def name_of(authority_code: str) -> str:
+    """The name in the certificate of an authority's key."""
+    source = source_of(authority_code)
+    return INSTALLATION_NAME if source is None else authority(*source).name

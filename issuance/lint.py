@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from datetime import date
 
 from issuance import fonts
-from schemas.body import MAX_BODY, LicenceBody
 from schemas.errors import LintError
 from schemas.identifiers import compare, looks_personal, parse_identifier, serial_text
-from schemas.licence import MAX_PARTICULAR, Numbered, object_key
+from schemas.licence import HOST, MAX_BODY, MAX_PARTICULAR, LicenceBody, Numbered, object_key
 from schemas.persons import is_sealed
 from schemas.ports import MAX_KEY
-from schemas.qr_text import HOST
 
 MAX_TEXT = 200  # code points of a name, address, site or detail: the contract's limit
 _MASK = re.compile(r"(.{3})?\*{11}(.{4})?")

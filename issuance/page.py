@@ -20,12 +20,10 @@ import orjson
 import typst
 
 from issuance import fonts, pdf
-from issuance.rows import filing_table, rows_of
+from issuance.page_text import breakable, date_text, filing_table, rows_of, small, units, validity_text
 from issuance.seal import Box
-from issuance.texts import breakable, date_text, small, units, validity_text
-from schemas.body import LicenceBody
 from schemas.errors import LintError, ZhengzhaoError
-from schemas.licence import Product
+from schemas.licence import LicenceBody, Product
 
 TEMPLATES = Path(__file__).parent / "templates"
 WRITER = 2  # of our own part of the file: pdf, cms, qr, emblem, seal; raised with every change of their bytes
@@ -95,14 +93,14 @@ class Pages:
             include_system_fonts=False, include_embedded_fonts=False, font_paths=fonts.folders()
         )
         self._compilers: dict[Path, typst.Compiler] = {}
-        self._forms: OrderedDict[tuple[Path, bytes], pdf.Form] = OrderedDict()
+        self._forms: OrderedDict[tuple[Path, bytes], pdf.FormXObject] = OrderedDict()
 
-    def form(self, layout: Layout, sheet: Sheet) -> pdf.Form:
+    def form(self, layout: Layout, sheet: Sheet) -> pdf.FormXObject:
         """The form under the values: what is the same on many licences."""
         key = (layout.path, orjson.dumps(sheet.form))
         form = self._forms.get(key)
         if form is None:
-            form = self._forms[key] = pdf.Form(self._compile(layout, key[1], 0))
+            form = self._forms[key] = pdf.FormXObject(self._compile(layout, key[1], 0))
             if len(self._forms) > MAX_FORMS:
                 self._forms.popitem(last=False)
         return form

@@ -73,7 +73,7 @@ def first_number(rendered: Rendered) -> int:
     return len(rendered.offsets) + 1
 
 
-class Form:
+class FormXObject:
     """The first page of a document as a form XObject with all that it needs, to be drawn in other documents."""
 
     def __init__(self, pdf: bytes) -> None:

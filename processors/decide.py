@@ -11,20 +11,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from processors import cases, due, inspections, intake, orders, reasons, registrations
-from processors.desk import Desk, MustAsk, MustWait
+from processors.context import DecisionContext, MustAsk, MustWait
+from processors.decisions import cases, due, inspections, intake, orders, reasons, registrations
 from processors.evolve import KEY_LENGTH
 from processors.state import HolderState
 from schemas import event_types as e
 from schemas import facts as f
-from schemas import workdays
-from schemas.dates import day_of
+from schemas.calendar import day_of, workday_calendar
 from schemas.facts import Fact
 from schemas.items import Catalogue
 from schemas.ledger import Entry
 from schemas.licence import Issued, Numbered
 
-Handler = Callable[[Desk, Any, dict[str, Any]], None]
+Handler = Callable[[DecisionContext, Any, dict[str, Any]], None]
 
 HANDLERS: dict[str, Handler] = {
     "application.submitted": intake.submitted,
@@ -63,7 +62,7 @@ def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
 
     Ticks and catalogues concern everyone: a tick is put to each holder for whom something may be due.
     """
-    desk = Desk(state, catalogue)
+    desk = DecisionContext(state, catalogue)
     if entry.kind in ("event", "tick"):
         if not _known(desk.state, entry):
             if desk.state.waiting:
@@ -112,7 +111,7 @@ def _covered(state: HolderState, tick: Entry) -> bool:
     return any(day_of(waiting["payload"]["time"]) >= day for waiting in state.waiting)
 
 
-def _arrives(desk: Desk, entry: Entry) -> None:
+def _arrives(desk: DecisionContext, entry: Entry) -> None:
     try:
         _one(desk, entry)
     except MustAsk as question:
@@ -122,7 +121,7 @@ def _arrives(desk: Desk, entry: Entry) -> None:
         _wait(desk, entry)
 
 
-def _one(desk: Desk, entry: Entry) -> None:
+def _one(desk: DecisionContext, entry: Entry) -> None:
     """Decides an entry. Raises MustWait where something has to be known first."""
     time = max(entry.payload["time"], desk.state.upto)
     if entry.kind == "tick":
@@ -144,17 +143,17 @@ def _one(desk: Desk, entry: Entry) -> None:
     due.run(desk, time)
 
 
-def _wait(desk: Desk, entry: Entry) -> None:
+def _wait(desk: DecisionContext, entry: Entry) -> None:
     desk.open(f"waits:{entry.id}", desk.state.upto or entry.payload["time"])
     desk.write(f.EventWaits(msgspec.to_builtins(entry)))
 
 
-def _ask(desk: Desk, entry: Entry, question: MustAsk) -> None:
+def _ask(desk: DecisionContext, entry: Entry, question: MustAsk) -> None:
     desk.open(f"asks:{entry.id}", desk.state.upto or entry.payload["time"])
     desk.write(f.NumberAsked(question.number, question.place.series, question.place.serial))
 
 
-def _numbered(desk: Desk, entry: Entry) -> None:
+def _numbered(desk: DecisionContext, entry: Entry) -> None:
     numbered = msgspec.convert(entry.payload, Numbered)
     grant = numbered.grant
     found = desk.state.licences[grant.licence_id].version(grant.version)
@@ -174,7 +173,7 @@ def _numbered(desk: Desk, entry: Entry) -> None:
     _release(desk)
 
 
-def _claimed(desk: Desk, entry: Entry) -> None:
+def _claimed(desk: DecisionContext, entry: Entry) -> None:
     """The number of the import that waits first is free, or somebody else's."""
     if desk.state.asked == entry.payload["number"]:
         desk.free = entry.payload["free"]
@@ -183,10 +182,10 @@ def _claimed(desk: Desk, entry: Entry) -> None:
         _release(desk)
 
 
-def _release(desk: Desk) -> None:
+def _release(desk: DecisionContext) -> None:
     """Decides what waits, in its order, up to the first entry that has to wait on."""
     while desk.state.waiting and not desk.state.asked:
-        trial = Desk(desk.state, desk.catalogue)
+        trial = DecisionContext(desk.state, desk.catalogue)
         try:
             _release_first(trial)
         except MustAsk as question:
@@ -197,14 +196,14 @@ def _release(desk: Desk) -> None:
             desk.adopt(trial)
 
 
-def _release_first(desk: Desk) -> None:
+def _release_first(desk: DecisionContext) -> None:
     first = msgspec.convert(desk.state.waiting[0], Entry)
     desk.open(f"released:{first.id}", desk.state.upto or first.payload["time"])
     desk.write(f.EventReleased())
     _one(desk, first)
 
 
-def _issued(desk: Desk, entry: Entry) -> None:
+def _issued(desk: DecisionContext, entry: Entry) -> None:
     issued = msgspec.convert(entry.payload, Issued)
     found = desk.state.licences[issued.licence_id].version(issued.version)
     if found is None or found.object_key:
@@ -213,7 +212,7 @@ def _issued(desk: Desk, entry: Entry) -> None:
     desk.write(f.LicenceIssued(issued))
 
 
-def _failed(desk: Desk, entry: Entry) -> None:
+def _failed(desk: DecisionContext, entry: Entry) -> None:
     """A version could not be issued: its certificate's last day falls due from here on, or has passed already."""
     key, version = entry.payload["licence_id"], entry.payload["version"]
     licence = desk.state.licences[key]
@@ -223,6 +222,6 @@ def _failed(desk: Desk, entry: Entry) -> None:
         return
     last = due.certificate(found.grant)
     desk.open(f"failed:{found.grant.grant_id}", found.grant.decided_at)
-    calendar = workdays.calendar().digest
-    desk.write(f.IssueFailed(key, version, last.on.isoformat(), last.fallback, calendar))
+    digest = workday_calendar().digest
+    desk.write(f.IssueFailed(key, version, last.on.isoformat(), last.fallback, digest))
     due.run(desk, desk.state.upto)

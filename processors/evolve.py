@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from processors.state import (
     Bar,
     Case,
-    Check,
     Filing,
     Happening,
     HolderState,
     Licence,
+    OnSiteCheck,
     Refusal,
     Unissued,
     Version,
@@ -202,7 +202,7 @@ def _register(state: HolderState, grant: Grant) -> None:
     state.name, state.address, state.division = grant.holder_name, grant.address, grant.division
 
 
-def _imported(state: HolderState, fact: Fact, b: f.LicenceImported) -> None:
+def _imported(state: HolderState, fact: Fact, b: f.ImportRecorded) -> None:
     grant = b.grant
     line = Happening(fact.time, "imported")
     state.licences[grant.licence_id] = Licence(
@@ -300,7 +300,7 @@ def _close_checks(state: HolderState, fact: Fact, licence: str) -> None:
             _licence(state, fact, licence, "check.dropped", f"{key} {check.due} ({check.state})")
 
 
-def _annulled(state: HolderState, fact: Fact, b: f.DecisionAnnulled) -> None:
+def _annulled(state: HolderState, fact: Fact, b: f.AnnulmentRecorded) -> None:
     _licence(state, fact, b.licence, "decision.annulled", f"{b.ground} {b.decided_on}", annulled=True)
     state.bars = tuple(bar for bar in state.bars if bar.licence != b.licence)
 
@@ -310,7 +310,7 @@ def _barred(state: HolderState, fact: Fact, b: f.BarImposed) -> None:
 
 
 def _scheduled(state: HolderState, fact: Fact, b: f.CheckScheduled) -> None:
-    state.checks[b.check] = Check(b.check, b.licence, "post-issuance", b.due, "scheduled")
+    state.checks[b.check] = OnSiteCheck(b.check, b.licence, "post-issuance", b.due, "scheduled")
 
 
 def _check_overdue(state: HolderState, fact: Fact, b: f.CheckOverdue) -> None:
@@ -321,7 +321,7 @@ def _inspected(state: HolderState, fact: Fact, b: f.InspectionTaken) -> None:
     outcome = "passed" if b.passed and not b.commitment_false else "failed"
     key = b.check or b.inspection
     due = state.checks[key].due if key in state.checks else b.inspected_on
-    state.checks[key] = Check(key, b.licence, b.kind, due, outcome, b.inspection_id)
+    state.checks[key] = OnSiteCheck(key, b.licence, b.kind, due, outcome, b.inspection_id)
     state.inspections = (*state.inspections, b.inspection)
     order = "，责令改正 / order to correct" if b.order_to_correct else ""
     _licence(
@@ -350,7 +350,7 @@ def _filing_overdue(state: HolderState, fact: Fact, b: f.FilingOverdue) -> None:
     state.filings[b.filing_id] = replace(filing, alarmed=(*filing.alarmed, b.colour))
 
 
-def _classified(state: HolderState, fact: Fact, b: f.HolderClassified) -> None:
+def _classified(state: HolderState, fact: Fact, b: f.ClassRecorded) -> None:
     state.credit_class = b.credit_class
     state.display = state.display or b.display
 
@@ -395,13 +395,13 @@ _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
     f.CaseLapsed: _lapsed,
     f.CaseOverdue: _overdue,
     f.LicenceGranted: _granted,
-    f.LicenceImported: _imported,
+    f.ImportRecorded: _imported,
     f.LicenceNumbered: _numbered,
     f.LicenceIssued: _issued,
     f.IssueFailed: _issue_failed,
     f.CertificateOverdue: _certificate_overdue,
     f.LicenceStatusChanged: _status,
-    f.DecisionAnnulled: _annulled,
+    f.AnnulmentRecorded: _annulled,
     f.BarImposed: _barred,
     f.CheckScheduled: _scheduled,
     f.CheckOverdue: _check_overdue,
@@ -409,7 +409,7 @@ _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
     f.FilingPushed: _pushed,
     f.FilingMoved: _moved,
     f.FilingOverdue: _filing_overdue,
-    f.HolderClassified: _classified,
+    f.ClassRecorded: _classified,
     f.EventRefused: _event_refused,
     f.EventRepeated: _repeated,
     f.EventWaits: _waits,

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from schemas.canonical import derived_id
-from schemas.dates import time_text
+from schemas.calendar import time_text
+from schemas.canonical_json import derived_id
 from schemas.errors import Rejected
 from schemas.events import Event
 from schemas.identifiers import compare, is_citizen_id, is_uscc, looks_personal, mask, masked

@@ -131,7 +131,7 @@ class Bar(msgspec.Struct, frozen=True, omit_defaults=True):
     licence: str = ""
 
 
-class Check(msgspec.Struct, frozen=True, omit_defaults=True):
+class OnSiteCheck(msgspec.Struct, frozen=True, omit_defaults=True):
     """An on-site check or another inspection. `state`: scheduled, overdue, passed, failed."""
 
     key: str
@@ -178,7 +178,7 @@ class HolderState(msgspec.Struct, omit_defaults=True):
     upto: str = ""  # the moment as of which the last thing was decided
     cases: dict[str, Case] = {}
     licences: dict[str, Licence] = {}
-    checks: dict[str, Check] = {}
+    checks: dict[str, OnSiteCheck] = {}
     filings: dict[str, Filing] = {}
     bars: tuple[Bar, ...] = ()
     refused: tuple[Refusal, ...] = ()

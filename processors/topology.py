@@ -44,7 +44,7 @@ TOPOLOGY: tuple[Stage, ...] = (
     Stage("decide", "processors.decide:decide", LEDGER, "holder", "HolderState", (FACTS, GRANTS)),
     Stage(
         "publish",
-        "processors.outbound:outbound",
+        "processors.publish:outbound",
         FACTS,
         "holder",
         "",

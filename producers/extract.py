@@ -1,28 +1,98 @@
 """What a PDF says, read in a process of its own with little memory and time.
 
 A PDF from outside may hold bombs, loops, hostile fonts. So it is never parsed in the process that serves others:
-`producers.reader` keeps a process that has the parser loaded and forks a child with hard limits for each paper;
+`producers.extract` keeps a process that has the parser loaded and forks a child with hard limits for each paper;
 back comes a plain structure of words and form fields with their places.
+
+The processes that read PDFs: started when first needed, kept, one paper each at a time, replaced when they end.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import io
 import os
+import queue
 import resource
 import select
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections import OrderedDict
-from typing import Any, BinaryIO
+from contextlib import suppress
+from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
-from producers.reader import ask
 from schemas.errors import UsageError
+
+_IDLE_READERS: Final = 4  # idle readers
+_idle: queue.LifoQueue[_Reader] = queue.LifoQueue()
+
+
+class _Reader:
+    """A process that loads the parser once and forks for each paper (`producers.extract`)."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "producers.extract"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._asked = cast("BinaryIO", self._process.stdin)
+        self._told = cast("BinaryIO", self._process.stdout)
+
+    def ask(self, pdf: bytes) -> bytes | None:
+        """The answer; None where the process is gone."""
+        try:
+            self._asked.write(len(pdf).to_bytes(8) + pdf)
+            self._asked.flush()
+            length = self._told.read(8)
+            answer = self._told.read(int.from_bytes(length))
+        except OSError:
+            return None
+        return answer if len(length) == 8 else None
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._process.communicate(timeout=5)
+
+
+def ask(pdf: bytes) -> bytes:
+    """What a reader says of a PDF; empty where none could say anything."""
+    for fresh in (False, True):
+        reader = _reader(fresh)
+        if (answer := reader.ask(pdf)) is not None:
+            _back(reader)
+            return answer
+        reader.close()
+    return b""
+
+
+def _reader(fresh: bool) -> _Reader:
+    with suppress(queue.Empty):
+        if not fresh:
+            return _idle.get_nowait()
+    return _Reader()
+
+
+def _back(reader: _Reader) -> None:
+    if _idle.qsize() < _IDLE_READERS:
+        _idle.put(reader)
+    else:
+        reader.close()
+
+
+@atexit.register
+def _close() -> None:
+    with suppress(queue.Empty):
+        while True:
+            _idle.get_nowait().close()
+
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PAGES = 50
@@ -53,7 +123,7 @@ class Field(msgspec.Struct, frozen=True):
     box: Box
 
 
-class Paper(msgspec.Struct, frozen=True):
+class PdfDocument(msgspec.Struct, frozen=True):
     """Everything that was read of one PDF."""
 
     pages: int
@@ -61,11 +131,11 @@ class Paper(msgspec.Struct, frozen=True):
     fields: tuple[Field, ...]
 
 
-_papers: OrderedDict[bytes, Paper] = OrderedDict()
+_papers: OrderedDict[bytes, PdfDocument] = OrderedDict()
 _lock = threading.Lock()
 
 
-def read(pdf: bytes, name: str) -> Paper:
+def read(pdf: bytes, name: str) -> PdfDocument:
     """Reads a PDF in a child process. Raises UsageError that names the file and says what to do."""
     if len(pdf) > MAX_BYTES:
         raise UsageError(
@@ -84,7 +154,7 @@ def read(pdf: bytes, name: str) -> Paper:
     return paper
 
 
-def _read(pdf: bytes, name: str) -> Paper:
+def _read(pdf: bytes, name: str) -> PdfDocument:
     answer = ask(pdf)
     if answer[:1] != _READ:
         reason = answer[1:].decode("utf-8", "replace") or "no answer"
@@ -93,7 +163,7 @@ def _read(pdf: bytes, name: str) -> Paper:
             where=name,
             hint="重新打印为 PDF，去掉密码 / print it to PDF anew, without a password",
         )
-    paper = msgspec.json.decode(answer[1:], type=Paper)
+    paper = msgspec.json.decode(answer[1:], type=PdfDocument)
     if not paper.words and not paper.fields:
         raise UsageError(
             "扫描件，没有文字 / a scan without text",
@@ -110,7 +180,7 @@ def _limit() -> None:
     sys.setrecursionlimit(400)
 
 
-def _parse(raw: bytes) -> Paper:
+def _parse(raw: bytes) -> PdfDocument:
     import pdfplumber
 
     words: list[Word] = []
@@ -130,7 +200,7 @@ def _parse(raw: bytes) -> Paper:
             if sum(len(f.value) for f in fields) > MAX_TEXT:
                 raise ValueError(f"more than {MAX_TEXT} characters in its fields")
             page.close()
-        return Paper(len(pdf.pages), tuple(words), tuple(fields))
+        return PdfDocument(len(pdf.pages), tuple(words), tuple(fields))
 
 
 def _fields(page: Any, number: int) -> list[Field]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from producers.extract import Box, Paper, read
+from producers.extract import Box, PdfDocument, read
 from producers.forms import COMMITMENT, FORM, LETTER, MARK_PATTERN, PRODUCT_ROWS, Form, commitment_digest
 from schemas.errors import UsageError
 
@@ -174,7 +174,7 @@ def _products(packet: Packet) -> list[dict[str, str]]:
     return rows
 
 
-def _recognise(paper: Paper, name: str) -> tuple[str, str]:
+def _recognise(paper: PdfDocument, name: str) -> tuple[str, str]:
     text = "".join(w.text for w in paper.words)
     mark = MARK_PATTERN.search(text)
     if mark:
@@ -188,7 +188,7 @@ def _recognise(paper: Paper, name: str) -> tuple[str, str]:
     )
 
 
-def _form_values(paper: Paper, name: str, blanks: Blanks, item: str, kind: str) -> list[Value]:
+def _form_values(paper: PdfDocument, name: str, blanks: Blanks, item: str, kind: str) -> list[Value]:
     form = blanks.forms.get((item, kind))
     if form is None:
         raise UsageError(
@@ -211,7 +211,7 @@ def _form_values(paper: Paper, name: str, blanks: Blanks, item: str, kind: str) 
     return found
 
 
-def _licence_values(paper: Paper, name: str) -> list[Value]:
+def _licence_values(paper: PdfDocument, name: str) -> list[Value]:
     found = []
     text = "".join(w.text for w in paper.words)
     for field, pattern in _LABELS.items():
@@ -229,7 +229,7 @@ def _licence_values(paper: Paper, name: str) -> list[Value]:
     return found
 
 
-def _words_at(paper: Paper, start: int, end: int) -> list[Any]:
+def _words_at(paper: PdfDocument, start: int, end: int) -> list[Any]:
     place, words = 0, []
     for word in paper.words:
         if place < end and place + len(word.text) > start:
@@ -238,7 +238,7 @@ def _words_at(paper: Paper, start: int, end: int) -> list[Any]:
     return words
 
 
-def _commitment(paper: Paper, found: Sequence[Value], form: Form) -> tuple[dict[str, str], bool]:
+def _commitment(paper: PdfDocument, found: Sequence[Value], form: Form) -> tuple[dict[str, str], bool]:
     """The digest of the letter's text, who signed it, and whether the text is another than the form's."""
     top = min(b.box[1] for b in form.blanks)
     body = "".join(w.text for w in paper.words if w.page == 1 and w.box[3] <= top)

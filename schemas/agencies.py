@@ -14,10 +14,10 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from schemas.canonical_json import shown
 from schemas.errors import Rejected, UsageError, VerificationError
 from schemas.events import SOURCE, Event
-from schemas.proof import FIELD, proves_content, read_proof
-from schemas.strict_json import shown
+from schemas.signatures import FIELD, proves_content, read_proof
 from schemas.trust import key_id
 
 _SIGN_AGAIN: Final = "以登记的现行密钥重新签名 / sign it again with the agency's registered key in force"

@@ -76,13 +76,13 @@ class ObjectDiffers(ZhengzhaoError):
     """A write-once key holds other bytes already."""
 
 
-class SurroundingsError(ZhengzhaoError):
+class TransientError(ZhengzhaoError):
     """The store, the broker or the disk failed; the work is retried and holds its partition."""
 
 
-class StoreUnavailable(SurroundingsError):
+class StoreUnavailable(TransientError):
     """The object store did not answer, or had no room."""
 
 
-class BrokerUnavailable(SurroundingsError):
+class BrokerUnavailable(TransientError):
     """The broker did not answer."""

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from schemas import event_types as t
+from schemas.canonical_json import shown
 from schemas.errors import Rejected
-from schemas.inspection_results import official_results
-from schemas.strict_json import shown
+from schemas.event_types import official_results
 
 MAX_ID: Final = 64
 MAX_TEXT: Final = 200

@@ -4,11 +4,18 @@ Types, enumerations and dates are checked by the structs themselves, the rules t
 (`Meta(extra={"rule": …})`) by `schemas.event_rules`. Without these rules the structs also read events that
 `route` has sealed: a pseudonym is an id, a sealed name is longer than a clear one. A field of type
 `X | None` is optional (null counts as absent); fields that are not known here are no fault.
+
+The official texts for the result of a random inspection (双随机抽查).
+
+Systems number them differently, so the text is what counts: three published lists, taken together.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import date
+from functools import cache
+from importlib import resources
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -339,3 +346,10 @@ EVENT_TYPES: Final[dict[str, type[Any]]] = {
     "holder.classified": HolderClassified,
     "clock.ticked": ClockTicked,
 }
+
+
+@cache
+def official_results() -> frozenset[str]:
+    """Every text that a `random` inspection may have as its `result`."""
+    raw = resources.files("schemas").joinpath("data/inspection_result_codes.json").read_text(encoding="utf-8")
+    return frozenset(text for scheme in json.loads(raw).values() for text in scheme.values())

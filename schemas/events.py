@@ -14,12 +14,11 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.canonical import canonical
+from schemas.calendar import read_time
+from schemas.canonical_json import canonical, loads, shown
 from schemas.errors import Rejected
 from schemas.event_rules import Check, absent, check_controls, checker, compared
 from schemas.event_types import EVENT_TYPES, PREFIX, SUFFIX, EventData
-from schemas.strict_json import loads, shown
-from schemas.times import read_time
 
 MAX_EVENT_ID: Final = 256
 SOURCE: Final = re.compile(r"urn:agency:([0-9]{6}):([A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?)")

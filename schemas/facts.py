@@ -217,7 +217,7 @@ class LicenceGranted(_Body, frozen=True, tag="licence.granted"):
     replaces: str = ""  # annulled decision: the licence that this one makes good
 
 
-class LicenceImported(_Body, frozen=True, tag="licence.imported"):
+class ImportRecorded(_Body, frozen=True, tag="licence.imported"):
     """A licence issued elsewhere entered the register as version 0."""
 
     grant: Grant
@@ -273,7 +273,7 @@ class LicenceStatusChanged(_Body, frozen=True, tag="licence.status"):
     merged_into: str = ""
 
 
-class DecisionAnnulled(_Body, frozen=True, tag="licence.annulled"):
+class AnnulmentRecorded(_Body, frozen=True, tag="licence.annulled"):
     """撤回, 撤销 or 吊销 of this licence was lifted; its bar with it."""
 
     licence: str
@@ -355,7 +355,7 @@ class FilingOverdue(_Body, frozen=True, tag="filing.overdue"):
     filing: FilingRef | None = None  # whose department is alarmed; absent in facts of before
 
 
-class HolderClassified(_Body, frozen=True, tag="holder.classified"):
+class ClassRecorded(_Body, frozen=True, tag="holder.classified"):
     """The holder's credit class."""
 
     credit_class: str
@@ -412,13 +412,13 @@ Body = (
     | CaseLapsed
     | CaseOverdue
     | LicenceGranted
-    | LicenceImported
+    | ImportRecorded
     | LicenceNumbered
     | LicenceIssued
     | IssueFailed
     | CertificateOverdue
     | LicenceStatusChanged
-    | DecisionAnnulled
+    | AnnulmentRecorded
     | BarImposed
     | CheckScheduled
     | CheckOverdue
@@ -426,7 +426,7 @@ Body = (
     | FilingPushed
     | FilingMoved
     | FilingOverdue
-    | HolderClassified
+    | ClassRecorded
     | EventRefused
     | EventRepeated
     | EventWaits

@@ -15,52 +15,14 @@ from typing import Any
 
 import msgspec
 
-from schemas.canonical import digest
+from schemas.canonical_json import digest
 from schemas.errors import ItemError
-from schemas.item_rules import faults, field_faults
 from schemas.item_types import (
-    BASIC,
-    Category,
-    Check,
     FieldRule,
-    Former,
-    Handling,
-    Holder,
-    Level,
-    Limits,
-    MaterialRule,
-    Mode,
-    Names,
-    NumberRule,
-    Renewal,
     ServiceItem,
+    faults,
+    field_faults,
 )
-
-__all__ = [
-    "BASIC",
-    "Catalogue",
-    "Category",
-    "Check",
-    "FieldRule",
-    "Former",
-    "Handling",
-    "Holder",
-    "Level",
-    "Limits",
-    "MaterialRule",
-    "Mode",
-    "Names",
-    "NumberRule",
-    "Renewal",
-    "ServiceItem",
-    "catalogue_of",
-    "fields_once",
-    "from_json",
-    "load_catalogue",
-    "load_item",
-    "row",
-    "to_json",
-]
 
 
 class Catalogue(msgspec.Struct, frozen=True):

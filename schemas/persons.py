@@ -27,7 +27,7 @@ _TAG_LENGTH: Final = 8
 
 
 class Persons(Protocol):
-    """What stages may do with persons; `infra.persons_store` keeps the keys."""
+    """What stages may do with persons; `infra.persons.keys` keeps the keys."""
 
     def pseudonym(self, compared_id: str) -> str:
         """The ledger key of a person: `p:` and 32 hex digits. `compared_id` is the compared form."""

@@ -39,7 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9_])?")
 _EDITION = re.compile(r"(\d{8}T\d{6}Z)-(\d{6})")
 
 
-class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+class StatusReason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a version is not valid.
 
     `status` is a licence status (`rescinded`, …) or `replaced`, `text` Chinese and English, `date` the China
@@ -139,18 +139,18 @@ def unpack(value: Value) -> bytes:
     return packed
 
 
-def encode_reasons(reasons: Mapping[int, Reason]) -> Value:
+def encode_reasons(reasons: Mapping[int, StatusReason]) -> Value:
     """The map index → [status, text, date, version or null] as it stands in the CWT."""
     return {index: [r.status, r.text, r.date, r.version] for index, r in reasons.items()}
 
 
-def read_reason(value: Value, index: int) -> Reason | None:
+def read_reason(value: Value, index: int) -> StatusReason | None:
     """The reason at an index of a map as read from the CWT, where there is one."""
     if not isinstance(value, dict) or index not in value:
         return None
     match value[index]:
         case [str(status), str(text), str(date), (int() | None) as version]:
-            return Reason(status, text, date, version)
+            return StatusReason(status, text, date, version)
     raise VerificationError("理由表形式不符 / the reasons are not in the form that zhengzhao writes")
 
 

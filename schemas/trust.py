@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from schemas import ecdsa
-from schemas.canonical import canonical
+from schemas import signatures
+from schemas.canonical_json import canonical
 from schemas.errors import LintError, TrustError
 
 Use = Literal["credential", "seal", "status", "draw"]
@@ -218,7 +218,7 @@ def read_trust_list(data: bytes, root: x509.Certificate) -> TrustList:
         raise TrustError("the root has no P-256 key", where=ROOT_FILE, hint=_HINT)
     named = RootSignature("ES256", key_id(public), encode_signature(signature))
     exact = exact and listing.signature == named  # its own fields are not under the signature
-    if not exact or not ecdsa.verifies(public, signature, listing.to_be_signed()):
+    if not exact or not signatures.verifies(public, signature, listing.to_be_signed()):
         raise TrustError("trust.json is not signed by root.pem", where=where, hint=_HINT)
     if len({k.kid for k in listing.keys}) != len(listing.keys):
         raise TrustError("a key id twice in trust.json", where=where, hint=_HINT)

@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
-from schemas import cose, ecdsa
-from schemas.body import LicenceBody
+from schemas import cose, signatures
 from schemas.cose import Sign1
 from schemas.errors import VerificationError
-from schemas.qr_text import MAX_CREDENTIAL
+from schemas.licence import MAX_CREDENTIAL, LicenceBody
 from schemas.trust import TrustKey, TrustStore, Use
 
 CHINA = timezone(timedelta(hours=8))
@@ -105,7 +104,7 @@ def signing_key(signed: Sign1, trust: TrustStore, use: Use) -> TrustKey:
     key = trust.key(signed.kid, use)
     if key is None:
         raise VerificationError(f"信任目录中没有此密钥 / the trust folder has no {use} key {signed.kid!r}")
-    if not ecdsa.verifies(trust.public_key(signed.kid), signed.signature, signed.to_be_signed):
+    if not signatures.verifies(trust.public_key(signed.kid), signed.signature, signed.to_be_signed):
         raise VerificationError("签名与内容不符 / the signature does not fit these bytes")
     return key
 

@@ -24,34 +24,31 @@ import msgspec
 import polars as pl
 from msgspec import UNSET, UnsetType
 
+from infra.draw.register import TargetRegister
 from schemas.draw import inspectors as staff
 from schemas.draw import tickets
-from schemas.draw.allocation import allocate
-from schemas.draw.chain import check_chain
 from schemas.draw.documents import (
     NO_CONFLICTS,
     Announcement,
     Assignment,
     Excluded,
+    RegisterSummary,
     Skipped,
-    Summary,
     Transcript,
     read_announcement,
 )
-from schemas.draw.earlier import Earlier, left_out
 from schemas.draw.encoding import shown_id
-from schemas.draw.frame import Frame, build_frame, is_drawn_in, placed
-from schemas.draw.register import Register
-from schemas.draw.seed import check_commitment, in_order, seed_of
-from schemas.draw.signing import check_signature
+from schemas.draw.seed import check_commitment, check_signature, in_order, seed_of
+from schemas.draw.strata import Earlier, Frame, allocate, build_frame, is_drawn_in, left_out, placed
 from schemas.errors import DrawError
 from schemas.trust import TrustStore
-from verification import draw_replacements
+from verification import draw_chain
+from verification.draw_chain import check_chain
 
 Unchecked = Literal["assignments", "earlier", "order", "public", "replacements"]
 
 
-class Check(msgspec.Struct, frozen=True):
+class DrawCheck(msgspec.Struct, frozen=True):
     """One check: its name, whether it held, and what was found."""
 
     name: str
@@ -59,25 +56,25 @@ class Check(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class DrawReport(msgspec.Struct, frozen=True):
     """The answer about one transcript."""
 
     verdict: Literal["valid", "invalid"]
     unchecked: list[Unchecked]
-    checks: list[Check]
+    checks: list[DrawCheck]
 
 
 class Files(msgspec.Struct, frozen=True):
     """What the verifier was given beside the transcript. Opening a register late lets its faults be checks."""
 
-    targets: Callable[[], Register]
-    inspectors: Callable[[], Register] | None = None
-    conflicts: Callable[[], Register] | None = None
+    targets: Callable[[], TargetRegister]
+    inspectors: Callable[[], TargetRegister] | None = None
+    conflicts: Callable[[], TargetRegister] | None = None
     earlier: Sequence[Callable[[], Earlier]] = ()
     chain: Path | None = None
 
 
-def verify(transcript: Transcript, files: Files, trust: TrustStore) -> Report:
+def verify(transcript: Transcript, files: Files, trust: TrustStore) -> DrawReport:
     """Every check of a transcript whose form is good (`schemas.draw.documents.read_transcript`)."""
     checks = _Checks()
     announcement = checks.run("announcement", lambda: _announcement(transcript))
@@ -93,24 +90,24 @@ def verify(transcript: Transcript, files: Files, trust: TrustStore) -> Report:
 
 class _Checks:
     def __init__(self) -> None:
-        self._done: list[Check] = []
+        self._done: list[DrawCheck] = []
 
     def run(self, name: str, check: Callable[[], Any], detail: str = "") -> Any:
         """Runs a check; what it returns, or None where it failed. A text it returns is the detail."""
         try:
             found = check()
         except DrawError as error:
-            self._done.append(Check(name, False, str(error)))
+            self._done.append(DrawCheck(name, False, str(error)))
             return None
-        self._done.append(Check(name, True, found if isinstance(found, str) else detail))
+        self._done.append(DrawCheck(name, True, found if isinstance(found, str) else detail))
         return found
 
     def fail(self, name: str, detail: str) -> None:
-        self._done.append(Check(name, False, detail))
+        self._done.append(DrawCheck(name, False, detail))
 
-    def report(self, unchecked: list[Unchecked]) -> Report:
+    def report(self, unchecked: list[Unchecked]) -> DrawReport:
         verdict: Literal["valid", "invalid"] = "valid" if all(c.ok for c in self._done) else "invalid"
-        return Report(verdict, sorted(unchecked), self._done)
+        return DrawReport(verdict, sorted(unchecked), self._done)
 
 
 def _announcement(transcript: Transcript) -> Announcement:
@@ -136,7 +133,7 @@ class _Verifier:
         self.trust = trust
         self.checks = checks
         self.unchecked: list[Unchecked] = []
-        self._open: list[Register] = []
+        self._open: list[TargetRegister] = []
 
     def close(self) -> None:
         for register in self._open:
@@ -181,18 +178,18 @@ class _Verifier:
     def _has_conflicts(self) -> bool:
         return self.announcement.registers.conflicts.count > 0
 
-    def _opened(self, opening: Callable[[], Register]) -> Register:
+    def _opened(self, opening: Callable[[], TargetRegister]) -> TargetRegister:
         register = opening()
         self._open.append(register)
         return register
 
-    def _register(self, name: str, opening: Callable[[], Register] | None) -> Register | None:
-        announced: Summary = getattr(self.announcement.registers, name)
+    def _register(self, name: str, opening: Callable[[], TargetRegister] | None) -> TargetRegister | None:
+        announced: RegisterSummary = getattr(self.announcement.registers, name)
         if opening is None:
             if name == "conflicts" and not self._has_conflicts:
                 self.checks.run(name, lambda: _same(NO_CONFLICTS, announced))
             return None
-        register: Register | None = self.checks.run(f"{name}-readable", lambda: self._opened(opening))
+        register: TargetRegister | None = self.checks.run(f"{name}-readable", lambda: self._opened(opening))
         if register is not None:
             self.checks.run(name, lambda: _same(register.summary(), announced))
         return register
@@ -254,7 +251,7 @@ class _Verifier:
             check_signature(past.transcript.signature, body, past.announcement.plan.authority, self.trust)
         return found
 
-    def _strata(self, targets: Register, earlier: dict[str, str] | None) -> None:
+    def _strata(self, targets: TargetRegister, earlier: dict[str, str] | None) -> None:
         claimed = {e.id: e.reason for e in self.transcript.excluded if is_drawn_in(e.reason)}
         out = claimed if earlier is None else earlier
         frame: Frame | None = self.checks.run("strata", lambda: build_frame(self.plan, targets, out))
@@ -291,7 +288,7 @@ class _Verifier:
 
     # 6. who was drawn
 
-    def _tickets(self, targets: Register, frame: Frame, out: dict[str, str]) -> str:
+    def _tickets(self, targets: TargetRegister, frame: Frame, out: dict[str, str]) -> str:
         due = {s.name: s.drawn for s in self.announcement.strata}
         if any(due[name] > frame.populations[name] for name in due):
             raise DrawError("抽取数多于总体 / more are drawn than there are")
@@ -316,7 +313,7 @@ class _Verifier:
     # 7. who visits them
 
     def _visits(
-        self, targets: Register, inspectors: Register, conflicts: Register | None
+        self, targets: TargetRegister, inspectors: TargetRegister, conflicts: TargetRegister | None
     ) -> tuple[list[Assignment], list[Skipped]]:
         """The inspectors of the listed targets; that those are the right ones is checked beside it."""
         listed = [drawn.id for stratum in self.transcript.strata for drawn in stratum.drawn]
@@ -377,24 +374,27 @@ class _Verifier:
     # 9. what came after
 
     def _replacements(
-        self, targets: Register | None, inspectors: Register | None, conflicts: Register | None
+        self,
+        targets: TargetRegister | None,
+        inspectors: TargetRegister | None,
+        conflicts: TargetRegister | None,
     ) -> None:
-        files = draw_replacements.recorded(self.files.chain, self.announcement)
+        files = draw_chain.recorded(self.files.chain, self.announcement)
         if not files:
             return
         rolls = None
         if targets and inspectors:
             people, apart = staff.read_inspectors(inspectors), staff.read_conflicts(conflicts)
-            rolls = draw_replacements.Rolls(targets, people, apart)
+            rolls = draw_chain.Rolls(targets, people, apart)
         else:
             self.unchecked.append("replacements")
         self.checks.run(
             "replacements",
-            lambda: draw_replacements.check(files, self.transcript, self.announcement, self.trust, rolls),
+            lambda: draw_chain.check(files, self.transcript, self.announcement, self.trust, rolls),
         )
 
 
-def _same(found: Summary, announced: Summary) -> str:
+def _same(found: RegisterSummary, announced: RegisterSummary) -> str:
     if found.columns != announced.columns:
         raise DrawError(
             f"列与公告不符 / columns {','.join(found.columns)}, announced {','.join(announced.columns)}"

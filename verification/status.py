@@ -2,6 +2,8 @@
 
 A source gives the editions that may be the one; here they are verified. One that should be in force but cannot
 be verified makes the status unknown: an older one in its place would hide what has changed since.
+
+What is published of status lists, for who keeps watch over them: editions, and what one of them says.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -26,8 +28,9 @@ from schemas.status_list import (
     REASONS_CWT,
     STATUS_LIST,
     SUBJECT,
+    VALID,
     EditionName,
-    Reason,
+    StatusReason,
     read_reason,
     status_at,
     unpack,
@@ -68,7 +71,7 @@ class Found(msgspec.Struct, frozen=True):
     status: int
     where: str
     issued_at: int
-    reason: Reason | None
+    reason: StatusReason | None
     doubt: str
 
 
@@ -140,7 +143,7 @@ def _verified(candidate: Candidate, trust: TrustStore) -> Listed:
     return Listed(candidate, uri, issued_at, expires, edition, unpack(listed))
 
 
-def _reason(listed: Listed, index: int, trust: TrustStore) -> Reason | None:
+def _reason(listed: Listed, index: int, trust: TrustStore) -> StatusReason | None:
     """The reason, where the map beside the list is there; VerificationError where it is not the list's own."""
     data = listed.candidate.reasons()
     if data is None:
@@ -155,3 +158,58 @@ def _reason(listed: Listed, index: int, trust: TrustStore) -> Reason | None:
         )
     check_key_time(key, listed.issued_at)
     return read_reason(claims.get(REASONS), index)
+
+
+_WORDS = ("valid", "invalid", "suspended", "reserved")
+
+
+class StatusDetail(msgspec.Struct, frozen=True):
+    """A place of a list that is not valid."""
+
+    index: int
+    status: str
+    reason: str | None
+    date: str | None
+    version_in_force: int | None
+
+
+def summary(candidate: Candidate, trust: TrustStore) -> dict[str, Any]:
+    """One edition as a row; VerificationError where it cannot be verified."""
+    listed = read_candidate(candidate, trust)
+    found = [status_at(listed.packed, index) for index in range(4 * len(listed.packed))]
+    return {
+        "list": listed.uri.rpartition("/")[2],
+        "uri": listed.uri,
+        "edition": listed.edition,
+        "issued_at": china(listed.issued_at).isoformat(),
+        "expires": china(listed.expires).isoformat(),
+        "invalid": found.count(1),
+        "suspended": found.count(2),
+        "key": candidate.where,
+    }
+
+
+def entries(candidate: Candidate, trust: TrustStore) -> list[StatusDetail]:
+    """Each place that is not valid, with its reason; VerificationError where the edition cannot be verified."""
+    listed = read_candidate(candidate, trust)
+    reasons = _reasons(listed, trust)
+    made = []
+    for index in range(4 * len(listed.packed)):
+        status = status_at(listed.packed, index)
+        if status != VALID:
+            reason = read_reason(reasons, index)
+            text = (reason.text, reason.date, reason.version) if reason else (None, None, None)
+            made.append(StatusDetail(index, reason.status if reason else _WORDS[status], *text))
+    return made
+
+
+def _reasons(listed: Listed, trust: TrustStore) -> cose.Value:
+    data = listed.candidate.reasons()
+    if data is None:
+        return {}
+    signed = cose.read_sign1(data, type_=REASONS_CWT, max_bytes=MAX_REASONS_CWT)
+    signing_key(signed, trust, "status")
+    claims = cose.decode(signed.payload, max_bytes=MAX_REASONS_CWT)
+    if not isinstance(claims, dict):
+        raise VerificationError("the reasons are no map")
+    return claims.get(REASONS)

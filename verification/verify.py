@@ -13,6 +13,8 @@ It shares no code with issuance but the schemas, and believes nothing that is no
 7. The status list: the edition in force at that moment, signed; without one the answer is `unknown`.
 
 After a check that fails no later one is made on what it did not clear; the first that says no decides.
+
+What a verification says: a verdict, the checks that led to it, and the licence, once it is genuine.
 """
 
 from __future__ import annotations
@@ -20,21 +22,56 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from schemas.body import MAX_BODY, LicenceBody, read_body
+import msgspec
+
 from schemas.errors import UsageError, VerificationError
-from schemas.qr_text import MAX_TEXT, read_qr_text
+from schemas.licence import MAX_BODY, MAX_TEXT, LicenceBody, read_body, read_qr_text
 from schemas.status_list import SUSPENDED, VALID
 from schemas.trust import TrustStore
 from verification import pdf
 from verification.credential import Credential, check_body, check_key_time, china, read_credential
-from verification.kinds import Kind, sniff
+from verification.inputs import MAX_PICTURE, Kind, sniff, text_in_picture
 from verification.page_text import check_page
-from verification.qr import MAX_PICTURE, text_in_picture
-from verification.seal import check_seal
+from verification.pdf import check_seal
 from verification.status import Found, StatusSource, find_status
-from verification.verdict import Answer, Check, Verdict
+
+Answer = Literal["valid", "invalid", "unknown"]
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """One check; `detail` says in Chinese and English what was found."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The answer for one file.
+
+    `genuine`: exactly these bytes were signed by an authority of the trust folder, whatever their status.
+    `valid` is said only when the status could be checked; `unknown` means genuine, but no status in force.
+    `licence` is empty for what is not genuine: nothing unsigned is repeated.
+    """
+
+    file: str
+    verdict: Answer
+    genuine: bool
+    checks: tuple[CheckResult, ...]
+    licence: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `verify --json` prints."""
+        value: dict[str, Any] = msgspec.to_builtins(self)
+        return value
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """The object that `verify --json` prints."""
+    return verdict.to_json()
+
 
 MAX_INPUT: Final = max(pdf.MAX_PDF, MAX_PICTURE, MAX_BODY)
 CREDENTIAL_FILE, BODY_FILE = "credential.cwt", "licence.json"
@@ -49,7 +86,7 @@ class _Case:
 
     def __init__(self, trust: TrustStore) -> None:
         self.trust = trust
-        self.checks: list[Check] = []
+        self.checks: list[CheckResult] = []
         self.credential: Credential | None = None
         self.body: LicenceBody | None = None
 
@@ -59,9 +96,9 @@ class _Case:
         try:
             yield
         except VerificationError as error:
-            self.checks.append(Check(name, False, str(error)))
+            self.checks.append(CheckResult(name, False, str(error)))
             raise _Failed from None
-        self.checks.append(Check(name, True, passed))
+        self.checks.append(CheckResult(name, True, passed))
 
 
 def verify_bytes(
@@ -196,13 +233,13 @@ def _standing(
     )
     span = f"{credential.valid_from} – {credential.valid_until or '长期 / no end'}"
     case.checks.append(
-        Check("dates", within, f"有效期 / valid {span}; 核验时间 / asked for {at.isoformat()}")
+        CheckResult("dates", within, f"有效期 / valid {span}; 核验时间 / asked for {at.isoformat()}")
     )
     found, doubt = _status(case, credential, source, at)
     if found is not None:
-        case.checks.append(Check("status", found.status == VALID, _status_detail(found)))
+        case.checks.append(CheckResult("status", found.status == VALID, _status_detail(found)))
     else:
-        case.checks.append(Check("status", False, f"状态未知 / status unknown: {doubt}"))
+        case.checks.append(CheckResult("status", False, f"状态未知 / status unknown: {doubt}"))
     if not within or (found is not None and found.status != VALID):
         return "invalid", found
     return ("valid" if found is not None else "unknown"), found

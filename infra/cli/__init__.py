@@ -22,53 +22,49 @@ import typer.main
 from infra.cli import output
 from schemas.errors import ZhengzhaoError
 
-_COMMANDS = (
-    "demo",
-    "submit",
-    "drain",
-    "run",
-    "tick",
-    "verify",
-    "replay",
-    "worker",
-    "doctor",
-    "bench",
-    "status",
-    "promises",
-    "guide",
-    "registration",
-)
-_GROUPS = {
-    "keys": "keys",
-    "items": "items",
-    "schema": "schema",
-    "packet": "packet",
-    "material": "material",
-    "case": "case",
-    "licence": "licence",
-    "holder": "holder",
-    "agency": "agency",
-    "draw": "draw",
-    "register": "register",
-    "inspect": "inspect",
-    "letters": "letters",
-    "stack": "stack",
-    "log": "log",
-    "check": "check",
-    "window": "window",
-    "filing": "filing",
-    "token": "token",
+# the first word of a call → the module that has it, and the Typer app in it
+_COMMANDS = {
+    "demo": "demo:app",
+    "submit": "submit:app",
+    "drain": "pipeline:app",
+    "tick": "pipeline:app",
+    "run": "pipeline:run_app",
+    "verify": "verify:app",
+    "replay": "recovery:replay_app",
+    "worker": "pipeline:worker_app",
+    "doctor": "doctor:app",
+    "bench": "doctor:bench_app",
+    "status": "verify:status_app",
+    "promises": "catalogue:app",
+    "guide": "catalogue:guide_app",
+    "registration": "filing:registration_app",
 }
-_MORE = {
-    "case": ("cases",),
-    "licence": ("orders", "applications"),
-    "holder": ("persons", "holder_page"),
+_GROUPS = {
+    "keys": ("keys:app",),
+    "items": ("catalogue:items_app",),
+    "schema": ("catalogue:schema_app",),
+    "packet": ("packet:app",),
+    "material": ("packet:material_app",),
+    "case": ("case:app", "case:cases_app"),
+    "licence": ("licence:app", "licence_events:orders_app", "licence_events:app"),
+    "holder": ("holder:app", "holder:persons_app", "holder:holder_page_app"),
+    "agency": ("agency:app",),
+    "draw": ("draw:app",),
+    "register": ("register:app",),
+    "inspect": ("inspection:inspect_app",),
+    "letters": ("recovery:letters_app",),
+    "stack": ("pipeline:stack_app",),
+    "log": ("recovery:app",),
+    "check": ("inspection:check_app",),
+    "window": ("case:window_app",),
+    "filing": ("filing:app",),
+    "token": ("agency:token_app",),
 }
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
 def build(group: str = "") -> Any:
-    """The whole command tree, with the common options on every command; of a named group that alone."""
+    """Build the command tree with the common options on every command; with `group`, only that command or group."""
     app = typer.Typer(
         name="zhengzhao",
         no_args_is_help=True,
@@ -82,12 +78,12 @@ def build(group: str = "") -> Any:
     def root() -> None:  # an app with a callback stays a group, however few commands it has
         pass
 
-    for name in () if group in _GROUPS else _COMMANDS:
-        if (module := _module(name)) is not None:
-            app.add_typer(module)
-    for name, file in {group: _GROUPS[group]}.items() if group in _GROUPS else _GROUPS.items():
-        if (module := _module(file)) is not None:
-            app.add_typer(_joined(module, _MORE.get(name, ())), name=name)
+    known = group in _GROUPS or group in _COMMANDS
+    for place in dict.fromkeys(place for name, place in _COMMANDS.items() if not known or name == group):
+        app.add_typer(_app(place))
+    for name, places in _GROUPS.items():
+        if not known or name == group:
+            app.add_typer(_joined(places), name=name)
     tree = typer.main.get_command(app)
     _common_options(tree)
     return tree
@@ -148,21 +144,19 @@ def _misused(error: Any) -> int:
     return 2
 
 
-def _module(name: str) -> typer.Typer | None:
-    try:
-        return importlib.import_module(f"infra.cli.{name}").app  # type: ignore[no-any-return]
-    except ModuleNotFoundError as error:
-        if error.name == f"infra.cli.{name}":
-            return None
-        raise
+def _app(place: str) -> typer.Typer:
+    """Return the Typer app that `module:attribute` names."""
+    module, _, name = place.partition(":")
+    app: typer.Typer = getattr(importlib.import_module(f"infra.cli.{module}"), name)
+    return app
 
 
-def _joined(group: typer.Typer, more: Sequence[str]) -> typer.Typer:
-    """A group with the commands that other modules add to it."""
-    for name in more:
-        if (module := _module(name)) is not None:
-            added = [c for c in module.registered_commands if c not in group.registered_commands]
-            group.registered_commands.extend(added)
+def _joined(places: Sequence[str]) -> typer.Typer:
+    """Return the app of a group, with the commands that further apps add to it."""
+    group = _app(places[0])
+    for place in places[1:]:
+        added = [c for c in _app(place).registered_commands if c not in group.registered_commands]
+        group.registered_commands.extend(added)
     return group
 
 

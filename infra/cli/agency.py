@@ -1,4 +1,7 @@
-"""`zhengzhao agency`: the register of the agencies that sign their events, and keys for them."""
+"""`zhengzhao agency`: the register of the agencies that sign their events, and keys for them.
+
+`zhengzhao token`: who may call the service of `zhengzhao run`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli import output
-from infra.cli.moments import now, read_start
+from infra.cli.output import now, read_start
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,7 +122,7 @@ def sign(
     ] = "-",
 ) -> None:
     """签署事件 / Prints events with the agency's proof in them, to be sent by other means (curl, Kafka)."""
-    from infra.signing import event_signer, texts
+    from infra.agencies import event_signer, texts
     from schemas.errors import Rejected
 
     signer, found = event_signer(key), False
@@ -162,7 +165,7 @@ def _row(agency: Agency, key: AgencyKey, moment: datetime) -> dict[str, Any]:
 
 
 def _shown(key: AgencyKey, moment: datetime) -> dict[str, Any]:
-    from schemas.dates import time_text
+    from schemas.calendar import time_text
 
     return {
         "kid": key.kid,
@@ -223,3 +226,117 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         ) from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+if TYPE_CHECKING:
+    from infra.http.tokens import Token, Tokens
+
+token_app = typer.Typer(
+    no_args_is_help=True, help="令牌 / tokens of the HTTP service", epilog="Example: zhengzhao token list"
+)
+_TOKEN_COLUMNS = ("id", "kind", "subject", "state", "made_at", "valid_until")
+
+
+@token_app.callback()
+def token_group() -> None:
+    """令牌 / Tokens of the HTTP service."""
+
+
+@token_app.command(epilog="Example: zhengzhao token add --agency urn:agency:630225:service-hall")
+def add_token(
+    agency: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="机构 / an agency: urn:agency:<division>:<department>"),
+    ] = None,
+    enterprise: Annotated[
+        str | None, typer.Option(metavar="ID", help="企业或个人 / an enterprise's USCC, or a person's number")
+    ] = None,
+    valid_until: Annotated[
+        str, typer.Option("--valid-until", metavar="TIME", help="失效 / until [default: no end]")
+    ] = "",
+) -> None:
+    """发放令牌 / Makes a token and prints it, once. An enterprise sees its own cases and licences only."""
+    if (agency is None) is (enterprise is None):
+        raise UsageError(
+            "指明机构或企业 / name an agency or an enterprise", hint="--agency SOURCE, --enterprise ID"
+        )
+    until = read_start(valid_until, "--valid-until") if valid_until else None
+    if agency is not None:
+        from schemas.events import SOURCE
+
+        if not SOURCE.fullmatch(agency):
+            raise UsageError("来源不符 / no source", where="--agency", hint="urn:agency:630225:service-hall")
+        secret, token = _tokens().make("agency", agency, agency, now(), until)
+    else:
+        key, shown = _holder(enterprise or "")
+        secret, token = _tokens().make("enterprise", key, shown, now(), until)
+    if output.as_json():
+        output.print_json({"token": secret, **_token_row(token)})
+    else:
+        output.line(secret)
+        output.note("hint: 只显示一次 / shown once; Authorization: Bearer TOKEN")
+
+
+@token_app.command("list", epilog="Example: zhengzhao token list --json")
+def list_tokens() -> None:
+    """列出令牌 / Every token but its secret."""
+    rows = [_token_row(token) for token in _tokens().all()]
+    if output.as_json():
+        output.print_rows(rows)
+    else:
+        output.print_table(_TOKEN_COLUMNS, [[row[c] for c in _TOKEN_COLUMNS] for row in rows])
+
+
+@token_app.command(epilog="Example: zhengzhao token revoke 1a2b3c4d")
+def revoke_token(
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="令牌编号 / the token's id")],
+) -> None:
+    """吊销令牌 / Ends a token at once, for good."""
+    row = _token_row(_tokens().revoke(token_id, now()))
+    if output.as_json():
+        output.print_json(row)
+    else:
+        output.print_fields(row.items())
+
+
+def _tokens() -> Tokens:
+    from infra.http.tokens import Tokens
+
+    return Tokens(output.settings().data)
+
+
+def _holder(number: str) -> tuple[str, str]:
+    """Ledger key of a holder, and the number as it may be shown."""
+    from infra.persons.keys import open_persons
+    from processors.route import holder_key
+    from schemas.identifiers import compare, is_citizen_id, is_uscc, mask
+
+    compared = compare(number)
+    if not is_uscc(compared) and not is_citizen_id(compared):
+        raise UsageError(
+            "不是有效的代码或证件号 / no USCC, no citizen id",
+            where="--enterprise",
+            hint="核对号码 / check its digits",
+        )
+    settings = output.settings()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    persons = open_persons(settings.data, settings.shared_persons)
+    try:
+        kind = "enterprise" if is_uscc(compared) else "person"
+        key = holder_key(number, kind, persons)
+    finally:
+        persons.close()
+    return key, compared if key == compared else mask(compared)
+
+
+def _token_row(token: Token) -> dict[str, Any]:
+    from schemas.calendar import time_text
+
+    return {
+        "id": token.id,
+        "kind": token.kind,
+        "subject": token.shown,
+        "state": "in-force" if token.good(now()) else "revoked" if token.revoked_at else "expired",
+        "made_at": time_text(token.made_at),
+        "valid_until": time_text(token.valid_until) if token.valid_until else None,
+    }

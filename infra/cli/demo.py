@@ -14,11 +14,9 @@ from infra.cli import output
 
 if TYPE_CHECKING:
     from infra.demo import Story
-    from infra.demo.day import Day
+    from infra.demo.chapters import Day, Life, Registration
     from infra.demo.draw import Draw
-    from infra.demo.life import Life
-    from infra.demo.registration import Registration
-    from infra.demo.stage import Told
+    from infra.demo.stage import StoryStep
 
 app = typer.Typer()
 _STATES = {
@@ -67,7 +65,7 @@ def _title(number: str, zh: str, en: str) -> None:
     output.line("─" * 100)
 
 
-def _steps(steps: Sequence[Told]) -> None:
+def _steps(steps: Sequence[StoryStep]) -> None:
     """A table of steps; where one went otherwise, what was expected stands below it."""
     rows = [
         (s.said, s.found if s.ok else f"{s.found}\n应为 / expected: {s.expected}", "✓" if s.ok else "✗")

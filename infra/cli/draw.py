@@ -13,12 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.allocator import keep_memory
 from infra.cli import draw_parties, draw_reading, output
-from infra.cli.moments import now
-from infra.cli.several import Several
+from infra.cli.output import Several, now
+from infra.draw.files import keep_memory
+from schemas.calendar import china_date
 from schemas.errors import DrawError
-from schemas.times import china_date
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,9 +67,9 @@ def announce(
 ) -> None:
     """公告一次抽查 / Checks plan and registers, and announces the draw: from now on nothing in it can change."""
     keep_memory()
-    from infra import draw_files
-    from infra.draw_store import DrawStore, draw_key, write_whole
-    from processors.draw import prepare
+    from infra.draw import files
+    from infra.draw.store import DrawStore, draw_key, write_whole
+    from processors.draw.compute import prepare
     from schemas.draw.encoding import read_file
     from schemas.draw.plan import parse_toml, read_plan
     from schemas.trust import load_trust
@@ -80,21 +79,21 @@ def announce(
     checked = read_plan(content, str(plan))
     trust = load_trust(settings.trust)
     signer = draw_key(settings.data, settings.passphrase, checked, now())
-    promised = draw_files.commitments(commitment)
+    promised = files.commitments(commitment)
     _writable(out)
     with (
         _watched(register) as progress,
-        draw_files.opened(register, inspectors, conflicts, earlier or [], trust, progress) as given,
+        files.opened(register, inspectors, conflicts, earlier or [], trust, progress) as given,
     ):
         prepared = prepare(content, given, promised, str(plan))
         announced = DrawStore(settings.data).announce(prepared.content, checked, signer)
     write_whole(out, announced.bytes)
     if page:
-        from infra import draw_pages
+        from infra.draw import pages
 
-        shown = draw_pages.Shown(announced, None)
+        shown = pages.Shown(announced, None)
         before = before or DrawStore(settings.data).register_before(announced)
-        text = draw_pages.html(shown, register, before, china_date(now()), prepared.smallest_choice)
+        text = pages.html(shown, register, before, china_date(now()), prepared.smallest_choice)
         write_whole(page, text.encode())
     _announced(announced, prepared, out)
 
@@ -129,11 +128,11 @@ def void(
     ] = None,
 ) -> None:
     """作废一份未抽取的公告 / Ends an announcement that was not drawn: the only way to announce its plan again."""
-    from infra import draw_files
-    from infra.draw_store import DrawStore, draw_key, write_whole
+    from infra.draw import files
+    from infra.draw.store import DrawStore, draw_key, write_whole
 
     settings = output.settings()
-    announced = draw_files.announcement(announcement)
+    announced = files.announcement(announcement)
     signer = draw_key(settings.data, settings.passphrase, announced.plan, now())
     if out:
         _writable(out)
@@ -170,25 +169,25 @@ def run(
 ) -> None:
     """抽取 / Draws targets and inspectors, once; the transcript lets everybody do it again."""
     keep_memory()
-    from infra import draw_files
-    from infra.draw_store import DrawStore, draw_key, write_whole
-    from processors.draw import check_public, compute
+    from infra.draw import files
+    from infra.draw.store import DrawStore, draw_key, write_whole
+    from processors.draw.compute import check_public, compute
     from schemas.draw.seed import in_order
     from schemas.trust import load_trust
 
     settings, store = output.settings(), DrawStore(output.settings().data)
-    announced = draw_files.announcement(announcement)
+    announced = files.announcement(announcement)
     trust = load_trust(settings.trust)
     signer = draw_key(settings.data, settings.passphrase, announced.plan, now())
     store.refuse_voided(store.find(announced))
-    shown = draw_files.reveals(reveal)
+    shown = files.reveals(reveal)
     in_order(shown, announced, announced.digest)
     check_public(announced, public)
     _not_too_early(announced)
     _writable(out)
     with (
         _watched(register) as progress,
-        draw_files.opened(register, inspectors, conflicts, earlier or [], trust, progress) as given,
+        files.opened(register, inspectors, conflicts, earlier or [], trust, progress) as given,
     ):
         transcript = compute(announced, given, shown, public)
         data = store.record(announced, transcript, signer)
@@ -219,15 +218,15 @@ def replace(
     ] = None,
 ) -> None:
     """顺位递补 / The next in order for a target, or for an inspector at one target, with the reason on record."""
-    from infra import draw_files, draw_pages
-    from infra.draw_store import DrawStore, draw_key, write_whole
-    from processors.draw import check_given
+    from infra.draw import files, pages
+    from infra.draw.store import DrawStore, draw_key, write_whole
+    from processors.draw.compute import check_given
     from schemas.draw.inspectors import read_conflicts, read_inspectors
     from schemas.draw.replacement import Aftermath
     from schemas.trust import load_trust
 
     settings = output.settings()
-    store, shown = DrawStore(settings.data), draw_pages.read(transcript)
+    store, shown = DrawStore(settings.data), pages.read(transcript)
     announced, drawn = shown.announcement, shown.transcript
     if drawn is None or store.transcript(announced) != transcript.read_bytes():
         raise DrawError("this transcript is not on record in the data folder / 该记录未在本数据目录备案")
@@ -237,7 +236,7 @@ def replace(
     trust = load_trust(settings.trust)
     with (
         _watched(register) as progress,
-        draw_files.opened(register, inspectors, conflicts, [], trust, progress) as given,
+        files.opened(register, inspectors, conflicts, [], trust, progress) as given,
     ):
         check_given(announced, given, earlier=False)
         staff, apart = read_inspectors(given.inspectors), read_conflicts(given.conflicts)

@@ -43,7 +43,7 @@ def commit(
     from cryptography.hazmat.primitives.asymmetric import ec
     from msgspec import UNSET
 
-    from infra.draw_files import Secret
+    from infra.draw.files import Secret
     from schemas.draw import seed
     from schemas.draw.documents import Commitment
     from schemas.draw.encoding import is_text, read_file
@@ -83,12 +83,12 @@ def reveal(
     import msgspec
     from msgspec import UnsetType
 
-    from infra import draw_files
-    from infra.draw_store import write_whole
+    from infra.draw import files
+    from infra.draw.store import write_whole
     from schemas.draw import seed
 
-    kept = draw_files.secret(secret)
-    announced = draw_files.announcement(announcement)
+    kept = files.secret(secret)
+    announced = files.announcement(announcement)
     commitment = _commitment(announced, kept.party)
     if isinstance(kept.private_key, UnsetType):
         raise UsageError(
@@ -131,11 +131,11 @@ def open_(
     """监督方代为公开 / The supervisor opens the deposit of a party that stays silent. Prints the reveal."""
     import msgspec
 
-    from infra import draw_files
+    from infra.draw import files
     from schemas.draw import seed
     from schemas.draw.encoding import read_file
 
-    announced = draw_files.announcement(announcement)
+    announced = files.announcement(announcement)
     commitment = _commitment(announced, party)
     supervisor = seed.private_key(read_file(key), str(key))
     made = seed.open_deposit(commitment, supervisor)

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.allocator import keep_memory
 from infra.cli import output
-from infra.cli.moments import now
-from infra.cli.several import Several
+from infra.cli.output import Several, now
+from infra.draw.files import keep_memory
+from schemas.calendar import china_date
 from schemas.errors import DrawError, UsageError
-from schemas.times import china_date
 
 if TYPE_CHECKING:
-    from schemas.draw.annual import DrawOfYear
-    from verification.draw import Report
+    from schemas.draw.plan import DrawOfYear
+    from verification.draw import DrawReport
 
 app = typer.Typer()
 RegisterFile = Annotated[Path, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")]
@@ -53,7 +52,7 @@ def verify(
     from schemas.draw.documents import read_transcript
     from schemas.draw.encoding import read_file
     from schemas.trust import load_trust
-    from verification.draw import Check, Report, verify
+    from verification.draw import DrawCheck, DrawReport, verify
 
     gc.disable()  # half a million small objects without cycles
     store = load_trust(trust or output.settings().trust)
@@ -68,7 +67,7 @@ def verify(
     try:
         read = read_transcript(data, str(transcript))
     except DrawError as error:
-        report = Report("invalid", [], [Check("form", False, error.message)])
+        report = DrawReport("invalid", [], [DrawCheck("form", False, error.message)])
     else:
         report = verify(read, _files(register, inspectors, conflicts, earlier or [], chain), store)
     _report(transcript, report)
@@ -78,14 +77,14 @@ def verify(
 def _files(
     register: Path, inspectors: Path | None, conflicts: Path | None, earlier: list[Path], chain: Path | None
 ) -> Any:
-    from schemas.draw.earlier import read_earlier
-    from schemas.draw.register import Register
+    from infra.draw.register import TargetRegister
+    from schemas.draw.strata import read_earlier
     from verification.draw import Files
 
     return Files(
-        partial(Register, register, "targets"),
-        partial(Register, inspectors, "inspectors") if inspectors else None,
-        partial(Register, conflicts, "conflicts") if conflicts else None,
+        partial(TargetRegister, register, "targets"),
+        partial(TargetRegister, inspectors, "inspectors") if inspectors else None,
+        partial(TargetRegister, conflicts, "conflicts") if conflicts else None,
         [partial(read_earlier, path) for path in earlier],
         chain,
     )
@@ -103,7 +102,7 @@ def _readable(*paths: Path | None) -> None:
                 raise UsageError(f"无法读取 / cannot read it: {error.strerror}", where=str(path)) from None
 
 
-def _report(transcript: Path, report: Report) -> None:
+def _report(transcript: Path, report: DrawReport) -> None:
     import msgspec
 
     if output.as_json():
@@ -142,17 +141,17 @@ def show(
     ] = None,
 ) -> None:
     """查看公告、抽取记录，或本目录的全部抽取 / Shows an announcement, a transcript, or all draws of the data folder."""
-    from infra import draw_pages
+    from infra.draw import pages
 
     if document is None:
         _all_draws()
         return
-    shown = draw_pages.read(document, chain or output.settings().data / "draws")
+    shown = pages.read(document, chain or output.settings().data / "draws")
     if page:
-        from infra.draw_store import write_whole
+        from infra.draw.store import write_whole
 
-        write_whole(page, draw_pages.html(shown, register, before, china_date(now())).encode())
-    fields = draw_pages.summary(shown)
+        write_whole(page, pages.html(shown, register, before, china_date(now())).encode())
+    fields = pages.summary(shown)
     if output.as_json():
         output.print_json(fields)
     else:
@@ -160,7 +159,7 @@ def show(
 
 
 def _all_draws() -> None:
-    from infra.draw_store import DrawStore
+    from infra.draw.store import DrawStore
 
     rows = [
         {
@@ -197,10 +196,10 @@ def lookup(
     ],
 ) -> None:
     """查询一个检查对象的机会与结果 / One target's stratum, chance, ticket and rank. Exit 1 for an unknown id."""
-    from infra import draw_pages
-    from infra.draw_lookup import lookup as look
+    from infra.draw import pages
+    from processors.draw.lookup import lookup as look
 
-    shown = draw_pages.read(transcript)
+    shown = pages.read(transcript)
     if shown.transcript is None:
         raise UsageError("不是抽取记录 / not a transcript", where=str(transcript))
     found = look(shown.transcript, shown.announcement, register, id)
@@ -227,14 +226,13 @@ def plan(
     ] = None,
 ) -> None:
     """试算一份抽查计划，或由年度计划生成各次计划 / What a plan would draw, or the draws of a year. Announces nothing."""
-    from infra.draw_lookup import preview
-    from schemas.draw import annual
+    from processors.draw.lookup import preview
     from schemas.draw.encoding import read_file
-    from schemas.draw.plan import parse_toml, read_plan
+    from schemas.draw.plan import is_annual, parse_toml, plans_of, read_annual, read_plan
 
     content = parse_toml(read_file(plan), str(plan))
-    if annual.is_annual(content):
-        draws = annual.plans_of(annual.read_annual(content, str(plan)), str(plan))
+    if is_annual(content):
+        draws = plans_of(read_annual(content, str(plan)), str(plan))
         _year(
             draws,
             out,
@@ -294,7 +292,7 @@ def _year(draws: list[DrawOfYear], out: Path | None, strata: dict[str, list[dict
 
 
 def _write_plan(file: Path, data: bytes) -> None:
-    from infra.draw_store import write_whole
+    from infra.draw.store import write_whole
 
     if "/" in file.stem or file.name.startswith("."):
         raise UsageError(
@@ -320,7 +318,7 @@ def simulate(
 
     Chi-square per stratum; a fair draw fails one time in a hundred thousand.
     """
-    from infra.draw_lookup import simulate as repeat
+    from processors.draw.lookup import simulate as repeat
 
     with output.progress("抽取 / draws", total=times) as bar:
         rows = repeat(plan, register, times, bar.advance)
@@ -338,7 +336,7 @@ def verifier(
     ),
 ) -> None:
     """写出单文件复核程序，仅需 Python / Writes the one-file verifier: Python alone runs it."""
-    from infra.draw_store import write_whole
+    from infra.draw.store import write_whole
     from verification import verify_draw
 
     write_whole(out, Path(verify_draw.__file__).read_bytes())

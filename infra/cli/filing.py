@@ -1,4 +1,7 @@
-"""`zhengzhao filing`: filings (备案) of 多证合一, as their departments see them."""
+"""`zhengzhao filing`: filings (备案) of 多证合一, as their departments see them.
+
+`zhengzhao registration form`: which fields a registration with its filings needs, each asked once (多证合一).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from infra.cli import acting, output
-from infra.cli.options import Sending, spread
-from producers import orders
+from infra.cli import output, sending
+from infra.cli.sending import Sending, spread
+from producers import agency_events
 from schemas.errors import NotFound, UsageError
 from schemas.identifiers import kept_id, masked
 
@@ -75,12 +78,12 @@ def list_filings(
     ] = False,
 ) -> None:
     """列出备案 / Filings of all holders and where they stand."""
-    from infra.accesses import Accesses
-    from infra.listings import Listings
+    from infra.persons.access_log import Accesses
+    from processors.queries.listings import Listings
 
     if state is not None and state not in STATES:
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
-    with acting.register() as (register, _):
+    with sending.register() as (register, _):
         listings = Listings(register, Accesses(output.settings().data).look)
         rows = listings.filings(department=department, state=state, overdue=overdue)
         if output.as_json():
@@ -124,14 +127,14 @@ def correct(
     ],
 ) -> None:
     """更正 / Corrects a returned filing; it is pushed again, without a second application."""
-    _tell("corrected", said, answers=acting.read_json(answers, "--answers", dict))
+    _tell("corrected", said, answers=sending.read_json(answers, "--answers", dict))
 
 
 def _tell(kind: str, said: Answer, **more: Any) -> None:
     found = _find(said)
-    who = acting.sender(found.source, said.at, said.event_id)
-    event = orders.filing(who, kind, found.filing_id, found.holder, found.department, **more)
-    acting.finish(event, event_only=said.event_only, proof_key=said.proof_key)
+    who = sending.sender(found.source, said.at, said.event_id)
+    event = agency_events.filing(who, kind, found.filing_id, found.holder, found.department, **more)
+    sending.finish(event, event_only=said.event_only, proof_key=said.proof_key)
 
 
 @app.command(epilog="Example: zhengzhao filing deliver --json")
@@ -140,9 +143,9 @@ def deliver() -> None:
 
     `drain` and `run` do the same, but wait longer from try to try. Exit 1 where something is left.
     """
-    from infra.delivery import Delivery, signing
-    from infra.engines.database import Database
-    from infra.engines.lock import decider
+    from infra.delivery.outbox import Delivery, signing
+    from infra.embedded.engine import decider
+    from infra.readmodel.database import Database
     from issuance.keys import open_signer
     from schemas.trust import load_trust
 
@@ -194,7 +197,7 @@ def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing
     from processors.route import keys_of
 
     key = kept_id(filing_id)
-    with acting.register() as (register, persons):
+    with sending.register() as (register, persons):
         holders = register.holders_of_case(key.rpartition(":")[0])
         if holder is not None:
             wanted = keys_of(holder, persons)
@@ -213,3 +216,68 @@ def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing
             hint="--holder ID",
         )
     return found[0]
+
+
+registration_app = typer.Typer()
+registration = typer.Typer(
+    no_args_is_help=True,
+    help="多证合一登记 / registrations",
+    epilog="Example: zhengzhao registration form recycling-filing seal-engraving-filing",
+)
+registration_app.add_typer(registration, name="registration")
+_REGISTRATION_COLUMNS = ("name", "label", "required", "example", "items")
+
+
+@registration.callback()
+def registrations() -> None:
+    """多证合一登记 / Registrations."""
+
+
+@registration.command(
+    epilog="Example: zhengzhao registration form recycling-filing seal-engraving-filing --json"
+)
+def form(
+    item: Annotated[
+        list[str] | None, typer.Argument(metavar="ITEM…", help="选办的备案事项 / the filings chosen")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="全部备案事项 / all filings")] = False,
+) -> None:
+    """填报内容 / The fields that the business licence and these filings need: each once, whichever item asks."""
+    from schemas.items import fields_once, load_catalogue
+
+    catalogue = load_catalogue(output.settings().items)
+    licence = [found for found in catalogue.items.values() if found.mode == "consolidated"]
+    filings = {code: found for code, found in catalogue.items.items() if found.mode == "filing"}
+    chosen = list(filings) if every else list(dict.fromkeys(item or []))
+    for code in chosen:
+        if code not in catalogue.items:
+            raise NotFound(f"没有此事项 / no such item: {code}", hint="zhengzhao items list")
+        if code not in filings and catalogue.items[code] not in licence:
+            raise UsageError(
+                f"不是备案事项 / no filing: {code}",
+                hint="单独申请 / apply for it by application.submitted",
+            )
+    asked = [*licence, *(filings[code] for code in chosen if code in filings)]
+    rows: list[dict[str, Any]] = [
+        {
+            "name": rule.name,
+            "label": f"{rule.label.zh} / {rule.label.en}",
+            "required": rule.required,
+            "example": rule.example,
+            "items": list(codes),
+        }
+        for rule, codes in fields_once(asked)
+    ]
+    if output.as_json():
+        output.print_rows(rows)
+        return
+    output.print_table(
+        _REGISTRATION_COLUMNS,
+        [[row[column] for column in _REGISTRATION_COLUMNS] for row in rows],
+        title=_title(rows),
+    )
+
+
+def _title(rows: list[dict[str, Any]]) -> str:
+    asked, needed = sum(len(row["items"]) for row in rows), len(rows)
+    return f"共需 {needed} 项，免重复 {asked - needed} 项 / {needed} fields, {asked - needed} repeats spared"

@@ -1,19 +1,26 @@
-"""What `check record` and `inspect record` share: what an inspection found, as options, and its event."""
+"""What `check record` and `inspect record` share: what an inspection found, as options, and its event.
+
+`zhengzhao check`: on-site checks (后置现场核查) and other inspections, recorded and listed.
+
+`zhengzhao inspect`: the visits that draws order, their results, and the publication of these.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli import acting
-from infra.cli.acting import Holder
-from infra.cli.options import Sending
-from producers import orders
-from producers.orders import Named
-from schemas.times import china_date
+from infra.cli import output, sending
+from infra.cli.output import now
+from infra.cli.sending import Holder, OnLicence, Sending, spread
+from producers import agency_events
+from producers.agency_events import Named
+from schemas.calendar import china_date
+from schemas.errors import NotFound, UsageError
 
 Result = Annotated[str, typer.Option(help="结果；随机抽查用规定用语 / result; official text where random")]
 Passed = Annotated[bool, typer.Option("--passed/--failed", help="合格与否 / whether it passed")]
@@ -38,14 +45,14 @@ class Inspection(Sending):
     holder: Holder = None
 
 
-def record(
+def send_inspection(
     said: Inspection, licence: Named, kind: str, inspectors: Sequence[str], inspection_id: str | None
 ) -> None:
     """Sends the event. Each inspector is ID or ID@DEPARTMENT, the sender's where none is said; a new id for None."""
-    holder_id, urn = acting.about(licence, said.holder, said.source)
-    who = acting.sender(urn, said.at, said.event_id)
+    holder_id, urn = sending.about(licence, said.holder, said.source)
+    who = sending.sender(urn, said.at, said.event_id)
     own = inspection_id or f"I-{who.event_id}"
-    day = acting.read_day(said.on, "--on") or china_date(who.at)
+    day = sending.read_day(said.on, "--on") or china_date(who.at)
     data = {
         "inspection_id": own,
         "kind": kind,
@@ -57,10 +64,208 @@ def record(
         "commitment_false": said.commitment_false,
         "findings": said.findings,
     }
-    event = orders.inspection(who, licence, data)
-    acting.finish(event, event_only=said.event_only, proof_key=said.proof_key, inspection_id=own)
+    event = agency_events.inspection(who, licence, data)
+    sending.finish(event, event_only=said.event_only, proof_key=said.proof_key, inspection_id=own)
 
 
 def _inspector(text: str, source: str) -> dict[str, str]:
     own, _, department = text.partition("@")
     return {"id": own, "department": department or source.rpartition(":")[2]}
+
+
+check_app = typer.Typer(
+    no_args_is_help=True,
+    help="现场核查与检查 / on-site checks and inspections",
+    epilog="Example: zhengzhao check list --overdue",
+)
+KINDS = ("post-issuance", "random", "complaint")
+STATES = ("scheduled", "overdue", "passed", "failed")
+_COLUMNS = ("inspection_id", "licence_number", "holder_id", "item", "kind", "due", "state")
+
+
+@check_app.callback()
+def check() -> None:
+    """现场核查与检查 / On-site checks and inspections."""
+
+
+@check_app.command(
+    "list", epilog="Example: zhengzhao check list --state scheduled --before 2018-10-12 --json"
+)
+def list_checks(
+    overdue: Annotated[bool, typer.Option("--overdue", help="只列超期的 / only the overdue ones")] = False,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help=f"状态 / one of {', '.join(STATES)}")
+    ] = None,
+    item: Annotated[str | None, typer.Option(metavar="CODE", help="事项 / of this item")] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="DATE", help="此日之前到期 / due before this day")
+    ] = None,
+) -> None:
+    """列出核查 / Checks of all licences: scheduled, overdue, passed, failed."""
+    from infra.persons.access_log import Accesses
+    from processors.queries.listings import Listings
+
+    if state is not None and state not in STATES:
+        raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
+    day = sending.read_day(before, "--before")
+    with sending.register() as (register, _):
+        rows = Listings(register, Accesses(output.settings().data).look).checks(
+            item=item, state="overdue" if overdue else state, before=day.isoformat() if day else None
+        )
+        if output.as_json():
+            output.print_rows(rows)
+            return
+        output.print_table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows), title="checks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked(OnLicence, Inspection):
+    """The same, of a licence that is named."""
+
+
+@check_app.command(
+    epilog="Example: zhengzhao check record '(青)XK13-001-00001' --inspector 6301-01 --inspector 6301-02 "
+    "--result 未发现问题 --passed"
+)
+@spread
+def record_check(
+    said: Checked,
+    inspector: Annotated[
+        list[str],
+        typer.Option(
+            metavar="ID[@DEPARTMENT]",
+            help="检查人员，至少两名 / who inspected, at least two [department: the licence's]",
+        ),
+    ],
+    kind: Annotated[str, typer.Option(help=f"种类 / one of {', '.join(KINDS)}")] = "post-issuance",
+    inspection_id: Annotated[
+        str | None,
+        typer.Option("--inspection-id", metavar="ID", help="检查编号 / its id [default: a new one]"),
+    ] = None,
+) -> None:
+    """记录检查 / Records an inspection. A failed check of a commitment item ends the licence (撤销)."""
+    licence = sending.named(said.number, said.number_option, said.granted_by)
+    send_inspection(said, licence, kind, inspector, inspection_id)
+
+
+if TYPE_CHECKING:
+    from infra.draw.pages import Shown
+
+inspect_app = typer.Typer(
+    no_args_is_help=True,
+    help="抽查之后：任务、结果、公示 / after a draw: visits, results, publication",
+    epilog="Example: zhengzhao inspect list TRANSCRIPT.json",
+)
+Transcripts = Annotated[
+    list[Path],
+    typer.Argument(metavar="TRANSCRIPT.json…", help="抽取记录 / transcripts; several make joint visits"),
+]
+_SHOWN = ("target", "state", "joint", "items", "inspectors", "until")
+
+
+@inspect_app.command(
+    "list", epilog="Example: zhengzhao inspect list market.json fire.json --state overdue --json"
+)
+def list_(
+    transcripts: Transcripts,
+    state: Annotated[str | None, typer.Option(help="状态 / open, overdue or done")] = None,
+    annual: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YEAR.toml", help="年度计划，联合部门由此合并 / the year's plan: who comes together"
+        ),
+    ] = None,
+) -> None:
+    """列出任务，多部门合并为一次 / Visits, one for each target; what several departments want is one joint visit."""
+    from processors.draw import visits
+
+    if state not in (None, "open", "overdue", "done"):
+        raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint="open, overdue, done")
+    with sending.register() as (register, _):
+        found = visits.tasks(_draws(transcripts), visits.records(register))
+    joined = _together(annual) if annual else {}
+    rows = [row for row in visits.visits(found, china_date(now()), joined) if state in (None, row["state"])]
+    if output.as_json():
+        output.print_rows(rows)
+    else:
+        output.print_table(_SHOWN, [[row[c] for c in _SHOWN] for row in rows])
+    if late := sum(1 for row in rows if row["state"] == "overdue"):
+        output.warn(f"{late} visits are overdue / {late} 户逾期未检查", "zhengzhao inspect record")
+
+
+@inspect_app.command(
+    epilog="Example: zhengzhao inspect record T.json --target '(青)XK13-001-00001' --result 未发现问题 --passed"
+)
+@spread
+def record_visit(
+    said: Inspection,
+    transcript: Annotated[Path, typer.Argument(metavar="TRANSCRIPT.json", help="抽取记录 / the transcript")],
+    target: Annotated[str, typer.Option(metavar="ID", help="检查对象编号 / the target's id, as drawn")],
+    number: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="证照编号 / the licence [default: the target's id]")
+    ] = None,
+    inspector: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID[@DEPARTMENT]", help="实际检查人员 / who came [default: as drawn]"),
+    ] = None,
+) -> None:
+    """记录抽查结果 / Records what an inspection found, as an event; a false commitment ends the licence."""
+    from processors.draw import visits
+    from schemas.draw.encoding import shown_id
+
+    (shown,) = _draws([transcript])
+    drawn = dict(shown.visits())
+    if target not in drawn:
+        raise NotFound(f"not drawn: {shown_id(target)} / 未抽中该对象", where=str(transcript))
+    licence = sending.named(number or target, None, None)
+    own = visits.inspection_id(shown.announcement.digest, target)
+    send_inspection(said, licence, "random", inspector or drawn[target], own)
+
+
+@inspect_app.command(epilog="Example: zhengzhao inspect publish TRANSCRIPT.json -o results")
+def publish(
+    transcripts: Transcripts,
+    out: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="where to write index.html, results.csv")
+    ],
+) -> None:
+    """公示结果 / Publishes results as a page and as CSV; warns of those past their twenty working days."""
+    from infra.draw.store import write_whole
+    from processors.draw import visits
+
+    draws = _draws(transcripts)
+    with sending.register() as (register, _):
+        found = visits.tasks(draws, visits.records(register))
+    rows = visits.published(found, china_date(now()))
+    out.mkdir(parents=True, exist_ok=True)
+    title = " · ".join(dict.fromkeys(d.announcement.plan.title for d in draws))
+    write_whole(out / "index.html", visits.results_page(title, rows, len(found)).encode())
+    write_whole(out / "results.csv", visits.results_csv(rows).encode())
+    late = sum(1 for row in rows if row["late"])
+    answer = {"published": len(rows), "to_come": len(found) - len(rows), "late": late, "folder": str(out)}
+    if output.as_json():
+        output.print_json(answer)
+    else:
+        output.print_fields(answer.items())
+    if late:
+        output.warn(f"{late} results were due for publication earlier / {late} 条结果逾期公示")
+
+
+def _together(path: Path) -> dict[str, list[str]]:
+    """By a plan's name the authorities that a year's plan sends together."""
+    from schemas.draw.encoding import read_file
+    from schemas.draw.plan import parse_toml, plans_of, read_annual
+
+    year = read_annual(parse_toml(read_file(path), str(path)), str(path))
+    at = year.authority.rpartition(":")[0]
+    return {draw.plan.plan: [f"{at}:{d}" for d in draw.departments] for draw in plans_of(year)}
+
+
+def _draws(paths: list[Path]) -> list[Shown]:
+    from infra.draw import pages
+
+    found = [pages.read(path, output.settings().data / "draws") for path in paths]
+    for path, shown in zip(paths, found, strict=True):
+        if shown.transcript is None:
+            raise UsageError("not a transcript / 不是抽取记录", where=str(path), hint="zhengzhao draw run")
+    return found

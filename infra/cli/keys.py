@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli import output
-from infra.cli.moments import now, read_start
+from infra.cli.output import now, read_start
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def init(
 
     ZHENGZHAO_PASSPHRASE protects the private half.
     """
-    from infra.key_roles import longest_validity, roles_of
-    from infra.persons_store import installation_secret
+    from infra.persons.keys import installation_secret
     from issuance import keys
+    from issuance.keys import longest_validity, roles_of
     from schemas.items import load_catalogue
 
     settings, moment = output.settings(), now()
@@ -76,8 +76,8 @@ def rotate(
 
     Decisions from that day on are signed with the new keys; what the old ones signed stays good.
     """
-    from infra.key_roles import longest_validity, roles_of
     from issuance import keys
+    from issuance.keys import longest_validity, roles_of
     from schemas.items import load_catalogue
 
     settings, moment = output.settings(), now()
@@ -109,8 +109,8 @@ def revoke(
 
     What it signed before still verifies; what it signs from then on does not.
     """
-    from infra.key_roles import longest_validity, name_of
     from issuance import keys
+    from issuance.keys import longest_validity, name_of
     from schemas.items import load_catalogue
     from schemas.trust import load_trust
 

@@ -68,8 +68,8 @@ def get(
     ] = None,
 ) -> None:
     """取证照 / Fetches the PDF, the credential, licence.json, or a manifest of what lies where."""
-    from infra.artefacts import artefact
     from infra.stores import open_store
+    from infra.stores.uploads import artefact
 
     settings = output.settings()
     with queries() as ask:
@@ -79,7 +79,7 @@ def get(
 
 def _write(target: str, content: bytes, form: Format) -> None:
     if target != "-":
-        from infra.artefacts import digest
+        from infra.stores.uploads import digest
 
         Path(target).write_bytes(content)
         if output.as_json():

@@ -3,6 +3,10 @@
 Results go to standard output, everything else to standard error. With `--json` standard output carries JSON
 and nothing else. Errors are lines `error: …`, lower case, no full stop; a `hint: …` line says what to do.
 Nothing ever ends in a traceback.
+
+Times and dates as people type them on the command line: RFC 3339, or less of it in China time.
+
+Options that take several values at once: `--reveal A.json B.json` as well as `--reveal A.json --reveal B.json`.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,9 +30,11 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperCommand
 
 from infra.settings import Settings, load
-from schemas.errors import SurroundingsError, UsageError, ZhengzhaoError
+from schemas.calendar import CHINA
+from schemas.errors import TransientError, UsageError, ZhengzhaoError
 
 T = TypeVar("T")
 
@@ -121,7 +128,7 @@ def fail(error: ZhengzhaoError) -> int:
 
 def exit_code(error: ZhengzhaoError) -> int:
     """2 for wrong use, unusable input and surroundings that fail; else 1: the answer is no."""
-    return 2 if isinstance(error, (UsageError, SurroundingsError)) else 1
+    return 2 if isinstance(error, (UsageError, TransientError)) else 1
 
 
 def worst(codes: Iterable[int]) -> int:
@@ -161,3 +168,53 @@ def progress(label: str, total: float | None = None) -> Iterator[Bar]:
 def _console(stream: Any) -> Console:
     # outside a terminal no line is folded at 80 columns: files and pipes keep whole values
     return Console(file=stream, highlight=False, width=None if stream.isatty() else 200)
+
+
+_HINT = "2018-09-10T09:12:00+08:00, or 2018-09-10; without a zone it is China time"
+
+
+def now() -> datetime:
+    """The wall clock, in China time, in whole seconds."""
+    return datetime.now(UTC).astimezone(CHINA).replace(microsecond=0)
+
+
+def read_moment(text: str, option: str) -> datetime:
+    """A moment; a date alone means its last second in China. UsageError for anything else."""
+    try:
+        if len(text) == len("2018-09-10"):
+            return datetime.combine(date.fromisoformat(text), time(23, 59, 59), CHINA)
+        moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=CHINA)
+        return moment.astimezone(CHINA)
+    except (ValueError, OverflowError):
+        raise UsageError(f"no time: {text!r} / 不是时间", where=option, hint=_HINT) from None
+
+
+def read_start(text: str, option: str) -> datetime:
+    """A moment; a date alone means its first second in China. UsageError for anything else."""
+    moment = read_moment(text, option)
+    return moment.replace(hour=0, minute=0, second=0) if len(text) == len("2018-09-10") else moment
+
+
+class Several(TyperCommand):
+    """A command with one argument before its options: behind it, further values belong to the option before."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        multiple = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
+        return super().parse_args(ctx, repeated(args, multiple))
+
+
+def repeated(args: list[str], multiple: set[str]) -> list[str]:
+    """Repeats an option of `multiple` before each further value of it; nothing changes before the argument is seen."""
+    out: list[str] = []
+    current, argument_seen = "", False
+    for n, word in enumerate(args):
+        after_option = n > 0 and args[n - 1].startswith("-") and "=" not in args[n - 1]
+        if word.startswith("-") and word != "-":
+            current = word if word in multiple else ""
+        elif not after_option:
+            if current and argument_seen:
+                out.append(current)
+            argument_seen = True
+        out.append(word)
+    return out

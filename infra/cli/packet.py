@@ -1,4 +1,7 @@
-"""`zhengzhao packet`: the papers of an application as PDFs."""
+"""`zhengzhao packet`: the papers of an application as PDFs.
+
+`zhengzhao material`: uploaded files.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def new(
     folder: Annotated[Path, typer.Option("-o", "--output", help="目录 / folder")] = Path("."),
 ) -> None:
     """写出空白申请单与承诺书 / Writes the blank application form and commitment letter, with fields to fill."""
-    from infra.packets import blank_forms, item_named
+    from producers.packet_events import blank_forms, item_named
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -49,8 +52,8 @@ def fill(
     target: Annotated[Path, typer.Option("-o", "--output", help="写到 / file to write")],
 ) -> None:
     """用 JSON 填表 / Fills a form from JSON: names of fields → texts."""
-    from infra.packets import read_file
-    from producers.acroform import fill as fill_form
+    from producers.forms import fill as fill_form
+    from producers.packet_events import read_file
     from schemas.errors import UsageError
 
     try:
@@ -77,8 +80,8 @@ def read(
     at: Annotated[str, typer.Option("--at", help="事件时间 / time of the event [default: now]")] = "",
 ) -> None:
     """读出申请事件 / Reads papers into an application event; each field with page and box. Exit 1 if they contradict."""
-    from infra.cli.moments import now, read_moment
-    from infra.packets import event_of, read_file, read_papers, shown
+    from infra.cli.output import now, read_moment
+    from producers.packet_events import event_of, read_file, read_papers, shown
 
     settings = output.settings()
     packet = read_papers(settings, [read_file(path) for path in files])
@@ -99,3 +102,36 @@ def read(
         if event is not None:
             output.line(json.dumps(event, ensure_ascii=False))
     raise typer.Exit(1 if packet.contradictions else 0)
+
+
+material_app = typer.Typer(
+    help="上传的材料 / uploaded files",
+    no_args_is_help=True,
+    epilog="Example: zhengzhao material put plan.pdf",
+)
+
+
+@material_app.callback()
+def material_group() -> None:
+    """上传的材料 / Uploaded files."""
+
+
+@material_app.command(epilog="Example: zhengzhao material put plan.pdf")
+def put(file: Annotated[Path, typer.Argument(help="文件 / the file")]) -> None:
+    """存入一份材料，返回其 uri / Keeps a file, encrypted, under its hash; prints the `uri` that a material names."""
+    from infra.persons.keys import open_persons
+    from infra.stores import open_store
+    from infra.stores.uploads import put_upload
+    from producers.packet_events import read_file
+
+    settings = output.settings()
+    _, content = read_file(file)
+    persons = open_persons(settings.data, settings.shared_persons)
+    try:
+        uri = put_upload(open_store(settings.store, settings.objects), persons, content)
+    finally:
+        persons.close()
+    if output.as_json():
+        output.print_json({"uri": uri, "sha256": uri.rpartition("/")[2], "size": len(content)})
+    else:
+        output.line(uri)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli import acting, output
+from infra.cli import output, sending
 from schemas.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
-    from producers.registers import Target
+    from processors.draw.targets import Target
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,7 +35,7 @@ def import_(
     kind: Kind = "targets",
 ) -> None:
     """校验并存入一份名录 / Checks a register and keeps a copy under its digest, so that later draws can be compared."""
-    from infra.draw_store import write_whole
+    from infra.draw.store import write_whole
 
     kind = _checked(kind)
     row = _summary(file, kind)
@@ -75,7 +75,7 @@ def snapshot(
     ] = None,
 ) -> None:
     """以已发证照生成检查对象名录 / A register of targets from the living licences, one row each. Persons are masked."""
-    from producers.registers import write_targets
+    from processors.draw.targets import write_targets
 
     count = write_targets(out, _targets(item))
     if not count:
@@ -84,21 +84,21 @@ def snapshot(
 
 
 def _targets(item: str | None) -> Iterator[Target]:
-    from infra.accesses import Accesses
-    from infra.targets import living_targets
+    from infra.persons.access_log import Accesses
+    from processors.draw.targets import living_targets
 
-    with acting.register() as (register, persons):
+    with sending.register() as (register, persons):
         yield from living_targets(register, persons, Accesses(output.settings().data).look, item)
 
 
 def _summary(file: Path, kind: Any) -> dict[str, Any]:
     import msgspec
 
-    from schemas.draw.register import Register
+    from infra.draw.register import TargetRegister
 
     with (
         output.progress(f"名录 / register {file.name}") as bar,
-        Register(file, kind, progress=lambda _, rows: bar.advance(rows)) as register,
+        TargetRegister(file, kind, progress=lambda _, rows: bar.advance(rows)) as register,
     ):
         return {"kind": kind, **msgspec.to_builtins(register.summary())}
 

@@ -31,10 +31,10 @@ def submit(
     ] = None,
 ) -> None:
     """收件 / Takes events in, one a line; `drain` decides. Exit 1 if any line was rejected, 2 if a file is absent or empty."""
+    from infra.agencies import event_signer
     from infra.bootstrap import open_inbox, paper_reader
-    from infra.cli.moments import now, read_moment
-    from infra.intake import Summary, sort_out, submit_file, submit_papers
-    from infra.signing import event_signer
+    from infra.cli.output import now, read_moment
+    from producers.files import Summary, sort_out, submit_file, submit_papers
     from schemas.errors import UsageError
 
     moment = read_moment(at, "--at") if at else now()

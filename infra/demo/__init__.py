@@ -10,11 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from infra.demo.day import Day, play_day
+from infra.demo.chapters import Day, Life, Registration, play_day, play_life, play_registration
 from infra.demo.draw import Draw, play_draw
-from infra.demo.life import Life, play_life
-from infra.demo.registration import Registration, play_registration
-from infra.demo.stage import Report, Told, raised
+from infra.demo.stage import Report, StoryStep, raised
 from infra.settings import Settings
 from schemas.errors import UsageError
 
@@ -54,5 +52,5 @@ def tell(settings: Settings, report: Report = lambda _done, _whole: None) -> Sto
         life = play_life(stage)
         registration = play_registration(stage)
         draw = play_draw(stage)
-    steps: list[Told] = [*day.told, *life.told, *registration.told, *draw.told]
+    steps: list[StoryStep] = [*day.told, *life.told, *registration.told, *draw.told]
     return Story(str(settings.data), all(step.ok for step in steps), day, life, registration, draw)

@@ -3,6 +3,8 @@
 Two parties commit, the authority announces, both reveal, targets and inspectors are drawn. Then four strangers
 draw again: the command, the one-file verifier, `sha256sum` with `sort`, and the verifier over a doctored transcript.
 One drawn holder is visited and fails; its licence ends.
+
+A draw again by nothing but `sort` and `sha256sum`: the shell script that the demo lays beside its transcript.
 """
 
 from __future__ import annotations
@@ -22,25 +24,67 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from infra import draw_files, draw_pages, inspections
-from infra.accesses import Accesses
-from infra.demo import recipe
-from infra.demo.stage import KEYS_FROM, Stage, Told, told, verdict_of
-from infra.draw_store import DrawStore, draw_key, write_whole
-from infra.persons_store import open_persons
-from infra.samples import day
-from infra.samples import inspection as sample
-from infra.samples.writing import PROVINCE, line
-from infra.targets import living_targets
-from processors.draw import compute, prepare
-from producers.registers import Target, write_targets
+from infra.demo import samples_day
+from infra.demo import samples_life as sample
+from infra.demo.samples_day import PROVINCE, line
+from infra.demo.stage import KEYS_FROM, DemoStage, StoryStep, told, verdict_of
+from infra.draw import files, pages
+from infra.draw.register import TargetRegister
+from infra.draw.store import DrawStore, draw_key, write_whole
+from infra.persons.access_log import Accesses
+from infra.persons.keys import open_persons
+from processors.draw import visits
+from processors.draw.compute import compute, prepare
+from processors.draw.targets import Target, living_targets, write_targets
 from schemas.draw import seed
 from schemas.draw.documents import Announcement, Commitment, Reveal, Transcript, read_transcript
 from schemas.draw.plan import parse_toml, read_plan
-from schemas.draw.register import Register
 from schemas.trust import load_trust
 from verification import verify_draw
-from verification.draw import Files, Report, verify
+from verification.draw import DrawReport, Files, verify
+
+_SCRIPT = r"""#!/bin/sh
+# 人人可重抽 / anyone can draw again:  sh recipe.sh
+# The columns of R.csv begin with id,name,division,credit_class,item,categories; no value has a comma in it.
+set -eu
+cd "$(dirname "$0")"
+hash() { sha256sum | cut -c1-64; }
+
+# 1. 名录摘要 / the digest of the register, as announced: @register@
+tail -n +2 R.csv | tr ',' '\t' | LC_ALL=C sort | hash
+
+# 2. 种子 / the seed: digest of the announcement and the secrets of both parties
+seed=$(printf '%s' '@seeded@' | hash)
+echo "$seed"
+
+# 3. 层 @stratum@：签号最小者抽中 / the lowest tickets of this stratum are drawn, @count@ of them
+tail -n +2 R.csv | while IFS=, read -r id name division class item categories rest; do
+  [ "$categories" = '@category@' ] || continue
+  case $class in B) weight=2 ;; C) weight=4 ;; D) weight=8 ;; *) weight=1 ;; esac
+  j=0
+  while [ "$j" -lt "$weight" ]; do
+    echo "$(printf '%s' "$seed:@stratum@:$id:$j" | hash) $id"
+    j=$((j + 1))
+  done | LC_ALL=C sort | head -n 1
+done | LC_ALL=C sort | head -n @count@
+"""
+
+
+def script(announcement: Announcement, transcript: Transcript, stratum: str, category: str) -> str:
+    """The recipe for one stratum of a transcript, with the secrets as they were revealed."""
+    drawn = next(s for s in transcript.strata if s.name == stratum)
+    values = {
+        "register": announcement.registers.targets.digest,
+        "seeded": ":".join([announcement.digest, *(r.secret for r in transcript.reveals)]),
+        "stratum": stratum,
+        "count": str(drawn.count),
+        "category": category,
+    }
+    text = _SCRIPT
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
 
 FOLDER = "draw"
 
@@ -57,10 +101,10 @@ class Draw(msgspec.Struct, frozen=True):
     before: dict[str, Any]
     after: dict[str, Any]
     page: str
-    told: list[Told]
+    told: list[StoryStep]
 
 
-def play_draw(stage: Stage) -> Draw:
+def play_draw(stage: DemoStage) -> Draw:
     """Draws, lets strangers draw again, and lets one inspection fail."""
     folder = stage.data / FOLDER
     folder.mkdir()
@@ -103,7 +147,7 @@ def play_draw(stage: Stage) -> Draw:
 # --- the draw
 
 
-def _registers(stage: Stage, folder: Path) -> list[Target]:
+def _registers(stage: DemoStage, folder: Path) -> list[Target]:
     """Classes of all holders, then targets from the living licences, inspectors, conflicts, and the plan."""
     holders = {target.holder_id for target in _targets(stage)}
     stage.play("classes", map(line, sample.classifications(holders)))
@@ -115,28 +159,28 @@ def _registers(stage: Stage, folder: Path) -> list[Target]:
     return targets
 
 
-def _targets(stage: Stage) -> list[Target]:
+def _targets(stage: DemoStage) -> list[Target]:
     persons = open_persons(stage.data)
     try:
         with stage.register() as register:
-            return list(living_targets(register, persons, Accesses(stage.data).look, day.ITEM))
+            return list(living_targets(register, persons, Accesses(stage.data).look, samples_day.ITEM))
     finally:
         persons.close()
 
 
-def _drawn(stage: Stage, folder: Path) -> tuple[Announcement, Transcript]:
+def _drawn(stage: DemoStage, folder: Path) -> tuple[Announcement, Transcript]:
     kept = [_commit(folder, party) for party in sample.PARTIES]
     content = parse_toml((folder / "plan.toml").read_bytes(), "plan.toml")
     plan = read_plan(content, "plan.toml")
     store, trust = DrawStore(stage.data), load_trust(stage.settings.trust)
     signer = draw_key(stage.data, stage.settings.passphrase, plan, KEYS_FROM)
-    files = (folder / "R.csv", folder / "I.csv", folder / "C.csv")
-    with draw_files.opened(*files, [], trust) as given:
+    registers = (folder / "R.csv", folder / "I.csv", folder / "C.csv")
+    with files.opened(*registers, [], trust) as given:
         prepared = prepare(content, given, [commitment for commitment, _, _ in kept], "plan.toml")
         announcement = store.announce(prepared.content, plan, signer)
     write_whole(folder / "ANNOUNCEMENT.json", announcement.bytes)
     shown = [_reveal(folder, announcement, *one) for one in kept]
-    with draw_files.opened(*files, [], trust) as given:
+    with files.opened(*registers, [], trust) as given:
         data = store.record(announcement, compute(announcement, given, shown, None), signer)
     write_whole(folder / "TRANSCRIPT.json", data)
     return announcement, read_transcript(data)
@@ -162,7 +206,7 @@ def _reveal(
     return shown
 
 
-def _counts(targets: list[Target], transcript: Transcript) -> list[Told]:
+def _counts(targets: list[Target], transcript: Transcript) -> list[StoryStep]:
     """How many were due by plan and register, beside how many were drawn."""
     small = sum(target.categories == sample.CATEGORY for target in targets)
     due = {sample.SMALL: math.ceil(Fraction(sample.RATIO) * small), "rest": sample.REST}
@@ -183,20 +227,20 @@ def _counts(targets: list[Target], transcript: Transcript) -> list[Told]:
 # --- drawn again
 
 
-def _verify(stage: Stage, folder: Path, transcript: Path) -> Report:
+def _verify(stage: DemoStage, folder: Path, transcript: Path) -> DrawReport:
     chain = stage.data / "draws" / PROVINCE.removeprefix("urn:agency:").replace(":", "-")
     register, inspectors, conflicts = folder / "R.csv", folder / "I.csv", folder / "C.csv"
-    files = Files(
-        partial(Register, register, "targets"),
-        partial(Register, inspectors, "inspectors"),
-        partial(Register, conflicts, "conflicts"),
+    given = Files(
+        partial(TargetRegister, register, "targets"),
+        partial(TargetRegister, inspectors, "inspectors"),
+        partial(TargetRegister, conflicts, "conflicts"),
         [],
         chain,
     )
-    return verify(read_transcript(transcript.read_bytes()), files, load_trust(stage.settings.trust))
+    return verify(read_transcript(transcript.read_bytes()), given, load_trust(stage.settings.trust))
 
 
-def _strangers(stage: Stage, folder: Path, report: Report) -> list[Told]:
+def _strangers(stage: DemoStage, folder: Path, report: DrawReport) -> list[StoryStep]:
     write_whole(folder / "verify_draw.py", Path(verify_draw.__file__).read_bytes())
     doctored = _doctored(folder)
     wrong = _verify(stage, folder, doctored)
@@ -227,7 +271,7 @@ def _doctored(folder: Path) -> Path:
 def _recipe(folder: Path, announcement: Announcement, transcript: Transcript) -> list[str] | None:
     """What the shell finds when it draws the small stratum again; None where it lacks a tool for that."""
     path = folder / "recipe.sh"
-    write_whole(path, recipe.script(announcement, transcript, sample.SMALL, sample.CATEGORY).encode())
+    write_whole(path, script(announcement, transcript, sample.SMALL, sample.CATEGORY).encode())
     if not all(shutil.which(tool) for tool in ("sh", "sort", "sha256sum")):
         return None
     done = subprocess.run(["sh", path.name], cwd=folder, capture_output=True, text=True, check=False)
@@ -238,13 +282,13 @@ def _recipe(folder: Path, announcement: Announcement, transcript: Transcript) ->
 
 
 def _inspected(
-    stage: Stage, announcement: Announcement, transcript: Transcript, targets: dict[str, Target]
+    stage: DemoStage, announcement: Announcement, transcript: Transcript, targets: dict[str, Target]
 ) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
     first = transcript.assignments[0]
     target = targets[first.target]
     pdf = stage.copy(target.id, "licence-drawn.pdf")
     before = stage.verify(pdf, sample.ANNOUNCED)
-    own = inspections.inspection_id(announcement.digest, target.id)
+    own = visits.inspection_id(announcement.digest, target.id)
     stage.play("inspection", [line(sample.result(own, target.holder_id, target.id, first.inspectors))])
     failed = {"number": target.id, "holder": target.name, "pdf": str(pdf)}
     return failed, before, stage.verify(pdf, sample.INSPECTED)
@@ -252,6 +296,6 @@ def _inspected(
 
 def _page(folder: Path) -> Path:
     path = folder / "transcript.html"
-    shown, today = draw_pages.read(folder / "TRANSCRIPT.json"), date.fromisoformat(sample.INSPECTED[:10])
-    write_whole(path, draw_pages.html(shown, folder / "R.csv", None, today).encode())
+    shown, today = pages.read(folder / "TRANSCRIPT.json"), date.fromisoformat(sample.INSPECTED[:10])
+    write_whole(path, pages.html(shown, folder / "R.csv", None, today).encode())
     return path

@@ -14,20 +14,19 @@ from typing import Any
 
 import msgspec
 
-from infra.accesses import Accesses
 from infra.bootstrap import open_inbox, open_register
-from infra.engines.embedded import Engine, Progress, holding
-from infra.intake import Summary, submit_file
-from infra.key_roles import longest_validity, roles_of
-from infra.persons_store import open_persons
-from infra.published import published_lists
-from infra.queries import Queries
-from infra.register import Register
+from infra.embedded.engine import DrainProgress, Engine, holding
+from infra.persons.access_log import Accesses
+from infra.persons.keys import open_persons
+from infra.readmodel.register import Register
 from infra.settings import Settings
 from infra.stores import open_store
-from issuance.keys import Lifetime, init
+from infra.stores.uploads import published_lists
+from issuance.keys import Lifetime, init, longest_validity, roles_of
+from processors.queries.find import Queries
+from producers.files import Summary, submit_file
+from schemas.calendar import CHINA
 from schemas.items import Catalogue, load_catalogue
-from schemas.times import CHINA
 from schemas.trust import load_trust
 from verification.verify import verify_bytes
 
@@ -36,7 +35,7 @@ EVENTS = "events"  # what was sent, in clear, as the agencies have it
 Report = Callable[[float, float], None]
 
 
-class Told(msgspec.Struct, frozen=True):
+class StoryStep(msgspec.Struct, frozen=True):
     """A step of a chapter: what happens, what must come of it, what came of it."""
 
     said: str
@@ -45,12 +44,12 @@ class Told(msgspec.Struct, frozen=True):
     ok: bool
 
 
-def told(said: str, expected: str, found: str) -> Told:
+def told(said: str, expected: str, found: str) -> StoryStep:
     """A step, compared."""
-    return Told(said, expected, found, expected == found)
+    return StoryStep(said, expected, found, expected == found)
 
 
-class Stage:
+class DemoStage:
     """A data folder that the chapters play on, one after another."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, engine: Engine, report: Report) -> None:
@@ -65,7 +64,7 @@ class Stage:
         """The data folder."""
         return self.settings.data
 
-    def play(self, name: str, lines: Iterable[bytes]) -> tuple[Summary, Progress]:
+    def play(self, name: str, lines: Iterable[bytes]) -> tuple[Summary, DrainProgress]:
         """Writes events into a file, takes them in, and processes until nothing is pending."""
         file = self.data / EVENTS / f"{name}.jsonl"
         file.parent.mkdir(exist_ok=True)
@@ -77,7 +76,7 @@ class Stage:
         self._done += progress.decided + progress.issued
         return summary, progress
 
-    def _moved(self, progress: Progress) -> None:
+    def _moved(self, progress: DrainProgress) -> None:
         done = self._done + progress.decided + progress.issued
         self._report(done, done + progress.pending)
 
@@ -126,11 +125,11 @@ def verdict_of(verified: dict[str, Any]) -> str:
 
 
 @contextmanager
-def raised(settings: Settings, report: Report) -> Iterator[Stage]:
+def raised(settings: Settings, report: Report) -> Iterator[DemoStage]:
     """A stage over an empty folder: keys that sign from 2018 on, and an engine that holds it."""
     settings.data.mkdir(parents=True, exist_ok=True)
     catalogue = load_catalogue(settings.items)
     life = Lifetime(KEYS_FROM, longest_validity(catalogue))
     init(settings.data, roles_of(catalogue), life, now=datetime.now(UTC), passphrase=settings.passphrase)
     with holding(settings, "demo") as engine:
-        yield Stage(settings, catalogue, engine, report)
+        yield DemoStage(settings, catalogue, engine, report)

@@ -2,6 +2,8 @@
 
 Each endpoint: whose host name, who calls, how often; then the work, in a thread where it takes time; errors are
 problem details. No access log is kept of paths: they name holders.
+
+Figures for Prometheus. Labels name routes and classes, never a path, an id or a person.
 """
 
 from __future__ import annotations
@@ -15,25 +17,58 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from infra.http.desk import Desk
-from infra.http.door import Door, Taken
-from infra.http.limits import Bodies, Limits, Rates
-from infra.http.metrics import Metrics
-from infra.http.office import Deciding
+from infra.http.drainer import DecidingProcess
+from infra.http.intake_thread import Door, Taken
+from infra.http.limits import Bodies, Rates, RequestLimits
+from infra.http.lookups import Lookups, papers_of
 from infra.http.openapi import document
-from infra.http.papers import papers_of
 from infra.http.problems import Problem, of_error, response
 from infra.http.tokens import LOCAL, Principal, Tokens
-from infra.intake import Accepted
+from producers.files import Accepted
+from schemas.canonical_json import MAX_BYTES
 from schemas.errors import UsageError, ZhengzhaoError
-from schemas.strict_json import MAX_BYTES
 from verification.verify import MAX_INPUT
+
+
+class Metrics:
+    """The figures of one service."""
+
+    def __init__(self, door: Door, office: DecidingProcess) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "zhengzhao_http_requests", "Requests", ["route", "method", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "zhengzhao_http_seconds", "Seconds to the answer", ["route"], registry=self.registry
+        )
+        self.events = Counter(
+            "zhengzhao_events",
+            "Events at the door: accepted, duplicate, rejected",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for name, about, value in (
+            ("waiting", "Requests that wait for the ledger", lambda: door.waiting),
+            ("pending", "Ledger entries and licences that wait", lambda: office.pending),
+            ("decided", "Ledger entries decided since the start", lambda: office.decided),
+            ("issued", "Licences issued since the start", lambda: office.issued),
+            ("letters", "Dead letters since the start", lambda: office.letters),
+            ("ticks", "Ticks told since the start", lambda: office.ticks),
+            ("healthy", "1 while the engine runs", lambda: int(office.alive)),
+        ):
+            Gauge(f"zhengzhao_{name}", about, registry=self.registry).set_function(value)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)
+
 
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
@@ -46,12 +81,12 @@ class Service:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: Lookups,
         door: Door,
-        office: Deciding,
+        office: DecidingProcess,
         tokens: Tokens,
         *,
-        limits: Limits,
+        limits: RequestLimits,
         hosts: frozenset[str],
         open_here: bool,
     ) -> None:

@@ -18,7 +18,7 @@ from infra.http.problems import Problem
 _CLIENTS: Final = 10_000  # clients remembered at once
 
 
-class Limits(msgspec.Struct, frozen=True):
+class RequestLimits(msgspec.Struct, frozen=True):
     """What the service grants. Rates are requests a second and client, with a burst on top."""
 
     rate: float = 100.0
@@ -38,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True):
 class Rates:
     """A token bucket for each client."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: RequestLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -60,7 +60,7 @@ class Rates:
 class Bodies:
     """Reads bodies; all that are in memory at once stay within a budget."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RequestLimits) -> None:
         self._limits = limits
         self._held = 0
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
-from infra.artefacts import Form
-from infra.http.limits import Limits
+from infra.contracts import event_schema
+from infra.http.limits import RequestLimits
+from infra.stores.uploads import Form
 from schemas.event_types import EVENT_TYPES
-from schemas.export import event_schema
 
 Document = dict[str, Any]
 _REF: Final = "#/components/schemas/"
@@ -89,7 +89,7 @@ _VERDICT: Final[Document] = {
 }
 
 
-def document(limits: Limits) -> Document:
+def document(limits: RequestLimits) -> Document:
     """The whole document."""
     return {
         "openapi": "3.1.0",
@@ -133,7 +133,7 @@ def _moved(node: Any) -> Any:
     return [_moved(v) for v in node] if isinstance(node, list) else node
 
 
-def _ways_in(limits: Limits) -> Document:
+def _ways_in(limits: RequestLimits) -> Document:
     return {
         "/v1/events": {
             "post": _operation(

@@ -14,7 +14,7 @@ from schemas.errors import (
     NotFound,
     ObjectDiffers,
     Rejected,
-    SurroundingsError,
+    TransientError,
     UsageError,
     VerificationError,
     ZhengzhaoError,
@@ -62,7 +62,7 @@ def of_error(error: ZhengzhaoError) -> Problem:
         return Problem(status, error.message, hint=error.hint, where=error.where)
     if isinstance(error, NotFound):
         return Problem(404, error.message)
-    if isinstance(error, SurroundingsError):
+    if isinstance(error, TransientError):
         return (
             out_of_room()
             if is_full(error)

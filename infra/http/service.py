@@ -13,12 +13,12 @@ from typing import Final
 import uvicorn
 
 from infra.http.app import Service
-from infra.http.desk import Desk
-from infra.http.door import Door
-from infra.http.limits import Limits
-from infra.http.office import TICK_SECONDS, Deciding, Elsewhere, Office
+from infra.http.drainer import TICK_SECONDS, DecidingProcess, Elsewhere, Office
+from infra.http.intake_thread import Door
+from infra.http.limits import RequestLimits
+from infra.http.lookups import Lookups
+from infra.http.slow_clients import protocol
 from infra.http.tokens import Tokens
-from infra.http.wire import protocol
 from infra.settings import Settings
 from schemas.errors import UsageError
 
@@ -31,7 +31,7 @@ _STOP_SECONDS: Final = 20
 def service(
     settings: Settings,
     *,
-    limits: Limits | None = None,
+    limits: RequestLimits | None = None,
     host: str = "127.0.0.1",
     allowed: frozenset[str] = frozenset(),
     tick_seconds: float = TICK_SECONDS,
@@ -42,18 +42,18 @@ def service(
     With further host names (a proxy in front, say) nobody counts as sitting at this machine. Without `deciding`
     it only takes in.
     """
-    limits = limits or Limits()
+    limits = limits or RequestLimits()
     wake = threading.Event()
     door = Door(settings, limits.waiting, wake)
     with ExitStack() as opened:
-        office: Deciding = Elsewhere()
+        office: DecidingProcess = Elsewhere()
         if deciding:
             office = Office(settings, wake, tick_seconds=tick_seconds, busy=lambda: door.busy)
             office.start()
             opened.callback(office.close)
         door.start()
         opened.callback(door.close)
-        desk = Desk(settings)
+        desk = Lookups(settings)
         opened.callback(desk.close)
         here = is_loopback(host)
         yield Service(

@@ -3,45 +3,119 @@
 One record per holder is state and outbox; the outbox keeps facts and grants, since the rest follows from facts.
 
 The catalogue in force is part of each partition's state: it came through that partition of the ledger.
+
+`publish` on Kafka: facts → the topics that the world outside reads. The same fact again is the same event.
+
+It has no state and reads only what `decide` has just written, so it runs there: a loop of its own would fetch every
+fact from the broker once more.
+
+States written by a release with another form of state, rebuilt from the facts that led to them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 from faust.types import TP
 
-from infra import issuing
+from infra import issue_worker
 from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.faust_app import StageApp
-from infra.kafka.outbox import Codec, Outbox, Send
-from infra.kafka.rebuilding import is_old, rebuild_from
-from infra.kafka.stage import StageLoop
-from infra.kafka.telling import tell, tell_again
-from infra.kafka.wire import (
+from infra.kafka.outbox import Codec, Outbox, Record, Send, decode, encode, offset_of
+from infra.kafka.reading import Reader
+from infra.kafka.records import (
     NumberClaimed,
     SerialSeen,
     ToNumber,
     decode_entry,
+    decode_facts,
     encode_entry,
     send_facts,
     send_to_number,
 )
+from infra.kafka.stage import StageLoop
 from processors import state as states
 from processors.decide import contradicts, decide
-from processors.due import next_due
+from processors.decisions.due import next_due
+from processors.evolve import apply
+from processors.publish import outbound
 from processors.state import HolderState
 from schemas import facts as f
 from schemas.errors import Rejected
 from schemas.facts import Fact
 from schemas.items import Catalogue, from_json
 from schemas.ledger import LEDGER_PARTITIONS, Entry, partition_of
+
+_encode = msgspec.json.Encoder().encode
+
+
+def tell(facts: Iterable[Fact]) -> Iterator[Send]:
+    """What the world outside hears of facts; internal ones stay inside."""
+    for fact in facts:
+        if (told := outbound(fact)) is not None:
+            yield Send(told[0], fact.holder.encode(), _encode(told[1]))
+
+
+def tell_again(sends: Iterable[Send]) -> Iterator[Send]:
+    """What follows from the facts among messages that are sent again."""
+    for send in sends:
+        if send.topic == topics.FACTS:
+            yield from tell(decode_facts(send.value))
+
+
+def is_old(raw: bytes) -> bool:
+    """Whether a record's state has another form than this release's."""
+    return decode(raw).schema != states.STATE_SCHEMA
+
+
+def rebuild(old: Mapping[bytes, bytes], facts: Iterable[Fact]) -> dict[bytes, bytes]:
+    """The records of these holders with states of this release: offsets and outboxes stay as they are.
+
+    `facts` are those of all holders in their order, some twice; what an outbox has still to tell counts too.
+    """
+    folded = {key: states.initial(key.decode()) for key in old}
+    told = {key: set[str]() for key in old}
+
+    def take(fact: Fact) -> None:
+        key = fact.holder.encode()
+        if key in folded and fact.id not in told[key]:
+            told[key].add(fact.id)
+            apply(folded[key], fact)
+
+    for fact in facts:
+        take(fact)
+    rebuilt = {}
+    for key, raw in old.items():
+        record = decode(raw)
+        for pending in record.pending:
+            for send in pending.sends:
+                if send.topic == topics.FACTS:
+                    for fact in decode_facts(send.value):
+                        take(fact)
+        state = folded[key]
+        fresh = Record(states.STATE_SCHEMA, states.encode(state), record.pending, next_due(state) or "")
+        rebuilt[key] = encode(offset_of(raw), fresh)
+    return rebuilt
+
+
+def rebuild_from(connection: Connection, old: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """As `rebuild`, with the facts that the broker has now."""
+
+    def facts() -> Iterable[Fact]:
+        with Reader(connection, [topics.FACTS]) as reader:
+            reader.seek({})
+            for records in reader.up_to(reader.ends()):
+                for record in records:
+                    yield from decode_facts(record.value)
+
+    return rebuild(old, facts())
+
 
 log = logging.getLogger(__name__)
 _CHUNK = 100  # holders that a tick wakes before others get a turn
@@ -207,7 +281,7 @@ class Partition:
             yield send_to_number(ToNumber(body.grant, self._paper(body.grant.item_digest)))
         elif isinstance(body, f.NumberAsked):
             yield send_to_number(NumberClaimed(fact.holder, body.number, body.series, body.serial))
-        elif isinstance(body, f.LicenceImported) and body.serial is not None:
+        elif isinstance(body, f.ImportRecorded) and body.serial is not None:
             yield send_to_number(SerialSeen(fact.id, body.grant.series, body.serial))
 
     def _catalogue(self, entry: Entry, offset: int) -> list[Send]:
@@ -226,7 +300,7 @@ class Partition:
             raw = self.catalogues.state(b"%s:%d" % (_CATALOGUE, self._number))
             self._in_force = from_json(decode_entry(raw).payload)
             self._papers = {
-                digest: issuing.encode_paper(self._in_force.items[code])
+                digest: issue_worker.encode_paper(self._in_force.items[code])
                 for code, digest in self._in_force.digests.items()
             }
         return self._in_force

@@ -24,22 +24,21 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from infra import archive
-from infra.archive_parts import Say
-from infra.engines.database import Database
+from infra.embedded.status import decode_edition
 from infra.kafka import topics
-from infra.kafka.admission import client
-from infra.kafka.connection import Connection, parse
+from infra.kafka.connection import Connection, client, parse
 from infra.kafka.deciding import CATALOGUE_KEY
-from infra.kafka.listing import Told, encode_told
 from infra.kafka.numbering import index_records, series_record
 from infra.kafka.outbox import Record, Send, encode
 from infra.kafka.publisher import send_all
 from infra.kafka.reading import Reader
-from infra.kafka.wire import SerialSeen, decode_entry, encode_entry, send_entry, send_facts, send_to_number
-from infra.persons_store import DATABASE, PersonsStore, open_persons
-from infra.publishing import decode_edition
-from infra.replay import Report
+from infra.kafka.records import SerialSeen, decode_entry, encode_entry, send_entry, send_facts, send_to_number
+from infra.kafka.status import PublishedEdition, encode_told
+from infra.persons.keys import DATABASE, PersonsStore, open_persons
+from infra.readmodel.database import Database
+from infra.recovery import archive
+from infra.recovery.replay import ReplayReport
+from infra.recovery.unpack import Say
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.folder import FolderStore
@@ -54,7 +53,7 @@ _STEP = 2000
 _COORDINATOR_SECONDS = 60
 
 
-def import_log_kafka(settings: Settings, file: Path, say: Say = lambda *_: None) -> Report:
+def import_log_kafka(settings: Settings, file: Path, say: Say = lambda *_: None) -> ReplayReport:
     """Takes an exported file over into empty topics and the store; nothing where replay finds a difference."""
     connection = parse(settings.broker or "")
     _check_empty(connection)
@@ -109,7 +108,7 @@ def _log(db: Database, connection: Connection) -> None:
     _commit(connection, taken.ledger)
 
 
-class Given(NamedTuple):
+class ImportedNumbers(NamedTuple):
     """A number that was given: to a licence, or for a grant."""
 
     number: str
@@ -122,8 +121,8 @@ class _Taken:
     def __init__(self, db: Database) -> None:
         self._db = db.db
         self._catalogue: Entry | None = None
-        self._licences: dict[str, Given] = {}
-        self._grants: dict[str, Given] = {}
+        self._licences: dict[str, ImportedNumbers] = {}
+        self._grants: dict[str, ImportedNumbers] = {}
         self.ledger: Counter[int] = Counter()
         self.facts: Counter[int] = Counter()
 
@@ -148,7 +147,7 @@ class _Taken:
             self._catalogue = entry
         elif entry.kind == "numbered":
             numbered = msgspec.convert(entry.payload, Numbered)
-            given = Given(numbered.number, numbered.grant.series)
+            given = ImportedNumbers(numbered.number, numbered.grant.series)
             self._licences[numbered.grant.licence_id] = self._grants[numbered.grant.grant_id] = given
         for send in send_entry(entry):
             assert send.partition is not None
@@ -158,7 +157,7 @@ class _Taken:
     def _edition(self, raw: bytes) -> Send:
         record = decode_edition(raw)
         upto = {str(n): count for n, count in self.facts.items()}
-        return Send(topics.EDITIONS, record.name.encode(), encode_told(Told(record, (), upto)), 0)
+        return Send(topics.EDITIONS, record.name.encode(), encode_told(PublishedEdition(record, (), upto)), 0)
 
     def tables(self) -> Iterator[Send]:
         """The tables' changelogs, and the catalogue in force."""

@@ -2,6 +2,11 @@
 
 What this data folder has sent is remembered (source and id → content), so that an interrupted file goes on where
 it stopped, and what was sent before counts as a duplicate. What others sent is only known behind the ledger.
+
+The catalogue in force on Kafka: in every partition of the ledger, before any event that it decides.
+
+A worker that routes compares its own catalogue with the last one recorded and writes the new one first. Workers
+of one installation therefore have to have the same item files; the last one started wins.
 """
 
 from __future__ import annotations
@@ -9,20 +14,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from infra.intake import Accepted, Outcome
-from infra.kafka.connection import parse
-from infra.kafka.publisher import Publisher
-from infra.kafka.reading import cluster_id
+from infra.kafka.connection import Connection, parse
+from infra.kafka.outbox import Send
+from infra.kafka.publisher import Publisher, send_all
+from infra.kafka.reading import Reader, cluster_id
+from infra.kafka.records import decode_entry, encode_entry, send_entry
+from infra.kafka.topics import CATALOGUE
 from infra.settings import Settings
-from processors.route import entry_id
-from schemas.dates import time_text
-from schemas.errors import Rejected, SurroundingsError
+from processors.route import catalogue_entry, entry_id
+from producers.files import Accepted, Outcome
+from schemas.calendar import time_text
+from schemas.errors import Rejected, TransientError
 from schemas.events import Event
+from schemas.items import Catalogue, to_json
+from schemas.ledger import Entry
 
 _SENT = "CREATE TABLE IF NOT EXISTS sent (event TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID"
 _encode = msgspec.json.Encoder().encode
@@ -38,7 +48,7 @@ class KafkaInbox:
             self._db = sqlite3.connect(remembered, timeout=60, isolation_level=None)
             self._db.execute(_SENT)
         except sqlite3.Error as error:
-            raise SurroundingsError(
+            raise TransientError(
                 f"what was sent cannot be remembered: {error}", where=str(remembered)
             ) from error
 
@@ -104,3 +114,24 @@ def _other_content() -> Rejected:
         where="id",
         hint="新的事件用新的编号 / give a new event a new id",
     )
+
+
+def ensure_catalogue(connection: Connection, catalogue: Catalogue) -> bool:
+    """Writes the catalogue into the ledger where another one is in force; True where it was written."""
+    recorded = last_catalogue(connection)
+    if recorded is not None and recorded.payload["digest"] == catalogue.digest:
+        return False
+    entry = catalogue_entry(to_json(catalogue), datetime.now(UTC))
+    send_all(connection, send_entry(entry))  # into every partition first: then nobody writes it again
+    send_all(connection, [Send(CATALOGUE, b"catalogue", encode_entry(entry))])
+    return True
+
+
+def last_catalogue(connection: Connection) -> Entry | None:
+    """The catalogue entry written last; None before the first."""
+    last: Entry | None = None
+    with Reader(connection, [CATALOGUE]) as reader:
+        reader.seek({})
+        for records in reader.up_to(reader.ends()):
+            last = decode_entry(records[-1].value)
+    return last

@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 
-from infra import issuing
+from infra import issue_worker
 from infra.kafka import topics
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Send
+from infra.kafka.records import back, send_entry, send_failed
 from infra.kafka.stage import StageLoop
-from infra.kafka.wire import back, send_entry, send_failed
 from infra.pool import Failure, Pool, Recipe, Result
 from schemas.errors import ZhengzhaoError
 
@@ -66,13 +66,13 @@ class Issuing(StageLoop):
     async def _done(self, event: Any) -> list[Send]:
         raw = event.message.value or b""
         try:
-            grant = issuing.decode_job(raw).numbered.grant
+            grant = issue_worker.decode_job(raw).numbered.grant
         except msgspec.MsgspecError as error:
             return [self.dead(event, error)]
         result = await asyncio.wrap_future(self._pool.submit(raw))
         if result.failure is not None:
             return [self.dead(event, _named(result.failure)), *send_failed(grant)]
-        issued = issuing.decode_issued(result.output)
+        issued = issue_worker.decode_issued(result.output)
         return list(send_entry(back("issued", grant.grant_id, grant.holder, msgspec.to_builtins(issued))))
 
     def _waits(self, failure: Failure) -> None:

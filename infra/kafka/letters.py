@@ -13,15 +13,22 @@ from typing import Any
 
 import msgspec
 
-from infra import issuing, letters
+from infra import issue_worker
+from infra.embedded import letters
 from infra.kafka import topics
 from infra.kafka.connection import Connection, parse
 from infra.kafka.outbox import Send
-from infra.kafka.projection import Projection, open_caught_up
+from infra.kafka.projection import PATIENCE, Projection, open_caught_up
 from infra.kafka.publisher import send_all
-from infra.kafka.register import PATIENCE
-from infra.kafka.wire import Letter, decode_entry, decode_to_number, send_entry, send_letter, send_to_number
-from infra.persons_store import PersonsStore, open_persons
+from infra.kafka.records import (
+    LetterRecord,
+    decode_entry,
+    decode_to_number,
+    send_entry,
+    send_letter,
+    send_to_number,
+)
+from infra.persons.keys import PersonsStore, open_persons
 from infra.settings import Settings
 from schemas.errors import NotFound
 from schemas.ledger import Entry, partition_of
@@ -60,7 +67,7 @@ class KafkaLetters:
     def _back(self, row: dict[str, Any]) -> list[Send]:
         raw, stored = self.content(row["letter"]), letters.content(self._db, row["letter"])
         letter_id, topic, key, sealed = self._row(row["letter"])
-        closed = Letter(
+        closed = LetterRecord(
             id=letter_id, time=row["time"], place=row["place"], error=row["error"], hint=row["hint"],
             at=row["at"], topic=topic, key=key, content=base64.b64encode(stored).decode(), state="returned",
             sealed=bool(sealed),
@@ -83,7 +90,7 @@ def returned(place: str, topic: str, key: bytes, raw: bytes) -> list[Send]:
     if place == "number":
         return [send_to_number(decode_to_number(raw))]
     if place == "issue":
-        return [Send(topics.NUMBERED, issuing.decode_job(raw).numbered.grant.grant_id.encode(), raw)]
+        return [Send(topics.NUMBERED, issue_worker.decode_job(raw).numbered.grant.grant_id.encode(), raw)]
     return [Send(topic, key, raw)]
 
 

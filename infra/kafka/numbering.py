@@ -14,12 +14,11 @@ from typing import Any
 import msgspec
 from faust.types import TP
 
-from infra import issuing
+from infra import issue_worker
 from infra.kafka import topics
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Codec, Outbox, Record, Send, encode
-from infra.kafka.stage import StageLoop
-from infra.kafka.wire import (
+from infra.kafka.records import (
     NumberClaimed,
     Question,
     SerialSeen,
@@ -29,6 +28,7 @@ from infra.kafka.wire import (
     send_entry,
     send_failed,
 )
+from infra.kafka.stage import StageLoop
 from processors.number import Series, SeriesFull, imported, is_free, number
 from schemas.errors import ZhengzhaoError
 
@@ -38,7 +38,7 @@ _OWNED = b"owned:"  # number → the holder who imported it; nothing where it wa
 _SERIES = b"series:"
 
 
-class Given(msgspec.Struct, frozen=True, array_like=True):
+class GivenNumber(msgspec.Struct, frozen=True, array_like=True):
     """A grant that was numbered for the input at `offset`: enough to say the same again, given the grant.
 
     `serial` is 0 where an earlier version had the number; `place` counts through all lists of the series. What is
@@ -57,7 +57,7 @@ class Numbers(msgspec.Struct, frozen=True, array_like=True):
     """The state of a series; `given` goes back as far as the inputs that may come again."""
 
     series: Series
-    given: tuple[Given, ...] = ()
+    given: tuple[GivenNumber, ...] = ()
 
 
 _decode = msgspec.msgpack.Decoder(Numbers).decode
@@ -91,14 +91,14 @@ def index_records(
         yield _OWNED + given.encode(), bytes(8), series
 
 
-def messages(asked: ToNumber, given: Given) -> tuple[Send, ...]:
+def messages(asked: ToNumber, given: GivenNumber) -> tuple[Send, ...]:
     """The numbered grant for `issue` and for the ledger: the same each time."""
     grant = asked.grant
     as_it_was = Series(grant.series, max(given.serial, 1), given.place)
     _, numbered = number(as_it_was, grant, None if given.serial else given.number)
     entry = back("numbered", grant.grant_id, grant.holder, msgspec.to_builtins(numbered))
     return Send(
-        topics.NUMBERED, grant.grant_id.encode(), issuing.encode_job(numbered, asked.paper)
+        topics.NUMBERED, grant.grant_id.encode(), issue_worker.encode_job(numbered, asked.paper)
     ), *send_entry(entry)
 
 
@@ -151,7 +151,7 @@ class Numbering(StageLoop):
             known, _ = self._index(asked.grant.licence_id)
             place = state.series.next_status
             series, numbered = number(state.series, asked.grant, known or None)
-            given = Given(
+            given = GivenNumber(
                 offset, asked.grant.grant_id, asked.grant.licence_id, numbered.number, numbered.serial, place
             )
             return Numbers(series, (*kept, given)), ()

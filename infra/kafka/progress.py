@@ -27,7 +27,7 @@ class Ticket:
         self.done = False
 
 
-class Progress(Generic[P]):
+class OffsetProgress(Generic[P]):
     """Tickets for the inputs of each partition (`P` names a topic and a partition)."""
 
     def __init__(self) -> None:

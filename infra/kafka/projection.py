@@ -2,24 +2,30 @@
 
 It keeps its positions in the same transaction as what it read, so it may be killed at any time, lost, or kept by
 several processes at once: whoever comes second finds the positions moved and skips what is there.
+
+The register for queries on Kafka: the projection, caught up to the ends found when the query began.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.engines.database import Database
-from infra.engines.projector import Projector, due_in_part
 from infra.kafka import topics
-from infra.kafka.connection import Connection
+from infra.kafka.backlog import undecided
+from infra.kafka.connection import Connection, parse
 from infra.kafka.reading import Place, Reader, cluster_id
-from infra.kafka.wire import decode_facts, decode_letter, encode_fact
+from infra.kafka.records import decode_facts, decode_letter, encode_fact
+from infra.readmodel.database import Database
+from infra.readmodel.projector import Projector, due_in_part
+from infra.readmodel.register import EmbeddedRegister, Register
 from infra.settings import Settings
-from schemas.errors import SurroundingsError
+from schemas.errors import TransientError
 from schemas.facts import Fact
 
 log = logging.getLogger(__name__)
@@ -118,7 +124,7 @@ def keep_up(settings: Settings, connection: Connection, ended: threading.Event) 
                             projection.take(records)
             finally:
                 projection.close()
-        except SurroundingsError as error:
+        except TransientError as error:
             log.warning("the projection waits: %s", error)
             ended.wait(2)
 
@@ -133,3 +139,38 @@ def open_caught_up(settings: Settings, connection: Connection, seconds: float) -
         projection.close()
         raise
     return projection, behind
+
+
+SETTLING = 10.0  # seconds for what was there to be decided and told
+PATIENCE = 10.0  # seconds of catching up before a query says how far behind it is
+
+
+@contextmanager
+def open_kafka_register(settings: Settings) -> Iterator[Register]:
+    """The register; says on standard error how far behind it is where 10 s did not do."""
+    projection, behind = open_caught_up(settings, parse(settings.broker or ""), PATIENCE)
+    path = projection.db.path
+    projection.close()
+    if behind:
+        sys.stderr.write(
+            f"warning: this answer is {behind} records behind the broker / 查询结果落后 {behind} 条记录\n"
+            "hint: `zhengzhao worker --project` keeps it up to date\n"
+        )
+    register = EmbeddedRegister(path)
+    try:
+        with register.moment():
+            yield register
+    finally:
+        register.close()
+
+
+def unsettled(settings: Settings) -> int:
+    """How many of the events and records that are there now are not decided and told after a while.
+
+    0 where what a query answers next includes all of them.
+    """
+    if left := undecided(settings, seconds=SETTLING):
+        return left
+    projection, behind = open_caught_up(settings, parse(settings.broker or ""), SETTLING)
+    projection.close()
+    return behind

@@ -16,8 +16,7 @@ import msgspec
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from infra.kafka.admission import client, denied
-from infra.kafka.connection import Connection
+from infra.kafka.connection import Connection, client, denied
 from infra.kafka.outbox import Send
 from infra.kafka.topics import INBOX
 from schemas.errors import BrokerUnavailable, ZhengzhaoError

@@ -10,8 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from infra.kafka.admission import client
-from infra.kafka.connection import Connection
+from infra.kafka.connection import Connection, client
 from schemas.errors import BrokerUnavailable
 
 Place = tuple[str, int]  # topic, partition

@@ -13,28 +13,27 @@ from pathlib import Path
 
 import msgspec
 
-from infra.engines.batch import Items
-from infra.engines.database import Database
-from infra.engines.renewing import FORM
+from infra.embedded.status import encode_edition, read_list
+from infra.embedded.writer import Items
 from infra.kafka import topics
+from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
-from infra.kafka.listing import Told, decode_told
-from infra.kafka.merge import merge
 from infra.kafka.outbox import decode, offset_of
 from infra.kafka.projection import Projection
 from infra.kafka.reading import Place, Reader
-from infra.kafka.wait import wait_until_idle
-from infra.publishing import encode_edition, read_list
-from infra.replay import Report, Say, prepare
-from infra.replay import replay as replay_file
-from infra.replay_decide import BY_HOLDER
+from infra.kafka.records import merge
+from infra.kafka.status import PublishedEdition, decode_told
+from infra.readmodel.database import Database
+from infra.readmodel.projector import FORM
+from infra.recovery.replay import BY_HOLDER, ReplayReport, Say, prepare
+from infra.recovery.replay import replay as replay_file
 from infra.settings import Settings
 from processors.state import STATE_SCHEMA
 
 _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRIMARY KEY (partition, offset))"
 
 
-def replay_kafka(settings: Settings, into: Path, *, decide: bool, say: Say) -> Report:
+def replay_kafka(settings: Settings, into: Path, *, decide: bool, say: Say) -> ReplayReport:
     """Replays what the broker has recorded; waits first until the workers have nothing under way."""
     prepare(into)
     with copied(settings, say) as copy_of:
@@ -100,7 +99,7 @@ def _take_up_to(facts: Reader, projection: Projection, ends: dict[Place, int]) -
             facts.rewind(projection.positions(), {(r.topic, r.partition) for r in records})
 
 
-def _editions(connection: Connection) -> Iterator[Told]:
+def _editions(connection: Connection) -> Iterator[PublishedEdition]:
     with Reader(connection, [topics.EDITIONS]) as editions:
         editions.seek({})
         for records in editions.up_to(editions.ends()):
@@ -108,7 +107,7 @@ def _editions(connection: Connection) -> Iterator[Told]:
                 yield decode_told(record.value)
 
 
-def _edition(db: Database, told: Told) -> None:
+def _edition(db: Database, told: PublishedEdition) -> None:
     """Records an edition, unless another one had taken its place already."""
     listed = db.db.execute("SELECT 1 FROM lists WHERE name = ?", (told.record.name,)).fetchone()
     if listed is None or read_list(db, told.record.name)[1] != told.record.last:

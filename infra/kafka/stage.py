@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from infra.kafka.faust_app import Loop, StageApp
-from infra.kafka.metrics import StageMetrics
+from infra.kafka.faust_app import Loop, StageApp, StageMetrics
 from infra.kafka.outbox import Send
-from infra.kafka.wire import letter, send_letter
+from infra.kafka.records import letter, send_letter
 from infra.pool import describe
-from schemas.errors import SurroundingsError, ZhengzhaoError
+from schemas.errors import TransientError, ZhengzhaoError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -79,7 +78,7 @@ class StageLoop:
         while True:
             try:
                 return await act()
-            except (SurroundingsError, OSError) as error:
+            except (TransientError, OSError) as error:
                 self.metrics.retries += 1
                 log.warning("%s waits: %s", self.name, error)
             await asyncio.sleep(pause)

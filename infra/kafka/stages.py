@@ -1,30 +1,125 @@
-"""The stages that a worker can run, in the order of `processors.topology`, and how each is built."""
+"""The stages that a worker can run, in the order of `processors.topology`, and how each is built.
+
+`route` on Kafka: inbox → ledger. No state: an event may come under any key, in any partition, from any client.
+
+The moment of receipt is the broker's stamp of the record, so that a record read twice is routed the same.
+
+The scheduler: one tick a minute for every partition of the ledger, from one worker, whoever that is.
+
+Who has the one partition of `zhengzhao.clock` ticks; when that worker dies, the group gives the partition to
+another. Two who tick at once (one was paused) change nothing: a tick is named after its minute.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
-from datetime import datetime
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from infra import issuing
+from infra import issue_worker
 from infra.kafka import topics
-from infra.kafka.clock import Clock
 from infra.kafka.connection import Connection
 from infra.kafka.deciding import Deciding
 from infra.kafka.faust_app import StageApp, make_app
 from infra.kafka.issuing import Issuing
 from infra.kafka.numbering import Numbering
-from infra.kafka.routing import Router, Routing
+from infra.kafka.records import send_entry
 from infra.kafka.stage import StageLoop
-from infra.persons_store import PersonsStore
+from infra.persons.keys import PersonsStore
 from infra.settings import Settings
-from processors.route import route
-from schemas.errors import Rejected, UsageError
+from processors.route import route, tick
+from schemas.errors import Rejected, TransientError, UsageError
 from schemas.events import Event, parse_event
 from schemas.ledger import Auth, Entry
+
+Router = Callable[[bytes, datetime, str], Entry]
+"""From an event's bytes, the moment of its receipt and the topic that it came by to its ledger entry.
+
+Rejected where it may not enter.
+"""
+
+
+class Routing(StageLoop):
+    """Checks, stamps, and writes to the partition of the holder."""
+
+    name = "route"
+    topic = topics.INBOX
+
+    def __init__(
+        self,
+        app: StageApp,
+        router: Router,
+        seal: Callable[[bytes], bytes],
+        inboxes: Iterable[str] = (),
+    ) -> None:
+        self.more_topics = tuple(sorted(inboxes))
+        super().__init__(app)
+        self.seal = seal
+        self._router = router
+
+    async def handle(self, event: Any) -> list[Any]:
+        received = datetime.fromtimestamp(event.message.timestamp, UTC)
+        raw = event.message.value or b""
+
+        async def routed() -> Entry:
+            # a new person's key is looked up in the store: not on the event loop
+            return await asyncio.to_thread(self._router, raw, received, event.message.topic)
+
+        try:
+            entry = await self.patiently(event, routed)
+        except TransientError:
+            raise
+        except Exception as error:  # whatever it is, the event fails by itself and must stay findable
+            return await self.loop.send([self.dead(event, error)])
+        self.check(event)
+        return await self.loop.send(send_entry(entry))
+
+
+log = logging.getLogger(__name__)
+SOURCE = "urn:agency:000000:clock"
+_STEP = 1.0
+
+
+class ClockStage(StageLoop):
+    """Ticks at each full period of the wall clock."""
+
+    name = "clock"
+    topic = topics.CLOCK
+
+    def __init__(
+        self, app: StageApp, seconds: int, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        super().__init__(app)
+        self._seconds = seconds
+        self._now = now
+        self._last: datetime | None = None
+        app.timer(interval=_STEP)(self._maybe)
+
+    async def handle(self, event: Any) -> list[Any]:
+        """Nothing is ever written to this topic; what somebody wrote all the same is passed."""
+        return []
+
+    async def _maybe(self) -> None:
+        if not any(tp.topic == self.topic for tp in self.loop.consumer.assignment()):
+            return
+        moment = self.moment(self._now())
+        if moment == self._last:
+            return
+        sends = send_entry(tick(moment, moment, SOURCE, "internal"))
+        await asyncio.gather(*await self.loop.send(sends))
+        self._last = moment
+        self.metrics.handled(None)
+
+    def moment(self, now: datetime) -> datetime:
+        """The last full period: the same for every clock."""
+        return now.replace(microsecond=0) - timedelta(seconds=int(now.timestamp()) % self._seconds)
+
 
 STAGES = ("route", "decide", "number", "issue", "status", "clock", "project")
 DEFAULT_STAGES = STAGES[:-1]
@@ -73,9 +168,9 @@ def build(
         ),
         "decide": lambda: Deciding(app("decide"), connection),
         "number": lambda: Numbering(app("number")),
-        "issue": lambda: Issuing(app("issue"), issuing.recipe(settings), settings.workers),
+        "issue": lambda: Issuing(app("issue"), issue_worker.recipe(settings), settings.workers),
         "status": lambda: _status(settings, options, connection, app("status")),
-        "clock": lambda: Clock(app("clock"), options.tick),
+        "clock": lambda: ClockStage(app("clock"), options.tick),
     }
     return [builders[stage]() for stage in options.stages if stage in builders]
 
@@ -107,7 +202,7 @@ def known_by(topic: str, event: Event, inboxes: Mapping[str, str], auth: Auth) -
 
 
 def _status(settings: Settings, options: Options, connection: Connection, app: StageApp) -> StageLoop:
-    from infra.kafka.listing import Listing
+    from infra.kafka.status import Listing
 
     return Listing(app, settings, connection, options.folder)
 

@@ -15,8 +15,7 @@ import msgspec
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from infra.kafka.admission import client
-from infra.kafka.connection import Connection
+from infra.kafka.connection import Connection, client
 from schemas.errors import BrokerUnavailable
 from schemas.ledger import LEDGER_PARTITIONS
 

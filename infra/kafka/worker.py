@@ -19,15 +19,15 @@ from typing import TypeVar
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from infra.kafka.catalogue import ensure_catalogue
 from infra.kafka.connection import Connection, parse
-from infra.kafka.metrics import prometheus
+from infra.kafka.faust_app import prometheus
+from infra.kafka.inbox import ensure_catalogue
 from infra.kafka.stage import StageLoop
 from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
-from infra.persons_store import PersonsStore, open_persons
+from infra.persons.keys import PersonsStore, open_persons
 from infra.settings import Settings
-from schemas.errors import SurroundingsError, UsageError
+from schemas.errors import TransientError, UsageError
 from schemas.items import Catalogue, load_catalogue
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def _patiently(act: Callable[[], T]) -> T:
     while True:
         try:
             return act()
-        except (SurroundingsError, KafkaError) as error:
+        except (TransientError, KafkaError) as error:
             log.warning("the worker cannot start yet: %s", error)
             time.sleep(_START_PAUSE)
 

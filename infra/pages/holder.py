@@ -6,7 +6,8 @@ from typing import Any
 
 from infra.pages.frame import Column, Html, figures, join, page, section, table, terms, text, two
 from schemas.authorities import department_title
-from schemas.items import Catalogue, ServiceItem
+from schemas.item_types import ServiceItem
+from schemas.items import Catalogue
 
 _GOOD = {"valid": "有效", "issued": "已发证", "granted": "已准予", "claimed": "已认领", "passed": "合格"}
 _WAITING = {

@@ -36,7 +36,7 @@ def days(value: float | None) -> str | None:
 
 
 def promises_page(found: dict[str, Any]) -> str:
-    """The page of the figures that `processors.promises.figures` gave."""
+    """The page of the figures that `processors.queries.promises.figures` gave."""
     total = found["total"]
     rows = sorted(
         found["rows"], key=lambda row: not row["measured"]

@@ -17,10 +17,9 @@ import msgspec
 
 from infra.kafka.connection import parse
 from infra.kafka.topics import ensure_topics
-from infra.stack import jars
-from infra.stack.bucket import ensure_bucket, store_answers
 from infra.stack.processes import Server, answers, require_free, running, start, stop, tail, wait_until
-from schemas.errors import SurroundingsError
+from infra.stack.servers import class_path, ensure_bucket, java, store_answers
+from schemas.errors import TransientError
 
 KAFKA_PORT = 9092
 S3_PORT = 8333
@@ -154,12 +153,12 @@ def _start_kafka(folder: Path, port: int, ports: dict[str, int]) -> Server:
     home.mkdir(exist_ok=True)
     config = home / "server.properties"
     config.write_text(_server_properties(home / "logs", port))
-    java = [jars.java(), "-cp", jars.class_path()]
+    runtime = [java(), "-cp", class_path()]
     if not (home / "logs" / "meta.properties").exists():
-        _format(java, config)
+        _format(runtime, config)
     # -Xmx512m carried everything measured in docs/scaling.md; log4j finds no file and stays quiet. One collector
     # thread and the quick compiler alone: on a small machine their work in the background is half of the broker's
-    command = [java[0], "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *java[1:],
+    command = [runtime[0], "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *runtime[1:],
                "kafka.Kafka", str(config)]  # fmt: skip
     return start("kafka", command, folder=folder, ports=ports, cwd=home)
 
@@ -173,7 +172,7 @@ def _format(java: list[str], config: Path) -> None:
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SurroundingsError(
+        raise TransientError(
             f"Kafka 存储格式化失败 / formatting Kafka's storage failed: {(done.stdout + done.stderr)[-500:]}"
         )
     return done.stdout

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from schemas.errors import SurroundingsError, UsageError
+from schemas.errors import TransientError, UsageError
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -67,12 +67,12 @@ def wait_until(ready: Callable[[], bool], server: Server, *, seconds: float) -> 
     deadline = time.monotonic() + seconds
     while not ready():
         if _process(server) is None:
-            raise SurroundingsError(
+            raise TransientError(
                 f"服务启动时退出 / {server.name} ended while it started; its last lines: {tail(server.log)}",
                 hint=f"read {server.log}",
             )
         if time.monotonic() > deadline:
-            raise SurroundingsError(
+            raise TransientError(
                 f"服务没有应答 / {server.name} did not answer within {seconds:.0f} s",
                 hint=f"read {server.log}",
             )

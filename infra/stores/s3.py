@@ -3,19 +3,160 @@
 A key is written with `If-None-Match: *`, then read back: a store that knows the header lets one of two writers win;
 on one that does not, the bytes that came back tell. Until this store was seen to refuse a second write, a key is
 looked up first. Nothing is retried here: whoever calls knows how long to wait.
+
+An S3 store by its one address: `s3://KEY:SECRET@HOST:PORT/BUCKET`, `s3s://` with TLS.
+
+`?ca=FILE` names the authority that signed the store's certificate, where the system does not know it.
+
+What an S3 store can promise: is `If-None-Match: *` on a PUT atomic?
+
+`minio` has no conditional header of its own, but a presigned URL may be PUT with one: it is not part of
+what was signed. A store that does not know the header ignores it, so only trying tells.
 """
 
 from __future__ import annotations
 
+import secrets
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
+import msgspec
 import urllib3
+from minio import Minio
 from minio.error import MinioException, S3Error
+from minio.helpers import check_bucket_name
 
-from infra.stores.address import ABSENT, connect, parse
-from infra.stores.probe import conditional_put, conditional_writes
-from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable
+from infra.settings import masked
+from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, UsageError
 from schemas.ports import checked_key
+
+REGION = "us-east-1"  # a name that clients must send; without one they ask the server first
+ABSENT = {"NoSuchKey", "NoSuchObject", "NotFound"}
+_REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_HINT = "s3://KEY:SECRET@HOST:PORT/BUCKET (s3s:// with TLS, and ?ca=FILE)"
+
+
+class BucketAddress(msgspec.Struct, frozen=True):
+    """Where a bucket is, and what opens it."""
+
+    endpoint: str
+    bucket: str
+    key: str
+    secret: str
+    tls: bool
+    ca: str = ""
+
+    def __repr__(self) -> str:
+        return f"Place({self.endpoint}/{self.bucket}, tls={self.tls})"
+
+
+def parse(address: str) -> BucketAddress:
+    """The place in an address; UsageError says what is wrong with it, without the secret."""
+    parts = urlsplit(address)
+    bucket = parts.path.strip("/")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if parts.scheme not in ("s3", "s3s") or not parts.hostname or not bucket or set(options) - {"ca"}:
+        raise UsageError(
+            "存储地址不完整 / the store's address is incomplete", where=masked(address), hint=_HINT
+        )
+    ca = options.get("ca", [""])[-1]
+    if ca and not Path(ca).is_file():
+        raise UsageError("没有这个文件 / there is no such file", where=f"ca={ca}", hint=_HINT)
+    key, secret = unquote(parts.username or ""), unquote(parts.password or "")
+    return BucketAddress(parts.netloc.rpartition("@")[2], bucket, key, secret, parts.scheme == "s3s", ca)
+
+
+def connect(place: BucketAddress) -> tuple[Minio, urllib3.PoolManager]:
+    """A client that retries nothing by itself, and its pool of connections."""
+    pool = urllib3.PoolManager(
+        maxsize=8, timeout=urllib3.Timeout(connect=5, read=30), retries=False, ca_certs=place.ca or None
+    )
+    try:
+        check_bucket_name(place.bucket)
+        made = Minio(
+            place.endpoint,
+            access_key=place.key,
+            secret_key=place.secret,
+            secure=place.tls,
+            region=REGION,
+            http_client=pool,
+        )
+    except ValueError as error:
+        raise UsageError(f"不是存储地址 / no address of a store: {error}", hint=_HINT) from None
+    return made, pool
+
+
+def check_admitted(client: Minio, place: BucketAddress, key: str) -> None:
+    """Raises UsageError where the store turns us away: waiting mends no wrong secret. `key` is only looked at."""
+    try:
+        client.stat_object(place.bucket, key)
+    except S3Error as error:
+        if error.code in _REFUSED:
+            raise UsageError(
+                f"对象存储拒绝了这个密钥 / the store refuses this key: {error.code}",
+                where=f"{place.endpoint}/{place.bucket}",
+                hint="KEY and SECRET in ZHENGZHAO_STORE; it must be allowed to read and write the bucket",
+            ) from None
+    except urllib3.exceptions.SSLError as error:
+        raise UsageError(
+            f"证书不可信 / TLS with the store failed: {error}",
+            where=place.endpoint,
+            hint="s3s://…?ca=FILE names the authority that signed its certificate",
+        ) from None
+    except Exception:
+        return  # it is away, or answers strangely: whoever works with it next says so, and tries again
+
+
+_PREFIX = "probe/"
+
+
+def conditional_put(client: Minio, pool: urllib3.PoolManager, bucket: str, key: str, body: bytes) -> bool:
+    """Writes `key` only if it does not exist; True where this call wrote it.
+
+    False says that the key was there. Raises StoreUnavailable for everything else.
+    """
+    try:
+        url = client.presigned_put_object(bucket, key, expires=timedelta(minutes=15))
+        answer = pool.request("PUT", url, body=body, headers={"If-None-Match": "*"}, retries=False)
+    except (MinioException, urllib3.exceptions.HTTPError) as error:
+        raise StoreUnavailable(f"PUT {key}: {error}") from error
+    if answer.status == 200:
+        return True
+    if answer.status in (409, 412):  # 409: another write of the same key is under way
+        return False
+    raise StoreUnavailable(f"PUT {key}: HTTP {answer.status} {answer.data[:200]!r}")
+
+
+def conditional_writes(client: Minio, bucket: str, *, writers: int = 12, rounds: int = 2) -> bool:
+    """Whether of `writers` parallel conditional writes of one key exactly one wins, and its bytes stay.
+
+    False means that write-once must be kept up by reading back and comparing.
+    """
+    pool = urllib3.PoolManager(maxsize=writers, timeout=urllib3.Timeout(connect=5, read=30))
+    return all(_one_round(client, pool, bucket, writers) for _ in range(rounds))
+
+
+def _one_round(client: Minio, pool: urllib3.PoolManager, bucket: str, writers: int) -> bool:
+    key = _PREFIX + secrets.token_hex(12)
+    gate = threading.Barrier(writers)
+
+    def write(n: int) -> tuple[int, bool]:
+        gate.wait(30)
+        return n, conditional_put(client, pool, bucket, key, b"%d" % n)
+
+    try:
+        with ThreadPoolExecutor(writers) as threads:
+            winners = [n for n, won in threads.map(write, range(writers)) if won]
+        with client.get_object(bucket, key) as answer:
+            stored = answer.read()
+        client.remove_object(bucket, key)
+    except MinioException as error:
+        raise StoreUnavailable(f"the store could not be probed: {error}") from error
+    return len(winners) == 1 and stored == b"%d" % winners[0]
 
 
 class S3Store:

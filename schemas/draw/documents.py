@@ -55,7 +55,7 @@ class Reveal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`opened` is true or absent")
 
 
-class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RegisterSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an announcement says of a register."""
 
     columns: list[str]
@@ -63,15 +63,15 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digest: str
 
 
-NO_CONFLICTS = Summary(["inspector_id", "target_id", "reason"], 0, hashlib.sha256(b"").hexdigest())
+NO_CONFLICTS = RegisterSummary(["inspector_id", "target_id", "reason"], 0, hashlib.sha256(b"").hexdigest())
 
 
 class Registers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The three registers as announced."""
 
-    targets: Summary
-    inspectors: Summary
-    conflicts: Summary
+    targets: RegisterSummary
+    inspectors: RegisterSummary
+    conflicts: RegisterSummary
 
 
 class AnnouncedStratum(msgspec.Struct, frozen=True):

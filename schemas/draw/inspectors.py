@@ -17,9 +17,9 @@ import msgspec
 import polars as pl
 import polars_hash as plh
 
+from infra.draw.register import TargetRegister
 from schemas.draw.documents import Assignment, Skipped
 from schemas.draw.encoding import shown_id
-from schemas.draw.register import Register
 from schemas.errors import DrawError
 
 Conflicts = Mapping[str, Mapping[str, str]]  # target → inspector → reason
@@ -32,7 +32,7 @@ _lowest = itemgetter(0)
 _HASHED_AHEAD = 1_000_000  # at most: they lie in memory
 
 
-class Inspector(msgspec.Struct, frozen=True):
+class DrawInspector(msgspec.Struct, frozen=True):
     """An inspector: whose targets are those in the division and below it."""
 
     id: str
@@ -40,17 +40,17 @@ class Inspector(msgspec.Struct, frozen=True):
     qualifications: frozenset[str]
 
 
-def read_inspectors(register: Register) -> list[Inspector]:
+def read_inspectors(register: TargetRegister) -> list[DrawInspector]:
     """The inspectors of a register; several qualifications are parted by `;`."""
     found = []
     for frame in register.frames():
         for row in frame.select("id", "division", "qualifications").iter_rows():
             parts = (part.strip() for part in row[2].split(";"))
-            found.append(Inspector(row[0], row[1], frozenset(part for part in parts if part)))
+            found.append(DrawInspector(row[0], row[1], frozenset(part for part in parts if part)))
     return found
 
 
-def read_conflicts(register: Register | None) -> dict[str, dict[str, str]]:
+def read_conflicts(register: TargetRegister | None) -> dict[str, dict[str, str]]:
     """Conflicts by target; each pair stands once."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for frame in register.frames() if register else ():
@@ -59,7 +59,9 @@ def read_conflicts(register: Register | None) -> dict[str, dict[str, str]]:
     return dict(found)
 
 
-def check_known(conflicts: Conflicts, inspectors: Sequence[Inspector], targets: Register) -> dict[str, str]:
+def check_known(
+    conflicts: Conflicts, inspectors: Sequence[DrawInspector], targets: TargetRegister
+) -> dict[str, str]:
     """The division of each target with a conflict; DrawError where one names somebody unknown."""
     known = {inspector.id for inspector in inspectors}
     for target, named in conflicts.items():
@@ -91,7 +93,7 @@ class Roster:
     """
 
     def __init__(
-        self, seed: str, inspectors: Sequence[Inspector], qualification: str | None, picks: int = 0
+        self, seed: str, inspectors: Sequence[DrawInspector], qualification: str | None, picks: int = 0
     ) -> None:
         self._inspectors = inspectors
         self._ids = [i.id for i in inspectors]
@@ -187,7 +189,7 @@ def assign(
 
 
 def count_by_division(
-    inspectors: Sequence[Inspector], qualification: str | None
+    inspectors: Sequence[DrawInspector], qualification: str | None
 ) -> dict[str, tuple[int, int]]:
     """Inspectors of each division, and the qualified among them."""
     able = Counter(i.division for i in inspectors)

@@ -18,12 +18,12 @@ import orjson
 import polars as pl
 from msgspec import UNSET, UnsetType
 
+from infra.draw.register import TargetRegister
 from schemas.draw import inspectors as staff
 from schemas.draw import tickets
 from schemas.draw.documents import Announcement, Assignment, Signature, Transcript
 from schemas.draw.encoding import convert, encode, is_text, parse_json, shown_id
-from schemas.draw.frame import build_frame, is_drawn_in, placed
-from schemas.draw.register import Register
+from schemas.draw.strata import build_frame, is_drawn_in, placed
 from schemas.errors import DrawError
 
 MAX_BYTES = 1 << 20  # of one replacement; so transcripts of a nation need not be read through for them
@@ -101,8 +101,8 @@ class Aftermath:
         self,
         transcript: Transcript,
         announcement: Announcement,
-        targets: Register,
-        inspectors: Sequence[staff.Inspector],
+        targets: TargetRegister,
+        inspectors: Sequence[staff.DrawInspector],
         conflicts: Mapping[str, Mapping[str, str]],
     ) -> None:
         self._transcript = transcript

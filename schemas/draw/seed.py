@@ -3,6 +3,8 @@
 Each party signs its reveal over the announcement's digest. Without that, whoever knows the secrets could
 try announcements until the draw suits. A secret sealed to a supervisor is opened when its party stays
 silent, so that nobody can stop a draw by keeping still.
+
+Signatures under announcements, voids and transcripts: by keys of the trust folder with the use `draw`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,9 +30,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from msgspec import UNSET
 
-from schemas.draw.documents import ALGORITHM, Announcement, Commitment, Deposit, Reveal
+from schemas import signatures
+from schemas.draw.documents import ALGORITHM, Announcement, Commitment, Deposit, Reveal, Signature
 from schemas.draw.encoding import HEX64, is_text
 from schemas.errors import DrawError, UsageError
+from schemas.trust import ANY_AUTHORITY, TrustStore
 
 SECRET_BYTES = 32
 _ENC_BYTES = 65  # DHKEM P-256: an uncompressed point
@@ -228,3 +233,44 @@ def in_order(reveals: Sequence[Reveal], announcement: Announcement, digest: str)
     for commitment in announcement.commitments:
         check_reveal(by_party[commitment.party], commitment, digest)
     return [by_party[party] for party in parties]
+
+
+class DrawSigner(Protocol):
+    """What can sign a draw's documents: the key's id, and a raw 64-byte signature with the lower s."""
+
+    @property
+    def kid(self) -> str: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+def sign(message: bytes, signer: DrawSigner) -> Signature:
+    """A document's signature, over its canonical bytes without it."""
+    return Signature("ES256", signer.kid, encode_base64url(signatures.low_s(signer.sign(message))))
+
+
+def check_signature(
+    signature: object, message: bytes, authority: str, trust: TrustStore, *, vouched: bool = False
+) -> str:
+    """The key's id; DrawError where no draw key of the trust folder signed this for that authority.
+
+    A revoked key counts for nothing, since no time stands in a document; unless a later one is to vouch for it.
+    """
+    if not isinstance(signature, Signature):
+        raise DrawError("not signed / 没有签名")
+    key = trust.key(signature.kid, "draw")
+    if key is None:
+        raise DrawError(
+            f"signed by {signature.kid!r}, which is no draw key of the trust folder / 签名密钥不可信"
+        )
+    if key.authority not in (ANY_AUTHORITY, authority):
+        raise DrawError(f"signed by a key of {key.authority}, not of {authority} / 签名机关不符")
+    if key.revoked_since is not None and not vouched:
+        raise DrawError(f"signed by a key that was revoked ({key.revoked_since}) / 签名密钥已吊销")
+    try:
+        raw = decode_base64url(signature.value)
+    except ValueError:
+        raise DrawError("the signature is no base64url in its one form / 签名编码无效") from None
+    if not signatures.verifies(trust.public_key(signature.kid), raw, message):
+        raise DrawError("the signature does not fit these bytes / 签名与内容不符")
+    return key.kid

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from story import ROOT
 
-from producers.acroform import fill
-from tests.infra.test_http_faults import running
+from producers.forms import fill
+from tests.infra.http.test_http_faults import running
 from tests.producers.test_packets import business_licence
 
 WHO = {"applicant.name": "青海纸上化工有限公司", "applicant.id": "91630225000000027H"}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from pathlib import Path
 from typing import Any
 
 import cwt
 import pytest
+from bureau import AUTHORITY, URI, Bureau, identifier, numbered
 from Crypto.Hash import SHA256
 from Crypto.PublicKey import ECC
 from Crypto.Signature import DSS
@@ -16,15 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from bureau import AUTHORITY, URI, Bureau, identifier, numbered
-
 from issuance.credential import cut, unsigned
 from issuance.signer import ES256, SoftwareSigner
 from schemas import cose
-from schemas.ecdsa import low_s
 from schemas.errors import KeysMissing, LintError
 from schemas.licence import Product
+from schemas.signatures import low_s
 
 BODY = hashlib.sha256(b"body").digest()
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=200)

@@ -6,7 +6,7 @@ import pytest
 
 from issuance import fonts
 from schemas.errors import UsageError
-from schemas.look import TWINS, look, shows
+from verification.page_text import TWINS, look, shows
 
 
 def test_scripts_of_the_region_are_covered() -> None:

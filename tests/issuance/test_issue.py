@@ -13,9 +13,8 @@ from papers import Office, item_of, kinds, licence
 from issuance import fonts, page
 from issuance.issue import STAGES
 from issuance.page import RendererMissing
-from schemas.body import licence_body
 from schemas.errors import VerificationError
-from schemas.licence import Issued, Numbered, object_key
+from schemas.licence import Issued, Numbered, licence_body, object_key
 
 Papers = dict[str, tuple[Numbered, Issued, bytes]]
 KINDS = list(kinds())
@@ -92,10 +91,10 @@ def test_another_process_makes_the_same_page(tmp_path: Path) -> None:
     """The page depends on nothing of the process: hash seeds, what came before, threads."""
     script = tmp_path / "page.py"
     script.write_text(_VALUES + "sys.stdout.buffer.write(values('rare'))\n", "utf-8")
-    tests = Path(__file__).parents[1]
+    support = Path(__file__).parents[1] / "support"
     found = {
         subprocess.run(
-            [sys.executable, script, tests, tests.parent],
+            [sys.executable, script, support, support.parents[1]],
             capture_output=True,
             check=True,
             env={"PYTHONHASHSEED": str(seed), "RAYON_NUM_THREADS": str(seed)},
@@ -115,7 +114,7 @@ import sys
 sys.path[:0] = sys.argv[1:3]
 from papers import item_of, kinds
 from issuance.page import Pages, layout, seconds, sheet
-from schemas.body import licence_body
+from schemas.licence import licence_body
 
 def values(kind):
     numbered = kinds()[kind]

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from bureau import DECIDED, FROM, LIFE, PROVINCE, ROLES, Bureau
 
 from issuance import keys
-from issuance.keystore import keystore_path, read_keystore
+from issuance.signer import keystore_path, read_keystore
+from schemas.calendar import CHINA
 from schemas.errors import KeysMissing, LintError, NotFound, TrustError, UsageError
-from schemas.times import CHINA
 from schemas.trust import load_trust, read_trust_list
 
 NOW = datetime(2019, 1, 1, tzinfo=CHINA)

@@ -10,10 +10,9 @@ from bureau import AUTHORITY
 from papers import PERSON, Office, item_of, licence
 
 from issuance import lint
-from schemas.body import MAX_BODY, licence_body
 from schemas.errors import LintError
 from schemas.identifiers import make_identifier
-from schemas.licence import Numbered, Product
+from schemas.licence import MAX_BODY, Numbered, Product, licence_body
 
 TYPE = "11100000000013338W011"
 

@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from papers import RARE, Office, item_of, kinds, licence
 
-from issuance import fonts, page, texts
+from issuance import fonts, page, page_text
 from issuance.page import layout
-from schemas.body import LicenceBody, licence_body
 from schemas.errors import LintError, VerificationError
-from schemas.licence import Issued, Numbered, Particular, Product
+from schemas.licence import Issued, LicenceBody, Numbered, Particular, Product, licence_body
 from verification.page_text import check_page
 
 Papers = dict[str, tuple[Numbered, Issued, bytes]]
@@ -109,13 +108,13 @@ def test_templates_differ() -> None:
 
 def test_date_stands_without_leading_zeros() -> None:
     """A date is written as official papers do."""
-    assert texts.date_text("2018-09-02") == "2018年9月2日"
+    assert page_text.date_text("2018-09-02") == "2018年9月2日"
 
 
 def test_a_licence_without_end() -> None:
     """Without an end the page says so."""
     body = body_of(licence(valid_until=None))
-    assert texts.validity_text(body) == "自2018年9月10日起长期有效"
+    assert page_text.validity_text(body) == "自2018年9月10日起长期有效"
 
 
 def test_a_business_licence_has_its_particulars(issued: Papers) -> None:

@@ -13,10 +13,9 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from issuance import qr
+from issuance import drawings
 from schemas.errors import LintError
-from schemas.licence import Issued, Numbered
-from schemas.qr_text import MAX_CREDENTIAL, qr_text, read_qr_text
+from schemas.licence import MAX_CREDENTIAL, Issued, Numbered, qr_text, read_qr_text
 from verification.pdf import attachments
 
 HOST = "ZHENGZHAO.EXAMPLE"
@@ -53,7 +52,7 @@ def test_every_size_reads_at_150_dpi(size: int) -> None:
     for _ in range(6):
         text = qr_text(HOST, chance.randbytes(size))
         left, bottom = chance.uniform(20, 30), chance.uniform(20, 30)
-        assert read(picture(drawn(qr.draw(qr.encode(text), left, bottom, BOX)))) == text
+        assert read(picture(drawn(drawings.draw_qr(drawings.encode_qr(text), left, bottom, BOX)))) == text
 
 
 def test_the_page_carries_its_credential(issued: Papers) -> None:
@@ -76,7 +75,7 @@ def test_zbar_reads_the_page(issued: Papers, tmp_path: Path) -> None:
 
 def test_symbol_is_square_and_packed() -> None:
     """A symbol has as many rows as modules, each in whole bytes, with a finder pattern in three corners."""
-    symbol = qr.encode(qr_text(HOST, bytes(range(200))))
+    symbol = drawings.encode_qr(qr_text(HOST, bytes(range(200))))
     assert len(symbol.rows) == symbol.side
     assert {len(row) for row in symbol.rows} == {(symbol.side + 7) // 8}
     assert symbol.rows[0][0] == 0b11111110
@@ -85,13 +84,13 @@ def test_symbol_is_square_and_packed() -> None:
 
 def test_the_largest_credential_has_93_modules() -> None:
     """The size on which the room in the templates rests."""
-    assert qr.encode(qr_text(HOST, b"\xff" * MAX_CREDENTIAL)).side == 93
+    assert drawings.encode_qr(qr_text(HOST, b"\xff" * MAX_CREDENTIAL)).side == 93
 
 
 def test_too_much_text_is_a_lint_error() -> None:
     """A text that no QR holds is refused."""
     with pytest.raises(LintError, match="QR cannot hold"):
-        qr.encode("9" * 8000)
+        drawings.encode_qr("9" * 8000)
 
 
 def test_picture_of_the_page_survives_jpeg(issued: Papers) -> None:

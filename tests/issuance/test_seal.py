@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from papers import Office, kinds
 
 from issuance import pdf, seal
-from issuance.cms import der, signed_attributes
-from schemas.ecdsa import der_to_raw, low_s
+from issuance.seal import der, signed_attributes
 from schemas.errors import LintError
 from schemas.licence import Issued, Numbered
+from schemas.signatures import der_to_raw, low_s
 from verification.pdf import attachments
 
 Papers = dict[str, tuple[Numbered, Issued, bytes]]

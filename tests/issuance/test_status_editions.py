@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import cbor2
 import pytest
+from bureau import DECIDED, LIST, URI, Bureau, numbered
 from openvc.status.token_status_list import decode_status_list, get_status, parse_token_status_ref
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from bureau import DECIDED, LIST, URI, Bureau, numbered
-
-from issuance.status import Published, StatusList, is_due, prepare
-from schemas.ecdsa import verifies
-from schemas.status_list import Reason
+from issuance.status_lists import Published, StatusList, is_due, prepare
+from schemas.signatures import verifies
+from schemas.status_list import StatusReason
 
 SECONDS = int(DECIDED.timestamp())
 STATUSES = {1: 1, 2: 2, 7: 1}
@@ -51,7 +47,7 @@ def test_outside_library_reads_the_list(bureau: Bureau) -> None:
 
 def test_reasons_belong_to_their_list(bureau: Bureau) -> None:
     """They carry the list's digest, and for each place what happened, why, when, and the version in force."""
-    reason = Reason("replaced", "由第2版替代 / replaced by version 2", "2019-03-01", 2)
+    reason = StatusReason("replaced", "由第2版替代 / replaced by version 2", "2019-03-01", 2)
     edition = bureau.edition(DECIDED, {1: 1}, {1: reason})
     claims = cbor2.loads(cbor2.loads(edition.reasons_cwt).value[2])
     assert hashlib.sha256(edition.list_cwt).digest() == claims["list"]
@@ -67,7 +63,7 @@ def test_edition_is_due_on_a_change_and_once_a_day() -> None:
     assert is_due(listed(), last, SECONDS + 86_400)
     assert is_due(listed(statuses={1: 1}), last, SECONDS)
     assert is_due(listed(length=9), last, SECONDS)
-    assert is_due(listed(reasons={1: Reason("x", "y", "z")}), last, SECONDS)
+    assert is_due(listed(reasons={1: StatusReason("x", "y", "z")}), last, SECONDS)
 
 
 def test_editions_are_never_dated_back() -> None:

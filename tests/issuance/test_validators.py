@@ -20,12 +20,12 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
 from schemas.licence import Issued, Numbered
-from schemas.look import look
+from verification.page_text import look
 
 pytestmark = pytest.mark.slow
 Papers = dict[str, tuple[Numbered, Issued, bytes]]
 KINDS = list(kinds())
-SCRIPT = Path(__file__).parents[1] / "java_validators.py"
+SCRIPT = Path(__file__).parents[1] / "support" / "java_validators.py"
 
 
 @pytest.fixture(scope="module")

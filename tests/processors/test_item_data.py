@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from story import Events, ric, uscc
 from world import World
 
-from schemas.items import Catalogue, Renewal, catalogue_of, load_catalogue
+from schemas.item_types import Renewal
+from schemas.items import Catalogue, catalogue_of, load_catalogue
 
 FORM = [{"kind": "application-form"}]
 LETTER = {"kind": "commitment-letter"}

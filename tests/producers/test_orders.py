@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers import orders
-from producers.orders import Named, Sender
+from producers import agency_events
+from producers.agency_events import Named, Sender
 from schemas.events import parse_event
 
 AT = datetime(2018, 4, 2, 2, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ def entered(event: dict[str, Any]) -> str:
     return parse_event(json.dumps(event).encode(), NOW).type_name
 
 
-@pytest.mark.parametrize("command", sorted(orders.ORDERS))
+@pytest.mark.parametrize("command", sorted(agency_events.ORDERS))
 @pytest.mark.parametrize("named", [LICENCE, Named(granted_by="QH-1")])
 def test_every_order_passes_the_door(command: str, named: Named) -> None:
     """Named either way, with what its kind needs."""
@@ -35,8 +35,8 @@ def test_every_order_passes_the_door(command: str, named: Named) -> None:
         more["until"] = date(2018, 6, 1)
     if command == "rescind":
         more["deceit"] = False
-    event = orders.order(SENDER, command, named, HOLDER, "依法", **more)
-    assert entered(event) == orders.ORDERS[command]
+    event = agency_events.order(SENDER, command, named, HOLDER, "依法", **more)
+    assert entered(event) == agency_events.ORDERS[command]
     assert event["data"]["decided_on"] == "2018-04-02"
     assert ("licence_number" in event["data"]) is (named.number is not None)
 
@@ -44,8 +44,8 @@ def test_every_order_passes_the_door(command: str, named: Named) -> None:
 def test_the_day_of_a_decision_is_chinas() -> None:
     """18:00 UTC is the next day in China; a day that is told counts."""
     late = SENDER._replace(at=AT + timedelta(hours=16))
-    assert orders.order(late, "revoke", LICENCE, HOLDER, "x")["data"]["decided_on"] == "2018-04-03"
-    told = orders.order(late, "revoke", LICENCE, HOLDER, "x", decided_on=date(2018, 3, 1))
+    assert agency_events.order(late, "revoke", LICENCE, HOLDER, "x")["data"]["decided_on"] == "2018-04-03"
+    told = agency_events.order(late, "revoke", LICENCE, HOLDER, "x", decided_on=date(2018, 3, 1))
     assert told["data"]["decided_on"] == "2018-03-01"
 
 
@@ -53,8 +53,8 @@ def test_the_day_of_a_decision_is_chinas() -> None:
 def test_every_application_passes_the_door(action: str) -> None:
     """With the materials that the action needs: the letter again only for extend, renew and merge."""
     names = [LICENCE, Named(number="(青)XK13-001-00002")] if action == "merge" else [LICENCE]
-    materials = orders.materials_of(action, True, date(2018, 4, 2))
-    event = orders.application(
+    materials = agency_events.materials_of(action, True, date(2018, 4, 2))
+    event = agency_events.application(
         SENDER, "A-1", action, "industrial-product-licence", names, {"kind": "enterprise", "id": HOLDER},
         window="630225", channel="window", materials=materials,
         products=[{"category": "化肥"}] if action == "extend" else None,
@@ -62,7 +62,7 @@ def test_every_application_passes_the_door(action: str) -> None:
     )  # fmt: skip
     assert entered(event) == "application.submitted"
     assert len(materials) == (2 if action in ("extend", "renew", "merge") else 1)
-    assert len(orders.materials_of(action, False, date(2018, 4, 2))) == 1
+    assert len(agency_events.materials_of(action, False, date(2018, 4, 2))) == 1
 
 
 @given(
@@ -71,7 +71,7 @@ def test_every_application_passes_the_door(action: str) -> None:
 )
 def test_every_filing_passes_the_door(kind: str, answers: dict[str, Any] | None) -> None:
     """What is not said stands nowhere in the event."""
-    event = orders.filing(SENDER, kind, "R-1:tax", HOLDER, "tax", answers=answers)
+    event = agency_events.filing(SENDER, kind, "R-1:tax", HOLDER, "tax", answers=answers)
     assert entered(event) == f"filing.{kind}"
     assert ("answers" in event["data"]) is (answers is not None)
     assert "reason" not in event["data"]

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import packet_papers as papers
 import pypdfium2 as pdfium
 import pypdfium2.raw as engine
 import pytest
@@ -16,11 +17,10 @@ from pypdf import PdfWriter
 from pypdf.generic import ArrayObject, ContentStream, DictionaryObject, NameObject
 
 from issuance import fonts
-from producers import acroform, forms, reader
+from producers import extract, forms
 from producers.extract import read
 from producers.packets import Blanks, Packet, application, read_packet
 from schemas.errors import UsageError
-from tests.soak import papers
 
 CODE = "industrial-product-licence"
 ROW: dict[str, Any] = {
@@ -61,7 +61,7 @@ BLANKS = Blanks({(CODE, kind): draw(kind) for kind in (forms.FORM, forms.LETTER)
 
 
 def filled(kind: str, values: Mapping[str, str]) -> bytes:
-    return acroform.fill(acroform.with_fields(BLANKS.forms[CODE, kind]), values)
+    return forms.fill(forms.with_fields(BLANKS.forms[CODE, kind]), values)
 
 
 def flattened(kind: str, values: Mapping[str, str]) -> bytes:
@@ -209,7 +209,7 @@ def in_a_browser(pdf: bytes, values: Mapping[str, str], *, printed: bool) -> byt
 def test_a_form_filled_in_a_browser(printed: bool) -> None:
     """Saved with its fields, or printed to PDF: the same values at the same places."""
     form, letter = (
-        in_a_browser(acroform.with_fields(BLANKS.forms[CODE, kind]), values, printed=printed)
+        in_a_browser(forms.with_fields(BLANKS.forms[CODE, kind]), values, printed=printed)
         for kind, values in ((forms.FORM, FORM), (forms.LETTER, LETTER))
     )
     read = packet(form, letter)
@@ -249,7 +249,7 @@ def test_the_same_papers_are_the_same_application() -> None:
 def test_what_is_no_form_is_not_filled(pdf: bytes) -> None:
     """Wrong use, with a hint; a value without a field too."""
     with pytest.raises(UsageError, match="no PDF form"):
-        acroform.fill(pdf, {})
+        forms.fill(pdf, {})
     with pytest.raises(UsageError, match="no such field"):
         filled(forms.FORM, {"nothing": "x"})
 
@@ -314,8 +314,8 @@ def test_a_reader_that_ended_is_replaced() -> None:
     """Whoever killed it: the next paper is read all the same."""
     plain = papers.document(papers.TEXT, papers.HELVETICA, page=papers.FONT)
     read(plain + b"\n", "one.pdf")
-    idle = reader._idle.get_nowait()
+    idle = extract._idle.get_nowait()
     idle._process.kill()
     idle._process.wait()
-    reader._idle.put(idle)
+    extract._idle.put(idle)
     assert read(plain + b"\n\n", "two.pdf").pages == 1

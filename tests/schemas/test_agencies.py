@@ -20,10 +20,9 @@ from schemas.agencies import (
     with_key,
     with_revocation,
 )
-from schemas.ecdsa import der_to_raw
 from schemas.errors import Rejected, UsageError
 from schemas.events import Event, parse_event
-from schemas.proof import make_proof
+from schemas.signatures import der_to_raw, make_proof
 from schemas.trust import key_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

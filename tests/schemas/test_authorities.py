@@ -15,7 +15,8 @@ from schemas.authorities import (
     named_on,
     source_of,
 )
-from schemas.items import ServiceItem, load_catalogue
+from schemas.item_types import ServiceItem
+from schemas.items import load_catalogue
 
 INDUSTRIAL, OPERATOR, LICENCE, CHEMICALS = (
     item

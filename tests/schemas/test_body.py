@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from bureau import Item, identifier, numbered
 
-from schemas.body import MAX_BODY, body_json, licence_body, read_body
-from schemas.canonical import canonical
+from schemas.canonical_json import canonical
 from schemas.errors import VerificationError
-from schemas.licence import FilingRef, Particular
+from schemas.licence import MAX_BODY, FilingRef, Particular, body_json, licence_body, read_body
 
 LICENCE = numbered(version=2, filings=(FilingRef("QH-1:seal", "seal", "公章刻制备案", "public-security"),))
 BODY = body_json(LICENCE, "青海盐湖化肥有限公司", "积石镇", Item())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.dates import (
+from schemas.calendar import (
     anniversary,
     barred_until,
     day_of,

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.divisions import at_level, chain, everything, find, full_name, is_at_or_above, level, proper_name
+from schemas.authorities import (
+    at_level,
+    chain,
+    everything,
+    find,
+    full_name,
+    is_at_or_above,
+    level,
+    proper_name,
+)
 
 
 def test_every_division_leads_to_its_province() -> None:

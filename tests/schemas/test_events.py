@@ -14,12 +14,11 @@ from event_samples import DATA, HOLDER, RECEIVED, bend, event, raw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.canonical import canonical
+from producers.files import InputLine, lines
+from schemas.canonical_json import canonical, loads
 from schemas.errors import Rejected
 from schemas.event_types import EVENT_TYPES
 from schemas.events import parse_event
-from schemas.lines import Line, lines
-from schemas.strict_json import loads
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -121,7 +120,7 @@ def test_strict_json_reads_what_json_writes(value: Any) -> None:
 def test_lines_of_a_file() -> None:
     """A BOM at the start is no fault, blank lines are skipped and counted, either line end, none at the end."""
     file = io.BytesIO(b"\xef\xbb\xbf{}\r\n\n  \n[]\n\xef\xbb\xbf{}")
-    assert [Line(1, b"{}"), Line(4, b"[]"), Line(5, b"\xef\xbb\xbf{}")] == list(lines(file))
+    assert [InputLine(1, b"{}"), InputLine(4, b"[]"), InputLine(5, b"\xef\xbb\xbf{}")] == list(lines(file))
 
 
 def test_a_line_of_20_mb_is_one_line() -> None:

@@ -9,8 +9,8 @@ import pytest
 from event_samples import DATA, GOOD, HOLDER, RECEIVED, bend, event, raw
 
 from schemas.errors import Rejected
+from schemas.event_types import official_results
 from schemas.events import parse_event
-from schemas.inspection_results import official_results
 
 APPLICATION = "application.submitted"
 URI = "store:uploads/" + "a" * 64

@@ -10,17 +10,17 @@ import jsonschema
 import pytest
 from event_samples import DATA, GOOD, bend, event
 
-from infra.kafka.wire import Letter
+from infra import contracts
+from infra.kafka.records import LetterRecord
 from processors import topology
-from schemas import export
 
-COMMITTED = Path(export.__file__).with_name("exported")
+COMMITTED = Path(contracts.__file__).with_name("exported")
 APPLICATION = "application.submitted"
 
 
 def test_the_committed_copies_are_current(tmp_path: Path) -> None:
     """Byte for byte, none missing, none too many; `make schemas` writes them anew."""
-    export.export(tmp_path)
+    contracts.export(tmp_path)
     expected = contents(tmp_path)
     assert expected == contents(COMMITTED)
 
@@ -28,7 +28,7 @@ def test_the_committed_copies_are_current(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", sorted(DATA))
 def test_a_good_event_fits_its_schema(kind: str) -> None:
     """And the schema is a schema."""
-    schema = export.event_schema(kind)
+    schema = contracts.event_schema(kind)
     jsonschema.Draft202012Validator.check_schema(schema)
     assert [] == errors(event(kind))
 
@@ -77,15 +77,15 @@ def test_the_schema_knows_the_envelope(over: dict[str, Any]) -> None:
     assert errors(event(**over))
 
 
-@pytest.mark.parametrize("name", sorted(export.fact_types()))
+@pytest.mark.parametrize("name", sorted(contracts.fact_types()))
 def test_every_fact_has_a_schema(name: str) -> None:
     """And it is one."""
-    jsonschema.Draft202012Validator.check_schema(export.fact_schema(name))
+    jsonschema.Draft202012Validator.check_schema(contracts.fact_schema(name))
 
 
 def test_asyncapi_names_every_event_once() -> None:
     """Every reference leads somewhere."""
-    document = export.asyncapi()
+    document = contracts.asyncapi()
     inbox = document["channels"]["inbox"]
     assert "zhengzhao.inbox" == inbox["address"]
     assert len(DATA) == len(inbox["messages"])
@@ -100,7 +100,7 @@ def test_asyncapi_names_every_event_once() -> None:
 
 def test_topics_and_letters_are_those_that_the_pipeline_uses() -> None:
     """The document, the topology and the record of a dead letter say the same."""
-    document = export.asyncapi()
+    document = contracts.asyncapi()
     addresses = {c["address"].replace("{department}", "<department>") for c in document["channels"].values()}
     streams = (
         topology.INBOX,
@@ -112,7 +112,7 @@ def test_topics_and_letters_are_those_that_the_pipeline_uses() -> None:
     )
     assert {s.topic for s in streams} == addresses
     letter = document["components"]["messages"]["deadLetter"]["payload"]["properties"]
-    assert set(Letter.__struct_fields__) == set(letter)
+    assert set(LetterRecord.__struct_fields__) == set(letter)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -121,11 +121,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def errors(value: Any) -> list[str]:
     name = value.get("type", "")
-    known = [k for k in DATA if name == export.event_type(k)]
+    known = [k for k in DATA if name == contracts.event_type(k)]
     schema = json.loads(
-        (COMMITTED / f"{export.event_type(known[0] if known else 'application.submitted')}.json").read_text(
-            "utf-8"
-        )
+        (
+            COMMITTED / f"{contracts.event_type(known[0] if known else 'application.submitted')}.json"
+        ).read_text("utf-8")
     )
     return [e.message for e in jsonschema.Draft202012Validator(schema).iter_errors(value)]
 

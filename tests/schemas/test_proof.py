@@ -9,9 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from schemas.ecdsa import der_to_raw
 from schemas.errors import VerificationError
-from schemas.proof import make_proof, proves, read_proof
+from schemas.signatures import der_to_raw, make_proof, proves, read_proof
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 OTHER = ec.generate_private_key(ec.SECP256R1()).public_key()

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import ecdsa, status_list
+from schemas import signatures, status_list
 from schemas.errors import VerificationError
-from schemas.qr_text import qr_text, read_qr_text
+from schemas.licence import qr_text, read_qr_text
 from schemas.status_list import EditionName, pack, read_edition_name, status_at, unpack
 
 KEY = ec.derive_private_key(12345, ec.SECP256R1())
@@ -22,12 +22,12 @@ KEY = ec.derive_private_key(12345, ec.SECP256R1())
 @given(st.binary(max_size=100))
 def test_of_two_signatures_only_the_lower_is_taken(message: bytes) -> None:
     """(r, s) and (r, n − s) both fit the message; ours and no other verifies."""
-    raw = ecdsa.low_s(ecdsa.der_to_raw(KEY.sign(message, ec.ECDSA(SHA256()))))
-    other = raw[:32] + (ecdsa.ORDER - int.from_bytes(raw[32:])).to_bytes(32)
-    assert ecdsa.verifies(KEY.public_key(), raw, message)
-    assert not ecdsa.verifies(KEY.public_key(), other, message)
-    assert raw == ecdsa.low_s(other)
-    assert raw == ecdsa.der_to_raw(ecdsa.raw_to_der(raw))
+    raw = signatures.low_s(signatures.der_to_raw(KEY.sign(message, ec.ECDSA(SHA256()))))
+    other = raw[:32] + (signatures.ORDER - int.from_bytes(raw[32:])).to_bytes(32)
+    assert signatures.verifies(KEY.public_key(), raw, message)
+    assert not signatures.verifies(KEY.public_key(), other, message)
+    assert raw == signatures.low_s(other)
+    assert raw == signatures.der_to_raw(signatures.raw_to_der(raw))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_of_two_signatures_only_the_lower_is_taken(message: bytes) -> None:
 def test_inexact_der_is_refused(der: str) -> None:
     """Bytes behind it, numbers with a zero too many, zero and negative numbers."""
     with pytest.raises(ValueError, match=r"."):
-        ecdsa.der_to_raw(bytes.fromhex(der))
+        signatures.der_to_raw(bytes.fromhex(der))
 
 
 @settings(max_examples=100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import UsageError
-from schemas.upcast import CURRENT, STEPS, Record, Upcasters, upcast
+from schemas.ledger import CURRENT, STEPS, Record, Upcasters, upcast
 
 
 def split_name(record: Record) -> Record:

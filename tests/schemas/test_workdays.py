@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.workdays import add, between, calendar, is_workday
+from schemas.calendar import add, between, is_workday, workday_calendar
 
 FEW = settings(max_examples=80, deadline=None)
 DAYS = st.dates(date(2004, 1, 1), date(2070, 12, 31))
@@ -17,7 +17,7 @@ DAYS = st.dates(date(2004, 1, 1), date(2070, 12, 31))
 
 def test_the_table_is_that_of_chinesecalendar() -> None:
     """Every day of the published years is the working or rest day that the package says."""
-    table = calendar()
+    table = workday_calendar()
     day, different = table.first, []
     while day <= table.last:
         if is_workday(day) != chinese_calendar.is_workday(day):

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.soak import embedded, papers
+import packet_papers as papers
+
+from tests.soak import embedded
 
 REPORT = Path(__file__).parents[2] / "docs" / "soak.md"
 

@@ -19,9 +19,9 @@ from typing import Any
 from story import COMMAND, ROOT, Events, Office
 
 from infra.kafka import topics
+from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
 from infra.kafka.reading import Reader
-from infra.kafka.wait import wait_until_idle
 from infra.settings import load
 from infra.stack import local
 from infra.stack.processes import running

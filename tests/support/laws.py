@@ -14,7 +14,7 @@ from scenario import Phase
 from story import Events, Office
 
 from infra.kafka import topics
-from infra.kafka.wait import Backlog
+from infra.kafka.backlog import Backlog
 
 Told = dict[str, tuple[list[str], set[str]]]
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 
-from processors import due, views
 from processors.decide import decide
+from processors.decisions import due
 from processors.number import Series, imported, is_free, number
+from processors.queries import views
 from processors.route import holder_key, keys_of, route
 from processors.state import HolderState, initial
 from schemas.errors import NotFound
 from schemas.events import parse_event
-from schemas.facts import Fact, LicenceGranted, LicenceImported, NumberAsked
+from schemas.facts import Fact, ImportRecorded, LicenceGranted, NumberAsked
 from schemas.items import Catalogue, load_catalogue
 from schemas.ledger import Entry
 from schemas.licence import Grant, Issued, Numbered, object_key
@@ -97,7 +98,7 @@ class World:
                 self._number(fact.body.grant)
             elif isinstance(fact.body, NumberAsked):
                 self._claim(fact.body, holder)
-            elif isinstance(fact.body, LicenceImported):
+            elif isinstance(fact.body, ImportRecorded):
                 series = fact.body.grant.series
                 self.series[series] = imported(self.series.get(series, Series(series)), fact.body.serial)
 

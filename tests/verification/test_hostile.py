@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import io
 import struct
-import sys
 import time
 import zlib
-from pathlib import Path
 
 import pytest
+import zxingcpp
+from bureau import DECIDED, PROVINCE, Bureau, numbered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import zxingcpp
-from bureau import DECIDED, PROVINCE, Bureau, numbered
 
 from schemas import cose
 from verification.verify import MAX_INPUT

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from bureau import DECIDED, HOST, LIST, Bureau, later, numbered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from bureau import DECIDED, HOST, LIST, Bureau, later, numbered
-
-from schemas import cose, ecdsa
-from schemas.qr_text import qr_text
+from schemas import cose, signatures
+from schemas.licence import qr_text
 from verification.status_sources import Folder, status_source
 
 
@@ -94,9 +91,9 @@ def test_other_encodings_of_the_seal_are_refused(papers: Papers) -> None:
     der = whole[: 4 + int.from_bytes(whole[2:4])]  # 30 82 and two bytes of length
     ends = (at for at in range(len(der) - 76, len(der)) if der[at] == 4 and der[at + 1] == len(der) - at - 2)
     signature = der[next(ends) + 2 :]  # the octet string that ends the CMS
-    raw = ecdsa.der_to_raw(signature)
-    high = ecdsa.raw_to_der(raw[:32] + (ecdsa.ORDER - int.from_bytes(raw[32:])).to_bytes(32))
-    assert ecdsa.low_s(raw) == raw
+    raw = signatures.der_to_raw(signature)
+    high = signatures.raw_to_der(raw[:32] + (signatures.ORDER - int.from_bytes(raw[32:])).to_bytes(32))
+    assert signatures.low_s(raw) == raw
     spoilt = [
         good.replace(contents, contents.upper()),
         good.replace(contents, contents[:-1] + b"1"),
@@ -116,7 +113,7 @@ def test_other_encodings_of_the_seal_are_refused(papers: Papers) -> None:
 
 def test_other_s_of_the_credential_is_refused(papers: Papers) -> None:
     """A signature that fits the message but is not the one that was made."""
-    high = (ecdsa.ORDER - int.from_bytes(papers.cwt[-32:])).to_bytes(32)
+    high = (signatures.ORDER - int.from_bytes(papers.cwt[-32:])).to_bytes(32)
     assert not papers.bureau.verify(papers.cwt[:-32] + high).genuine
 
 
@@ -153,11 +150,11 @@ def test_reasons_of_another_list_explain_nothing(papers: Papers, tmp_path: Path)
     """The list alone decides; what stands beside it is not repeated unless it is the list's own."""
     folder = tmp_path / LIST
     folder.mkdir()
-    from schemas.status_list import Reason
+    from schemas.status_list import StatusReason
 
-    one = papers.bureau.edition(DECIDED, {3: 1}, {3: Reason("revoked", "吊销 / revoked", "2018-09-10")})
+    one = papers.bureau.edition(DECIDED, {3: 1}, {3: StatusReason("revoked", "吊销 / revoked", "2018-09-10")})
     two = papers.bureau.edition(
-        DECIDED + timedelta(hours=1), {3: 1}, {3: Reason("rescinded", "撤销 / rescinded", "2018-09-10")}
+        DECIDED + timedelta(hours=1), {3: 1}, {3: StatusReason("rescinded", "撤销 / rescinded", "2018-09-10")}
     )
     (folder / Path(one.list_key).name).write_bytes(one.list_cwt)
     (folder / Path(one.reasons_key).name).write_bytes(two.reasons_cwt)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,20 +13,16 @@ from threading import Thread
 
 import pypdfium2
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from bureau import DECIDED, HOST, LIST, NOON, PROVINCE, Bureau, Item, later, numbered
 
 from issuance import keys
-from schemas.body import licence_body
+from schemas.calendar import CHINA
 from schemas.errors import UsageError, VerificationError
-from schemas.licence import Product
-from schemas.qr_text import qr_text
-from schemas.status_list import Reason
-from schemas.times import CHINA
+from schemas.licence import Product, licence_body, qr_text
+from schemas.status_list import StatusReason
 from verification.page_text import check_page
 from verification.status_sources import MAX_FILES, Folder, Stored, status_source
-from verification.verdict import Verdict
+from verification.verify import Verdict
 
 
 class Papers:
@@ -43,9 +38,9 @@ class Papers:
         picture.save(self.png, "PNG")
         picture.convert("RGB").save(self.jpeg, "JPEG", quality=70)
         first = self.bureau.edition(DECIDED)
-        suspended = Reason("suspended", "暂扣至2018-09-13 / suspended until 2018-09-13", "2018-09-12")
+        suspended = StatusReason("suspended", "暂扣至2018-09-13 / suspended until 2018-09-13", "2018-09-12")
         second = self.bureau.edition(DECIDED + timedelta(days=2), {3: 2}, {3: suspended}, first.published)
-        rescinded = Reason("rescinded", "承诺不实 / false commitment", "2018-09-14")
+        rescinded = StatusReason("rescinded", "承诺不实 / false commitment", "2018-09-14")
         self.bureau.edition(DECIDED + timedelta(days=4), {3: 1}, {3: rescinded}, second.published)
 
 

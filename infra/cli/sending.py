@@ -1,0 +1,262 @@
+"""What commands share that send an event as an agency: their options, whom they are about, and the sending.
+
+The source is the licence's issuing authority unless told otherwise, the holder the licence's. Of a person the
+register has no number in clear: there `--holder` says it. `--event-only` prints the event and sends nothing.
+
+One event, sent by the command itself as an agency: through the same door as everyone's (`submit`).
+
+Options that many commands share, said once: a command takes them as one frozen dataclass.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, dataclass, fields
+from datetime import UTC, date, datetime
+from functools import wraps
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from infra.cli import output
+from infra.cli.output import now, read_moment
+from infra.settings import Settings
+from producers.agency_events import Named, Sender
+from producers.files import Accepted
+from schemas.errors import Rejected, UsageError
+from schemas.events import parse_event
+
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def fresh_id(now: datetime) -> str:
+    """A ULID: 48 bits of time, 80 bits of chance, 26 characters of Crockford's base 32, in the order of time."""
+    number = (int(now.timestamp() * 1000) << 80) | int.from_bytes(os.urandom(10))
+    return "".join(_BASE32[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def send(settings: Settings, event: dict[str, Any]) -> Accepted:
+    """Takes the event in; Rejected with field and hint where it breaks a rule. `drain` decides it."""
+    from infra.bootstrap import open_inbox
+
+    received_at = datetime.now(UTC)
+    parsed = parse_event(json.dumps(event, ensure_ascii=False).encode(), received_at)
+    with open_inbox(settings) as inbox:
+        outcome = inbox.take([parsed], received_at)[0]
+    if isinstance(outcome, Rejected):
+        raise outcome
+    return outcome
+
+
+if TYPE_CHECKING:
+    from infra.persons.keys import PersonsStore
+    from infra.readmodel.register import Register
+    from processors.queries.find import Subject
+
+Number = Annotated[str | None, typer.Argument(metavar="[NUMBER]", help="证照编号 / the licence's number")]
+NumberOption = Annotated[
+    str | None, typer.Option("--number", metavar="NUMBER", help="同上 / the same, as an option")
+]
+GrantedBy = Annotated[
+    str | None,
+    typer.Option(
+        "--granted-by", metavar="APPLICATION", help="或：由哪个申请取得 / or: the application that led to it"
+    ),
+]
+Holder = Annotated[
+    str | None,
+    typer.Option(
+        "--holder", metavar="ID", help="持证人号码，个人必填 / the holder's number; needed for a person"
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source", metavar="URN", help="来源 / who sends [default: the licence's issuing authority]"
+    ),
+]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="事件时间 / time of the event [default: now]")
+]
+EventId = Annotated[
+    str | None,
+    typer.Option("--event-id", metavar="ID", help="事件编号 / id of the event [default: a new one]"),
+]
+EventOnly = Annotated[
+    bool, typer.Option("--event-only", help="只输出事件，不提交 / print the event, submit nothing")
+]
+ProofKey = Annotated[
+    str | None,
+    typer.Option(
+        "--proof-key", metavar="PEM", envvar="ZHENGZHAO_PROOF_KEY", show_envvar=False,
+        help="以此私钥签署事件 / sign the event with this private P-256 key [default: $ZHENGZHAO_PROOF_KEY]",
+    ),
+]  # fmt: skip
+
+
+@contextmanager
+def register() -> Iterator[tuple[Register, PersonsStore]]:
+    """The register and the persons of this data folder."""
+    from infra.bootstrap import open_register
+    from infra.persons.keys import open_persons
+
+    settings = output.settings()
+    with open_register(settings) as found:
+        persons = open_persons(settings.data, settings.shared_persons)
+        try:
+            yield found, persons
+        finally:
+            persons.close()
+
+
+def named(number: str | None, option: str | None, granted_by: str | None) -> Named:
+    """How the event names the licence. UsageError where it is named in no way or in two."""
+    number = number or option
+    if (number is None) is (granted_by is None):
+        raise UsageError(
+            "指明一个证照 / name one licence",
+            hint="NUMBER，或 / or --granted-by APPLICATION",
+        )
+    return Named(number, granted_by)
+
+
+def subject_of(licence: Named, holder: str | None) -> Subject:
+    """The licence in the register, with its holder: a look at a person's record is itself recorded."""
+    from infra.persons.access_log import Accesses
+    from processors.queries.find import of_case, of_licence
+
+    with register() as (found, persons):
+        if licence.number is not None:
+            subject = of_licence(found, persons, licence.number)
+        else:
+            subject = of_case(found, persons, licence.granted_by or "", holder)
+    Accesses(output.settings().data).look(subject.holder, "event prepared", subject.number)
+    return subject
+
+
+def holder_of(subject: Subject, holder: str | None) -> str:
+    """The holder's number as the event carries it."""
+    number = holder or subject.holder_id
+    if number is None:
+        raise UsageError(
+            "登记簿中没有个人号码的明文 / the register has no person's number in clear",
+            where=subject.number or subject.display,
+            hint="--holder ID",
+        )
+    return number
+
+
+def about(licence: Named, holder: str | None, source: str | None) -> tuple[str, str]:
+    """Holder and source; looked up where one of them was not said."""
+    if holder is not None and source is not None:
+        return holder, source
+    subject = subject_of(licence, holder)
+    return holder_of(subject, holder), source or subject.authority
+
+
+def sender(source: str, at: str | None, event_id: str | None) -> Sender:
+    """Who sends, when, and under which id."""
+    moment = now()
+    return Sender(source, read_moment(at, "--at") if at else moment, event_id or fresh_id(moment))
+
+
+def finish(event: dict[str, Any], *, event_only: bool, proof_key: str | None, **ids: str) -> None:
+    """Signs where there is a key, then prints the event or submits it; `ids` are shown with the answer."""
+    if proof_key:
+        from infra.agencies import event_signer
+
+        event = json.loads(event_signer(Path(proof_key))(json.dumps(event).encode()))
+    if event_only:
+        output.print_json(event)
+        return
+    accepted = send(output.settings(), event)
+    answer = {
+        "id": event["id"],
+        "type": event["type"],
+        **ids,
+        "accepted": int(not accepted.duplicate),
+        "duplicates": int(accepted.duplicate),
+    }
+    if output.as_json():
+        output.print_json(answer)
+        return
+    said = "重复 / duplicate" if accepted.duplicate else "收下 / accepted"
+    output.line(f"{said}: " + " · ".join([event["type"], event["id"], *ids.values()]))
+    output.note("hint: zhengzhao drain 裁决 / decides")
+
+
+def read_day(text: str | None, option: str) -> date | None:
+    """A date of an option. UsageError for what is none."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"不是日期 / no date: {text!r}", where=option, hint="2018-09-10") from None
+
+
+def read_json(path: str | None, option: str, kind: type) -> Any:
+    """The JSON value in a file (`-`: standard input). UsageError for another type, or what is no JSON."""
+    if path is None:
+        return None
+    try:
+        text = typer.get_text_stream("stdin").read() if path == "-" else Path(path).read_text("utf-8-sig")
+        value = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: 不是 JSON / no JSON: {reason}", where=option) from None
+    if not isinstance(value, kind):
+        wanted = "数组 / an array" if kind is list else "对象 / an object"
+        raise UsageError(f"{path}: 须为{wanted}", where=option)
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """Who sends an event, when, and whether it is sent at all."""
+
+    source: Source = None
+    at: At = None
+    event_id: EventId = None
+    event_only: EventOnly = False
+    proof_key: ProofKey = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnLicence(Sending):
+    """The same, about one licence."""
+
+    number: Number = None
+    number_option: NumberOption = None
+    granted_by: GrantedBy = None
+    holder: Holder = None
+
+
+def _parameter(field: Field[Any], annotation: Any) -> Parameter:
+    default = Parameter.empty if field.default is MISSING else field.default
+    return Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose first parameter is such a dataclass takes its fields one by one on the command line."""
+    whole = signature(command, eval_str=True)
+    shared, *own = whole.parameters.values()
+    kind = shared.annotation
+    hints = get_type_hints(kind, include_extras=True)
+    names = [field.name for field in fields(kind)]
+    listed = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own]
+    listed += [_parameter(field, hints[field.name]) for field in fields(kind)]
+
+    @wraps(command)
+    def run(**words: Any) -> None:
+        options = kind(**{name: words.pop(name) for name in names})
+        command(options, **words)
+
+    run.__signature__ = whole.replace(parameters=listed)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in listed}
+    return run

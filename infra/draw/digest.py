@@ -1,0 +1,248 @@
+"""The digest of a register: SHA-256 of its rows in byte order, each a line of values joined by TAB.
+
+`LC_ALL=C sort rows.tsv | sha256sum` says the same. Sums or XORs of row hashes would be quicker and can be
+forged. Since every row ends in LF, and no value has a character below the space, rows with their LF sort as
+rows without it, and the sorted column's own buffer is the text to hash.
+
+What does not fit into memory is spilled as sorted runs, and merged by ranges: from all runs the rows between
+two splitters are read, sorted and hashed; the splitters come from samples of every run, so that no order of
+the file makes a range too big.
+
+Texts in byte order, faster than by comparing them.
+
+To compare texts is to fetch them from all over memory, some twenty times each. So they are sorted by sixteen
+bytes of each at once, as numbers; those that are alike so far by the twelve bytes behind these, and so on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import pyarrow as pa
+
+_FIRST = 16  # bytes of a 128-bit number
+_NEXT = 12  # the number of the group that is alike so far takes the other four
+_ROUNDS = 6  # then what is still alike is compared as text: long, or the same
+_SHIFT = pl.Series([2 ** (8 * _NEXT)], dtype=pl.UInt128)
+
+
+class Order(NamedTuple):
+    """`texts.gather(places)` is in byte order; `repeated` is a text that stands twice, if there is one."""
+
+    places: pl.Series
+    repeated: str | None
+
+
+def byte_order(texts: pl.Series) -> Order:
+    """The byte order of texts, and whether each stands once."""
+    at = _common(texts)
+    keys = _number(texts, at, _FIRST)
+    order = keys.arg_sort()
+    same = _like_before(keys.gather(order))
+    at += _FIRST
+    for _ in range(_ROUNDS):
+        if not same.any():
+            return Order(order, None)
+        places, groups = _alike(same)
+        rows = order.gather(places)
+        keys = groups.cast(pl.UInt128) * _SHIFT + _number(texts.gather(rows), at, _NEXT)
+        inner = keys.arg_sort()
+        order = order.scatter(places, rows.gather(inner))
+        same = same.scatter(places, _like_before(keys.gather(inner)))
+        at += _NEXT
+    return _compared(texts, order, same)
+
+
+def _compared(texts: pl.Series, order: pl.Series, same: pl.Series) -> Order:
+    places, _ = _alike(same)
+    rows = order.gather(places)
+    alike = texts.gather(rows)
+    inner = alike.arg_sort()
+    ordered = alike.gather(inner)
+    twice = ordered.filter(_like_before(ordered))
+    return Order(order.scatter(places, rows.gather(inner)), str(twice[0]) if len(twice) else None)
+
+
+def _common(texts: pl.Series) -> int:
+    """How many bytes all texts begin with alike."""
+    low, high = texts.min(), texts.max()
+    if not isinstance(low, str) or not isinstance(high, str):
+        return 0
+    first, last = low.encode(), high.encode()
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(first), len(last)))
+
+
+def _number(texts: pl.Series, at: int, size: int) -> pl.Series:
+    """Some bytes of each text as a number; where it is shorter, NULs stand for the rest: they are below any other."""
+    shortest = texts.str.len_bytes().min()
+    if isinstance(shortest, int) and shortest < at + size:
+        texts = texts + "\0" * (at + size - shortest)
+    cut = texts.cast(pl.Binary).bin.slice(at, size)
+    if size < _FIRST:
+        cut = pl.Series([b"\0" * (_FIRST - size)]) + cut
+    return cut.bin.reinterpret(dtype=pl.UInt128, endianness="big")
+
+
+def _like_before(keys: pl.Series) -> pl.Series:
+    return (keys == keys.shift(1)).fill_null(False)
+
+
+def _alike(same: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The places that are alike with a neighbour, and of each the number of its group."""
+    alike = same | same.shift(-1, fill_value=False)
+    return alike.arg_true(), (~same).cum_sum().filter(alike)
+
+
+DEL, _C1_LEAD = b"\x7f", b"\xc2"
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
+_SLICE = 40_000  # rows handed on at once: what is used again at once stays near the processor
+_SAMPLES = 512  # per run
+_BATCH = 50_000  # rows of a run that are read at once
+
+
+class ControlCharacter(ValueError):
+    """A value has a control character (category Cc)."""
+
+
+def lines(frame: pl.DataFrame) -> pl.Series:
+    """Each row as the line that is hashed, with its LF."""
+    values: list[pl.Expr] = []
+    for name in frame.columns:
+        values += [pl.col(name), pl.lit("\t")]
+    return frame.select(pl.concat_str([*values[:-1], pl.lit("\n")]).alias("line"))["line"].rechunk()
+
+
+class LineHash:
+    """SHA-256 over lines in order, with a check that no value has a control character."""
+
+    def __init__(self, columns: int) -> None:
+        self._sha = hashlib.sha256()
+        self._ends = columns  # TABs and the LF of a line
+
+    def update(self, texts: pl.Series, places: pl.Series | None = None) -> None:
+        """Adds lines that are in order already, or that `places` puts in order."""
+        starts = range(0, len(texts), _SLICE)
+        with ThreadPoolExecutor(1) as pool:  # the next piece is brought together while one is hashed
+            fetched = (pool.submit(self._piece, texts, places, start) for start in starts)
+            ahead = next(fetched, None)
+            while ahead is not None:
+                text, ahead = ahead.result(), next(fetched, None)
+                self._sha.update(text)
+
+    def hexdigest(self) -> str:
+        """The digest of all lines so far."""
+        return self._sha.hexdigest()
+
+    def _piece(self, texts: pl.Series, places: pl.Series | None, start: int) -> bytes:
+        if places is None:
+            return self._checked(texts.slice(start, _SLICE))
+        return self._checked(texts.gather(places.slice(start, _SLICE)))
+
+    def _checked(self, piece: pl.Series) -> bytes:
+        """The text of some lines; ControlCharacter where it has more below the space than its TABs and LFs, or others."""
+        text = _bytes(piece.to_arrow())
+        each = pa.UInt8Array.from_buffers(pa.uint8(), len(text), [None, pa.py_buffer(text)])
+        low = int((pl.Series(each) < 0x20).sum())
+        if low != len(piece) * self._ends or DEL in text or (_C1_LEAD in text and _C1.search(text)):
+            raise ControlCharacter
+        return text
+
+
+def _bytes(array: pa.Array) -> bytes:
+    """The texts of an Arrow string array, one after the other."""
+    if not len(array):
+        return b""
+    array = array.cast(pa.large_string())
+    offsets = memoryview(array.buffers()[1]).cast("q")
+    first, last = offsets[array.offset], offsets[array.offset + len(array)]
+    return bytes(memoryview(array.buffers()[2])[first:last])
+
+
+class SortedSpill:
+    """Texts beyond memory, given back in byte order."""
+
+    def __init__(self, folder: Path, rows_at_once: int) -> None:
+        self._folder = folder
+        self._rows_at_once = rows_at_once
+        self._runs: list[Path] = []
+        self._samples: list[str] = []
+        self._count = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, texts: pl.Series) -> None:
+        """Sorts and writes one run."""
+        ordered = texts.gather(byte_order(texts).places)
+        step = max(1, len(ordered) // _SAMPLES)
+        self._samples += ordered.gather_every(step).to_list()
+        path = self._folder / f"run-{len(self._runs)}.arrow"
+        schema = pa.schema([("text", pa.large_string())])
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for start in range(0, len(ordered), _BATCH):
+                piece = ordered.slice(start, _BATCH)
+                writer.write_batch(pa.record_batch([piece.to_arrow().cast(pa.large_string())], schema=schema))
+        self._runs.append(path)
+        self._count += len(ordered)
+
+    def ordered(self, progress: Callable[[int], None] = lambda rows: None) -> Iterator[pl.Series]:
+        """All texts in byte order, a range at a time."""
+        runs = [_Run(path) for path in self._runs]
+        for splitter in [*self._splitters(), None]:
+            parts = [part for run in runs for part in run.below(splitter)]
+            if parts:
+                series = pl.from_arrow(pa.chunked_array(parts))
+                assert isinstance(series, pl.Series)
+                del parts
+                yield series.gather(byte_order(series).places)
+                progress(len(series))
+
+    def _splitters(self) -> list[bytes]:
+        ranges = -(-self._count // self._rows_at_once)
+        ordered = sorted(text.encode() for text in self._samples)
+        return [ordered[len(ordered) * n // ranges] for n in range(1, ranges)]
+
+
+class _Run:
+    """One sorted run, read from its start to its end; one batch of it is in memory.
+
+    It is read, not mapped: mapped pages would count as memory of this process, however much there is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._reader = pa.ipc.open_file(pa.OSFile(str(path)))
+        self._next = 0
+        self._batch: pa.Array = pa.array([], pa.large_string())
+
+    def below(self, splitter: bytes | None) -> Iterator[pa.Array]:
+        """The texts from here on that are below the splitter (None: all)."""
+        while True:
+            found = self._count_below(splitter)
+            if found:
+                yield self._batch.slice(0, found)
+            if found < len(self._batch):
+                self._batch = self._batch.slice(found)
+                return
+            if self._next == self._reader.num_record_batches:
+                self._batch = self._batch.slice(found)
+                return
+            self._batch = self._reader.get_batch(self._next).column(0)
+            self._next += 1
+
+    def _count_below(self, splitter: bytes | None) -> int:
+        batch = self._batch
+        if splitter is None:
+            return len(batch)
+        low, high = 0, len(batch)
+        while low < high:
+            middle = (low + high) // 2
+            if batch[middle].as_py().encode() < splitter:
+                low = middle + 1
+            else:
+                high = middle
+        return low

@@ -1,0 +1,240 @@
+"""Registers of a draw: targets (检查对象名录库), inspectors (执法检查人员名录库), conflicts of interest (回避).
+
+A register is rows of text under named columns, with a count and a digest. Here are its rules; how a file
+becomes rows is in `sources`, how rows become a digest in `digest`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Literal
+
+import polars as pl
+
+from infra.draw import sources
+from infra.draw.digest import ControlCharacter, LineHash, SortedSpill, byte_order, lines
+from schemas.draw.documents import RegisterSummary
+from schemas.draw.encoding import shown_id
+from schemas.errors import DrawError
+
+Kind = Literal["targets", "inspectors", "conflicts"]
+COLUMNS: dict[Kind, tuple[str, ...]] = {
+    "targets": ("id", "name", "division", "credit_class"),
+    "inspectors": ("id", "name", "department", "division", "qualifications"),
+    "conflicts": ("inspector_id", "target_id", "reason"),
+}
+_KEY: dict[Kind, list[str]] = {
+    "targets": ["id"],
+    "inspectors": ["id"],
+    "conflicts": ["inspector_id", "target_id"],
+}
+Progress = Callable[[str, int], None]  # what is being done, rows done since the last call
+
+
+def quiet(what: str, rows: int) -> None:
+    """A progress that nobody watches."""
+
+
+class TargetRegister:
+    """One register, checked row by row as it is read; `summary` checks what only the whole can show.
+
+    Up to `batch_rows` rows it is one frame in memory; a bigger one lies in a folder on disk (under TMPDIR),
+    and memory stays the same however long it is. The digest is of the very rows that are drawn from: the
+    file is read once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kind: Kind,
+        *,
+        batch_rows: int = sources.BATCH_ROWS,
+        whole_bytes: int = sources.WHOLE_BYTES,
+        progress: Progress = quiet,
+    ) -> None:
+        self.path = path
+        self.kind: Kind = kind
+        self.columns: list[str] = []
+        self.count = 0
+        self._progress = progress
+        self._batch_rows = batch_rows
+        self._frame: pl.DataFrame | None = None
+        self._folder: Path | None = None
+        self._files: list[Path] = []
+        self._lines: SortedSpill | None = None
+        self._keys: SortedSpill | None = None
+        self._summary: RegisterSummary | None = None
+        try:
+            self._read(sources.read_frames(path, batch_rows=batch_rows, whole_bytes=whole_bytes))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> TargetRegister:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes what lies on disk."""
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """All rows, in any order, as often as asked for."""
+        if self._frame is not None:
+            yield self._frame
+        for file in self._files:
+            yield pl.read_parquet(file)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether it is one frame in memory."""
+        return self._frame is not None
+
+    @property
+    def disk_bytes(self) -> int:
+        """What lies on disk for this register now."""
+        return sum(f.stat().st_size for f in self._folder.rglob("*") if f.is_file()) if self._folder else 0
+
+    def summary(self) -> RegisterSummary:
+        """Columns, count and digest; DrawError where an id stands twice or a value has control characters."""
+        if self._summary is None:
+            try:
+                digest = self._digest_in_memory() if self._frame is not None else self._digest_of_spill()
+            except ControlCharacter:
+                raise self._control_character() from None
+            self._summary = RegisterSummary(self.columns, self.count, digest)
+        return self._summary
+
+    def _read(self, frames: Iterator[pl.DataFrame]) -> None:
+        first = next(frames)
+        self.columns = first.columns
+        for column in COLUMNS[self.kind]:
+            if column not in self.columns:
+                raise DrawError(
+                    f"the {self.kind} register has no column {column!r} / 缺少列 {column}",
+                    where=str(self.path),
+                    hint="columns: " + ",".join(COLUMNS[self.kind]),
+                )
+        self._check(first)
+        second = next(frames, None)
+        if second is None:
+            self._frame = first
+            return
+        for frame in (first, second):
+            self._spill(frame)
+        del first, second
+        for frame in frames:
+            self._spill(frame)
+
+    def _spill(self, frame: pl.DataFrame) -> None:
+        if self._files:
+            self._check(frame)
+        folder = self._folder = self._folder or Path(mkdtemp(prefix="zhengzhao-register-"))
+        file = folder / f"frame-{len(self._files)}.parquet"
+        frame.write_parquet(file, compression="lz4", statistics=False)
+        self._files.append(file)
+        self._lines = self._lines or SortedSpill(folder / "lines", self._batch_rows // 2)
+        self._lines.add(lines(frame))
+        if not self._key_leads:
+            self._keys = self._keys or SortedSpill(folder / "keys", self._batch_rows)
+            self._keys.add(self._keys_of(frame))
+
+    def _check(self, frame: pl.DataFrame) -> None:
+        """The rules of a single row."""
+        self.count += len(frame)
+        self._progress("read", len(frame))
+        for column in _KEY[self.kind]:
+            if (frame[column] == "").any():
+                raise DrawError(f"an empty {column} / {column} 为空", where=str(self.path))
+        if self.kind != "conflicts":
+            wrong = _first_not(frame, "division", pl.col("division").str.contains(r"^[0-9]{6}$"))
+            if wrong is not None:
+                raise DrawError(
+                    f"division {wrong!r} has not six digits / 区划代码应为六位", where=str(self.path)
+                )
+        if self.kind == "targets":
+            wrong = _first_not(frame, "credit_class", pl.col("credit_class").is_in(["A", "B", "C", "D", ""]))
+            if wrong is not None:
+                raise DrawError(
+                    f"信用等级不对 / credit class {wrong!r}: A, B, C, D or empty", where=str(self.path)
+                )
+
+    def _digest_in_memory(self) -> str:
+        assert self._frame is not None
+        texts = lines(self._frame)
+        if self._key_leads:
+            order = byte_order(self._keys_of(self._frame))  # as keys go, so go lines: TAB is below any other
+            if order.repeated is not None:
+                raise self._twice(tuple(order.repeated.split("\t")))
+        else:
+            self._each_once(self._frame.select(_KEY[self.kind]))
+            order = byte_order(texts)
+        hashed = LineHash(len(self.columns))
+        hashed.update(texts, order.places)
+        self._progress("digest", self.count)
+        return hashed.hexdigest()
+
+    def _each_once(self, keys: pl.DataFrame) -> None:
+        """DrawError where a key stands twice; numbers are compared first, which is quicker than texts."""
+        if keys.hash_rows().n_unique() != len(keys) and (twice := keys.filter(keys.is_duplicated())).height:
+            raise self._twice(twice.row(0))
+
+    @property
+    def _key_leads(self) -> bool:
+        """Whether the key's columns come first, so that equal keys stand beside each other in sorted lines."""
+        key = _KEY[self.kind]
+        return self.columns[: len(key)] == key
+
+    def _keys_of(self, frame: pl.DataFrame) -> pl.Series:
+        return frame.select(pl.concat_str(_KEY[self.kind], separator="\t")).to_series()
+
+    def _digest_of_spill(self) -> str:
+        assert self._lines
+        hashed = LineHash(len(self.columns))
+        last = ""
+        width = len(_KEY[self.kind])
+        for ordered in self._lines.ordered(lambda rows: self._progress("digest", rows)):
+            hashed.update(ordered)
+            if not self._keys:
+                last = self._check_unique(ordered.str.extract(f"^((?:[^\\t]*\\t){{{width}}})"), last)
+        for ordered in self._keys.ordered() if self._keys else ():
+            last = self._check_unique(ordered, last)
+        shutil.rmtree(self._folder / "lines") if self._folder else None
+        return hashed.hexdigest()
+
+    def _check_unique(self, ordered: pl.Series, last: str) -> str:
+        """DrawError where a key stands twice among sorted ones, `last` being the one before."""
+        if ordered[0] == last:
+            raise self._twice(tuple(last.split("\t")))
+        same = ordered == ordered.shift(1)
+        if same.any():
+            raise self._twice(tuple(ordered.filter(same)[0].split("\t")))
+        return str(ordered[-1])
+
+    def _twice(self, key: tuple[str, ...]) -> DrawError:
+        name = " / ".join(shown_id(part) for part in key if part)
+        what = "pair" if self.kind == "conflicts" else "id"
+        return DrawError(f"the {what} {name} stands twice / 重复", where=str(self.path))
+
+    def _control_character(self) -> DrawError:
+        for frame in self.frames():
+            for column in frame.columns:
+                if frame[column].str.contains(r"\p{Cc}").any():
+                    return DrawError(
+                        f"column {column!r} has a value with control characters / 含有控制字符",
+                        where=str(self.path),
+                    )
+        return DrawError("值中有控制字符 / a value has control characters", where=str(self.path))
+
+
+def _first_not(frame: pl.DataFrame, column: str, rule: pl.Expr) -> str | None:
+    """The first value of a column that breaks a rule."""
+    values = frame.select(pl.col(column).unique(maintain_order=True)).filter(~rule)
+    return str(values[column][0]) if len(values) else None

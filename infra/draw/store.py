@@ -1,0 +1,301 @@
+"""The chain of draws of a data folder: `DIR/draws/<authority>/<sequence>.announcement.json` and what became of it.
+
+Each authority's announcements are numbered without a gap, each naming the one before. A lock holds while a
+document gets its place, so that of several made at once none shares a sequence. Documents are written whole
+or not at all, and never changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import msgspec
+
+from issuance.keys import open_signer
+from issuance.signer import ES256, Signer
+from schemas.draw.documents import (
+    FIRST,
+    Announcement,
+    Transcript,
+    Void,
+    announcement_of,
+    read_announcement,
+    read_transcript,
+    read_void,
+)
+from schemas.draw.encoding import encode, is_text
+from schemas.draw.plan import Plan, day
+from schemas.draw.replacement import MAX_BYTES, Replacement, read_replacement
+from schemas.draw.seed import DrawSigner, sign
+from schemas.errors import DrawError, LintError, NotFound
+from schemas.trust import ANY_AUTHORITY, TrustStore, load_trust
+
+_CHINA = timezone(timedelta(hours=8))
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An announcement on record, and what became of it."""
+
+    announcement: Announcement
+    transcript: Path | None
+    void: Path | None
+
+    @property
+    def state(self) -> str:
+        """`announced`, `drawn` or `voided`."""
+        return "drawn" if self.transcript else "voided" if self.void else "announced"
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether it has neither transcript nor void though its period has begun: an alarm."""
+        begins = day(self.announcement.plan.period[0], "period")
+        return self.state == "announced" and begins <= now.astimezone(_CHINA).date()
+
+
+class KeyOfDraws(msgspec.Struct, frozen=True):
+    """A draw key of the data folder: `schemas.draw.seed.DrawSigner` over a `Signer`."""
+
+    kid: str
+    signer: Signer
+
+    def sign(self, message: bytes) -> bytes:
+        """Raw r ‖ s."""
+        return self.signer.sign(self.kid, ES256, message)
+
+
+def draw_key(data: Path, passphrase: str | None, plan: Plan, now: datetime) -> DrawSigner:
+    """The key that signs this plan's documents: the authority's own, else the installation's.
+
+    No time stands in them; so where no key signs today, as in stories of the past, the one of the plan's
+    period does. KeysMissing or TrustError without keys.
+    """
+    signer = open_signer(data, passphrase)
+    trust = load_trust(data / "trust")
+    return KeyOfDraws(_kid(trust, plan, now), signer)
+
+
+def _kid(trust: TrustStore, plan: Plan, now: datetime) -> str:
+    begins = datetime.combine(day(plan.period[0], "period"), datetime.min.time(), _CHINA)
+    for at in (now, begins):
+        for authority in (plan.authority, ANY_AUTHORITY):
+            try:
+                return trust.signing_key(authority, "draw", at).kid
+            except LintError as error:
+                missing = error
+    raise missing
+
+
+class DrawStore:
+    """The chain of one data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self._folder = data / "draws"
+
+    # --- reading
+
+    def chain(self, authority: str) -> list[Link]:
+        """The announcements of an authority in order; DrawError where the folder has a gap."""
+        folder = self._of(authority)
+        links = [self._link(path) for path in sorted(folder.glob("*.announcement.json"))]
+        for number, link in enumerate(links, 1):
+            before = links[number - 2].announcement.digest if number > 1 else FIRST
+            if link.announcement.sequence != number or link.announcement.previous != before:
+                raise DrawError(
+                    f"the chain of {authority} is broken at number {number} / 公告链断裂",
+                    where=str(folder),
+                    hint="restore the folder from its backup",
+                )
+        return links
+
+    def authorities(self) -> list[str]:
+        """Who has announced something."""
+        first = (
+            next(iter(sorted(f.glob("*.announcement.json"))), None) for f in sorted(self._folder.glob("*/"))
+        )
+        return [self._link(path).announcement.plan.authority for path in first if path]
+
+    def every(self) -> Iterator[Link]:
+        """All announcements of all authorities."""
+        for authority in self.authorities():
+            yield from self.chain(authority)
+
+    def find(self, announcement: Announcement) -> Link:
+        """The record of exactly this announcement; NotFound where the data folder has none."""
+        path = self._path(announcement, "announcement")
+        if path.is_file() and path.read_bytes() == announcement.bytes:
+            return self._link(path)
+        raise NotFound(
+            "this announcement is not on record in the data folder / 该公告未在本数据目录备案",
+            hint="--data DIR: the folder in which it was announced",
+        )
+
+    def transcript(self, announcement: Announcement) -> bytes | None:
+        """The transcript on record of exactly this announcement, if it was drawn."""
+        path = self.find(announcement).transcript
+        return path.read_bytes() if path else None
+
+    def register_before(self, announcement: Announcement) -> Path | None:
+        """The targets of the authority's announcement before, where `register import` keeps them."""
+        if announcement.sequence == 1:
+            return None
+        last = self.chain(announcement.plan.authority)[announcement.sequence - 2].announcement
+        kept = self._folder.parent / "registers"
+        return next(iter(sorted(kept.glob(f"targets-{last.registers.targets.digest}.*"))), None)
+
+    # --- writing
+
+    def announce(self, content: dict[str, Any], plan: Plan, signer: DrawSigner) -> Announcement:
+        """Gives a prepared announcement its place in the chain, signs and records it."""
+        with self._lock():
+            chain = self.chain(plan.authority)
+            replaces = self._replaces(chain, plan)
+            self._refuse_used_commitments(content)
+            place: dict[str, Any] = {
+                "sequence": len(chain) + 1,
+                "previous": chain[-1].announcement.digest if chain else FIRST,
+            }
+            if replaces:
+                place["replaces"] = replaces
+            unsigned = announcement_of(content | place, signed=False)
+            signature = msgspec.to_builtins(sign(unsigned.to_be_signed, signer))
+            announcement = announcement_of(unsigned.content | {"signature": signature})
+            self._write(self._path(announcement, "announcement"), announcement.bytes)
+            return announcement
+
+    def void(self, announcement: Announcement, reason: str, signer: DrawSigner) -> bytes:
+        """Voids an announcement that was not drawn; the signed void."""
+        if not is_text(reason):
+            raise DrawError("a void needs a reason, in one line / 作废须说明理由", hint='--reason "…"')
+        plan = announcement.plan
+        with self._lock():
+            link = self.find(announcement)
+            if link.transcript:
+                raise DrawError("it is drawn: a drawn announcement is not voided / 已抽取，不得作废")
+            if link.void:
+                raise DrawError(f"it is voided already: {link.void} / 已作废")
+            void = Void(announcement.digest, plan.authority, announcement.sequence, reason.strip())
+            data = encode(msgspec.structs.replace(void, signature=sign(void.to_be_signed, signer)))
+            self._write(self._path(announcement, "void"), data)
+            return data
+
+    def record(self, announcement: Announcement, transcript: Transcript, signer: DrawSigner) -> bytes:
+        """Signs and records a transcript; the one on record where it is the same draw.
+
+        DrawError where the announcement is voided, or was drawn with other reveals.
+        """
+        with self._lock():
+            link = self.find(announcement)
+            self.refuse_voided(link)
+            if link.transcript:
+                data = link.transcript.read_bytes()
+                if read_transcript(data).to_be_signed == transcript.to_be_signed:
+                    return data
+                raise DrawError(
+                    f"it was drawn already, with other reveals: {link.transcript} / 已抽取，不得重抽",
+                    hint="one announcement is drawn once",
+                )
+            signature = sign(transcript.to_be_signed, signer)
+            data = encode(msgspec.structs.replace(transcript, signature=signature))
+            self._write(self._path(announcement, "transcript"), data)
+            return data
+
+    def replacements(self, announcement: Announcement) -> list[Replacement]:
+        """The replacements of a draw on record, in order."""
+        own = self._path(announcement, "replacement").name.removesuffix("json")
+        folder = self._of(announcement.plan.authority)
+        return [
+            read_replacement(path.read_bytes(), str(path)) for path in sorted(folder.glob(f"{own}*.json"))
+        ]
+
+    def replace(
+        self, announcement: Announcement, next_: Callable[[], Replacement], signer: DrawSigner
+    ) -> bytes:
+        """Signs and records what `next_` gives; nothing else can be recorded meanwhile."""
+        with self._lock():
+            if not self.find(announcement).transcript:
+                raise DrawError("it is not drawn yet / 尚未抽取", hint="zhengzhao draw run")
+            made = next_()
+            signed = msgspec.structs.replace(made, signature=sign(made.to_be_signed, signer))
+            path = self._path(announcement, f"replacement.{made.number:06d}")
+            data = encode(signed)
+            if len(data) > MAX_BYTES:
+                raise DrawError("the reason is too long / 理由过长", hint="one line")
+            self._write(path, data)
+            return data
+
+    def refuse_voided(self, link: Link) -> None:
+        """DrawError where an announcement is voided."""
+        if link.void:
+            reason = read_void(link.void.read_bytes()).reason
+            raise DrawError(f"the announcement is voided: {reason} / 公告已作废")
+
+    def _replaces(self, chain: list[Link], plan: Plan) -> str | None:
+        same = [link for link in chain if link.announcement.plan.plan == plan.plan]
+        if same and not same[-1].void:
+            last = same[-1]
+            raise DrawError(
+                f"plan {plan.plan!r} is announced already, as number {last.announcement.sequence} "
+                f"({last.state}) / 该计划已公告",
+                hint="zhengzhao draw void ANNOUNCEMENT.json --reason TEXT, before it is drawn",
+            )
+        return same[-1].announcement.digest if same else None
+
+    def _refuse_used_commitments(self, content: dict[str, Any]) -> None:
+        promised = {c["commitment"]: c["party"] for c in content["commitments"]}
+        for link in self.every():
+            for used in link.announcement.commitments:
+                if used.commitment in promised:
+                    raise DrawError(
+                        f"the commitment of {promised[used.commitment]} served announcement "
+                        f"{link.announcement.sequence} of {link.announcement.plan.authority} / 承诺已使用过",
+                        hint="draw commit anew: a secret serves one announcement",
+                    )
+
+    # --- files
+
+    def _of(self, authority: str) -> Path:
+        return self._folder / authority.removeprefix("urn:agency:").replace(":", "-")
+
+    def _path(self, announcement: Announcement, what: str) -> Path:
+        return self._of(announcement.plan.authority) / f"{announcement.sequence:06d}.{what}.json"
+
+    def _link(self, path: Path) -> Link:
+        transcript, void = (
+            path.with_name(path.name.replace("announcement", w)) for w in ("transcript", "void")
+        )
+        return Link(
+            read_announcement(path.read_bytes(), str(path)),
+            transcript if transcript.is_file() else None,
+            void if void.is_file() else None,
+        )
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Writes a file whole or not at all, durably."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            os.fchmod(file.fileno(), 0o600 if private else 0o644)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

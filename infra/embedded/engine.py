@@ -1,0 +1,301 @@
+"""The embedded engine: one process decides, a pool of processes issues, SQLite remembers.
+
+`drain` is the loop. In one transaction it writes what workers have answered, decides the next entries of the
+ledger in their order, and moves its position; only then are new jobs sent out. So a process that is killed
+anywhere goes on where the last transaction ended: what a worker had stored and nobody recorded is issued
+again, to the same bytes.
+
+One process decides at a time in a data folder; readers and `submit` never wait for it.
+
+The lock is the kernel's, so that it ends with its process, however that ends. The file tells who holds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra import issue_worker
+from infra.delivery.outbox import DeliveryReport, deliver
+from infra.embedded.status import publish
+from infra.embedded.writer import Batch, Items
+from infra.failpoints import failpoint
+from infra.pool import Failure, Pool, Result
+from infra.readmodel.database import Database
+from infra.readmodel.projector import renew
+from infra.settings import Settings
+from infra.stores import open_store
+from infra.stores.folder import FolderStore
+from issuance.keys import open_signer
+from issuance.signer import Signer, keystore_path
+from schemas.errors import KeysMissing, TransientError, UsageError
+from schemas.trust import TrustStore, load_trust
+
+WAIT_SECONDS = 600.0
+_STEP = 0.2
+
+
+class FolderHeld(UsageError):
+    """Another process decides in this data folder."""
+
+
+@contextmanager
+def decider(
+    data: Path,
+    purpose: str,
+    *,
+    wait: float = WAIT_SECONDS,
+    say: Callable[[str], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """Holds the folder for deciding; waits its turn up to `wait` seconds. Held where that is not enough.
+
+    A holder whose purpose is `run` does not end by itself: nobody waits for that one.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    handle = os.open(data / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(handle, wait, say, sleep)
+        os.truncate(handle, 0)
+        os.pwrite(handle, f"{purpose} (process {os.getpid()})".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, wait: float, say: Callable[[str], None], sleep: Callable[[float], None]) -> None:
+    waited = 0.0
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            holder = os.pread(handle, 200, 0).decode("utf-8", "replace") or "another process"
+        if holder.startswith("run ") or waited >= wait:
+            raise FolderHeld(
+                f"the data folder is in use: {holder} / 数据目录正被另一进程使用",
+                hint="`zhengzhao run` 会自行处理；否则等待或结束它 / `zhengzhao run` processes by itself; otherwise wait for it, or end it",
+            )
+        if waited == 0:
+            say(f"waiting for {holder} / 等待另一进程")
+        sleep(_STEP)
+        waited += _STEP
+
+
+BATCH = 200  # ledger entries in one transaction
+_GATHER = 0.1  # seconds in which answers of workers are gathered for one transaction
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
+
+
+class DrainProgress:
+    """What a drain has done so far; `pending` entries and jobs are left."""
+
+    def __init__(self) -> None:
+        self.decided = 0
+        self.issued = 0
+        self.letters = 0
+        self.editions: list[str] = []
+        self.filings = DeliveryReport()
+        self.pending = 0
+
+
+class Engine:
+    """The deciding side of a data folder. Hold the folder (`holding`) before `drain`."""
+
+    def __init__(self, settings: Settings) -> None:
+        if not settings.trust.is_dir() or not keystore_path(settings.data).exists():
+            raise KeysMissing(
+                "没有签发密钥 / there are no keys", where=str(settings.data), hint="zhengzhao keys init"
+            )
+        self.settings = settings
+        self.db = Database(settings.database, create=True)
+        self.store = open_store(settings.store, settings.objects)
+        self.trust: TrustStore = load_trust(settings.trust)
+        self._signer: Signer | None = None
+        self._pool: Pool | None = None  # kept from drain to drain: a service need not start workers anew
+
+    def close(self) -> None:
+        """Ends the workers and closes the data file."""
+        self._end_pool()
+        self.db.close()
+
+    def _end_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def signer(self) -> Signer:
+        """The signer of the installation, opened when it is first needed."""
+        if self._signer is None:
+            self._signer = open_signer(self.settings.data, self.settings.passphrase)
+        return self._signer
+
+    def drain(
+        self,
+        report: Callable[[DrainProgress], None] = lambda _: None,
+        most: Callable[[], int] = lambda: BATCH,
+    ) -> DrainProgress:
+        """Processes until nothing is pending, publishes the status lists that changed, and delivers filings.
+
+        `most` entries in one transaction: while it lasts nobody else writes.
+
+        SurroundingsError where store or disk fail for longer than the patience; nothing is lost then.
+        """
+        progress = DrainProgress()
+        renew(self.db)
+        self.signer()  # a wrong passphrase is told before anything is decided
+        if isinstance(self.store, FolderStore):
+            self.store.sweep()
+        if self._pool is None:
+            self._pool = Pool(issue_worker.recipe(self.settings), self.settings.workers)
+        try:
+            self._run(_Issuing(self.db, self._pool, self.settings.patience), progress, report, most)
+        except BaseException:
+            self._end_pool()  # its answers would come to nobody
+            raise
+        progress.editions = publish(self.db, self.store, self.trust, self.signer, self.clock())
+        progress.filings = deliver(self.settings.data, self.db, self.trust, self.signer)
+        return progress
+
+    def clock(self) -> int:
+        """Unix seconds of the last event or tick decided; 0 before the first."""
+        return int(self.db.meta("clock", "0"))
+
+    def _run(
+        self,
+        jobs: _Issuing,
+        progress: DrainProgress,
+        report: Callable[[DrainProgress], None],
+        most: Callable[[], int],
+    ) -> None:
+        position = int(self.db.meta("position", "0"))
+        items = Items(self.db)
+        while True:
+            rows = self.db.entries(position, most())
+            results = jobs.results(wait=not rows)
+            if not rows and not results and not jobs.busy:
+                return
+            if rows or results:
+                with self.db.transaction():
+                    batch = Batch(self.db, items)
+                    jobs.record(batch, results)
+                    position = batch.decide(rows, position)
+                    batch.write(position)
+                    failpoint("issued-before-commit" if results else "drain-before-commit")
+                failpoint("drain-after-commit")
+                progress.decided += batch.decided
+                progress.letters += len(batch.letters)
+                progress.issued += sum(r.failure is None for r in results)
+            jobs.send()
+            progress.pending = self.db.pending() + jobs.waiting()
+            report(progress)
+
+
+class _Issuing:
+    """The jobs of the outbox: sent to the pool, tried again after faults of the surroundings."""
+
+    def __init__(self, db: Database, pool: Pool, patience: float) -> None:
+        self._db = db
+        self._pool = pool
+        self._patience = patience
+        self._sent = 0  # the last outbox row that was sent
+        self._again: list[tuple[int, bytes]] = []
+        self._jobs: dict[int, bytes] = {}
+        self._pause = _FIRST_PAUSE
+        self._failing_since: float | None = None
+        self._hold_until = 0.0
+        self._last: Failure | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether jobs are under way or held back."""
+        return bool(self._jobs)
+
+    def waiting(self) -> int:
+        """Jobs without a result."""
+        row = self._db.db.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()
+        return max(0, int(row[0]) - self._sent) + len(self._jobs)
+
+    def send(self) -> None:
+        """Sends what there is room for, unless the surroundings need a pause."""
+        if time.monotonic() < self._hold_until:
+            return
+        self._pool.submit(self._again)
+        self._again = []
+        self._top_up()
+
+    def _top_up(self) -> None:
+        if time.monotonic() < self._hold_until:
+            return
+        if room := self._pool.room:
+            sql = "SELECT seq, job FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+            rows = [(int(seq), bytes(job)) for seq, job in self._db.db.execute(sql, (self._sent, room))]
+            if rows:
+                self._sent = rows[-1][0]
+                self._jobs.update(rows)
+                self._pool.submit(rows)
+
+    def results(self, *, wait: bool) -> list[Result]:
+        """What workers answered; faults of the surroundings stay here and are tried again."""
+        self.send()
+        if wait and self._jobs and not len(self._pool):
+            time.sleep(max(0.0, min(1.0, self._hold_until - time.monotonic())))
+        found: list[Result] = []
+        deadline = time.monotonic() + (_GATHER if wait else 0.0)
+        while True:
+            left = deadline - time.monotonic()
+            for result in self._pool.results(max(0.0, left)):
+                if result.failure is not None and result.failure.surroundings:
+                    self._hold(result)
+                else:
+                    self._failing_since, self._pause = None, _FIRST_PAUSE
+                    found.append(result)
+            if left <= 0 or not len(self._pool):
+                return found
+            self._top_up()
+
+    def record(self, batch: Batch, results: list[Result]) -> None:
+        """Writes answers: `issued` entries into the ledger, what failed by itself to the dead letters."""
+        for result in results:
+            content = self._jobs.pop(result.job)
+            if result.failure is None:
+                batch.issued(
+                    result.job, issue_worker.decode_issued(result.output), issue_worker.holder_of(content)
+                )
+            else:
+                batch.park(result.job, content, result.failure)
+
+    def _hold(self, result: Result) -> None:
+        assert result.failure is not None
+        now = time.monotonic()
+        self._again.append((result.job, self._jobs[result.job]))
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since > self._patience:
+            error = result.failure.error()
+            raise (
+                error if isinstance(error, TransientError) else TransientError(str(error), hint=error.hint)
+            )
+        if now >= self._hold_until:
+            self._hold_until = now + self._pause
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+
+
+@contextmanager
+def holding(
+    settings: Settings,
+    purpose: str,
+    *,
+    wait: float = WAIT_SECONDS,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Engine]:
+    """The engine of a data folder, with the folder held."""
+    engine = Engine(settings)
+    try:
+        with decider(settings.data, purpose, wait=wait, say=say):
+            yield engine
+    finally:
+        engine.close()

@@ -1,0 +1,157 @@
+"""The engine of the service: one thread decides, issues, publishes, and tells the time every minute.
+
+While events come in thick it gives way to them: what is durable is decided a little later, nobody waits for that.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from infra.bootstrap import send_tick
+from infra.embedded.engine import BATCH, DrainProgress, Engine, holding
+from infra.settings import Settings
+from schemas.errors import ZhengzhaoError
+
+TICK_SECONDS: Final = 60.0
+_GIVE_WAY: Final = 3.0  # times as long as a transaction took, while somebody waits at the door
+_GIVE_WAY_MOST: Final = 1.0  # seconds
+_FEW: Final = 50  # entries in a transaction that somebody at the door may have to wait for
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+class _Stopped(Exception):
+    """The service ends; what is pending is for the next start."""
+
+
+class DecidingProcess(Protocol):
+    """Who decides what the door took in, as health and figures see it."""
+
+    decided: int
+    issued: int
+    letters: int
+    pending: int
+    ticks: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether all is well with it."""
+        ...
+
+
+class Elsewhere:
+    """Another process decides what this one takes in."""
+
+    decided = issued = letters = pending = ticks = 0
+    alive = True
+
+
+class Office:
+    """Drains when woken and every minute. `last_fault` is empty while all is well."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wake: threading.Event,
+        *,
+        tick_seconds: float = TICK_SECONDS,
+        busy: Callable[[], bool] = lambda: False,
+        say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
+    ) -> None:
+        self._settings = settings
+        self._wake = wake
+        self._tick_seconds = tick_seconds
+        self._busy = busy
+        self._say = say
+        self._stopping = threading.Event()
+        self._ready: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="office", daemon=True)
+        self._began = 0.0  # the transaction under way
+        self.last_fault = ""
+        self.decided = 0
+        self.issued = 0
+        self.letters = 0
+        self.pending = 0
+        self.ticks = 0
+
+    def start(self) -> None:
+        """Takes the data folder; raises what keeps it: no keys, or another process that decides there."""
+        self._thread.start()
+        if (fault := self._ready.get()) is not None:
+            raise fault
+
+    def close(self) -> None:
+        """Ends after the transaction under way."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the engine runs, and did not fail the last time."""
+        return self._thread.is_alive() and not self.last_fault
+
+    def _run(self) -> None:
+        try:
+            with holding(self._settings, "run", wait=0) as engine:
+                self._ready.put(None)
+                self._serve(engine)
+        except BaseException as error:  # handed to who starts it
+            self.last_fault = str(error)
+            self._ready.put(error)
+
+    def _serve(self, engine: Engine) -> None:
+        next_tick = time.monotonic() + self._tick_seconds
+        pause = _FIRST_PAUSE
+        self._wake.set()  # what the last run left
+        while not self._stopping.is_set():
+            self._wake.wait(max(0.0, next_tick - time.monotonic()))
+            self._wake.clear()
+            try:
+                if time.monotonic() >= next_tick:
+                    self._tick()
+                    next_tick = time.monotonic() + self._tick_seconds
+                self._drain(engine)
+                pause, self.last_fault = _FIRST_PAUSE, ""
+            except _Stopped:
+                return
+            except Exception as error:  # nothing is lost: the ledger has it, and the next turn tries again
+                self.last_fault = str(error) if isinstance(error, ZhengzhaoError) else type(error).__name__
+                self._say(f"error: {self.last_fault}\nhint: trying again in {pause:.0f} s")
+                self._stopping.wait(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+                self._wake.set()
+
+    def _give_way(self) -> None:
+        """Between two transactions whoever waits to hand something in goes first, for a while: a quarter is left."""
+        now = time.monotonic()
+        end = now + min(_GIVE_WAY_MOST, _GIVE_WAY * (now - self._began))
+        while self._busy() and time.monotonic() < end and not self._stopping.is_set():
+            time.sleep(0.005)
+        if self._stopping.is_set():
+            raise _Stopped
+        self._began = time.monotonic()
+
+    def _tick(self) -> None:
+        now = datetime.now(UTC).replace(microsecond=0)
+        send_tick(self._settings, now, now)
+        self.ticks += 1
+
+    def _drain(self, engine: Engine) -> None:
+        before = (self.decided, self.issued, self.letters)
+        self._began = time.monotonic()
+
+        def report(progress: DrainProgress) -> None:
+            self.decided = before[0] + progress.decided
+            self.issued = before[1] + progress.issued
+            self.letters = before[2] + progress.letters
+            self.pending = progress.pending
+            self._give_way()
+
+        engine.drain(report, lambda: _FEW if self._busy() else BATCH)
+        self.pending = 0

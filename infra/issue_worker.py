@@ -1,0 +1,292 @@
+"""Tasks of the worker processes: issue a licence, or rebuild one from what is recorded of it.
+
+A task is built once in its process, from plain values that travel to it (`infra.pool.Recipe`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from infra.failpoints import failpoint
+from infra.persons.keys import open_persons
+from infra.pool import Recipe, Task
+from infra.settings import Settings
+from infra.stores import open_store
+from infra.stores.folder import FolderStore
+from issuance.issue import Issuer
+from issuance.keys import open_signer
+from issuance.page import RendererMissing
+from schemas.errors import LintError, NotFound, ObjectDiffers, VerificationError
+from schemas.item_types import ServiceItem
+from schemas.licence import Grant, Issued, Numbered, Product
+from schemas.persons import is_sealed
+from schemas.ports import Store
+from schemas.trust import load_trust
+from verification.pdf import attachments, read_layout
+
+
+class Job(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker needs to issue: the numbered grant, and the item as it was when that was decided."""
+
+    numbered: Numbered
+    item: bytes
+
+
+class Rebuild(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker needs to rebuild."""
+
+    numbered: Numbered
+    item: bytes
+    issued: Issued
+
+
+class Rebuilt(msgspec.Struct, frozen=True, array_like=True):
+    """How a rebuilt object compares with the stored one. `verdict` is `same` or what is wrong.
+
+    `unproved` tells why the object could only be compared with its recorded digest.
+    """
+
+    key: str
+    verdict: str
+    unproved: str = ""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_job = msgspec.msgpack.Decoder(Job).decode
+_rebuild = msgspec.msgpack.Decoder(Rebuild).decode
+_rebuilt = msgspec.msgpack.Decoder(Rebuilt).decode
+_issued = msgspec.msgpack.Decoder(Issued).decode
+
+
+class IssuanceItem(msgspec.Struct, frozen=True, array_like=True):
+    """What issuance reads of a service item (`issuance.issue.PaperItem`), and what it was called before."""
+
+    name: str
+    type_code: str
+    template: str
+    titles: tuple[str, ...]
+    formerly: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # last day, name, names in other languages
+
+    def on(self, day: str) -> IssuanceItem:
+        """The paper under the name that it had on a day."""
+        for until, name, titles in self.formerly:
+            if day <= until:
+                return IssuanceItem(name, self.type_code, self.template, titles)
+        return self
+
+
+def encode_paper(item: ServiceItem) -> bytes:
+    """What a worker needs of an item."""
+    before = tuple(
+        (old.until, (old.name or item.name).zh, (old.name or item.name).others) for old in item.formerly
+    )
+    return _encode(IssuanceItem(item.title, item.type_code, item.template, item.titles, before))
+
+
+@lru_cache(maxsize=256)
+def _paper(raw: bytes) -> IssuanceItem:
+    return msgspec.msgpack.decode(raw, type=IssuanceItem)
+
+
+def recipe(settings: Settings) -> Recipe:
+    """How a worker builds the task of issuing."""
+    return Recipe(
+        "infra.issue_worker:issue_task",
+        (str(settings.data), settings.store, settings.passphrase, settings.shared_persons),
+    )
+
+
+def encode_job(numbered: Numbered, item: bytes) -> bytes:
+    """A job as it travels."""
+    return _encode(Job(numbered, item))
+
+
+def holder_of(job: bytes) -> str:
+    """Whose licence a job issues: the ledger key."""
+    return _job(job).numbered.grant.holder
+
+
+def decode_job(raw: bytes) -> Job:
+    """The job again."""
+    return _job(raw)
+
+
+def decode_issued(raw: bytes) -> Issued:
+    """The answer to a job."""
+    return _issued(raw)
+
+
+def issue_task(
+    data: str, store_address: str | None, passphrase: str | None, shared_persons: str | None = None
+) -> Task:
+    """Lint, credential, page, seal, store; the answer is what is recorded of it."""
+    folder = Path(data)
+    trust = load_trust(folder / "trust")
+    signer = open_signer(folder, passphrase)
+    persons = open_persons(folder, shared_persons)
+    store = open_store(store_address, folder / "objects")
+    items: dict[str, IssuanceItem] = {}
+    issuer = Issuer(trust, lambda grant: items[grant.item_digest].on(grant.issued_on))
+
+    def task(raw: bytes) -> bytes:
+        job = _job(raw)
+        grant = job.numbered.grant
+        items[grant.item_digest] = _paper(job.item)
+        name, address = clear_texts(grant, persons.open)
+        numbered = with_products(job.numbered, persons.open)
+        issued, pdf = issuer.issue(numbered, name, address, signer)
+        failpoint("issue-before-store")
+        try:
+            store.put(issued.object_key, pdf)
+        except ObjectDiffers:
+            issued = adopt(issuer, numbered, issued, store, name, address)
+        failpoint("issue-after-store")
+        return _encode(issued)
+
+    return task
+
+
+def clear_texts(grant: Grant, opened: Callable[[str, str], str | None]) -> tuple[str, str]:
+    """The holder's name and address in clear; LintError where the person was erased."""
+    texts = [opened(grant.holder, text) for text in (grant.holder_name, grant.address)]
+    if None in texts:
+        raise Erased(
+            "the person was erased: there is nothing left to put on a licence", where=grant.holder_id
+        )
+    return texts[0] or "", texts[1] or ""
+
+
+def with_products(numbered: Numbered, opened: Callable[[str, str], str | None]) -> Numbered:
+    """The same with its products in clear, for what is printed and signed; call `clear_texts` first."""
+    grant = numbered.grant
+    if not any(is_sealed(text) for p in grant.products for text in (p.site, p.detail)):
+        return numbered
+    clear = tuple(
+        Product(p.category, opened(grant.holder, p.site) or "", opened(grant.holder, p.detail) or "")
+        for p in grant.products
+    )
+    return msgspec.structs.replace(numbered, grant=msgspec.structs.replace(grant, products=clear))
+
+
+class Erased(LintError):
+    """The person whose licence this is was erased."""
+
+
+def adopt(
+    issuer: Issuer, numbered: Numbered, issued: Issued, store: Store, name: str, address: str
+) -> Issued:
+    """What is recorded of an object that stands under the key already.
+
+    A signer with random signatures may have crashed between writing and recording: the stored object then
+    differs only by its signatures. They are read out of it; if the object can be rebuilt with them, it is ours.
+    """
+    stored = store.get(issued.object_key)
+    credential, seal = _signatures(stored)
+    found = msgspec.structs.replace(
+        issued,
+        credential_signature=credential.hex(),
+        seal_signature=seal.hex(),
+        object_sha256=hashlib.sha256(stored).hexdigest(),
+    )
+    try:
+        same = issuer.rebuild(numbered, found, name, address) == stored
+    except VerificationError:
+        same = False
+    if not same:
+        raise ObjectDiffers("the key holds another object", where=issued.object_key)
+    return found
+
+
+def _signatures(pdf: bytes) -> tuple[bytes, bytes]:
+    """The raw credential signature and the DER of the seal's, as they stand at the ends of their containers."""
+    try:
+        cms = read_layout(pdf).cms
+        credential = attachments(pdf)["credential.cwt"][-64:]
+    except (VerificationError, KeyError):
+        raise ObjectDiffers("the key holds what is no licence of ours") from None
+    for size in range(8, 73):
+        if cms[-size - 2 : -size] == bytes((0x04, size)) and cms[-size] == 0x30:
+            return credential, cms[-size:]
+    return credential, b""
+
+
+def rebuild_task(
+    trust: str,
+    data: str | None,
+    store_address: str | None,
+    objects: str,
+    into: str,
+    shared_persons: str | None = None,
+) -> Task:
+    """Rebuilds an object without private keys, writes it below `into`, and compares it with the stored one.
+
+    `data` is the folder of the persons' keys; None where the installation's secret is not there.
+    """
+    persons = open_persons(Path(data), shared_persons) if data else None
+    opened = persons.open if persons else _sealed
+    store = open_store(store_address, Path(objects))
+    target = FolderStore(Path(into) / "objects")
+    items: dict[str, IssuanceItem] = {}
+    issuer = Issuer(load_trust(Path(trust)), lambda grant: items[grant.item_digest].on(grant.issued_on))
+
+    def task(raw: bytes) -> bytes:
+        job = _rebuild(raw)
+        items[job.numbered.grant.item_digest] = _paper(job.item)
+        return _encode(_compare(issuer, job, store, target, opened))
+
+    return task
+
+
+def decode_rebuilt(raw: bytes) -> Rebuilt:
+    """The answer to a job of rebuilding."""
+    return _rebuilt(raw)
+
+
+def encode_rebuild(numbered: Numbered, item: bytes, issued: Issued) -> bytes:
+    """A job of rebuilding as it travels."""
+    return _encode(Rebuild(numbered, item, issued))
+
+
+def _sealed(_pseudonym: str, text: str) -> str | None:
+    return None if is_sealed(text) else text
+
+
+def _compare(
+    issuer: Issuer,
+    job: Rebuild,
+    store: Store,
+    target: Store,
+    opened: Callable[[str, str], str | None],
+) -> Rebuilt:
+    key = job.issued.object_key
+    try:
+        stored: bytes | None = store.get(key)
+    except NotFound:
+        stored = None
+    intact = stored is not None and hashlib.sha256(stored).hexdigest() == job.issued.object_sha256
+    try:
+        name, address = clear_texts(job.numbered.grant, opened)
+        built = issuer.rebuild(with_products(job.numbered, opened), job.issued, name, address)
+    except (Erased, RendererMissing) as error:
+        if stored is not None and intact:
+            target.put(key, stored)
+        return Rebuilt(key, _verdict(stored, intact, None), error.message)
+    except (VerificationError, LintError) as error:
+        return Rebuilt(key, f"cannot be rebuilt: {error}")
+    target.put(key, built)
+    return Rebuilt(key, _verdict(stored, intact, built))
+
+
+def _verdict(stored: bytes | None, intact: bool, built: bytes | None) -> str:
+    if stored is None:
+        return "missing: there is no such object in the store"
+    if not intact:
+        return "differs: the stored object has another digest than was recorded"
+    if built is not None and built != stored:
+        return "differs: what is rebuilt has other bytes"
+    return "same"

@@ -1,0 +1,218 @@
+"""`status` on Kafka: the status lists that changed, published by one worker, whoever that is.
+
+The owner of the one partition of `zhengzhao.status` folds the facts into a projection of its own. An edition is
+first told to `zhengzhao.editions`, signatures and objects included, and stored once it is read back from there.
+So of two who publish at once the first one in that topic counts: an edition follows the one that it names as its
+last, or it is none. Who takes over stores what the one before had told and not stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from infra.embedded.status import EditionRecord, due_lists, read_list, sign_edition
+from infra.kafka import topics
+from infra.kafka.backlog import Backlog
+from infra.kafka.connection import Connection
+from infra.kafka.faust_app import StageApp
+from infra.kafka.outbox import Send
+from infra.kafka.projection import Projection
+from infra.kafka.reading import Place, Reader, cluster_id
+from infra.kafka.records import decode_entry
+from infra.kafka.stage import StageLoop
+from infra.settings import Settings
+from infra.stores import open_store
+from issuance.keys import open_signer
+from issuance.signer import Signer
+from schemas.errors import TransientError
+from schemas.ports import Store
+from schemas.trust import load_trust
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+_LAST = 200  # entries of each partition that are looked at for the time
+_PAUSE = 10.0  # seconds after a fault of store or broker
+_EVERY = 2.0  # seconds between two looks
+
+
+class PublishedEdition(msgspec.Struct, frozen=True):
+    """An edition as it is told: the record, its objects, and up to where the facts were folded for it."""
+
+    record: EditionRecord
+    objects: tuple[tuple[str, bytes], ...]
+    upto: dict[str, int]  # partition of the facts → offset of the next one
+    v: int = 1
+
+
+encode_told = msgspec.msgpack.Encoder().encode
+decode_told = msgspec.msgpack.Decoder(PublishedEdition).decode
+
+
+class Listing(StageLoop):
+    """Publishes status lists as long as the partition is ours."""
+
+    name = "status"
+    topic = topics.STATUS
+
+    def __init__(self, app: StageApp, settings: Settings, connection: Connection, folder: Path) -> None:
+        super().__init__(app)
+        self._publisher = StatusPublisher(settings, connection, folder)
+        self._busy = False
+        self._not_before = 0.0
+        self._thread = ThreadPoolExecutor(
+            1, "status"
+        )  # one thread: a data file is of the thread that opened it
+        app.timer(interval=_EVERY)(self._maybe)
+
+    async def handle(self, event: Any) -> list[Any]:
+        """Nothing is ever written to this topic; what somebody wrote all the same is passed."""
+        return []
+
+    async def close(self) -> None:
+        await self._in_thread(self._publisher.close)
+        self._thread.shutdown()
+
+    async def _in_thread(self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, act)
+
+    async def _maybe(self) -> None:
+        mine = any(tp.topic == self.topic for tp in self.loop.consumer.assignment())
+        if self._busy or time.monotonic() < self._not_before:
+            return
+        self._busy = True
+        try:
+            if not mine:
+                await self._in_thread(self._publisher.close)
+                return
+            for told in await self._in_thread(self._publisher.look):
+                send = Send(topics.EDITIONS, told.record.name.encode(), encode_told(told), 0)
+                await asyncio.gather(*await self.loop.send([send]))
+                self.metrics.handled(None)
+        except (TransientError, OSError) as error:
+            self.metrics.retries += 1
+            log.warning("status lists wait: %s", error)
+            self._not_before = time.monotonic() + _PAUSE  # it begins anew, and that has a price
+            await self._in_thread(self._publisher.close)
+        finally:
+            self._busy = False
+
+
+class StatusPublisher:
+    """What is published, and what is due. Runs in a thread; nothing in it is shared."""
+
+    def __init__(self, settings: Settings, connection: Connection, path: Path) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._path = path
+        self._parts: _Parts | None = None
+
+    def look(self) -> list[PublishedEdition]:
+        """Stores what was told since, and signs what is due now."""
+        if self._parts is None:
+            path = self._path / f"status-{cluster_id(self._connection)}.sqlite"
+            self._parts = _Parts(self._settings, self._connection, path)
+        return self._parts.look()
+
+    def close(self) -> None:
+        """Lets go of everything; the next look begins anew."""
+        if self._parts is not None:
+            self._parts.close()
+            self._parts = None
+
+
+class _Parts:
+    def __init__(self, settings: Settings, connection: Connection, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._projection = Projection(path)
+        self._facts = Reader(connection, [topics.FACTS])
+        self._editions = Reader(connection, [topics.EDITIONS])
+        self._ticks = Reader(connection, [topics.LEDGER])
+        self._backlog = Backlog(connection)
+        self._store: Store = open_store(settings.store, settings.objects)
+        self._trust = load_trust(settings.trust)
+        self._signer: Callable[[], Signer] = lambda: open_signer(settings.data, settings.passphrase)
+        self._opened: Signer | None = None
+        self._clock = self._seen = 0
+        self._facts.seek(self._projection.positions())
+        self._editions.seek({})
+        # the last event or tick tells the time; what came long before does not
+        self._ticks.seek({place: end - _LAST for place, end in self._ticks.ends().items()})
+
+    def close(self) -> None:
+        for part in (self._facts, self._editions, self._ticks, self._backlog, self._projection):
+            part.close()
+
+    def look(self) -> list[PublishedEdition]:
+        self._read_editions()
+        self._read_facts()
+        db = self._projection.db
+        if not self._clock:
+            return []
+        found = []
+        for name in due_lists(db, self._clock):
+            listed, last = read_list(db, name)
+            record, edition = sign_edition(listed, last, self._clock, self._trust, self._sign())
+            objects = ((edition.reasons_key, edition.reasons_cwt), (edition.list_key, edition.list_cwt))
+            upto = {str(n): at for (_, n), at in self._projection.positions().items()}
+            found.append(PublishedEdition(record, objects, upto))
+        return found
+
+    def _sign(self) -> Signer:
+        if self._opened is None:
+            self._opened = self._signer()
+        return self._opened
+
+    def _read_facts(self) -> None:
+        """Folds every fact, then takes over the clock: the last event or tick that all partitions have decided."""
+        ends = self._ticks.ends()
+        moment = self._seen
+        for records in self._ticks.up_to(ends):
+            for record in records:
+                moment = max(moment, _moment(record.value))
+        committed = self._backlog.committed("decide")
+        decided = all(committed.get(place, 0) >= end for place, end in ends.items())
+        for records in self._facts.up_to(self._facts.ends()):
+            self._projection.take(records)
+        self._seen = moment
+        if decided:
+            self._clock = moment
+
+    def _read_editions(self) -> None:
+        for records in self._editions.up_to(self._editions.ends()):
+            for record in records:
+                self._accept(decode_told(record.value))
+
+    def _accept(self, told: PublishedEdition) -> None:
+        """An edition that follows the last one: its facts are folded, it is stored, and is the last one now."""
+        wanted: dict[Place, int] = {(topics.FACTS, int(n)): at for n, at in told.upto.items()}
+        for records in self._facts.up_to(wanted):
+            self._projection.take(records)
+        db = self._projection.db
+        row = db.db.execute("SELECT 1 FROM lists WHERE name = ?", (told.record.name,)).fetchone()
+        if row is None or read_list(db, told.record.name)[1] != told.record.last:
+            return
+        for key, data in told.objects:
+            if not self._store.exists(key):
+                self._store.put(key, data)
+        with db.transaction():
+            # `due_lists` compares digests where something changed since
+            db.db.execute(
+                "UPDATE lists SET changed = 1, published = ? WHERE name = ?",
+                (msgspec.msgpack.encode(told.record.published), told.record.name),
+            )
+
+
+def _moment(raw: bytes) -> int:
+    entry = decode_entry(raw)
+    if entry.kind not in ("event", "tick"):
+        return 0
+    return int(datetime.fromisoformat(str(entry.payload["time"])).timestamp())

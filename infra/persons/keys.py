@@ -1,0 +1,200 @@
+"""The persons' keys of a data folder: `persons.db`, each key wrapped with the installation's secret.
+
+The secret lies in `secret/installation.key`, apart from what can sign. Who has the database alone, or the secret
+alone, reads nothing. Erasing a person deletes the key, overwrites its place in the file (secure_delete) and cuts
+the write-ahead log, so that no copy stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from schemas.errors import KeysMissing, TransientError, VerificationError
+from schemas.persons import KEY_LENGTH, SECRET_LENGTH, Sealer, pseudonym, subkey
+
+DATABASE: Final = "persons.db"
+SECRET: Final = Path("secret") / "installation.key"
+_CACHE: Final = 10_000
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS keys (pseudonym TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID"
+)
+_WAIT: Final = 30.0  # seconds for another process to finish its transaction
+
+
+class PersonsStore:
+    """The port `schemas.persons.Persons` over a data folder; may be used from several threads and processes."""
+
+    def __init__(self, data: Path) -> None:
+        """Opens the persons of a data folder, and makes secret and database where there are none yet.
+
+        KeysMissing where there are persons but no secret.
+        """
+        self._secret = _secret(data)
+        self._wrapping = AESSIV(subkey(self._secret, "persons"))
+        self._files = AESSIV(subkey(self._secret, "uploads"))
+        self._lock = threading.RLock()
+        path = data / DATABASE
+        fresh = not path.exists()
+        self._db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+        if fresh:
+            path.chmod(0o600)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.execute(_SCHEMA)
+        self._sealer = Sealer(self._key)
+        self._cache: dict[str, bytes] = {}
+        self._version = -1
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._db.close()
+
+    def pseudonym(self, compared_id: str) -> str:
+        return pseudonym(self._secret, compared_id)
+
+    def seal(self, pseudonym: str, text: str) -> str:
+        return self._sealer.seal(pseudonym, text)
+
+    def open(self, pseudonym: str, sealed: str) -> str | None:
+        return self._sealer.open(pseudonym, sealed)
+
+    def knows(self, pseudonym: str) -> bool:
+        """Whether there is a key of this person: not before the first sealed text, and not after an erasure."""
+        return self._key(pseudonym, False) is not None
+
+    def erase(self, pseudonym: str) -> bool:
+        """Destroys a person's key for good; False where there is none.
+
+        SurroundingsError where another process reads just now: calling it again finishes the job.
+        """
+        with self._lock:
+            gone = self._db.execute("DELETE FROM keys WHERE pseudonym = ?", (pseudonym,)).rowcount
+            self._cache.clear()
+            busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise TransientError(
+                "the key is deleted, but its copy in the write-ahead log is in use",
+                where=DATABASE,
+                hint="call it again when no other process reads",
+            )
+        return bool(gone)
+
+    def seal_file(self, content: bytes) -> bytes:
+        """An uploaded file as it lies in the store; the same content gives the same bytes."""
+        return self._files.encrypt(content, None) if content else b""
+
+    def open_file(self, sealed: bytes) -> bytes:
+        """The uploaded file again; VerificationError where it was changed."""
+        try:
+            return self._files.decrypt(sealed, None) if sealed else b""
+        except InvalidTag:
+            raise VerificationError("an uploaded file in the store was changed") from None
+
+    def wrapped(self) -> Iterator[tuple[str, bytes]]:
+        """Every person's key as it is kept: wrapped, of use only with the secret."""
+        for name, key in self._db.execute(
+            "SELECT pseudonym, wrapped FROM keys ORDER BY pseudonym"
+        ).fetchall():
+            yield str(name), bytes(key)
+
+    def restore(self, pseudonym: str, wrapped: bytes) -> None:
+        """Puts a wrapped key back, unless the person has one. KeysMissing where the secret is another."""
+        self._wrapping_opens(pseudonym, wrapped)
+        self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (pseudonym, wrapped))
+
+    def _wrapping_opens(self, pseudonym: str, wrapped: bytes) -> None:
+        try:
+            self._wrapping.decrypt(wrapped, [pseudonym.encode()])
+        except InvalidTag:
+            raise KeysMissing(
+                "the installation's secret does not open the persons' keys / 安装密钥不符",
+                where=str(SECRET), hint="copy secret/installation.key from where they were exported",
+            ) from None  # fmt: skip
+
+    def _key(self, pseudonym: str, create: bool) -> bytes | None:
+        with self._lock:
+            # Another process may have erased someone: its commit changes the version.
+            version = self._db.execute("PRAGMA data_version").fetchone()[0]
+            if version != self._version or len(self._cache) > _CACHE:
+                self._cache.clear()
+                self._version = version
+            if pseudonym in self._cache:
+                return self._cache[pseudonym]
+            key = self._stored(pseudonym)
+            if key is None and create:
+                fresh = self._wrapping.encrypt(os.urandom(KEY_LENGTH), [pseudonym.encode()])
+                self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (pseudonym, fresh))
+                key = self._stored(pseudonym)
+            if key is not None:
+                self._cache[pseudonym] = key
+            return key
+
+    def _stored(self, pseudonym: str) -> bytes | None:
+        row = self._db.execute("SELECT wrapped FROM keys WHERE pseudonym = ?", (pseudonym,)).fetchone()
+        if row is None:
+            return None
+        try:
+            return self._wrapping.decrypt(row[0], [pseudonym.encode()])
+        except InvalidTag:
+            raise KeysMissing(
+                "the installation's secret does not open the persons' keys / 安装密钥不符",
+                where=str(SECRET),
+                hint="restore secret/installation.key from a backup of the same time",
+            ) from None
+
+
+def open_persons(data: Path, shared: str | None = None) -> PersonsStore:
+    """The persons of an installation: in the data folder, or (on Kafka) shared in the S3 store named."""
+    if shared is None:
+        return PersonsStore(data)
+    from infra.persons.shared_keys import SharedPersons
+
+    return SharedPersons(data, shared)
+
+
+def installation_secret(data: Path) -> bytes:
+    """The installation's secret in a data folder, made where there is neither secret nor person yet."""
+    return _secret(data)
+
+
+def _secret(data: Path) -> bytes:
+    path = data / SECRET
+    if not path.exists():
+        if (data / DATABASE).exists():
+            raise KeysMissing(
+                "the installation's secret is missing / 缺少安装密钥",
+                where=str(path),
+                hint="restore it from a backup: a new one would open nothing",
+            )
+        _write_secret(path)
+    secret = path.read_bytes()
+    if len(secret) != SECRET_LENGTH:
+        raise KeysMissing(
+            "the installation's secret is damaged / 安装密钥损坏", where=str(path), hint="restore it"
+        )
+    return secret
+
+
+def _write_secret(path: Path) -> None:
+    """Writes a fresh secret whole; of two processes at once the first one's stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(SECRET_LENGTH))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()

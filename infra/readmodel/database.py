@@ -1,0 +1,195 @@
+"""The one file of the embedded engine: SQLite, WAL, so that readers never wait.
+
+Ledger and facts are the record; everything else follows from them. Facts form a chain: each row carries
+SHA-256(chain of the row before ‖ fact), and `head` the last link and the count, so that a fact that was
+changed, taken away or added is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from schemas.errors import TransientError, UsageError
+
+_WAIT_SECONDS = 60
+
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE ledger (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, holder TEXT NOT NULL, entry BLOB NOT NULL);
+CREATE TABLE seen (event TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE facts (
+    seq INTEGER PRIMARY KEY, entry INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, holder TEXT NOT NULL,
+    type TEXT NOT NULL, fact BLOB NOT NULL, chain BLOB NOT NULL);
+CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), facts INTEGER NOT NULL, chain BLOB NOT NULL);
+INSERT INTO head VALUES (1, 0, zeroblob(32));
+CREATE TABLE states (holder TEXT PRIMARY KEY, state BLOB NOT NULL, due TEXT) WITHOUT ROWID;
+CREATE INDEX states_due ON states (due) WHERE due IS NOT NULL;
+CREATE TABLE series (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, job BLOB NOT NULL);
+CREATE TABLE letters (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, place TEXT NOT NULL, error TEXT NOT NULL,
+    hint TEXT NOT NULL, at TEXT NOT NULL, ref INTEGER NOT NULL, content BLOB NOT NULL, state TEXT NOT NULL);
+CREATE TABLE cases (application TEXT, holder TEXT, PRIMARY KEY (application, holder)) WITHOUT ROWID;
+CREATE TABLE licences (number TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE given (licence TEXT PRIMARY KEY, number TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE endings (licence TEXT PRIMARY KEY, reason BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE places (
+    list TEXT, place INTEGER, status INTEGER NOT NULL, reason BLOB NOT NULL, PRIMARY KEY (list, place)) WITHOUT ROWID;
+CREATE TABLE lists (
+    name TEXT PRIMARY KEY, uri TEXT NOT NULL, length INTEGER NOT NULL, changed INTEGER NOT NULL, published BLOB
+    ) WITHOUT ROWID;
+CREATE TABLE editions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, list TEXT NOT NULL, after_fact INTEGER NOT NULL, edition BLOB NOT NULL);
+CREATE TABLE unstored (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, object BLOB NOT NULL);
+CREATE TABLE items (digest TEXT PRIMARY KEY, item BLOB NOT NULL) WITHOUT ROWID;
+"""
+_SECOND = """
+CREATE INDEX given_number ON given (number);
+CREATE TABLE claims (number TEXT PRIMARY KEY, holder TEXT NOT NULL, series TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO claims SELECT number, holder, '' FROM licences WHERE number NOT IN (SELECT number FROM given);
+"""
+_FORMS = (_TABLES, _SECOND)  # what leads from each form of the file to the next; none ever leaves
+
+
+class Database:
+    """An open data file. One thread, one object."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        if not create and not path.is_file():
+            raise UsageError(
+                "there is nothing here yet / 数据目录还没有内容", where=str(path.parent),
+                hint="zhengzhao submit FILE；或换目录 / or name another folder with --data DIR",
+            )  # fmt: skip
+        self.path = path
+        with _translated(path):
+            if create:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self.db = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = FULL")
+            self.db.execute("PRAGMA cache_size = -32768")
+            self._prepare()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.db.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside happens, or nothing. Waits for another writer."""
+        with _translated(self.path):
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything inside reads one and the same moment."""
+        with _translated(self.path):
+            self.db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.db.execute("ROLLBACK")
+
+    # --- values that stand alone
+
+    def meta(self, name: str, default: str = "") -> str:
+        """A value by name."""
+        row = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else default
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Sets a value."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    # --- ledger
+
+    def append(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        """Appends (kind, holder, entry) rows to the ledger."""
+        self.db.executemany("INSERT INTO ledger (kind, holder, entry) VALUES (?, ?, ?)", rows)
+
+    def entries(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """The next entries after a position."""
+        sql = "SELECT seq, entry FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"
+        return self.db.execute(sql, (after, limit)).fetchall()
+
+    def pending(self) -> int:
+        """Ledger entries that are not decided yet."""
+        last = self.db.execute("SELECT coalesce(max(seq), 0) FROM ledger").fetchone()[0]
+        return int(last) - int(self.meta("position", "0"))
+
+    # --- facts
+
+    def add_facts(self, facts: Iterable[tuple[int, str, str, str, bytes]]) -> int:
+        """Appends (entry, id, holder, type, fact) rows to the chain; one that stands there already changes nothing."""
+        before, chain = self.head()
+        count = before
+        sql = "INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)"
+        for entry, fact_id, holder, kind, fact in facts:
+            link = hashlib.sha256(chain + fact).digest()
+            if self.db.execute(sql, (count + 1, entry, fact_id, holder, kind, fact, link)).rowcount:
+                count, chain = count + 1, link
+        self.db.execute("UPDATE head SET facts = ?, chain = ?", (count, chain))
+        return count - before
+
+    def head(self) -> tuple[int, bytes]:
+        """Number of facts, and the last link of their chain."""
+        count, chain = self.db.execute("SELECT facts, chain FROM head").fetchone()
+        return int(count), bytes(chain)
+
+    def _prepare(self) -> None:
+        version = self.db.execute("PRAGMA user_version").fetchone()[0]
+        if version < len(_FORMS):
+            # two processes may come here at once: one makes the tables, the other finds them
+            self.db.execute("BEGIN IMMEDIATE")
+            for step in _FORMS[self.db.execute("PRAGMA user_version").fetchone()[0] :]:
+                for statement in step.split(";\n"):
+                    self.db.execute(statement)
+            self.db.execute(f"PRAGMA user_version = {len(_FORMS)}")
+            self.db.execute("COMMIT")
+        elif version > len(_FORMS):
+            raise UsageError(
+                f"数据文件的形式不符 / the data file has form {version}, this release reads {len(_FORMS)}",
+                where=str(self.path), hint="用写它的版本或更新的 / use the release that wrote it, or a newer one",
+            )  # fmt: skip
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise TransientError(
+            f"数据文件出错 / the data file failed: {error}", where=str(path),
+            hint="检查目录的空间与权限，已收下的不会丢 / check the room and the rights of the folder; nothing that was taken in is lost",
+        ) from error  # fmt: skip
+    except sqlite3.DatabaseError as error:
+        raise UsageError(
+            f"数据文件无法使用 / no usable data file: {error}",
+            where=str(path),
+            hint="恢复备份，或换 / restore it, or use another --data DIR",
+        ) from error
+    except BrokenPipeError:  # the reader of our output left early: no fault of the folder
+        raise
+    except OSError as error:
+        raise UsageError(
+            f"数据目录无法使用 / unusable data folder: {error.strerror}",
+            where=str(path.parent),
+            hint="换可写的目录 / name a folder that can be written",
+        ) from error

@@ -1,0 +1,169 @@
+"""Facts folded into the data file: states, and what is looked up (cases, numbers, places in status lists).
+
+The live engine and `replay` write through this one class, so that what replay rebuilds is what was there.
+
+States that a release with another form of state wrote, folded anew from the recorded facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from infra.readmodel.database import Database
+from processors import state as states
+from processors.decisions.due import next_due
+from processors.evolve import apply
+from processors.queries.projection import ending, places
+from processors.state import HolderState
+from schemas import facts as f
+from schemas.facts import Fact
+from schemas.identifiers import compare
+from schemas.status_list import StatusReason, list_uri
+
+Due = Callable[[HolderState], str | None]
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def due_in_part(state: HolderState) -> str | None:
+    """When something next falls due, for states between two facts of one decision, or with a fact missing.
+
+    Such a state may hold a case whose notice is not told yet: nothing can be said of it until it is.
+    """
+    try:
+        return next_due(state)
+    except ValueError:
+        return None
+
+
+class Projector:
+    """Holds the states that it has touched until `write`; `due` tells when something next falls due."""
+
+    def __init__(self, db: Database, due: Due) -> None:
+        self._db = db
+        self._due = due
+        self._states: dict[str, HolderState] = {}
+        self._changed: set[str] = set()
+        self._cases: set[tuple[str, str]] = set()
+        self._numbers: dict[str, str] = {}
+        self._endings: dict[str, StatusReason | None] = {}
+        self._licences: dict[str, str] = {}  # licence id → holder: whose places may have changed
+        self._lists: dict[str, tuple[str, int]] = {}
+
+    def state(self, holder: str) -> HolderState:
+        """The state of a holder as it stands; not to be changed."""
+        if holder not in self._states:
+            row = self._db.db.execute("SELECT state FROM states WHERE holder = ?", (holder,)).fetchone()
+            self._states[holder] = states.decode(row[0]) if row else states.initial(holder)
+        return self._states[holder]
+
+    def fold(self, facts: Sequence[Fact]) -> None:
+        """Takes facts of one holder over, all or (where one cannot be folded) none."""
+        if facts:
+            after = self.state(facts[0].holder).copy()
+            for fact in facts:
+                apply(after, fact)
+            self.take(facts, after)
+
+    def take(self, facts: Sequence[Fact], after: HolderState) -> None:
+        """Takes over facts of one holder whose state after them is known."""
+        self._states[after.holder] = after
+        self._changed.add(after.holder)
+        for fact in facts:
+            self._note(fact, after)
+
+    def write(self) -> None:
+        """Writes what changed; inside a transaction. The states stay in memory until `forget`."""
+        db = self._db.db
+        rows = []
+        for holder in self._changed:
+            state = self._states[holder]
+            rows.append((holder, states.encode(state), self._due(state)))
+        db.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", rows)
+        db.executemany("INSERT OR IGNORE INTO cases VALUES (?, ?)", self._cases)
+        db.executemany("INSERT OR REPLACE INTO licences VALUES (?, ?)", self._numbers.items())
+        db.executemany(
+            "INSERT OR REPLACE INTO endings VALUES (?, ?)",
+            [(key, _pack(reason)) for key, reason in self._endings.items()],
+        )
+        self._write_lists()
+        self._changed.clear()
+        self._cases.clear()
+        self._numbers.clear()
+        self._endings.clear()
+        self._licences.clear()
+        self._lists.clear()
+
+    def forget(self) -> None:
+        """Drops the states in memory (they are written)."""
+        self._states.clear()
+
+    def _note(self, fact: Fact, state: HolderState) -> None:
+        body = fact.body
+        if isinstance(body, f.CaseOpened):
+            self._cases.add((body.case, fact.holder))
+        elif isinstance(body, f.ImportRecorded):
+            self._numbers[compare(body.grant.number or "")] = fact.holder
+        elif isinstance(body, f.LicenceGranted):
+            self._licences[body.grant.licence_id] = fact.holder
+        elif isinstance(body, f.LicenceNumbered):
+            self._numbers[compare(body.number)] = fact.holder
+            self._licences[body.licence] = fact.holder
+            version = next(
+                v for v in state.licences[body.licence].versions if v.grant.version == body.version
+            )
+            uri = list_uri(version.grant.authority.host, body.status_list)
+            length = max(self._lists.get(body.status_list, (uri, 0))[1], body.status_index + 1)
+            self._lists[body.status_list] = (uri, length)
+        elif isinstance(body, f.LicenceStatusChanged):
+            self._licences[body.licence] = fact.holder
+            self._endings[body.licence] = ending(body, fact.time)
+
+    def _write_lists(self) -> None:
+        db = self._db.db
+        for name, (uri, length) in self._lists.items():
+            db.execute(
+                "INSERT INTO lists VALUES (?, ?, ?, 1, NULL) ON CONFLICT (name) DO UPDATE"
+                " SET length = max(length, excluded.length), changed = 1",
+                (name, uri, length),
+            )
+        for key, holder in self._licences.items():
+            row = db.execute("SELECT reason FROM endings WHERE licence = ?", (key,)).fetchone()
+            why = msgspec.msgpack.decode(row[0], type=StatusReason | None) if row else None
+            for place in places(self._states[holder].licences[key], why):
+                self._write_place(place.list, place.place, place.status, place.reason)
+
+    def _write_place(self, name: str, place: int, status: int, reason: StatusReason | None) -> None:
+        db = self._db.db
+        if reason is None:
+            done = db.execute("DELETE FROM places WHERE list = ? AND place = ?", (name, place))
+        else:
+            done = db.execute(
+                "INSERT INTO places VALUES (?, ?, ?, ?) ON CONFLICT (list, place) DO UPDATE SET"
+                " status = excluded.status, reason = excluded.reason"
+                " WHERE status != excluded.status OR reason != excluded.reason",
+                (name, place, status, _pack(reason)),
+            )
+        if done.rowcount:
+            db.execute("UPDATE lists SET changed = 1 WHERE name = ?", (name,))
+
+
+FORM = "state-schema"  # absent: the first form
+
+
+def renew(db: Database) -> int:
+    """Folds every state anew where another release wrote them; how many. Nothing happens where this one did."""
+    if db.meta(FORM, "1") == str(states.STATE_SCHEMA):
+        return 0
+    with db.transaction():
+        folded: dict[str, HolderState] = {}
+        for (raw,) in db.db.execute("SELECT CAST(fact AS BLOB) FROM facts ORDER BY seq"):
+            fact = f.decode(raw)
+            if fact.holder not in folded:
+                folded[fact.holder] = states.initial(fact.holder)
+            apply(folded[fact.holder], fact)
+        rows = [(holder, states.encode(state), due_in_part(state)) for holder, state in folded.items()]
+        db.db.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", rows)
+        db.set_meta(FORM, str(states.STATE_SCHEMA))
+    return len(rows)

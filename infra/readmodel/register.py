@@ -1,0 +1,103 @@
+"""The register as queries see it: states of holders, found by case, number or holder.
+
+Queries work while another process drains: each opens the data file for itself and reads one moment of it. On
+Kafka the same port stands over a projection of the topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Protocol
+
+from infra.readmodel.database import Database
+from processors import state
+from processors.state import HolderState
+from schemas.facts import Fact, decode
+
+
+class Register(Protocol):
+    """What queries need."""
+
+    def state(self, holder: str) -> HolderState | None:
+        """The state of a holder by ledger key (USCC or pseudonym); None where nothing is known."""
+        ...
+
+    def holders_of_case(self, application: str) -> list[str]:
+        """The holders that have a case of this id (compared form)."""
+        ...
+
+    def holder_of_licence(self, number: str) -> str | None:
+        """The holder of a licence by its number (compared form)."""
+        ...
+
+    def states(self) -> Iterator[HolderState]:
+        """Every holder."""
+        ...
+
+    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
+        """The facts of these types; those of one holder in order."""
+        ...
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Everything read inside is of one and the same moment."""
+        ...
+
+
+class EmbeddedRegister:
+    """The register in the data file of the embedded engine."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = Database(path)
+
+    def close(self) -> None:
+        """Closes the data file."""
+        self._db.close()
+
+    def moment(self) -> AbstractContextManager[None]:
+        return self._db.snapshot()
+
+    def state(self, holder: str) -> HolderState | None:
+        row = self._db.db.execute("SELECT state FROM states WHERE holder = ?", (holder,)).fetchone()
+        return state.decode(row[0]) if row else None
+
+    def holders_of_case(self, application: str) -> list[str]:
+        sql = "SELECT holder FROM cases WHERE application = ? ORDER BY holder"
+        return [str(row[0]) for row in self._db.db.execute(sql, (application,))]
+
+    def holder_of_licence(self, number: str) -> str | None:
+        row = self._db.db.execute("SELECT holder FROM licences WHERE number = ?", (number,)).fetchone()
+        return str(row[0]) if row else None
+
+    def states(self) -> Iterator[HolderState]:
+        for (raw,) in self._db.db.execute("SELECT state FROM states ORDER BY holder"):
+            yield state.decode(raw)
+
+    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
+        marks = ", ".join("?" * len(types))
+        sql = f"SELECT CAST(fact AS BLOB) FROM facts WHERE type IN ({marks}) ORDER BY seq"
+        for (raw,) in self._db.db.execute(sql, tuple(types)):
+            yield decode(raw)
+
+
+class EmptyRegister:
+    """The register of a folder in which nothing has happened yet."""
+
+    def moment(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def state(self, holder: str) -> HolderState | None:
+        return None
+
+    def holders_of_case(self, application: str) -> list[str]:
+        return []
+
+    def holder_of_licence(self, number: str) -> str | None:
+        return None
+
+    def states(self) -> Iterator[HolderState]:
+        return iter(())
+
+    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
+        return iter(())

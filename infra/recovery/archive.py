@@ -1,0 +1,190 @@
+"""Everything that one machine knows in one file: ledger, facts, objects, trust folder; never what can sign.
+
+A tar of plain files: `header.json`, `zhengzhao.sqlite` (a consistent copy, taken while others write),
+`persons.db` (keys of persons, wrapped: without the installation's secret they open nothing; only where there are
+any), `trust/…`, `objects/…`. An import is verified by replay before it counts.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from infra.embedded.engine import decider
+from infra.persons.keys import DATABASE, SECRET, PersonsStore, open_persons
+from infra.readmodel.database import Database
+from infra.recovery.replay import ReplayReport, replay
+from infra.recovery.unpack import HEADER, SQLITE, Say, complete, described, unpack
+from infra.settings import Settings
+from infra.stores import open_store
+from infra.stores.folder import FolderStore
+from schemas.errors import UsageError, ZhengzhaoError
+
+_SCRATCH = ".import-"
+
+
+def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> dict[str, object]:
+    """Writes the archive; what stands in its header. Never overwrites a file."""
+    if target.exists():
+        raise UsageError(
+            "文件已存在 / the file exists", where=str(target), hint="另用新文件名 / name a new file"
+        )
+    if not target.parent.is_dir():
+        raise UsageError(
+            "没有这个目录 / there is no such folder", where=str(target.parent), hint="先建目录 / make it"
+        )
+    # the copies lie beside the archive: there is room for them if there is for it
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        copy, draft = Path(scratch) / SQLITE, Path(scratch) / "archive"
+        with Database(settings.database) as db:
+            db.db.execute("VACUUM INTO ?", (str(copy),))
+        store = open_store(settings.store, settings.objects)
+        # on Kafka the persons' keys lie in the store too: they go into persons.db
+        keys = [key for key in store.list() if not key.startswith(("persons/", "probe/"))]
+        header = described(copy, len(keys))
+        with draft.open("wb") as file:
+            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                _add(tar, HEADER, msgspec.json.encode(header))
+                _add_file(tar, SQLITE, copy)
+                persons = _persons(_persons_file(settings, Path(scratch)), Path(scratch))
+                if persons is not None:
+                    _add_file(tar, DATABASE, persons)
+                for path in sorted(p for p in settings.trust.rglob("*") if p.is_file()):
+                    _add_file(tar, f"trust/{path.relative_to(settings.trust).as_posix()}", path)
+                for n, key in enumerate(keys, 1):
+                    _add(tar, f"objects/{key}", store.get(key))
+                    say("objects", n, len(keys))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    return msgspec.structs.asdict(header)
+
+
+def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> ReplayReport:
+    """Brings an archive into a data folder without data, once replay has found it whole; else nothing stays.
+
+    Keys and the installation's secret may lie there already: they are never part of an archive.
+    """
+    if settings.database.exists():
+        raise UsageError(
+            "目录中已有数据 / the folder has data already",
+            where=str(settings.data),
+            hint="导入到新的 / import into a new --data DIR",
+        )
+    with decider(settings.data, "log import", wait=0):
+        for left in settings.data.glob(f"{_SCRATCH}*"):  # by an import that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=settings.data) as scratch:
+            staged = Settings(Path(scratch) / "data", workers=settings.workers)
+            unpack(source, staged.data, say)
+            secret = settings.data / SECRET.parent
+            if secret.is_dir():  # with it replay can open what is sealed
+                (staged.data / SECRET.parent).symlink_to(secret.absolute())
+            report = _replayed(staged, Path(scratch) / "again", source, say)
+            if not report.findings:
+                with Database(staged.database) as db:
+                    complete(db)
+                    db.db.execute("PRAGMA journal_mode = DELETE")  # one file again, to be moved
+                _take_over(staged, settings, say)
+    return report
+
+
+def _replayed(staged: Settings, into: Path, source: Path, say: Say) -> ReplayReport:
+    try:
+        return replay(staged, into, say=say)
+    except (ZhengzhaoError, OSError):
+        raise
+    except Exception as error:  # whatever a forged data file breaks: it is no archive of ours
+        raise UsageError(
+            f"存档内容无法读取 / what is in the archive cannot be read: {type(error).__name__}",
+            where=str(source),
+            hint="重新导出 / export it again",
+        ) from None
+
+
+def _take_over(staged: Settings, settings: Settings, say: Say) -> None:
+    """Objects first, the data file last: until that is there, nothing is."""
+    if settings.store is None and not settings.objects.exists() and staged.objects.exists():
+        staged.objects.rename(settings.objects)
+    objects = FolderStore(staged.objects)
+    store = open_store(settings.store, settings.objects)
+    keys = list(objects.list())
+    for n, key in enumerate(keys, 1):
+        store.put(key, objects.get(key))
+        say("objects", n, len(keys))
+    files = [
+        DATABASE,
+        *(p.relative_to(staged.data).as_posix() for p in staged.trust.rglob("*") if p.is_file()),
+    ]
+    for name in files:
+        if (staged.data / name).exists():
+            _place(settings.data / name, (staged.data / name).read_bytes())
+    staged.database.replace(settings.database)
+
+
+def _place(path: Path, content: bytes) -> None:
+    """A file of the data folder; what is there already must be the same."""
+    if path.exists():
+        if path.read_bytes() != content:
+            raise UsageError(
+                "已有不同的文件 / another file is there",
+                where=str(path),
+                hint="导入到新目录 / import into a new folder",
+            )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600 if path.name == DATABASE else 0o644)
+    path.write_bytes(content)
+
+
+def _persons_file(settings: Settings, scratch: Path) -> Path:
+    """Where the persons' keys lie as a file; those that are shared are gathered into one."""
+    if settings.shared_persons is None:
+        return settings.data / DATABASE
+    folder = scratch / "persons"
+    folder.mkdir()
+    (folder / SECRET.parent).symlink_to((settings.data / SECRET.parent).absolute())
+    shared, gathered = open_persons(settings.data, settings.shared_persons), PersonsStore(folder)
+    for pseudonym, wrapped in shared.wrapped():
+        gathered.restore(pseudonym, wrapped)
+    gathered.close()
+    shared.close()
+    return folder / DATABASE
+
+
+def _persons(path: Path, scratch: Path) -> Path | None:
+    """A copy of the persons' keys; None where there are none, so that the other machine needs no secret of ours."""
+    if not path.is_file():
+        return None
+    copy = scratch / DATABASE
+    with closing(sqlite3.connect(path)) as db:
+        if not db.execute("SELECT count(*) FROM keys").fetchone()[0]:
+            return None
+        db.execute("VACUUM INTO ?", (str(copy),))
+    return copy
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    _append(tar, name, len(content), io.BytesIO(content))
+
+
+def _add_file(tar: tarfile.TarFile, name: str, path: Path) -> None:
+    with path.open("rb") as file:
+        _append(tar, name, path.stat().st_size, file)
+
+
+def _append(tar: tarfile.TarFile, name: str, size: int, content: IO[bytes]) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mode = 0o600
+    tar.addfile(member, content)
+    tar.members.clear()  # type: ignore[attr-defined]  # else they gather in memory

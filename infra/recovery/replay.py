@@ -1,0 +1,387 @@
+"""`replay`: state and objects rebuilt from the recorded facts, into another folder, without private keys.
+
+1. Facts are read in their order. Their chain of digests shows a fact that was changed, taken away or added.
+2. Each is folded into a fresh data file; where an edition of a status list was published, it is rebuilt from
+   the list as it then stood, with the recorded signatures, and compared with the stored one.
+3. Each issued licence is rebuilt with its recorded signatures, on all cores, and compared.
+4. What the fold gives is compared with the live state, and the store is searched for objects too many.
+
+Where a renderer is no longer installed or a person was erased, the stored object is compared with its recorded
+digest, and the report says so.
+
+`replay --decide`: the ledger decided again. It must give the recorded facts, and the recorded numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+
+from infra import issue_worker
+from infra.embedded.status import decode_edition, read_list, rebuild, verified
+from infra.embedded.writer import Batch, Items
+from infra.persons.keys import DATABASE, SECRET
+from infra.pool import Pool, Recipe
+from infra.readmodel.database import Database
+from infra.readmodel.projector import Projector, due_in_part, renew
+from infra.settings import Settings
+from infra.stores import open_store
+from infra.stores.folder import FolderStore
+from processors import state as states
+from schemas import facts as f
+from schemas.errors import NotFound, UsageError, VerificationError
+from schemas.facts import Fact, LicenceIssued
+from schemas.item_types import ServiceItem
+from schemas.licence import Numbered
+from schemas.ports import Store
+from schemas.trust import load_trust
+
+_STEP = 500  # facts in one transaction
+_KNOWN = ("uploads/", "persons/", "probe/")
+
+Say = Callable[[str, int, int], None]  # stage, done, of
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Something that is not as the facts say. `what`: fact, state, object, ledger."""
+
+    what: str
+    subject: str
+    problem: str
+
+
+class ReplayReport(msgspec.Struct):
+    """What replay saw. `unproved`: objects that could only be compared with their recorded digest, and why."""
+
+    facts: int = 0
+    objects: int = 0
+    editions: int = 0
+    findings: list[Difference] = msgspec.field(default_factory=list)
+    unproved: list[Difference] = msgspec.field(default_factory=list)
+
+    @property
+    def code(self) -> int:
+        """1 where something differs, 3 where something could not be proved, else 0."""
+        return 1 if self.findings else 3 if self.unproved else 0
+
+    def add(self, what: str, subject: object, problem: str) -> None:
+        """Notes a difference."""
+        self.findings.append(Difference(what, str(subject), problem))
+
+
+def replay(
+    settings: Settings, into: Path, *, decide: bool = False, say: Say = lambda *_: None, step: int = _STEP
+) -> ReplayReport:
+    """Rebuilds into the folder `into`, which must be new or empty, and reports every difference.
+
+    With `decide` the ledger is decided again too, and must give the recorded facts. `step`: facts in one
+    transaction.
+    """
+    prepare(into)
+    report = ReplayReport()
+    with Database(settings.database) as source, Database(into / "zhengzhao.sqlite", create=True) as target:
+        renew(source)
+        with source.snapshot():
+            expected = _Fold(settings, source, target, into, report).run(say, step)
+            _compare_states(source, target, report)
+            expected |= _objects(settings, source, target, into, report, say)
+            if decide:
+                decide_again(source, into, report, say)
+        _too_many(settings, expected, report)
+    return report
+
+
+def prepare(into: Path) -> None:
+    """UsageError for a folder that holds something already."""
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise UsageError(
+            "目标目录不是空的 / the folder is not empty", where=str(into), hint="name a new folder"
+        )
+    into.mkdir(parents=True, exist_ok=True)
+
+
+def read_facts(source: Database, report: ReplayReport) -> Iterator[tuple[int, Fact, bytes]]:
+    """The recorded facts in order (number, fact, bytes); what breaks the chain goes into the report."""
+    expected, chain = 1, bytes(32)
+    count, head = source.head()
+    rows = source.db.execute(
+        "SELECT seq, id, CAST(fact AS BLOB), CAST(chain AS BLOB) FROM facts ORDER BY seq"
+    )
+    for seq, fact_id, raw, link in rows:
+        if seq != expected:
+            for missing in range(expected, min(seq, expected + 1000)):
+                report.add("fact", missing, "missing / 缺失")
+        elif hashlib.sha256(chain + raw).digest() != link:
+            report.add("fact", f"{seq} ({fact_id})", "differs from its digest in the chain / 与链不符")
+        expected, chain = seq + 1, link
+        try:
+            fact = f.decode(raw)
+        except msgspec.MsgspecError as error:
+            report.add("fact", f"{seq} ({fact_id})", f"unreadable / 无法读取: {error}")
+            continue
+        if fact.id != fact_id:
+            report.add("fact", f"{seq} ({fact_id})", "carries another id / 编号不符")
+        yield seq, fact, raw
+    for missing in range(expected, min(count + 1, expected + 1000)):
+        report.add("fact", missing, "missing / 缺失")
+    if expected > count + 1:
+        report.add("fact", f"{count + 1}…{expected - 1}", "too many / 多出")
+    elif expected == count + 1 and chain != head:
+        report.add("fact", expected - 1, "is not the end of the chain / 不是链尾")
+
+
+class _Fold:
+    """Steps 1 and 2."""
+
+    def __init__(
+        self, settings: Settings, source: Database, target: Database, into: Path, report: ReplayReport
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._report = report
+        self._trust = load_trust(settings.trust)
+        self._store = open_store(settings.store, settings.objects)
+        self._into = FolderStore(into / "objects")
+        self._projector = Projector(target, due_in_part)
+        self._editions = source.db.execute(
+            "SELECT after_fact, edition FROM editions ORDER BY after_fact, seq"
+        ).fetchall()
+        self._keys: set[str] = set()
+
+    def run(self, say: Say, step: int) -> set[str]:
+        """Folds everything; the keys of the editions."""
+        total, _ = self._source.head()
+        facts = read_facts(self._source, self._report)
+        for _, chunk in groupby(facts, key=lambda row: row[0] // step):
+            with self._target.transaction():
+                for holder_facts in _by_holder(chunk):
+                    self._take(holder_facts)
+                self._projector.write()
+            self._projector.forget()
+            say("facts", self._report.facts, total)
+        self._publish(None)
+        return self._keys
+
+    def _take(self, rows: list[tuple[int, Fact, bytes]]) -> None:
+        for seq, fact, raw in rows:
+            self._publish(seq)
+            try:
+                self._projector.fold([fact])
+            except Exception as error:  # whatever a forged fact breaks, the report goes on
+                self._report.add("fact", f"{seq} ({fact.id})", f"cannot be folded / 无法归并: {error!r}")
+                continue
+            self._target.add_facts([(0, fact.id, fact.holder, fact.type, raw)])
+            self._report.facts += 1
+
+    def _publish(self, before: int | None) -> None:
+        """Rebuilds the editions that were published before this fact (None: all that are left)."""
+        while self._editions and (before is None or self._editions[0][0] < before):
+            record = decode_edition(self._editions.pop(0)[1])
+            self._projector.write()
+            listed, _ = read_list(self._target, record.name)
+            for key, data in rebuild(record, listed):
+                self._keys.add(key)
+                _compare_object(self._store, key, data, self._report)
+                self._into.put(key, data)
+            if not verified(record, listed, self._trust):
+                self._report.add("object", record.name, "a recorded signature is not over what is rebuilt")
+            self._report.editions += 1
+
+
+def _by_holder(
+    rows: Iterator[tuple[int, Fact, bytes]],
+) -> Iterator[list[tuple[int, Fact, bytes]]]:
+    for _, group in groupby(rows, key=lambda row: row[1].holder):
+        yield list(group)
+
+
+def _compare_object(store: Store, key: str, data: bytes, report: ReplayReport) -> None:
+    try:
+        stored = store.get(key)
+    except NotFound:
+        report.add("object", key, "missing: there is no such object in the store / 缺失")
+        return
+    if stored != data:
+        report.add("object", key, "differs: what is rebuilt has other bytes / 字节不同")
+
+
+def _compare_states(source: Database, target: Database, report: ReplayReport) -> None:
+    """Step 4, first half: states and what is looked up."""
+    live = source.db.execute("SELECT holder, CAST(state AS BLOB) FROM states ORDER BY holder")
+    seen = set()
+    for holder, raw in live:
+        seen.add(holder)
+        row = target.db.execute("SELECT state FROM states WHERE holder = ?", (holder,)).fetchone()
+        if row is None:
+            report.add("state", holder, "too many: no fact leads to it / 多出")
+        elif row[0] != raw and not _same_state(row[0], raw):
+            report.add("state", holder, "differs from what the facts give / 与事实不符")
+    for (holder,) in target.db.execute("SELECT holder FROM states ORDER BY holder"):
+        if holder not in seen:
+            report.add("state", holder, "missing / 缺失")
+    for table in ("cases", "licences", "places"):
+        sql = f"SELECT * FROM {table} ORDER BY 1, 2"
+        if source.db.execute(sql).fetchall() != target.db.execute(sql).fetchall():
+            report.add("state", table, "the index differs from what the facts give / 索引与事实不符")
+
+
+def _same_state(rebuilt: bytes, live: bytes) -> bool:
+    try:
+        return states.decode(rebuilt) == states.decode(live)
+    except msgspec.MsgspecError:
+        return False
+
+
+def _objects(
+    settings: Settings, source: Database, target: Database, into: Path, report: ReplayReport, say: Say
+) -> set[str]:
+    """Step 3; the keys of the licences' objects."""
+    total = source.db.execute("SELECT count(*) FROM facts WHERE type = 'licence.issued'").fetchone()[0]
+    jobs = _Jobs(source, target, report)
+    keys = settings.on_kafka or (settings.data / DATABASE).is_file()
+    opens = keys and (settings.data / SECRET).is_file()
+    recipe = Recipe(
+        "infra.issue_worker:rebuild_task",
+        (
+            str(settings.trust),
+            str(settings.data) if opens else None,
+            settings.store,
+            str(settings.objects),
+            str(into),
+            settings.shared_persons,
+        ),
+    )
+    with Pool(recipe, settings.workers) as pool:
+        for result in pool.map(jobs):
+            key = jobs.keys.pop(result.job)
+            report.objects += 1
+            say("objects", report.objects, total)
+            if result.failure is not None:
+                report.add(
+                    "object", key, f"cannot be rebuilt: {result.failure.kind}: {result.failure.message}"
+                )
+                continue
+            rebuilt = issue_worker.decode_rebuilt(result.output)
+            if rebuilt.verdict != "same":
+                report.add("object", key, rebuilt.verdict)
+            elif rebuilt.unproved:
+                report.unproved.append(Difference("object", key, rebuilt.unproved))
+    return jobs.all_keys
+
+
+class _Jobs:
+    """The licences to rebuild, one after another; `keys` tells which job is whose."""
+
+    def __init__(self, source: Database, target: Database, report: ReplayReport) -> None:
+        self._source = source
+        self._target = target
+        self._report = report
+        self._papers: dict[str, bytes] = {}
+        self.keys: dict[int, str] = {}
+        self.all_keys: set[str] = set()
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        sql = "SELECT seq, fact FROM facts WHERE type = 'licence.issued' ORDER BY seq"
+        for seq, raw in self._target.db.execute(sql):
+            fact = f.decode(raw)
+            assert isinstance(fact.body, LicenceIssued)
+            issued = fact.body.issued
+            self.all_keys.add(issued.object_key)
+            try:
+                numbered = self._numbered(fact)
+                job = issue_worker.encode_rebuild(numbered, self._paper(numbered.grant.item_digest), issued)
+            except (VerificationError, KeyError, StopIteration) as error:
+                self._report.add("fact", fact.id, f"nothing to rebuild it from / 缺少依据: {error}")
+                continue
+            self.keys[seq] = issued.object_key
+            yield seq, job
+
+    def _numbered(self, fact: Fact) -> Numbered:
+        assert isinstance(fact.body, LicenceIssued)
+        issued = fact.body.issued
+        row = self._target.db.execute("SELECT state FROM states WHERE holder = ?", (fact.holder,)).fetchone()
+        licence = states.decode(row[0]).licences[issued.licence_id]
+        at = next(n for n, v in enumerate(licence.versions) if v.grant.version == issued.version)
+        version = licence.versions[at]
+        previous = licence.versions[at - 1].identifier if at else ""
+        return Numbered(
+            grant=version.grant,
+            number=licence.number,
+            serial=0,  # stands in no artefact
+            identifier=version.identifier,
+            previous_identifier=previous or None,
+            status_list=version.status_list,
+            status_index=version.status_index,
+        )
+
+    def _paper(self, digest: str) -> bytes:
+        if digest not in self._papers:
+            row = self._source.db.execute("SELECT item FROM items WHERE digest = ?", (digest,)).fetchone()
+            if row is None:
+                raise VerificationError(f"no service item has the digest {digest}")
+            item = msgspec.json.decode(row[0], type=ServiceItem)
+            self._papers[digest] = issue_worker.encode_paper(item)
+        return self._papers[digest]
+
+
+def _too_many(settings: Settings, expected: set[str], report: ReplayReport) -> None:
+    """Step 4, second half: objects that no fact accounts for."""
+    store = open_store(settings.store, settings.objects)
+    for key in store.list():
+        if key not in expected and not key.startswith(_KNOWN):
+            report.add("object", key, "too many: no fact accounts for it / 多出")
+
+
+BY_HOLDER = "by-holder"  # set where the ledger has an order for each holder, and none among series
+_DECIDE_STEP = 500
+
+
+def decide_again(source: Database, into: Path, report: ReplayReport, say: Say) -> None:
+    """Decides every entry up to the recorded position, and reports facts and numbers that differ."""
+    last = int(source.meta("position", "0"))
+    with Database(into / "decided.sqlite", create=True) as target:
+        position, items = 0, Items(target)
+        while position < last:
+            rows = [row for row in source.entries(position, _DECIDE_STEP) if row[0] <= last]
+            if not rows:
+                break
+            with target.transaction():
+                batch = Batch(target, items)
+                position = batch.decide(rows, position)
+                batch.write(position)
+            say("ledger", position, last)
+        _facts(source, target, report)
+        if not source.meta(BY_HOLDER):
+            _numbers(source, target, report)
+
+
+def _facts(source: Database, target: Database, report: ReplayReport) -> None:
+    """Facts in their order; after the first one out of step they are matched by id."""
+    recorded = dict(_rows(source, "SELECT id, CAST(fact AS BLOB) FROM facts ORDER BY seq"))
+    for fact_id, fact in _rows(target, "SELECT id, CAST(fact AS BLOB) FROM facts ORDER BY seq"):
+        found = recorded.pop(fact_id, None)
+        if found is None:
+            report.add("fact", fact_id, "missing: the ledger leads to it / 缺失：台账导出此事实")
+        elif found != fact:
+            report.add("fact", fact_id, "differs from what the ledger gives / 与台账裁决不符")
+    for fact_id in recorded:
+        report.add("fact", fact_id, "too many: the ledger does not lead to it / 多出：台账不导出此事实")
+
+
+def _numbers(source: Database, target: Database, report: ReplayReport) -> None:
+    sql = "SELECT json_extract(entry, '$.id'), CAST(entry AS BLOB) FROM ledger WHERE kind IN ('numbered', 'claimed') ORDER BY seq"
+    recorded = dict(_rows(source, sql))
+    for entry_id, entry in _rows(target, sql):
+        if recorded.pop(entry_id, entry) != entry:
+            report.add("ledger", entry_id, "another number than the ledger leads to / 编号与台账不符")
+    for entry_id in recorded:
+        report.add("ledger", entry_id, "a number that no decision asked for / 无裁决的编号")
+
+
+def _rows(db: Database, sql: str) -> Iterator[tuple[str, bytes]]:
+    for key, content in db.db.execute(sql):
+        yield str(key), bytes(content)

@@ -1,1 +1,0 @@
-"""The story that ships with the project, as events: what `zhengzhao demo` plays, chapter by chapter."""

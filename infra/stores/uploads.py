@@ -1,0 +1,94 @@
+"""Artefacts of a licence version: the stored PDF, and what is attached to it.
+
+Uploaded files: stored sealed, under the hash of what they are. Only `store:` addresses name them, never a URL.
+
+The status lists that an installation has published, read from its store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final, Literal
+
+from infra.persons.keys import PersonsStore
+from infra.settings import Settings
+from infra.stores import open_store
+from processors.queries.find import Queries, shown
+from processors.queries.views import ERASED
+from schemas.errors import NotFound, UsageError
+from schemas.ports import Store
+from verification.pdf import attachments
+from verification.status_sources import Stored
+
+Form = Literal["pdf", "cwt", "json", "manifest"]
+FILES: Final[dict[Form, str]] = {"pdf": "licence.pdf", "cwt": "credential.cwt", "json": "licence.json"}
+
+
+def artefact(ask: Queries, store: Store, number: str, version: int | None, form: Form) -> bytes:
+    """The bytes of an artefact (`manifest`: what lies where). NotFound for a version without one, or an erased holder.
+
+    An erased person's licence stays in the store as it was signed, for replay; nobody is handed the name again.
+    """
+    row = ask.version(number, version)
+    if form != "manifest" and row["holder_name"] == ERASED and "*" in row["holder_id"]:
+        raise NotFound(
+            "持证人信息已删除 / the holder was erased",
+            where=shown(number),
+            hint="--format manifest 列出摘要 / lists digests",
+        )
+    key = row["objects"].get("licence.pdf")
+    if key is None:
+        raise NotFound(
+            "这一版没有证照文件 / this version has no artefacts", where=shown(number),
+            hint="not issued yet: `zhengzhao drain`; an imported licence has none before its next version",
+        )  # fmt: skip
+    pdf = store.get(key)
+    parts = {"licence.pdf": pdf, **attachments(pdf)} if form != "pdf" else {"licence.pdf": pdf}
+    return _manifest(row, key, parts) if form == "manifest" else parts[FILES[form]]
+
+
+def digest(data: bytes) -> dict[str, Any]:
+    """SHA-256 and size."""
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+
+def _manifest(row: dict[str, Any], key: str, parts: dict[str, bytes]) -> bytes:
+    manifest = {
+        **{name: row[name] for name in ("number", "version", "identifier", "status")},
+        "objects": [{"name": "licence.pdf", "key": key, **digest(parts["licence.pdf"])}],
+        "attached": [
+            {"name": n, "in": "licence.pdf", **digest(d)} for n, d in parts.items() if n != "licence.pdf"
+        ],
+    }
+    return (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+MAX_UPLOAD = 50 * 1024 * 1024  # bytes
+
+
+def put_upload(store: Store, persons: PersonsStore, content: bytes) -> str:
+    """Keeps a file and returns its `uri`, `store:uploads/<sha256>`. UsageError for one that is empty or too large."""
+    if not content or len(content) > MAX_UPLOAD:
+        raise UsageError(
+            "文件为空或超过 50 MiB / the file is empty or over 50 MiB",
+            hint="压缩后重试 / reduce it and try again",
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    store.put(f"uploads/{digest}", persons.seal_file(content))
+    return f"store:uploads/{digest}"
+
+
+def published_lists(settings: Settings) -> Stored | None:
+    """The published lists as a source for `verify`; None where the data folder has none."""
+    if settings.store is None and not (settings.objects / "status").is_dir():
+        return None
+    store = open_store(settings.store, settings.objects)
+
+    def get(key: str) -> bytes | None:
+        try:
+            return store.get(key)
+        except NotFound:
+            return None
+
+    return Stored(store.list, get)

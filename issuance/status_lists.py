@@ -1,0 +1,139 @@
+"""Editions of the status lists, and of the reasons beside them.
+
+An edition holds the whole list at one moment. When to publish one is the engine's to say (`is_due` helps): when a
+status changed, and when the clock has moved on by a day, since an edition holds for seven. Every edition is kept.
+As with all that is signed here, `prepare` builds everything but the signatures, so that replay can put the
+recorded ones back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from schemas import cose
+from schemas.status_list import (
+    BITS,
+    EDITION,
+    EXPIRES,
+    ISSUED_AT,
+    LIFETIME,
+    OF_LIST,
+    REASONS,
+    REASONS_CWT,
+    STATUS_LIST,
+    SUBJECT,
+    EditionName,
+    StatusReason,
+    edition_key,
+    encode_reasons,
+    pack,
+    reasons_key,
+)
+
+_DAY: Final = 86_400
+
+
+class StatusList(msgspec.Struct, frozen=True):
+    """A list as it stands: places not in `statuses` are valid; `reasons` has an entry for each that is not.
+
+    `length` is the number of places given out so far, `uri` what the credentials name.
+    """
+
+    name: str
+    uri: str
+    length: int
+    statuses: Mapping[int, int]
+    reasons: Mapping[int, StatusReason]
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the content: two lists with the same digest say the same."""
+        content = cose.encode([self.uri, pack(self.statuses, self.length), encode_reasons(self.reasons)])
+        return hashlib.sha256(content).hexdigest()
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What is known of the latest edition of a list."""
+
+    issued_at: int
+    number: int
+    digest: str
+
+
+class Edition(msgspec.Struct, frozen=True):
+    """A signed edition: two objects, to be stored in the order reasons, list."""
+
+    published: Published
+    list_key: str
+    list_cwt: bytes
+    reasons_key: str
+    reasons_cwt: bytes
+
+
+class UnsignedEdition(msgspec.Struct, frozen=True):
+    """An edition that lacks its two signatures: first the list's, then that of the reasons."""
+
+    name: str
+    published: Published
+    uri: str
+    kid: str
+    list_payload: bytes
+    reasons: cose.Value
+
+    @property
+    def list_to_be_signed(self) -> bytes:
+        return cose.to_be_signed(self._header(cose.STATUS_LIST_CWT), self.list_payload)
+
+    def reasons_to_be_signed(self, list_signature: bytes) -> bytes:
+        return cose.to_be_signed(self._header(REASONS_CWT), self._reasons_payload(self._list(list_signature)))
+
+    def finish(self, list_signature: bytes, reasons_signature: bytes) -> Edition:
+        """The edition with its signatures (raw, 64 bytes each), new ones or recorded ones."""
+        listed = self._list(list_signature)
+        key = edition_key(self.name, EditionName(self.published.issued_at, self.published.number))
+        reasons = cose.sign1(self._header(REASONS_CWT), self._reasons_payload(listed), reasons_signature)
+        return Edition(self.published, key, listed, reasons_key(key), reasons)
+
+    def _header(self, type_: str) -> bytes:
+        return cose.protected_header(self.kid, type_)
+
+    def _list(self, signature: bytes) -> bytes:
+        return cose.sign1(self._header(cose.STATUS_LIST_CWT), self.list_payload, signature)
+
+    def _reasons_payload(self, listed: bytes) -> bytes:
+        return cose.encode(
+            {
+                SUBJECT: self.uri,
+                ISSUED_AT: self.published.issued_at,
+                OF_LIST: hashlib.sha256(listed).digest(),
+                REASONS: self.reasons,
+            }
+        )
+
+
+def is_due(listed: StatusList, last: Published | None, now: int) -> bool:
+    """Whether a list is to be published at `now`, the time (Unix seconds) of the last event or tick decided."""
+    return last is None or last.digest != listed.digest() or now >= last.issued_at + _DAY
+
+
+def prepare(listed: StatusList, last: Published | None, now: int, kid: str) -> UnsignedEdition:
+    """The next edition, to be signed by `kid`; it is never dated before the last one."""
+    number, issued_at = (last.number + 1, max(now, last.issued_at)) if last else (1, now)
+    claims = {
+        SUBJECT: listed.uri,
+        ISSUED_AT: issued_at,
+        EXPIRES: issued_at + LIFETIME,
+        EDITION: number,
+        STATUS_LIST: {"bits": BITS, "lst": pack(listed.statuses, listed.length)},
+    }
+    return UnsignedEdition(
+        name=listed.name,
+        published=Published(issued_at, number, listed.digest()),
+        uri=listed.uri,
+        kid=kid,
+        list_payload=cose.encode(claims),
+        reasons=encode_reasons(listed.reasons),
+    )

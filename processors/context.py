@@ -1,0 +1,128 @@
+"""The desk at which one holder's entries are decided: state, the moment, and the facts written so far.
+
+Every module of decisions works on a desk. `write` makes a fact and folds it at once, so that what comes after sees it.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+
+from processors import evolve
+from processors.number import SeriesSlot
+from processors.state import Case, HolderState, Licence
+from schemas.calendar import day_of
+from schemas.canonical_json import id_of, joined
+from schemas.facts import Body, EventRefused, Fact, Reason
+from schemas.identifiers import compare
+from schemas.item_types import ServiceItem
+from schemas.items import Catalogue
+
+
+@lru_cache(maxsize=4096)
+def _end(kind: str, n: int) -> str:
+    """What the id of a cause's n-th fact ends with."""
+    return joined(kind, n)
+
+
+class MustWait(Exception):
+    """The event names a number that the holder's unnumbered grant may yet get; it is decided when that is known."""
+
+
+class MustAsk(MustWait):
+    """The event imports a number: whether it is free is known to the writer of its series alone."""
+
+    def __init__(self, number: str, place: SeriesSlot) -> None:
+        super().__init__(number)
+        self.number = number
+        self.place = place
+
+
+class DecisionContext:
+    """One holder's desk while one entry is decided. `time` is the moment as of which things are decided."""
+
+    def __init__(self, state: HolderState, catalogue: Catalogue) -> None:
+        self.state = state.copy()
+        self.catalogue = catalogue
+        self.facts: list[Fact] = []
+        self.cause = ""
+        self.time = ""
+        self.today: date = date.min  # the China date as of which things are decided
+        self.event = ""  # type of the event being decided
+        self.source = ""
+        self.display = ""  # USCC or mask of the holder that the event names
+        self.event_day: date = date.min  # China date of the event itself
+        self.day = ""  # the same, ISO
+        self.free: bool | None = None  # the answer about the number that an import asked for
+        self._begin = ""  # what the ids of this cause's facts begin with
+        self._n = 0
+
+    def open(self, cause: str, time: str) -> None:
+        """Facts written from here have this cause and time."""
+        self.cause, self.time, self.today, self._n = cause, time, day_of(time), 0
+        self.day = self.today.isoformat()
+        self._begin = joined(cause, "decide", self.state.holder)
+
+    def adopt(self, other: DecisionContext) -> None:
+        """What was decided at another desk, which began from this one's state, counts."""
+        self.facts += other.facts
+        self.state = other.state
+
+    def write(self, body: Body) -> None:
+        """Writes a fact and folds it."""
+        kind = str(body.__struct_config__.tag)
+        fact_id = id_of(self._begin + _end(kind, self._n))
+        fact = Fact(fact_id, self.cause, self.state.holder, self.time, body)
+        self._n += 1
+        self.facts.append(fact)
+        evolve.apply(self.state, fact)
+
+    def refuse_event(self, *reasons: Reason, licence: str = "", case: str = "") -> None:
+        """The event has no effect, and why."""
+        self.write(EventRefused(self.event, reasons, self.source, licence, case, self.display))
+
+    def item(self, code: str) -> ServiceItem | None:
+        """The item of a code, in the catalogue in force."""
+        return self.catalogue.get(code)
+
+    def case(self, application_id: str) -> Case | None:
+        """The holder's case of an application id, however it is spelt."""
+        return self.state.cases.get(compare(application_id))
+
+    def licence_named(self, number: str | None, granted_by: str | None) -> Licence | None:
+        """The licence that an event names. Raises MustWait where its number may come yet."""
+        if number is not None:
+            wanted = compare(number)
+            for licence in self.state.licences.values():
+                if licence.number == wanted:
+                    return licence
+            if any(not licence.number for licence in self.state.licences.values()):
+                raise MustWait
+            return None
+        case = self.case(granted_by or "")
+        named = self.state.licences.get(case.licence) if case and case.licence else None
+        while named and named.followed_by:  # an annulled decision: the licence that makes it good
+            named = self.state.licences[named.followed_by]
+        return named
+
+    def living_of(self, item: str) -> Licence | None:
+        """A living licence of an item, if the holder has one."""
+        return next((x for x in self.state.licences.values() if x.item == item and x.living), None)
+
+    def open_case_of(self, item: str) -> Case | None:
+        """An open case for an item, if the holder has one."""
+        return next((c for c in self.state.cases.values() if c.item == item and c.open), None)
+
+    def barred(self, item: str, on: date) -> list[Reason]:
+        """The grounds of the bars in force for an item on a day."""
+        if not self.state.bars:
+            return []
+        day = on.isoformat()
+        return [
+            Reason(
+                f"{bar.ground.zh}，{bar.until} 前（含当日）不得再次申请",
+                f"{bar.ground.en}; no application up to and including {bar.until}",
+            )
+            for bar in self.state.bars
+            if bar.item == item and bar.since <= day <= bar.until
+        ]

@@ -1,0 +1,247 @@
+"""Grants: what a decided application becomes, and the endings that are no order.
+
+`issued_on` = `valid_from` = the China date of the decision, for every version (contract, §2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from functools import lru_cache
+
+from msgspec.structs import replace
+
+from processors.context import DecisionContext
+from processors.decisions import orders, reasons, registrations
+from processors.state import Case, Licence
+from schemas import calendar
+from schemas import facts as f
+from schemas.authorities import issuing_authority, named_on, province
+from schemas.calendar import ONE_DAY, valid_until
+from schemas.canonical_json import derived_id
+from schemas.identifiers import compare
+from schemas.item_types import ServiceItem
+from schemas.licence import FilingRef, Grant, Product
+
+
+def grant(desk: DecisionContext, case: Case, item: ServiceItem, *, deemed: bool = False) -> None:
+    """Grants a case: next version, first version, or the end that was asked for."""
+    targets = [desk.state.licences[key] for key in case.targets]
+    if case.action == "surrender":
+        _surrender(desk, case, targets[0])
+    elif case.action == "new":
+        _first(desk, case, item)
+    elif case.action == "merge":
+        _merge(desk, case, targets)
+    else:
+        _next(desk, case, item, targets[0], deemed)
+
+
+def _first(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
+    if item.mode == "consolidated":
+        living = desk.living_of(item.code)
+        if living:
+            _push(desk, case, item)
+            now = living.now
+            new: dict[str, object] = {
+                "filings": _filings(desk, now.filings, case),
+                "particulars": registrations.of_case(item, case.answers, now.particulars),
+            }
+            _version(desk, case, living, new)
+            return
+    made = new_grant(desk, case, item)
+    if item.mode == "consolidated":
+        _push(desk, case, item)
+        made = replace(
+            made, filings=_filings(desk, (), case), particulars=registrations.of_case(item, case.answers)
+        )
+    desk.write(f.LicenceGranted(made, case.key, case.action))
+    desk.write(f.CaseGranted(case.key, made.licence_id, 1))
+    if item.check:
+        _schedule(desk, case, made.licence_id, item, tuple(dict.fromkeys(p.site for p in case.products)))
+
+
+def new_grant(desk: DecisionContext, case: Case, item: ServiceItem) -> Grant:
+    """Version 1 of a new licence of an item."""
+    authority = issuing_authority(item, case.applicant.division, desk.day)
+    assert authority is not None  # intake has looked at the division
+    assert item.number is not None  # the item loader asks for it
+    state = desk.state
+    licence_id = derived_id("licence", state.holder, case.key, item.code)
+    category = item.category(case.products[0].category) if case.products else None
+    series = _series(item.number.prefix, authority.division, category.code if category else "")
+    return Grant(
+        grant_id=derived_id(licence_id, 1),
+        licence_id=licence_id,
+        version=1,
+        item=item.code,
+        item_digest=desk.catalogue.digests[item.code],
+        application_id=case.application_id,
+        holder=state.holder,
+        holder_kind=case.applicant.kind,
+        holder_id=case.applicant.display,
+        holder_name=case.applicant.name,
+        address=case.applicant.address,
+        division=case.applicant.division,
+        authority=authority,
+        issued_on=desk.day,
+        valid_from=desk.day,
+        valid_until=_end(desk.today, item.validity_years),
+        decided_at=desk.time,
+        series=series,
+        digits=item.number.digits,
+        type_code=item.type_code,
+        products=case.products,
+        certificate_days=item.limits.certificate,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _series(prefix: str, division: str, category: str) -> str:
+    return prefix.format(province=province(division)["short"], division=division, category=category)
+
+
+@lru_cache(maxsize=4096)
+def _end(first: date, years: int | None) -> str | None:
+    return valid_until(first, years).isoformat() if years else None
+
+
+def _next(desk: DecisionContext, case: Case, item: ServiceItem, licence: Licence, deemed: bool) -> None:
+    now = licence.now
+    if case.action == "extend":
+        added = tuple(p for p in case.products if p not in now.products)
+        new_sites = tuple(
+            dict.fromkeys(
+                p.site
+                for p in added
+                if p.site and compare(p.site) not in {compare(q.site) for q in now.products}
+            )
+        )
+        _version(desk, case, licence, {"products": (*now.products, *dict.fromkeys(added))})
+        if item.check and item.check.new_site and new_sites:
+            _schedule(desk, case, licence.key, item, new_sites)
+    elif case.action == "change":
+        assert case.change is not None  # the contract rejects a change with nothing in it
+        change = {
+            "holder_name": case.change.name,
+            "address": case.change.address,
+            "division": case.change.division,
+            "products": case.change.products,
+        }
+        new = {key: _trimmed(value) for key, value in change.items() if value}
+        _version(desk, case, licence, new)
+    elif case.action == "renew":
+        old_end = date.fromisoformat(now.valid_until or "")
+        until = _end(old_end + ONE_DAY, item.validity_years)  # none where only an imported licence had an end
+        _version(desk, case, licence, {"valid_until": until}, deemed=deemed)
+    else:
+        _version(desk, case, licence, {})
+
+
+def _trimmed(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _version(
+    desk: DecisionContext, case: Case, licence: Licence, new: dict[str, object], *, deemed: bool = False
+) -> None:
+    """The next version: same number, and what is not named in `new` as it was."""
+    made = next_grant(desk, licence, case.application_id, new)
+    desk.write(f.LicenceGranted(made, case.key, case.action))
+    desk.write(f.CaseGranted(case.key, licence.key, made.version, deemed))
+
+
+def next_grant(desk: DecisionContext, licence: Licence, application_id: str, new: dict[str, object]) -> Grant:
+    """The grant of a licence's next version, dated today."""
+    version = licence.now.version + 1
+    today = desk.day
+    item = desk.item(licence.item)
+    return replace(
+        licence.now,
+        grant_id=derived_id(licence.key, version),
+        version=version,
+        application_id=application_id,
+        item_digest=desk.catalogue.digests.get(licence.item, licence.now.item_digest),
+        authority=named_on(licence.now.authority, item, today),
+        issued_on=today,
+        valid_from=today,
+        decided_at=desk.time,
+        number=licence.number or None,
+        certificate_days=item.limits.certificate if item else licence.now.certificate_days,
+        **new,
+    )
+
+
+def _merge(desk: DecisionContext, case: Case, targets: list[Licence]) -> None:
+    """The one issued first takes the products of all and the earliest end; the others are cancelled, naming it."""
+    base, *others = sorted(targets, key=lambda x: (x.versions[0].grant.issued_on, x.number, x.key))
+    products = _union(licence.now.products for licence in (base, *others))
+    ends = [licence.now.valid_until for licence in targets if licence.now.valid_until]
+    _version(desk, case, base, {"products": products, "valid_until": min(ends) if ends else None})
+    name = base.number or base.now.application_id
+    for licence in others:
+        orders.end(
+            desk,
+            licence,
+            "cancelled",
+            "merge",
+            str(reasons.merge_target(name)),
+            merged_into=name,
+        )
+
+
+def _union(lists: Iterable[tuple[Product, ...]]) -> tuple[Product, ...]:
+    return tuple(dict.fromkeys(product for products in lists for product in products))
+
+
+def _surrender(desk: DecisionContext, case: Case, licence: Licence) -> None:
+    desk.write(f.CaseGranted(case.key, licence.key, 0))
+    orders.end(desk, licence, "cancelled", "surrender", "持证人申请注销 / surrendered by the holder")
+
+
+def _schedule(
+    desk: DecisionContext, case: Case, licence: str, item: ServiceItem, sites: tuple[str, ...]
+) -> None:
+    assert item.check is not None
+    due = desk.today + timedelta(days=item.check.days)
+    check = f"{case.application_id}:check"
+    desk.write(f.CheckScheduled(check, licence, due.isoformat(), tuple(s for s in sites if s)))
+
+
+# ---- filings of a consolidated certificate ------------------------------------------------------------------
+
+
+def _push(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
+    """Pushes one filing for each chosen item that was not pushed for this holder before."""
+    pushed = {filing.ref.item for filing in desk.state.filings.values()}
+    for code in dict.fromkeys(case.chosen):
+        chosen = desk.catalogue.items[code]
+        if code in pushed:
+            continue
+        ref = FilingRef(f"{case.application_id}:{code}", code, chosen.name.zh, chosen.department)
+        answers = {rule.name: case.answers[rule.name] for rule in chosen.fields if rule.name in case.answers}
+        push_filing(desk, ref, case.key, chosen, answers, 1)
+
+
+def push_filing(
+    desk: DecisionContext,
+    ref: FilingRef,
+    case: str,
+    item: ServiceItem,
+    answers: dict[str, object],
+    round_: int,
+) -> None:
+    """Pushes a filing to its department, with its yellow and red days."""
+    yellow = calendar.add(desk.today, item.yellow_days).on.isoformat()
+    red = calendar.add(desk.today, item.red_days).on.isoformat()
+    desk.write(f.FilingPushed(ref, case, desk.day, yellow, red, answers, round_))
+
+
+def _filings(desk: DecisionContext, before: tuple[FilingRef, ...], case: Case) -> tuple[FilingRef, ...]:
+    """What stands on the certificate: the filings of before and every one chosen now, each once."""
+    chosen = [x.ref for x in desk.state.filings.values() if x.ref.item in case.chosen]
+    return tuple({ref.item: ref for ref in (*chosen, *before)}[i] for i in _order(before, chosen))
+
+
+def _order(before: tuple[FilingRef, ...], chosen: list[FilingRef]) -> list[str]:
+    return list(dict.fromkeys([*(r.item for r in before), *(r.item for r in chosen)]))

@@ -1,0 +1,84 @@
+"""Inspections: the check after the grant (后置现场核查), random ones, complaints; and what a failed one leads to."""
+
+from __future__ import annotations
+
+from processors.context import DecisionContext
+from processors.decisions import orders, reasons
+from processors.state import Licence
+from schemas import facts as f
+from schemas.authorities import competent_in_division
+from schemas.event_types import InspectionRecorded
+from schemas.facts import Reason
+from schemas.identifiers import compare
+
+MIN_INSPECTORS = 2
+
+
+def recorded(desk: DecisionContext, data: InspectionRecorded) -> None:
+    """An inspection is recorded; a false commitment or a failed check of a commitment item ends the licence."""
+    licence = desk.licence_named(data.licence_number, data.granted_by)
+    if licence is None:
+        desk.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
+        return
+    grounds = _grounds(desk, licence, data)
+    if grounds:
+        desk.refuse_event(*grounds, licence=licence.key)
+        return
+    item = desk.item(licence.item)
+    commitment = item is not None and item.mode == "commitment"
+    ends = (
+        licence.living
+        and commitment
+        and (data.commitment_false or (data.kind == "post-issuance" and not data.passed))
+    )
+    check = _settled(desk, licence) if data.kind == "post-issuance" else ""
+    desk.write(
+        f.InspectionTaken(
+            inspection=compare(data.inspection_id),
+            inspection_id=data.inspection_id,
+            kind=data.kind,
+            licence=licence.key,
+            inspectors=tuple(i.id for i in data.inspectors),
+            inspected_on=data.inspected_on.isoformat(),
+            result=data.result,
+            passed=data.passed,
+            commitment_false=data.commitment_false,
+            findings=data.findings or "",
+            check=check,
+            order_to_correct=not ends and not data.passed,
+        )
+    )
+    if ends:
+        ground = f"后置核查不合格或承诺不实：{data.result} / failed check or false commitment"
+        orders.end(
+            desk,
+            desk.state.licences[licence.key],
+            "rescinded",
+            "inspection.recorded",
+            ground,
+            decided_on=desk.event_day.isoformat(),
+            deceit=data.commitment_false,
+        )
+
+
+def _grounds(desk: DecisionContext, licence: Licence, data: InspectionRecorded) -> list[Reason]:
+    grounds = []
+    item = desk.item(licence.item)
+    departments = item.deciding if item else (licence.now.authority.department,)
+    if not any(competent_in_division(desk.source, d, licence.now.division) for d in departments):
+        grounds.append(reasons.not_competent(desk.source))
+    if len({compare(i.id) for i in data.inspectors}) < MIN_INSPECTORS:
+        grounds.append(reasons.too_few_inspectors())
+    if compare(data.inspection_id) in desk.state.inspections:
+        grounds.append(reasons.known_inspection(data.inspection_id))
+    return grounds
+
+
+def _settled(desk: DecisionContext, licence: Licence) -> str:
+    """The scheduled check that this one settles: the earliest that is open."""
+    waiting = [
+        c
+        for c in desk.state.checks.values()
+        if c.licence == licence.key and c.state in ("scheduled", "overdue")
+    ]
+    return min(waiting, key=lambda c: (c.due, c.key)).key if waiting else ""

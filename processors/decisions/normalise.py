@@ -1,0 +1,86 @@
+"""What an event said, in the form in which cases keep it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.calendar import day_of
+from schemas.event_types import ApplicationSubmitted, Material, ProductIn
+from schemas.facts import ApplicantSeen, ChangeSeen, MaterialSeen
+from schemas.identifiers import compare
+from schemas.licence import Product
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_NOT_CONTENT = frozenset(("application_id", "window", "channel"))
+_IDS = ("licence_number", "licence_numbers", "granted_by")
+_EVIDENCE = ("text_sha256", "signatory")  # of a commitment letter: what a later 撤销 needs
+
+
+def content(data: dict[str, Any]) -> str:
+    """The digest of what makes two applications under one id the same: all but the way they came, ids however they are spelt."""
+    kept = {key: value for key, value in data.items() if key not in _NOT_CONTENT}
+    for key in _IDS:
+        if key in kept:
+            named = kept[key]
+            kept[key] = compare(named) if isinstance(named, str) else [compare(one) for one in named]
+    return hashlib.sha256(_encode(kept)).hexdigest()
+
+
+def applicant_seen(applicant: Any, payload: dict[str, Any]) -> ApplicantSeen:
+    """The applicant of an event, as cases keep it."""
+    return ApplicantSeen(
+        applicant.kind,
+        payload["who"]["display"],
+        (applicant.name or "").strip(),
+        (applicant.address or "").strip(),
+        (applicant.division or "").strip(),
+    )
+
+
+def products(sent: Sequence[ProductIn] | None) -> tuple[Product, ...]:
+    """Products of an event, trimmed."""
+    return tuple(
+        Product(p.category.strip(), (p.site or "").strip(), (p.detail or "").strip()) for p in sent or ()
+    )
+
+
+def materials_seen(sent: Sequence[Material] | None, payload: dict[str, Any]) -> tuple[MaterialSeen, ...]:
+    """Materials of an event, with what became of their files and what they prove later."""
+    files: dict[str, str] = payload.get("files", {})
+    raw = payload["data"].get("materials") or []
+    day = day_of(payload["time"]).isoformat()
+    seen = []
+    for material, source in zip(sent or (), raw, strict=True):
+        evidence = {key: str(source[key]) for key in _EVIDENCE if isinstance(source.get(key), str)}
+        if material.uri:
+            evidence["file"] = files.get(material.uri, "absent")
+            if material.sha256 and material.sha256.lower() != material.uri.rsplit("/", 1)[-1]:
+                evidence["file"] = "mismatched"
+        seen.append(
+            MaterialSeen(
+                material.kind,
+                material.uri or "",
+                material.sha256 or "",
+                material.signed_on.isoformat() if material.signed_on else "",
+                material.deferred_until.isoformat() if material.deferred_until else "",
+                evidence,
+                day,
+            )
+        )
+    return tuple(seen)
+
+
+def change(data: ApplicationSubmitted) -> ChangeSeen | None:
+    change = data.change
+    if change is None or data.action != "change":
+        return None
+    return ChangeSeen(
+        change.name,
+        change.address,
+        change.division,
+        products(change.products) if change.products is not None else None,
+    )

@@ -1,0 +1,230 @@
+"""Orders of an authority on a licence: 暂扣, 撤回, 撤销, 吊销, 注销, and what lifts them.
+
+What an order does follows from the table `lifecycle.TRANSITIONS`; who may give it from the licence's authority.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from msgspec.structs import replace
+
+from processors.context import DecisionContext, MustAsk
+from processors.decisions import lifecycle, normalise, reasons
+from processors.number import place_of
+from processors.state import Licence
+from schemas import facts as f
+from schemas.authorities import (
+    competent_as_authority,
+    competent_in_division,
+    find,
+    issuing_authority,
+    named_on,
+)
+from schemas.calendar import barred_until
+from schemas.canonical_json import derived_id
+from schemas.event_types import (
+    DecisionAnnulled,
+    HolderClassified,
+    LicenceImported,
+    LicenceOrder,
+    LicenceRescinded,
+    LicenceSuspended,
+)
+from schemas.facts import LicenceStatus, Reason
+from schemas.identifiers import compare
+from schemas.licence import Grant
+
+BAR_YEARS = 3  # after 撤销 for deceit (许可法 art 79) and 吊销 (条例)
+
+Order = LicenceOrder | LicenceRescinded | LicenceSuspended
+
+
+def ordered(desk: DecisionContext, data: Order) -> None:
+    """An order of an authority."""
+    licence = desk.licence_named(data.licence_number, data.granted_by)
+    if licence is None:
+        desk.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
+        return
+    status, grounds = _outcome(desk, licence, data)
+    if grounds:
+        desk.refuse_event(*grounds, licence=licence.key)
+        return
+    decided_on = data.decided_on.isoformat()
+    if status in ("valid", "suspended"):
+        until = data.until.isoformat() if isinstance(data, LicenceSuspended) else ""
+        desk.write(
+            f.LicenceStatusChanged(
+                licence.key, status, desk.event, data.ground, data.legal_basis or "", decided_on, until
+            )
+        )
+        return
+    deceit = isinstance(data, LicenceRescinded) and data.deceit
+    end(desk, licence, status, desk.event, data.ground, data.legal_basis or "", decided_on, deceit=deceit)
+
+
+def _outcome(desk: DecisionContext, licence: Licence, data: Order) -> tuple[LicenceStatus, list[Reason]]:
+    grounds = []
+    if not competent_as_authority(desk.source, licence.now.authority):
+        grounds.append(reasons.not_competent(desk.source))
+    if data.decided_on > desk.event_day:
+        grounds.append(reasons.in_the_future("decided_on"))
+    if isinstance(data, LicenceSuspended) and data.until < desk.event_day:
+        grounds.append(reasons.until_before())
+    status = lifecycle.after(licence.status, desk.event)
+    if status is None:
+        grounds.append(_not_from(licence, desk.event))
+    return status or licence.status, grounds
+
+
+def _not_from(licence: Licence, event: str) -> Reason:
+    if licence.living:
+        return reasons.not_suspended(reasons.naming(licence))
+    if licence.status == "cancelled" and event == "licence.cancelled":
+        return reasons.closed_already(reasons.naming(licence))
+    return reasons.ended_for_good(reasons.naming(licence), licence.status)
+
+
+def end(
+    desk: DecisionContext,
+    licence: Licence,
+    status: LicenceStatus,
+    event: str,
+    ground: str,
+    legal_basis: str = "",
+    decided_on: str = "",
+    *,
+    deceit: bool = False,
+    merged_into: str = "",
+) -> None:
+    """Ends a licence; bars what it bars, and refuses the open case on it."""
+    decided_on = decided_on or desk.day
+    was_living = licence.living
+    desk.write(
+        f.LicenceStatusChanged(
+            licence.key, status, event, ground, legal_basis, decided_on, "", deceit, merged_into
+        )
+    )
+    if status == "revoked" or (status == "rescinded" and deceit):
+        ground_of_bar = reasons.revoked() if status == "revoked" else reasons.rescinded_for_deceit()
+        bar(desk, licence.item, date.fromisoformat(decided_on), BAR_YEARS, ground_of_bar, licence.key)
+    if was_living:
+        for case in list(desk.state.cases.values()):
+            if case.open and licence.key in case.targets:
+                desk.write(f.CaseRefused(case.key, (reasons.licence_ended(status),)))
+
+
+def bar(desk: DecisionContext, item: str, since: date, years: int, ground: Reason, licence: str = "") -> None:
+    """No application for an item until the day before the anniversary."""
+    until = barred_until(since, years).isoformat()
+    desk.write(f.BarImposed(item, since.isoformat(), until, ground, licence))
+
+
+def annulled(desk: DecisionContext, data: DecisionAnnulled) -> None:
+    """A review or a court lifts the decision: the bar goes, and the holder gets a new licence."""
+    licence = desk.licence_named(data.licence_number, data.granted_by)
+    if licence is None:
+        desk.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
+        return
+    grounds = _annul_grounds(desk, licence, data)
+    if grounds:
+        desk.refuse_event(*grounds, licence=licence.key)
+        return
+    desk.write(f.AnnulmentRecorded(licence.key, data.ground, data.decided_on.isoformat()))
+    key = derived_id("annulled", licence.key)
+    today = desk.day
+    made = replace(
+        licence.now,
+        grant_id=derived_id(key, 1),
+        licence_id=key,
+        version=1,
+        number=None,
+        authority=named_on(licence.now.authority, desk.item(licence.item), today),
+        issued_on=today,
+        valid_from=today,
+        decided_at=desk.time,
+    )
+    case = compare(licence.now.application_id) if licence.now.application_id else ""
+    desk.write(f.LicenceGranted(made, case, "annulled", licence.key))
+
+
+def _annul_grounds(desk: DecisionContext, licence: Licence, data: DecisionAnnulled) -> list[Reason]:
+    grounds = []
+    if not competent_as_authority(desk.source, licence.now.authority):
+        grounds.append(reasons.not_competent(desk.source))
+    if data.decided_on > desk.event_day:
+        grounds.append(reasons.in_the_future("decided_on"))
+    if not licence.decision:
+        grounds.append(reasons.nothing_to_annul(reasons.naming(licence)))
+    elif licence.annulled:
+        grounds.append(reasons.annulled_already(reasons.naming(licence)))
+    old_end = licence.now.valid_until
+    if old_end is not None and desk.day > old_end:
+        grounds.append(reasons.after_old_end(old_end))
+    return grounds
+
+
+def imported(desk: DecisionContext, data: LicenceImported, payload: dict[str, Any]) -> None:
+    """A licence issued elsewhere enters the register as version 0, where its number is nobody else's."""
+    item = desk.item(data.item)
+    holder = normalise.applicant_seen(data.holder, payload)
+    number = compare(data.licence_number)
+    grounds = []
+    if item is None or item.mode == "filing":
+        grounds.append(reasons.unknown_item(data.item))
+    elif holder.kind != item.holder:
+        grounds.append(reasons.wrong_holder(item.holder))
+    if not payload["who"]["id_ok"]:
+        grounds.append(reasons.wrong_identifier(holder.display))
+    if find(holder.division) is None:
+        grounds.append(reasons.unknown_division(holder.division))
+    issued = data.issued_on.isoformat()
+    authority = issuing_authority(item, holder.division, issued) if item and find(holder.division) else None
+    if authority is not None and not competent_as_authority(desk.source, authority):
+        grounds.append(reasons.not_competent(desk.source))
+    if any(licence.number == number for licence in desk.state.licences.values()):
+        grounds.append(reasons.known_number(number))
+    if not data.issued_on <= data.valid_until >= data.valid_from:
+        grounds.append(reasons.dates_out_of_order())
+    products = normalise.products(data.products)
+    if item is not None:
+        grounds += [
+            reasons.unknown_category(p.category)
+            for p in products
+            if item.products and not item.category(p.category)
+        ]
+    if grounds or item is None or authority is None:
+        desk.refuse_event(*(grounds or [reasons.unknown_division(holder.division)]))
+        return
+    if desk.free is None:
+        raise MustAsk(number, place_of(number, desk.catalogue))
+    if not desk.free:
+        desk.refuse_event(reasons.anothers_number(number))
+        return
+    key = derived_id("imported", desk.state.holder, number)
+    digits = item.number.digits if item.number else 5
+    series, serial = _series(number, digits)
+    made = Grant(
+        grant_id=derived_id(key, 0), licence_id=key, version=0, item=item.code,
+        item_digest=desk.catalogue.digests[item.code], application_id="", holder=desk.state.holder,
+        holder_kind=holder.kind, holder_id=holder.display, holder_name=holder.name, address=holder.address,
+        division=holder.division, authority=authority, issued_on=data.issued_on.isoformat(),
+        valid_from=data.valid_from.isoformat(), valid_until=data.valid_until.isoformat(), decided_at=desk.time,
+        series=series, digits=digits, type_code=item.type_code, number=number, products=products,
+    )  # fmt: skip
+    desk.write(f.ImportRecorded(made, serial))
+
+
+def _series(number: str, digits: int) -> tuple[str, int | None]:
+    """The series of an imported number and its serial; the whole number and None where it is of no series."""
+    head, tail = number[:-digits], number[-digits:]
+    return (head, int(tail)) if head and tail.isascii() and tail.isdigit() else (number, None)
+
+
+def classified(desk: DecisionContext, data: HolderClassified) -> None:
+    """The credit class of a holder."""
+    if not competent_in_division(desk.source, "market-regulation", desk.state.division):
+        desk.refuse_event(reasons.not_competent(desk.source))
+        return
+    desk.write(f.ClassRecorded(data.credit_class, desk.display))

@@ -1,0 +1,174 @@
+"""Events as an agency writes them: orders, applications on a licence, inspections, answers to filings.
+
+Pure: ids and times are arguments, nothing is looked up. What is None stands in no event. Whether an event is good
+is decided later, by the rules that hold for every sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+
+from schemas.calendar import CHINA, china_date
+from schemas.event_types import PREFIX, SUFFIX
+
+Event = dict[str, Any]
+
+ORDERS: Final = {
+    "withdraw": "licence.withdrawn",
+    "rescind": "licence.rescinded",
+    "revoke": "licence.revoked",
+    "cancel": "licence.cancelled",
+    "suspend": "licence.suspended",
+    "resume": "licence.resumed",
+    "annul": "decision.annulled",
+}
+"""Commands of an authority → types of events."""
+
+SIGNED_ACTIONS: Final = (
+    "extend",
+    "renew",
+    "merge",
+)  # they need the commitment letter again, where there is one
+
+
+class Sender(NamedTuple):
+    """Who sends, when, and the event's id."""
+
+    source: str
+    at: datetime
+    event_id: str
+
+
+class Named(NamedTuple):
+    """How an event names a licence: by its number, or by the application that led to it."""
+
+    number: str | None = None
+    granted_by: str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The field of the event's data."""
+        return {"licence_number": self.number} if self.number else {"granted_by": self.granted_by}
+
+
+def event(sender: Sender, kind: str, data: dict[str, Any], subject: str | None = None) -> Event:
+    """A CloudEvent of a type (without prefix and suffix); None in the data is left out."""
+    return _without_nones(
+        {
+            "specversion": "1.0",
+            "id": sender.event_id,
+            "source": sender.source,
+            "type": f"{PREFIX}{kind}{SUFFIX}",
+            "subject": subject,
+            "time": sender.at.astimezone(CHINA).isoformat(),
+            "datacontenttype": "application/json",
+            "data": _without_nones(data),
+        }
+    )
+
+
+def order(
+    sender: Sender,
+    command: str,
+    named: Named,
+    holder_id: str,
+    ground: str,
+    *,
+    decided_on: date | None = None,
+    legal_basis: str | None = None,
+    until: date | None = None,
+    deceit: bool | None = None,
+) -> Event:
+    """An order: `command` is one of `ORDERS`. `decided_on` is the event's China date unless told."""
+    data = {
+        **named.fields(),
+        "holder_id": holder_id,
+        "ground": ground,
+        "legal_basis": legal_basis,
+        "decided_on": (decided_on or china_date(sender.at)).isoformat(),
+        "until": until.isoformat() if until else None,
+        "deceit": deceit,
+    }
+    return event(sender, ORDERS[command], data, named.number or named.granted_by)
+
+
+def application(
+    sender: Sender,
+    application_id: str,
+    action: str,
+    item: str,
+    names: Sequence[Named],
+    applicant: dict[str, Any],
+    *,
+    window: str,
+    channel: str,
+    materials: Sequence[dict[str, Any]],
+    products: Sequence[dict[str, Any]] | None = None,
+    change: dict[str, Any] | None = None,
+) -> Event:
+    """An application on a licence; `merge` names several."""
+    data = {
+        "application_id": application_id,
+        "item": item,
+        "action": action,
+        **_names(action, names),
+        "applicant": applicant,
+        "products": list(products) if products is not None else None,
+        "change": change,
+        "materials": list(materials),
+        "channel": channel,
+        "window": window,
+    }
+    return event(sender, "application.submitted", data, application_id)
+
+
+def materials_of(action: str, commitment: bool, signed_on: date) -> list[dict[str, Any]]:
+    """What an action on a licence needs and no more: the form, and where the item has one the commitment letter."""
+    materials: list[dict[str, Any]] = [{"kind": "application-form"}]
+    if commitment and action in SIGNED_ACTIONS:
+        materials.append({"kind": "commitment-letter", "signed_on": signed_on.isoformat()})
+    return materials
+
+
+def imported(sender: Sender, data: dict[str, Any]) -> Event:
+    """A licence of another system."""
+    return event(sender, "licence.imported", data, data.get("licence_number"))
+
+
+def inspection(sender: Sender, named: Named, data: dict[str, Any]) -> Event:
+    """An inspection that was made."""
+    return event(sender, "inspection.recorded", {**named.fields(), **data}, data.get("inspection_id"))
+
+
+def filing(
+    sender: Sender,
+    kind: str,
+    filing_id: str,
+    holder_id: str,
+    department: str,
+    *,
+    reason: str | None = None,
+    answers: dict[str, Any] | None = None,
+) -> Event:
+    """What a department says of its filing, or the correction; `kind`: received, claimed, returned, corrected."""
+    data = {
+        "filing_id": filing_id,
+        "holder_id": holder_id,
+        "department": department,
+        "reason": reason,
+        "answers": answers,
+    }
+    return event(sender, f"filing.{kind}", data, filing_id)
+
+
+def _names(action: str, names: Sequence[Named]) -> dict[str, Any]:
+    if action != "merge":
+        return names[0].fields()
+    numbers = [n.number for n in names if n.number]
+    cases = [n.granted_by for n in names if n.granted_by]
+    return {"licence_numbers": numbers or None, "granted_by": cases or None}
+
+
+def _without_nones(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in value.items() if part is not None}

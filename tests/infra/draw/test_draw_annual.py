@@ -1,0 +1,131 @@
+"""The plan of a year: what it refuses, and the plans of draws that it makes."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+
+from schemas.draw import plan
+from schemas.draw.plan import read_plan
+from schemas.errors import DrawError
+from tests.infra.draw.conftest import Office
+
+YEAR = """
+year = 2018
+authority = "urn:agency:630000:market-regulation"
+[[items]]
+plan = "QH-2018-auction"
+item = "auction-check"
+title = "拍卖企业\\"检查\\""
+period = ["2018-01-01", "2018-12-31"]
+departments = ["market-regulation", "commerce"]
+frequency = 4
+population = { category = "auction" }
+ratio = "0.20"
+[[items]]
+plan = "QH-2018-rest"
+item = "publicity-check"
+title = "公示信息抽查"
+period = ["2018-04-02", "2018-04-30"]
+departments = ["market-regulation"]
+count = 9
+inspectors_per_target = 3
+qualification = "market"
+weights = { A = 1, D = 8 }
+publish_after_days = 20
+[seed]
+parties = ["regulator", "discipline"]
+"""
+
+
+def draws(text: str = YEAR) -> list[plan.DrawOfYear]:
+    return plan.plans_of(plan.read_annual(tomllib.loads(text)))
+
+
+def test_draws_of_a_year() -> None:
+    """Four draws a year are four plans of three months each; a single one keeps its name and days."""
+    found = {draw.plan.plan: draw for draw in draws()}
+    quarters = [("01-01", "03-31"), ("04-01", "06-30"), ("07-01", "09-30"), ("10-01", "12-31")]
+    for number, (first, last) in enumerate(quarters, 1):
+        own = found[f"QH-2018-auction-{number}"]
+        assert [f"2018-{first}", f"2018-{last}"] == own.plan.period
+        assert ["market-regulation", "commerce"] == own.departments
+    rest = found["QH-2018-rest"].plan
+    assert (["2018-04-02", "2018-04-30"], 3, "market", 8) == (
+        rest.period,
+        rest.inspectors_per_target,
+        rest.needs,
+        rest.weight("D"),
+    )
+    assert rest.publish_after == "2018-05-20"
+
+
+def test_a_year_that_does_not_come_out_even_is_parted_by_days() -> None:
+    """Parts of a period that whole months do not give differ by a day at most and leave none out."""
+    text = YEAR.replace('["2018-01-01", "2018-12-31"]', '["2018-01-03", "2018-01-12"]')
+    parts = [d.plan.period for d in draws(text) if d.plan.item == "auction-check"]
+    expected = [["03", "04"], ["05", "07"], ["08", "09"], ["10", "12"]]
+    assert expected == [[day[-2:] for day in part] for part in parts]
+
+
+def test_written_plan_says_the_same() -> None:
+    """What is written as TOML is read back as the same plan, quotes in its title too."""
+    for draw in draws():
+        assert draw.plan == read_plan(tomllib.loads(draw.toml))
+
+
+WRONG: dict[str, tuple[str, str, str]] = {
+    "unknown key": ("frequency = 4", "often = 4", "often"),
+    "neither": ('ratio = "0.20"', "", "ratio"),
+    "both": ('ratio = "0.20"', 'ratio = "0.20"\ncount = 3', "ratio"),
+    "ratio": ('"0.20"', '"1.20"', "ratio"),
+    "too often": ("frequency = 4", "frequency = 13", "frequency"),
+    "never": ("frequency = 4", "frequency = 0", "frequency"),
+    "another year": ('"2018-12-31"', '"2019-01-31"', "period"),
+    "backwards": ('"2018-12-31"', '"2017-12-31"', "period"),
+    "no date": ('"2018-12-31"', '"2018-12-32"', "period"),
+    "shorter than its draws": ('["2018-01-01", "2018-12-31"]', '["2018-01-01", "2018-01-03"]', "period"),
+    "no department": ('["market-regulation", "commerce"]', "[]", "departments"),
+    "a department twice": ('"commerce"', '"market-regulation"', "departments"),
+    "not the own department": ('["market-regulation", "commerce"]', '["commerce"]', "departments"),
+    "no department's code": ('"commerce"', '"商务"', "departments"),
+    "by name": ('category = "auction"', 'name = "某公司"', "where"),
+    "one inspector": ("inspectors_per_target = 3", "inspectors_per_target = 1", "inspectors_per_target"),
+    "two items of a name": ('"QH-2018-rest"', '"QH-2018-auction"', "items.QH-2018-auction"),
+    "one party": ('["regulator", "discipline"]', '["regulator"]', "parties"),
+    "no authority": ('"urn:agency:630000:market-regulation"', '"market-regulation"', "authority"),
+    "no year": ("year = 2018", "year = 18", "year"),
+    "nothing to do": ("[[items]]", "[[others]]", "others"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "named"), WRONG.values(), ids=WRONG.keys())
+def test_refused(old: str, new: str, named: str) -> None:
+    """What a year may not say is refused, and the message names the key."""
+    assert old in YEAR
+    with pytest.raises(DrawError) as refused:
+        draws(YEAR.replace(old, new) if new != "[[others]]" else YEAR.replace(old, new, 1))
+    assert named in str(refused.value)
+
+
+def test_a_year_by_the_command(office: Office) -> None:
+    """`draw plan` writes a plan for each draw, tries them on a register, and each can be announced."""
+    year = office.plan(YEAR, "year.toml")
+    out = office.ok(
+        "draw", "plan", year, "--register", office.path("R.csv"), "-o", office.path("plans"), "--json"
+    )
+    rows: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    assert ["QH-2018-auction-1", "QH-2018-auction-2", "QH-2018-rest"] == [row["plan"] for row in rows][:3]
+    assert [{"stratum": "all", "population": 15, "drawn": 3, "chance": {"": 0.2, "A": 0.2}}] == rows[0][
+        "strata"
+    ]
+    announced = office.announce(plan=office.path("plans") / "QH-2018-auction-1.toml")
+    assert "QH-2018-auction-1" == json.loads(announced.read_bytes())["plan"]
+    assert office("draw", "plan", year, "-o", office.path("plans"))[0] == 0
+    (office.path("plans") / "QH-2018-rest.toml").write_text("other = 1\n")
+    code, _, err = office("draw", "plan", year, "-o", office.path("plans"))
+    assert (code, "another plan" in err) == (2, True)
+    assert office("draw", "plan", office.plan())[0] == 2

@@ -1,0 +1,69 @@
+"""docs/draw.md: its shell recipe works, and the tests that it names exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+from schemas.draw import plan
+from tests.infra.draw.conftest import PLAN, Office
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "docs" / "draw.md").read_text()
+
+
+def recipe(folder: Path, number: int, **environment: str) -> str:
+    block = re.findall(r"```sh\n(.*?)```", TEXT, re.S)[number]
+    done = subprocess.run(
+        ["bash", "-c", block], cwd=folder, env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_shell_recipe(office: Office) -> None:
+    """With sha256sum, sort and head alone: the register's digest, the seed, and who is drawn."""
+    text = re.sub(r"weights = .*\n", "", PLAN)
+    transcript = json.loads(office.draw(plan=office.plan(text)).read_bytes())
+    announced = transcript["announcement"]["registers"]["targets"]["digest"]
+    assert recipe(office.folder, 0).split()[0] == announced
+    secrets = [reveal["secret"] for reveal in transcript["reveals"]]
+    digest = transcript["announcement_digest"]
+    seed = recipe(office.folder, 1, ANNOUNCEMENT_DIGEST=digest, SECRET_1=secrets[0], SECRET_2=secrets[1])
+    assert seed.split()[0] == transcript["seed"]
+    for stratum in transcript["strata"]:
+        own = [r["id"] for r in office.rows if (r["category"] == "auction") == (stratum["name"] == "auction")]
+        office.path("ids.txt").write_text("\n".join(own) + "\n")
+        count = str(stratum["count"])
+        lines = recipe(
+            office.folder, 2, SEED=transcript["seed"], STRATUM=stratum["name"], COUNT=count
+        ).splitlines()
+        assert [f"{d['ticket']} {d['id']}" for d in stratum["drawn"]] == lines
+
+
+def test_named_tests_exist() -> None:
+    """Every test that the table of attacks names is there."""
+    sources = {path.name: path.read_text() for path in (ROOT / "tests" / "draw").glob("test_*.py")}
+    whole = "\n".join(sources.values())
+    for name in re.findall(r"`(test_\w+)(?:\[[^`]*\])?`", TEXT):
+        assert f"def {name}(" in whole, name
+    for file in re.findall(r"`(test_\w+\.py)`", TEXT):
+        assert file in sources, file
+
+
+def test_named_commands_exist(office: Office) -> None:
+    """Every command of a draw that the page names has help with an example."""
+    for group, names in re.findall(r"`(?:zhengzhao )?(draw|inspect) ([a-z|]+)", TEXT):
+        for name in names.split("|"):
+            out = office.ok(group, name, "--help")
+            assert "Example: zhengzhao" in out, name
+
+
+def test_plan_of_a_year_as_the_page_has_it() -> None:
+    """The year's plan on the page is a good one."""
+    (block,) = re.findall(r"```toml\n(year = .*?)```", TEXT, re.S)
+    year = plan.read_annual(tomllib.loads(block))
+    assert 4 == len(plan.plans_of(year))

@@ -1,0 +1,258 @@
+"""From issued licences to a draw, its inspections, and the end of a licence whose check failed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.draw.conftest import PLAN, Office
+from tests.infra.draw.test_draw_annual import YEAR
+
+USCCS = ("9163000071040638XJ", "914403001922038216")
+PLAN_OF_LICENCES = (
+    PLAN.replace(
+        'where = { category = "auction" }\nratio = "0.20"',
+        'where = { item = "industrial-product-licence" }\nratio = "1"',
+    )
+    .replace('[[strata]]\nname = "rest"\nwhere = {}\ncount = 9\n', "")
+    .replace('"auction"', '"products"')
+    .replace('period = ["2018-04-01", "2018-06-30"]', 'period = ["2018-10-01", "2018-12-31"]')
+)
+
+
+def applied(uscc: str, number: int) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"E{number}",
+        "source": "urn:agency:630000:market-regulation",
+        "type": "zhengzhao.application.submitted.v1",
+        "time": "2018-09-10T09:12:00+08:00",
+        "data": {
+            "application_id": f"QH-2018-{number:06d}",
+            "item": "industrial-product-licence",
+            "action": "new",
+            "applicant": {
+                "kind": "enterprise",
+                "id": uscc,
+                "name": f"化肥厂{number}",
+                "address": "街 1 号",
+                "division": "630225",
+            },
+            "products": [{"category": "化肥", "site": "街 1 号", "detail": "复合肥"}],
+            "materials": [
+                {"kind": "application-form"},
+                {"kind": "commitment-letter", "signed_on": "2018-09-09"},
+                {"kind": "business-licence"},
+            ],
+            "channel": "online",
+            "window": "630225",
+        },
+    }
+
+
+@pytest.fixture
+def transcript(issuing_office: Office) -> Path:
+    """Two licences issued, snapshot taken, both drawn."""
+    events = [applied(uscc, n) for n, uscc in enumerate(USCCS, 1)]
+    issuing_office.path("events.jsonl").write_text(
+        "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in events)
+    )
+    issuing_office.ok("submit", issuing_office.path("events.jsonl"))
+    issuing_office.ok("drain")
+    issuing_office.ok("register", "snapshot", "-o", issuing_office.path("R.csv"))
+    issuing_office.inspectors = [
+        {
+            "id": f"I{n}",
+            "name": "x",
+            "department": "market-regulation",
+            "division": "630000",
+            "qualifications": "market",
+        }
+        for n in range(3)
+    ]
+    issuing_office.write("I.csv", issuing_office.inspectors)
+    issuing_office.path("C.csv").write_text("inspector_id,target_id,reason\n")
+    return issuing_office.draw(plan=issuing_office.plan(PLAN_OF_LICENCES))
+
+
+def numbers(issuing_office: Office) -> list[str]:
+    return [
+        json.loads(line)["number"] for line in issuing_office.ok("licence", "list", "--json").splitlines()
+    ]
+
+
+def test_snapshot_is_a_register_of_the_licences(issuing_office: Office, transcript: Path) -> None:
+    """Each living licence is a target under its number, with its holder's division and class."""
+    shown = json.loads(issuing_office.ok("register", "show", issuing_office.path("R.csv"), "--json"))
+    assert (shown["count"], shown["columns"][:4]) == (2, ["id", "name", "division", "credit_class"])
+    drawn = [d["id"] for s in json.loads(transcript.read_bytes())["strata"] for d in s["drawn"]]
+    assert sorted(drawn) == sorted(numbers(issuing_office))
+    assert issuing_office.failed(transcript) == []
+
+
+def test_failed_inspection_ends_the_licence(issuing_office: Office, transcript: Path) -> None:
+    """A drawn licence whose commitment proves false is rescinded, and `verify` refuses it from then on."""
+    number, other = numbers(issuing_office)
+    issuing_office.ok("licence", "get", number, "--format", "pdf", "-o", issuing_office.path("licence.pdf"))
+    assert issuing_office("verify", issuing_office.path("licence.pdf"), "--at", "2018-10-10")[0] in (0, 3)
+    issuing_office.ok(
+        "inspect", "record", transcript, "--target", number, "--result", "公示信息隐瞒真实情况弄虚作假",
+        "--failed", "--commitment-false", "--at", "2018-10-15T10:00:00+08:00",
+    )  # fmt: skip
+    issuing_office.ok(
+        "inspect", "record", transcript, "--target", other, "--result", "未发现问题", "--passed",
+        "--at", "2018-10-15T11:00:00+08:00",
+    )  # fmt: skip
+    issuing_office.ok("drain")
+    shown = json.loads(issuing_office.ok("licence", "show", number, "--json"))
+    assert shown["status"] == "rescinded"
+    assert (
+        issuing_office("verify", issuing_office.path("licence.pdf"), "--at", "2018-10-16T00:00:00+08:00")[0]
+        == 1
+    )
+    rows = [
+        json.loads(line) for line in issuing_office.ok("inspect", "list", transcript, "--json").splitlines()
+    ]
+    assert {"done"} == {row["state"] for row in rows}
+    answer = json.loads(
+        issuing_office.ok("inspect", "publish", transcript, "-o", issuing_office.path("out"), "--json")
+    )
+    assert (answer["published"], answer["to_come"], answer["late"]) == (2, 0, 2)
+    table = (issuing_office.path("out") / "results.csv").read_text()
+    assert "2018-11-12" in table  # twenty working days after 15 October 2018
+    assert "未发现问题" in (issuing_office.path("out") / "index.html").read_text()
+
+
+def test_result_needs_an_official_text(issuing_office: Office, transcript: Path) -> None:
+    """A result that is no official text is refused; so is a target that was not drawn."""
+    number = numbers(issuing_office)[0]
+    words = [
+        "inspect",
+        "record",
+        transcript,
+        "--target",
+        number,
+        "--passed",
+        "--at",
+        "2018-10-15T10:00:00+08:00",
+    ]
+    assert issuing_office(*words, "--result", "挺好")[0] == 1
+    words[4] = "T1"
+    assert issuing_office(*words, "--result", "未发现问题")[0] == 1
+
+
+def test_visits_of_several_departments_are_joint(issuing_office: Office, transcript: Path) -> None:
+    """Two draws of one target by two authorities make one visit; unrecorded ones past the period are overdue."""
+    text = PLAN_OF_LICENCES.replace("market-regulation", "fire-rescue").replace(
+        "publicity-check", "fire-safety"
+    )
+    second = issuing_office.draw("2", issuing_office.plan(text, "fire.toml"))
+    code, out, err = issuing_office("inspect", "list", transcript, second, "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (code, len(rows), "overdue" in err) == (0, 2, True)
+    assert [(True, 2, "overdue")] * 2 == [(r["joint"], len(r["departments"]), r["state"]) for r in rows]
+
+
+def test_register_is_kept_under_its_digest(office: Office) -> None:
+    """An imported register is found by its digest; an unknown digest is told so."""
+    kept = json.loads(office.ok("register", "import", office.path("R.csv"), "--json"))
+    shown = json.loads(office.ok("register", "show", kept["digest"], "--json"))
+    assert kept == shown
+    assert office("register", "show", "0" * 64)[0] == 1
+    assert office("register", "show", office.path("none.csv"))[0] == 2
+    assert office("register", "show", office.path("R.csv"), "--kind", "inspectors")[0] == 1
+
+
+def test_pages_have_no_network_and_no_persons(office: Office) -> None:
+    """Pages load nothing, mask persons, show conflicts as digests, and wait for `publish_after`."""
+    person = "632801199001011236"
+    for row in office.rows:
+        if row["id"] == "T001":
+            row |= {"id": person, "name": "王小明", "category": "auction", "credit_class": "D"}
+    for conflict in office.conflicts:
+        conflict["target_id"] = person if conflict["target_id"] == "T001" else conflict["target_id"]
+    office.write_all()
+    text = PLAN.replace('ratio = "0.20"', 'ratio = "1"')
+    transcript = office.draw(plan=office.plan(text))
+    words = [
+        "draw",
+        "show",
+        transcript,
+        "--page",
+        office.path("page.html"),
+        "--register",
+        office.path("R.csv"),
+    ]
+    office.ok(*words, "--before", office.path("R.csv"))
+    page = office.path("page.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert person not in page
+    assert "632***********1236" in page
+    assert "王小明" not in page
+    assert "亲属" not in page
+    closed = office.draw(
+        "2", office.plan('publish_after = "2999-01-01"\n' + text.replace("QH-1", "QH-2"), "p2.toml")
+    )
+    office.ok("draw", "show", closed, "--page", office.path("page.html"))
+    assert "T004" not in office.path("page.html").read_text()
+    office.ok("draw", "show", office.path("A2.json"), "--page", office.path("page.html"))
+
+
+def test_page_of_an_announcement(office: Office) -> None:
+    """The page of an announcement has chances by class, the smallest choice of inspectors, and what changed."""
+    office.write("before.csv", [*office.rows[5:], {**office.rows[0], "id": "T900"}])
+    for row in office.rows[:7]:
+        row["credit_class"] = "C"
+    office.write_all()
+    words = office.announce_words(
+        more=["--page", office.path("a.html"), "--before", office.path("before.csv")]
+    )
+    office.ok(*words)
+    page = office.path("a.html").read_text()
+    assert "smallest choice of inspectors" in page
+    assert "<b>5</b><span>新增 added</span>" in page
+    assert "<b>1</b><span>移出 removed</span>" in page
+    assert "<b>1</b><span>等级变化 reclassified</span>" in page
+    assert "chance by credit class" in page
+    assert "青海省市场监督管理局" in page
+    assert re.search(r"3 / 15 户", page)
+
+
+def test_changes_since_the_imported_register(office: Office) -> None:
+    """Without being told, the page compares with the register of the draw before, where that was imported."""
+    office.ok("register", "import", office.path("R.csv"))
+    office.announce("1")
+    office.rows = office.rows[1:]
+    office.conflicts = [c for c in office.conflicts if c["target_id"] != "T000"]
+    office.write_all()
+    second = office.plan(PLAN.replace("QH-1", "QH-2"), "second.toml")
+    office.announce("2", second, ["--page", office.path("a.html")])
+    assert "<b>1</b><span>移出 removed</span>" in office.path("a.html").read_text()
+
+
+def test_labels_of_a_result(office: Office) -> None:
+    """Bars say what they count: targets by the name of their division, inspectors by their visits."""
+    transcript = office.draw()
+    office.ok("draw", "show", transcript, "--page", office.path("t.html"), "--register", office.path("R.csv"))
+    page = office.path("t.html").read_text()
+    assert re.search(r"城东区 630102</text>.*?\d 户 / targets</text>", page)
+    assert re.search(r"\d 户 / visits</text>.*?\d 人 / inspectors</text>", page)
+
+
+def test_a_year_says_who_comes_together(office: Office) -> None:
+    """With the year's plan `inspect list` makes a joint visit of what one department has drawn for several."""
+    year = office.plan(YEAR, "year.toml")
+    office.ok("draw", "plan", year, "-o", office.path("plans"))
+    transcript = office.draw(plan=office.path("plans") / "QH-2018-auction-1.toml")
+    rows = [
+        json.loads(line)
+        for line in office.ok("inspect", "list", transcript, "--annual", year, "--json").splitlines()
+    ]
+    both = ["urn:agency:630000:market-regulation", "urn:agency:630000:commerce"]
+    assert [(True, both)] * 3 == [(row["joint"], row["departments"]) for row in rows]
+    alone = json.loads(office.ok("inspect", "list", transcript, "--json").splitlines()[0])
+    assert (False, both[:1]) == (alone["joint"], alone["departments"])

@@ -1,0 +1,114 @@
+"""Quick ways through a register against the slow and obvious ones: quotes, byte order, text of Parquet."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infra.draw.digest import byte_order
+from infra.draw.register import TargetRegister
+from infra.draw.sources import check_quoting
+from schemas.errors import DrawError
+
+PIECES = st.lists(
+    st.sampled_from(['"', '""', ",", "\n", "\r\n", "a", '"a"', '"a""b"', '"a,\nb"', "\r"]), max_size=14
+)
+
+
+def keeps_the_rules(text: str) -> bool:
+    """RFC 4180, a character at a time."""
+    if text.replace("\r\n", "\n").count("\r"):
+        return False
+    state = "start"  # of a field; then "plain", "quoted", or "closed" (behind a quote inside quotes)
+    for char in text.replace("\r\n", "\n"):
+        if state == "quoted":
+            state = "closed" if char == '"' else "quoted"
+        elif char in ",\n":
+            state = "start"
+        elif char == '"' and state in ("start", "closed"):
+            state = "quoted"
+        elif char == '"' or state == "closed":
+            return False
+        else:
+            state = "plain"
+    return state != "quoted"
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PIECES, st.booleans(), st.sampled_from([1, 2, 3, 7, 64]))
+def test_quotes_in_blocks_as_a_character_at_a_time(
+    tmp_path: Path, pieces: list[str], bom: bool, block: int
+) -> None:
+    """Wherever blocks end, the same files are refused as by reading every character."""
+    text = "".join(pieces)
+    path = tmp_path / "R.csv"
+    path.write_bytes((("\ufeff" if bom else "") + text + "x").encode())
+    with path.open("rb") as file:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            check_quoting(content, "R.csv", block=block)
+            kept = True
+        except DrawError:
+            kept = False
+    assert keeps_the_rules(text + "x") == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [('a,b\nc,"d"e\n', 2), ('a,b\nc,d\n"e\n', 3), ('a,b\n"x""y,\n"z",q\n', 2), ('a,b"c\n', 1)],
+    ids=["text behind", "never closed", "closed elsewhere", "within"],
+)
+def test_the_line_of_a_wrong_quote(tmp_path: Path, text: str, line: int) -> None:
+    """The message names the line on which the wrong field begins."""
+    path = tmp_path / "R.csv"
+    path.write_text(text)
+    with path.open("rb") as file:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with pytest.raises(DrawError) as refused:
+            check_quoting(content, "R.csv", block=4)
+    assert f"R.csv:{line}" == refused.value.where
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text("a中😀", max_size=20),
+    st.lists(st.one_of(st.text("ab", max_size=120), st.text("a\0b中😀", max_size=8)).map(str), max_size=40),
+)
+def test_byte_order_is_the_order_of_bytes(begin: str, ends: list[str]) -> None:
+    """Numbers made of bytes put texts in the order of `sorted`, however long they are alike; one that stands twice is told."""
+    texts = [begin + end for end in ends]
+    series = pl.Series(texts, dtype=pl.String)
+    order = byte_order(series)
+    assert sorted(texts, key=str.encode) == series.gather(order.places).to_list()
+    assert (len(set(texts)) < len(texts)) == (order.repeated is not None)
+    assert order.repeated is None or texts.count(order.repeated) > 1
+
+
+def test_text_of_parquet_that_is_no_utf8(tmp_path: Path) -> None:
+    """A text column whose bytes are no UTF-8 is refused, not repaired."""
+    wrong = pa.array([b"T1", b"\xff\xfe"]).view(pa.string())
+    columns = {"id": wrong, "name": ["a", "b"], "division": ["630102"] * 2, "credit_class": ["A", "B"]}
+    pq.write_table(pa.table(columns), tmp_path / "R.parquet")
+    with pytest.raises(DrawError):
+        TargetRegister(tmp_path / "R.parquet", "targets")
+
+
+def test_ids_that_are_alike_for_long_are_told_apart(tmp_path: Path) -> None:
+    """Two of many ids that begin alike for sixty characters and are the same are found; others are not."""
+    ids = [f"{'9' * 60}{n:04d}" for n in range(500)]
+    path = tmp_path / "R.csv"
+    rows = [f"{i},甲,630102,A\n" for i in ids]
+    path.write_text("id,name,division,credit_class\n" + "".join(rows))
+    with TargetRegister(path, "targets") as register:
+        assert 500 == register.summary().count
+    path.write_text("id,name,division,credit_class\n" + "".join([*rows, rows[7]]))
+    with TargetRegister(path, "targets") as register, pytest.raises(DrawError) as refused:
+        register.summary()
+    assert "twice" in str(refused.value)

@@ -1,0 +1,77 @@
+"""The engine of the service while others hand in."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from story import Events, uscc
+
+from infra.bootstrap import open_inbox
+from infra.cli import main
+from infra.http.drainer import Office
+from infra.settings import Settings
+from producers.files import Summary, submit_file
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A folder with keys, and five applications in its ledger."""
+    data = tmp_path / "data"
+    assert main(["keys", "init", "--valid-from", "2018-01-01", "--data", str(data)]) == 0
+    told = Events()
+    for n in range(5):
+        told.apply(f"2018-09-10T09:0{n}:00+08:00", f"O-{n}", uscc(n))
+    (tmp_path / "events.jsonl").write_text(told.text(), "utf-8")
+    settings, summary = Settings(data, workers=1), Summary()
+    with open_inbox(settings) as inbox:
+        submit_file(str(tmp_path / "events.jsonl"), inbox, summary)
+    assert summary.accepted == 5
+    return settings
+
+
+def until(true: Callable[[], bool], seconds: float = 120) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return true()
+
+
+def test_it_goes_on_while_somebody_always_waits(settings: Settings) -> None:
+    """It gives way, and is never starved."""
+    office = Office(settings, threading.Event(), tick_seconds=3600, busy=lambda: True)
+    office.start()
+    try:
+        assert until(lambda: office.issued == 5)
+        assert (office.alive, office.letters) == (True, 0)
+    finally:
+        office.close()
+
+
+class Failing(Office):
+    """An engine whose surroundings fail twice."""
+
+    faults = 2
+
+    def _drain(self, engine: object) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise OSError("no room")
+        super()._drain(engine)  # type: ignore[arg-type]
+
+
+def test_a_fault_is_told_and_tried_again(settings: Settings) -> None:
+    """Health says so meanwhile; nothing is lost, and afterwards all is well."""
+    said: list[str] = []
+    office = Failing(settings, threading.Event(), tick_seconds=3600, say=said.append)
+    office.start()
+    try:
+        assert until(lambda: not office.alive)
+        assert until(lambda: office.issued == 5)
+        assert until(lambda: office.alive)
+        assert ["OSError" in text for text in said] == [True, True]
+    finally:
+        office.close()

@@ -1,0 +1,266 @@
+"""The chain of an authority's draws, read from a folder: nothing missing, nothing twice, nothing unexplained.
+
+Who draws often and shows one suitable draw leaves a gap; who draws one announcement twice, two transcripts;
+who starts over, an announcement without transcript or reason.
+
+The check of what came after a draw: who was replaced, by whom, in order, signed and with a reason.
+
+1. The replacements are numbered from 1 without a gap, each naming the one before (the first one the transcript).
+2. Each is canonical, has a reason, and is signed for the transcript's authority.
+3. Who came in is the next in order: ticket, load and duty ticket say who.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from infra.draw.register import TargetRegister
+from schemas.draw import inspectors as staff
+from schemas.draw.documents import (
+    FIRST,
+    Announcement,
+    Transcript,
+    Void,
+    read_announcement,
+    read_transcript,
+    read_void,
+)
+from schemas.draw.encoding import encode
+from schemas.draw.replacement import Aftermath, Replacement, read_replacement, replacements_in
+from schemas.draw.seed import check_signature
+from schemas.errors import DrawError, UsageError
+from schemas.trust import TrustStore
+
+
+class Chain:
+    """Announcements by sequence, and by announcement's digest what became of it."""
+
+    def __init__(self, authority: str) -> None:
+        self.authority = authority
+        self.announcements: dict[int, dict[str, Announcement]] = defaultdict(dict)
+        self.transcripts: dict[str, set[str]] = defaultdict(set)  # digest → SHA-256 of transcript files
+        self.voids: dict[str, Void] = {}
+        self.good: set[int] = set()  # sequences of announcements signed by a key that is not revoked
+        self.revoked: dict[int, Path] = {}  # sequence → a document about it, signed by a revoked key
+
+    def add(self, announcement: Announcement) -> None:
+        """Adds an announcement; the same one again is no fault."""
+        self.announcements[announcement.sequence][announcement.digest] = announcement
+
+    def check(self) -> str:
+        """DrawError for the first fault; else how many draws there are."""
+        last = max(self.announcements, default=0)
+        before = FIRST
+        taken: dict[str, int] = {}
+        voided: dict[str, str] = {}
+        for number in range(1, last + 1):
+            same = self.announcements.get(number)
+            if not same:
+                raise DrawError(f"announcement {number} is missing / 缺少第 {number} 号公告")
+            if len(same) > 1:
+                raise DrawError(f"two announcements have the number {number} / 第 {number} 号公告有两份")
+            (announcement,) = same.values()
+            if announcement.previous != before:
+                raise DrawError(
+                    f"announcement {number} does not name the one before it / 第 {number} 号公告未接续前一份"
+                )
+            self._one(announcement, may_wait=number == last)
+            self._again(announcement, voided)
+            self._commitments(announcement, taken)
+            before = announcement.digest
+        self._vouched()
+        if stray := (self.voids.keys() | self.transcripts.keys()) - self._digests():
+            raise DrawError(f"the announcement {min(stray)} is missing / 缺少公告")
+        return f"{last} announcements, {sum(map(len, self.transcripts.values()))} drawn, {len(self.voids)} voided"
+
+    def _vouched(self) -> None:
+        """Whoever stole a key can sign a past; what a later good announcement builds on was there before."""
+        last = max(self.good, default=0)
+        for number, path in sorted(self.revoked.items()):
+            if number >= last:
+                raise DrawError(
+                    f"announcement {number} rests on a revoked key, and no later announcement by a good one follows "
+                    f"/ 签名密钥已吊销，且无后续公告接续",
+                    where=str(path),
+                )
+
+    def _digests(self) -> set[str]:
+        return {digest for same in self.announcements.values() for digest in same}
+
+    def _one(self, announcement: Announcement, *, may_wait: bool) -> None:
+        number, digest = announcement.sequence, announcement.digest
+        drawn, void = self.transcripts.get(digest, set()), self.voids.get(digest)
+        if len(drawn) > 1:
+            raise DrawError(f"announcement {number} was drawn twice / 第 {number} 号公告被抽取两次")
+        if drawn and void:
+            raise DrawError(
+                f"announcement {number} is both drawn and voided / 第 {number} 号公告既抽取又作废"
+            )
+        if void and void.sequence != number:
+            raise DrawError(
+                f"作废记录编号不符 / the void of announcement {number} says number {void.sequence}"
+            )
+        if not drawn and not void and not may_wait:
+            raise DrawError(
+                f"announcement {number} has neither transcript nor void / 第 {number} 号公告下落不明"
+            )
+
+    def _again(self, announcement: Announcement, voided: dict[str, str]) -> None:
+        """One plan is announced again only after a void, and says so."""
+        name, number = announcement.plan.plan, announcement.sequence
+        if announcement.replaces != voided.get(name):
+            raise DrawError(
+                f"announcement {number} of plan {name!r} does not replace what it should / 第 {number} 号公告未指明所替代的公告"
+            )
+        if name in voided and voided[name] not in self.voids:
+            raise DrawError(f"plan {name!r} was announced again without a void / 未经作废重复公告")
+        voided[name] = announcement.digest
+
+    def _commitments(self, announcement: Announcement, taken: dict[str, int]) -> None:
+        for commitment in announcement.commitments:
+            if commitment.commitment in taken:
+                raise DrawError(
+                    f"announcements {taken[commitment.commitment]} and {announcement.sequence} "
+                    f"have the same commitment of {commitment.party} / 承诺重复使用"
+                )
+            taken[commitment.commitment] = announcement.sequence
+
+
+def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: TrustStore) -> str:
+    """Checks the chain in a folder together with one transcript; DrawError names the first fault."""
+    chain = Chain(own.plan.authority)
+    chain.add(own)
+    itself = encode(transcript)
+    chain.transcripts[own.digest].add(hashlib.sha256(itself).hexdigest())
+    with suppress(DrawError):  # whether somebody signed them at all is a check of its own
+        _announced(own, chain, trust, folder)
+        _signed(transcript.signature, transcript.to_be_signed, chain, trust, folder, own.sequence)
+    if not folder.is_dir():
+        raise UsageError(
+            "没有这个目录 / there is no such folder",
+            where=str(folder),
+            hint="the folder with all announcements",
+        )
+    for path in sorted(folder.rglob("*.json")):
+        _read_into(chain, path, trust, itself)
+    return chain.check()
+
+
+def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> None:
+    """Reads one file; what is no document of a draw, or another authority's, does not count."""
+    try:
+        data = path.read_bytes()
+        if data == itself:
+            return  # the transcript that is being checked
+        content: Any = orjson.loads(data)
+    except (OSError, orjson.JSONDecodeError):
+        return
+    if not isinstance(content, dict):
+        return
+    if "void" in content and content.get("authority") == chain.authority:
+        void = read_void(data, str(path))
+        _signed(void.signature, void.to_be_signed, chain, trust, path, void.sequence)
+        if chain.voids.setdefault(void.void, void).reason != void.reason:
+            raise DrawError("同一公告作废两次 / a second void of one announcement", where=str(path))
+    elif "announcement_digest" in content and _authority(content.get("announcement")) == chain.authority:
+        drawn = read_transcript(data, str(path))
+        announcement = read_announcement(bytes(drawn.announcement), str(path))
+        if announcement.digest != drawn.announcement_digest:
+            raise DrawError(
+                "公告摘要不符 / announcement_digest is not the digest of the announcement", where=str(path)
+            )
+        _signed(drawn.signature, drawn.to_be_signed, chain, trust, path, announcement.sequence)
+        _announced(announcement, chain, trust, path)
+        chain.transcripts[announcement.digest].add(hashlib.sha256(data).hexdigest())
+        chain.add(announcement)
+    elif "algorithm" in content and content.get("authority") == chain.authority:
+        announcement = read_announcement(data, str(path))
+        _announced(announcement, chain, trust, path)
+        chain.add(announcement)
+
+
+def _authority(announcement: Any) -> Any:
+    return announcement.get("authority") if isinstance(announcement, dict) else None
+
+
+def _announced(announcement: Announcement, chain: Chain, trust: TrustStore, path: Path) -> None:
+    number = announcement.sequence
+    if _signed(announcement.signature, announcement.to_be_signed, chain, trust, path, number):
+        chain.good.add(number)
+
+
+def _signed(
+    signature: object, message: bytes, chain: Chain, trust: TrustStore, path: Path, sequence: int
+) -> bool:
+    """Whether a key that is not revoked signed it; DrawError where none of the trust folder did."""
+    try:
+        kid = check_signature(signature, message, chain.authority, trust, vouched=True)
+    except DrawError as error:
+        raise DrawError(error.message, where=str(path)) from None
+    key = trust.key(kid, "draw")
+    good = key is not None and key.revoked_since is None
+    if not good:
+        chain.revoked.setdefault(sequence, path)
+    return good
+
+
+class Rolls(msgspec.Struct, frozen=True):
+    """Who could come in: the registers of the draw, opened."""
+
+    targets: TargetRegister
+    inspectors: Sequence[staff.DrawInspector]
+    conflicts: Mapping[str, Mapping[str, str]]
+
+
+def recorded(folder: Path | None, announcement: Announcement) -> list[tuple[Path, bytes]]:
+    """The replacements of a draw in a chain's folder, unread."""
+    return replacements_in(folder, announcement.digest) if folder and folder.is_dir() else []
+
+
+def check(
+    files: Sequence[tuple[Path, bytes]],
+    transcript: Transcript,
+    announcement: Announcement,
+    trust: TrustStore,
+    rolls: Rolls | None,
+) -> str:
+    """How many replacements there are; DrawError for the first fault. Without rolls, who is next stays open."""
+    done = sorted(
+        (read_replacement(data, str(path)) for path, data in files), key=lambda r: (r.number, encode(r))
+    )
+    before = hashlib.sha256(encode(transcript)).hexdigest()
+    for number, one in enumerate(done, 1):
+        if one.number != number:
+            raise DrawError(
+                f"two replacements have the number {one.number} / 递补编号重复"
+                if one.number < number
+                else f"replacement {number} is missing / 缺少第 {number} 号递补"
+            )
+        if one.previous != before:
+            raise DrawError(
+                f"replacement {number} does not name the one before it / 第 {number} 号递补未接续"
+            )
+        _replacement_signed(one, announcement, trust)
+        before = hashlib.sha256(encode(one)).hexdigest()
+    if rolls is not None:
+        after = Aftermath(transcript, announcement, rolls.targets, rolls.inspectors, rolls.conflicts)
+        for one in done:
+            after.apply(one)
+    return f"{len(done)} replacements"
+
+
+def _replacement_signed(one: Replacement, announcement: Announcement, trust: TrustStore) -> None:
+    if one.authority != announcement.plan.authority:
+        raise DrawError(f"替补 / replacement {one.number} is of another authority / 递补机关不符")
+    try:
+        check_signature(one.signature, one.to_be_signed, one.authority, trust)
+    except DrawError as error:
+        raise DrawError(f"替补 / replacement {one.number}: {error.message}") from None
