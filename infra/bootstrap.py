@@ -13,12 +13,13 @@ from infra.embedded import letters
 from infra.embedded.inbox import EmbeddedInbox
 from infra.persons.keys import PersonsStore, open_persons
 from infra.readmodel.database import Database
-from infra.readmodel.register import EmbeddedRegister, EmptyRegister, Register
+from infra.readmodel.register import EmbeddedRegister, EmptyRegister
 from infra.recovery import archive
 from infra.recovery.replay import ReplayReport, Say
 from infra.recovery.replay import replay as run_replay
 from infra.settings import Settings
 from infra.stores import open_store
+from processors.queries.register import Register
 from processors.route import tick as tick_entry
 from producers.files import Inbox, Papers
 from schemas.errors import NotFound, TransientError, VerificationError, ZhengzhaoError

@@ -55,8 +55,8 @@ def send(settings: Settings, event: dict[str, Any]) -> Accepted:
 
 if TYPE_CHECKING:
     from infra.persons.keys import PersonsStore
-    from infra.readmodel.register import Register
     from processors.queries.find import Subject
+    from processors.queries.register import Register
 
 Number = Annotated[str | None, typer.Argument(metavar="[NUMBER]", help="证照编号 / the licence's number")]
 NumberOption = Annotated[

@@ -18,12 +18,12 @@ from infra.bootstrap import open_inbox, open_register
 from infra.embedded.engine import DrainProgress, Engine, holding
 from infra.persons.access_log import Accesses
 from infra.persons.keys import open_persons
-from infra.readmodel.register import Register
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.uploads import published_lists
 from issuance.keys import Lifetime, init, longest_validity, roles_of
 from processors.queries.find import Queries
+from processors.queries.register import Register
 from producers.files import Summary, submit_file
 from schemas.calendar import CHINA
 from schemas.items import Catalogue, load_catalogue

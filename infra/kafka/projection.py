@@ -23,8 +23,9 @@ from infra.kafka.reading import Place, Reader, cluster_id
 from infra.kafka.records import decode_facts, decode_letter, encode_fact
 from infra.readmodel.database import Database
 from infra.readmodel.projector import Projector, due_in_part
-from infra.readmodel.register import EmbeddedRegister, Register
+from infra.readmodel.register import EmbeddedRegister
 from infra.settings import Settings
+from processors.queries.register import Register
 from schemas.errors import TransientError
 from schemas.facts import Fact
 

@@ -1,7 +1,6 @@
-"""The register as queries see it: states of holders, found by case, number or holder.
+"""Adapters of the port `processors.queries.register.Register` over the data file of the embedded engine.
 
-Queries work while another process drains: each opens the data file for itself and reads one moment of it. On
-Kafka the same port stands over a projection of the topics.
+Queries work while another process drains: each opens the data file for itself and reads one moment of it.
 """
 
 from __future__ import annotations
@@ -9,40 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
 
 from infra.readmodel.database import Database
 from processors import state
 from processors.state import HolderState
 from schemas.facts import Fact, decode
-
-
-class Register(Protocol):
-    """What queries need."""
-
-    def state(self, holder: str) -> HolderState | None:
-        """The state of a holder by ledger key (USCC or pseudonym); None where nothing is known."""
-        ...
-
-    def holders_of_case(self, application: str) -> list[str]:
-        """The holders that have a case of this id (compared form)."""
-        ...
-
-    def holder_of_licence(self, number: str) -> str | None:
-        """The holder of a licence by its number (compared form)."""
-        ...
-
-    def states(self) -> Iterator[HolderState]:
-        """Every holder."""
-        ...
-
-    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
-        """The facts of these types; those of one holder in order."""
-        ...
-
-    def moment(self) -> AbstractContextManager[None]:
-        """Everything read inside is of one and the same moment."""
-        ...
 
 
 class EmbeddedRegister:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from infra.draw.pages import shown_name
-from infra.readmodel.register import Register
+from processors.queries.register import Register
 from schemas.draw.encoding import CONTROL
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from infra.draw.pages import Shown
 from infra.pages.frame import Column, figures, page, section, table
-from infra.readmodel.register import Register
+from processors.queries.register import Register
 from schemas import calendar
 from schemas.draw.encoding import shown_id
 from schemas.draw.plan import day

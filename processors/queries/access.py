@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from infra.http.tokens import Principal
-from infra.readmodel.register import Register
+from processors.queries.register import Register
 from processors.state import Case, HolderState, Licence
 from schemas.authorities import competent_as_authority, competent_in_division, issuing_authority, source_of
 from schemas.facts import Fact

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from infra.persons.keys import PersonsStore
-from infra.readmodel.register import Register
 from processors.queries import views
+from processors.queries.register import Register
 from processors.route import holder_key, keys_of
 from processors.state import HolderState, Licence
 from schemas.errors import NotFound, UsageError

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from infra.readmodel.register import Register
 from processors.queries import views
+from processors.queries.register import Register
 from processors.state import Case, Filing, HolderState
 from schemas.authorities import source_of
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import NamedTuple
 
-from infra.readmodel.register import Register
+from processors.queries.register import Register
 from processors.state import Case, HolderState, Licence
 from schemas.calendar import anniversary, day_of
 
