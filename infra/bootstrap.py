@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from infra.embedded import letters
 from infra.embedded.inbox import EmbeddedInbox
-from infra.persons.keys import PersonsStore, open_persons
+from infra.persons import open_persons
+from infra.persons.keys import PersonsStore
 from infra.readmodel.database import Database
 from infra.readmodel.register import EmbeddedRegister, EmptyRegister
 from infra.recovery import archive

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from infra.failpoints import failpoint
-from infra.persons.keys import open_persons
+from infra.persons import open_persons
 from infra.pool import Recipe, Task
 from infra.settings import Settings
 from infra.stores import open_store

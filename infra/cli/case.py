@@ -29,15 +29,15 @@ app = typer.Typer(
 def queries() -> Iterator[Queries]:
     """The answers of this data folder; each look at a person's record is itself recorded."""
     from infra.bootstrap import open_register
+    from infra.persons import open_persons
     from infra.persons.access_log import Accesses
-    from infra.persons.keys import open_persons
     from processors.queries.find import Queries
 
     settings = output.settings()
     with open_register(settings) as register:
         persons = open_persons(settings.data, settings.shared_persons)
         try:
-            yield Queries(register, persons, Accesses(settings.data).look)
+            yield Queries(register, persons, Accesses(settings.data).record)
         finally:
             persons.close()
 
@@ -98,7 +98,7 @@ def list_cases(
     if state is not None and state not in STATES:
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
     with sending.register() as (register, _):
-        listings = Listings(register, Accesses(output.settings().data).look)
+        listings = Listings(register, Accesses(output.settings().data).record)
         rows = listings.cases(CaseFilter(state, item, overdue))
         if output.as_json():
             output.print_rows(rows)
@@ -142,7 +142,7 @@ def list_window(
     if not re.fullmatch(r"[0-9]{6}([0-9]{3}([0-9]{3})?)?", code):
         raise UsageError(f"不是窗口代码 / no code of a window: {code}", where="--window", hint="630225")
     with sending.register() as (register, _):
-        rows = Listings(register, Accesses(output.settings().data).look).window(code, below=below)
+        rows = Listings(register, Accesses(output.settings().data).record).window(code, below=below)
         if output.as_json():
             output.print_rows(rows)
             return

@@ -84,7 +84,7 @@ def list_filings(
     if state is not None and state not in STATES:
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
     with sending.register() as (register, _):
-        listings = Listings(register, Accesses(output.settings().data).look)
+        listings = Listings(register, Accesses(output.settings().data).record)
         rows = listings.filings(department=department, state=state, overdue=overdue)
         if output.as_json():
             output.print_rows(rows)

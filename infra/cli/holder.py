@@ -128,7 +128,7 @@ def erase(
         if kept or _pending(settings, state.holder):
             raise _still_kept(state, [k.reason + (f" → {k.until}" if k.until else "") for k in kept])
         log = Accesses(settings.data)
-        log.look(state.holder, "holder erase", _NUMBER.sub("***", ground))
+        log.record(state.holder, "holder erase", _NUMBER.sub("***", ground))
         fresh = _destroyed(persons, state.holder)
         files = _forget(settings, uploads)
     answer = {
@@ -155,7 +155,7 @@ def accesses(
     with sending.register() as (register, persons):
         state = holder_state(register, persons, number)
     log = Accesses(output.settings().data)
-    log.look(state.holder, "holder accesses")
+    log.record(state.holder, "holder accesses")
     rows = log.of(state.holder)
     if output.as_json():
         output.print_rows(row._asdict() for row in rows)

@@ -109,7 +109,7 @@ def list_checks(
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
     day = sending.read_day(before, "--before")
     with sending.register() as (register, _):
-        rows = Listings(register, Accesses(output.settings().data).look).checks(
+        rows = Listings(register, Accesses(output.settings().data).record).checks(
             item=item, state="overdue" if overdue else state, before=day.isoformat() if day else None
         )
         if output.as_json():

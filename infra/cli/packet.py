@@ -119,7 +119,7 @@ def material_group() -> None:
 @material_app.command(epilog="Example: zhengzhao material put plan.pdf")
 def put(file: Annotated[Path, typer.Argument(help="文件 / the file")]) -> None:
     """存入一份材料，返回其 uri / Keeps a file, encrypted, under its hash; prints the `uri` that a material names."""
-    from infra.persons.keys import open_persons
+    from infra.persons import open_persons
     from infra.stores import open_store
     from infra.stores.uploads import put_upload
     from producers.packet_events import read_file

@@ -88,7 +88,7 @@ def _targets(item: str | None) -> Iterator[Target]:
     from processors.draw.targets import living_targets
 
     with sending.register() as (register, persons):
-        yield from living_targets(register, persons, Accesses(output.settings().data).look, item)
+        yield from living_targets(register, persons, Accesses(output.settings().data).record, item)
 
 
 def _summary(file: Path, kind: Any) -> dict[str, Any]:

@@ -103,7 +103,7 @@ ProofKey = Annotated[
 def register() -> Iterator[tuple[Register, PersonsStore]]:
     """The register and the persons of this data folder."""
     from infra.bootstrap import open_register
-    from infra.persons.keys import open_persons
+    from infra.persons import open_persons
 
     settings = output.settings()
     with open_register(settings) as found:
@@ -135,7 +135,7 @@ def subject_of(licence: Named, holder: str | None) -> Subject:
             subject = of_licence(found, persons, licence.number)
         else:
             subject = of_case(found, persons, licence.granted_by or "", holder)
-    Accesses(output.settings().data).look(subject.holder, "event prepared", subject.number)
+    Accesses(output.settings().data).record(subject.holder, "event prepared", subject.number)
     return subject
 
 

@@ -31,8 +31,8 @@ from infra.demo.stage import KEYS_FROM, DemoStage, StoryStep, told, verdict_of
 from infra.draw import files, pages
 from infra.draw.register import TargetRegister
 from infra.draw.store import DrawStore, draw_key, write_whole
+from infra.persons import open_persons
 from infra.persons.access_log import Accesses
-from infra.persons.keys import open_persons
 from processors.draw import visits
 from processors.draw.compute import compute, prepare
 from processors.draw.targets import Target, living_targets, write_targets
@@ -163,7 +163,7 @@ def _targets(stage: DemoStage) -> list[Target]:
     persons = open_persons(stage.data)
     try:
         with stage.register() as register:
-            return list(living_targets(register, persons, Accesses(stage.data).look, samples_day.ITEM))
+            return list(living_targets(register, persons, Accesses(stage.data).record, samples_day.ITEM))
     finally:
         persons.close()
 

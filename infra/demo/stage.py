@@ -16,8 +16,8 @@ import msgspec
 
 from infra.bootstrap import open_inbox, open_register
 from infra.embedded.engine import DrainProgress, Engine, holding
+from infra.persons import open_persons
 from infra.persons.access_log import Accesses
-from infra.persons.keys import open_persons
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.uploads import published_lists
@@ -92,7 +92,7 @@ class DemoStage:
         persons = open_persons(self.data)
         try:
             with self.register() as register:
-                yield Queries(register, persons, Accesses(self.data).look)
+                yield Queries(register, persons, Accesses(self.data).record)
         finally:
             persons.close()
 

@@ -22,8 +22,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from infra.bootstrap import open_register
 from infra.http.problems import Problem, of_error
 from infra.http.tokens import Principal
+from infra.persons import open_persons
 from infra.persons.access_log import Accesses
-from infra.persons.keys import open_persons
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.uploads import FILES, Form, artefact, published_lists, put_upload
@@ -108,7 +108,7 @@ class Lookups:
 
     @contextmanager
     def _queries(self, principal: Principal) -> Iterator[Queries]:
-        look = Accesses(self._settings.data, principal.name).look
+        look = Accesses(self._settings.data, principal.name).record
         with open_register(self._settings) as register:
             yield Queries(Restricted(register, principal, self._catalogue), self._persons, look)
 

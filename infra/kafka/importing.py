@@ -34,7 +34,8 @@ from infra.kafka.publisher import send_all
 from infra.kafka.reading import Reader
 from infra.kafka.records import SerialSeen, decode_entry, encode_entry, send_entry, send_facts, send_to_number
 from infra.kafka.status import PublishedEdition, encode_told
-from infra.persons.keys import DATABASE, PersonsStore, open_persons
+from infra.persons import open_persons
+from infra.persons.keys import DATABASE, PersonsStore
 from infra.readmodel.database import Database
 from infra.recovery import archive
 from infra.recovery.replay import ReplayReport

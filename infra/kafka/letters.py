@@ -28,7 +28,8 @@ from infra.kafka.records import (
     send_letter,
     send_to_number,
 )
-from infra.persons.keys import PersonsStore, open_persons
+from infra.persons import open_persons
+from infra.persons.keys import PersonsStore
 from infra.settings import Settings
 from schemas.errors import NotFound
 from schemas.ledger import Entry, partition_of

@@ -25,7 +25,8 @@ from infra.kafka.inbox import ensure_catalogue
 from infra.kafka.stage import StageLoop
 from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
-from infra.persons.keys import PersonsStore, open_persons
+from infra.persons import open_persons
+from infra.persons.keys import PersonsStore
 from infra.settings import Settings
 from schemas.errors import TransientError, UsageError
 from schemas.items import Catalogue, load_catalogue

@@ -1,8 +1,8 @@
-"""Who looked at a person's record, and when: `accesses.db` in the data folder, persons by pseudonym only.
+"""Record of accesses to persons' records: `accesses.db` in the data folder, persons by pseudonym only.
 
-Every query that shows something of a person writes here before it answers; where that fails, there is no answer.
-A list that shows many persons at once is one line, under the name `*`. What was done to a record (an erasure) stands
-here too, and stays when the person's key is gone.
+Every query that shows something of a person writes here before it answers; where that fails, it gives no answer
+(个人信息保护法 art 55 asks for such a record). A list that shows many persons at once is one line, under the name
+`*`. An erasure stands here too, and its line stays when the person's key is gone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CREATE INDEX IF NOT EXISTS accesses_person ON accesses (person);
 
 
 class Access(NamedTuple):
-    """One look: when, by whom, by which command, at what."""
+    """One access: its time in China (ISO 8601), the user or token, the command, and the record that it showed."""
 
     time: str
     by: str
@@ -41,7 +41,7 @@ class Access(NamedTuple):
 
 
 def user() -> str:
-    """Who runs this command: `ZHENGZHAO_USER` where a front end names its user, else the account."""
+    """Return the user of this command: `ZHENGZHAO_USER` where a front end names its user, else the account."""
     if named := os.environ.get("ZHENGZHAO_USER"):
         return named[:100]
     try:
@@ -51,14 +51,18 @@ def user() -> str:
 
 
 class Accesses:
-    """The record of looks in a data folder; several processes may write at once."""
+    """The access record of a data folder; several processes may write at once."""
 
     def __init__(self, data: Path, by: str | None = None) -> None:
         self._path = data / DATABASE
         self._by = user() if by is None else by
 
-    def look(self, person: str, what: str, detail: str = "") -> None:
-        """Records a look at a holder's record, where the holder is a person. SurroundingsError where it cannot."""
+    def record(self, person: str, what: str, detail: str = "") -> None:
+        """Record an access to a holder's record where the holder is a person; do nothing for an enterprise.
+
+        `person` is a ledger key, or `*` for a list of many persons. Raises TransientError where the line cannot be
+        written; the caller must then show nothing.
+        """
         if not person.startswith((PERSONAL, EVERYONE)):
             return
         now = datetime.now(UTC).astimezone(CHINA).isoformat(timespec="seconds")
@@ -69,7 +73,7 @@ class Accesses:
             )
 
     def of(self, person: str) -> list[Access]:
-        """Every look at a person's record in its order, those that showed everyone included."""
+        """Return every access to a person's record, oldest first, those to lists of everyone included."""
         if not self._path.is_file():
             return []
         sql = "SELECT time, by, what, detail FROM accesses WHERE person IN (?, ?) ORDER BY seq"
@@ -91,7 +95,7 @@ class Accesses:
                 db.close()
         except (sqlite3.Error, OSError) as error:
             raise TransientError(
-                f"查阅个人记录无法留痕，因此不予显示 / the look at a person's record cannot be recorded, so nothing is shown: {error}",
+                f"查阅个人记录无法留痕，因此不予显示 / the access to a person's record cannot be recorded, so nothing is shown: {error}",
                 where=str(self._path),
-                hint="检查目录权限与空间 / check the rights of the folder and its room",
+                hint="检查目录权限与磁盘空间 / check the permissions of the folder and the free space",
             ) from error

@@ -1,8 +1,8 @@
 """The persons' keys of a data folder: `persons.db`, each key wrapped with the installation's secret.
 
-The secret lies in `secret/installation.key`, apart from what can sign. Who has the database alone, or the secret
-alone, reads nothing. Erasing a person deletes the key, overwrites its place in the file (secure_delete) and cuts
-the write-ahead log, so that no copy stays.
+The secret lies in `secret/installation.key`, apart from the keys that sign. The database alone, or the secret
+alone, opens nothing. Erasing a person deletes the key, overwrites its place in the file (secure_delete) and
+truncates the write-ahead log, so that no copy stays.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class PersonsStore:
     """The port `schemas.persons.Persons` over a data folder; may be used from several threads and processes."""
 
     def __init__(self, data: Path) -> None:
-        """Opens the persons of a data folder, and makes secret and database where there are none yet.
+        """Open the persons of a data folder; make secret and database where there are none yet.
 
-        KeysMissing where there are persons but no secret.
+        Raises KeysMissing where there are persons but no secret.
         """
         self._secret = _secret(data)
         self._wrapping = AESSIV(subkey(self._secret, "persons"))
@@ -55,7 +55,7 @@ class PersonsStore:
         self._version = -1
 
     def close(self) -> None:
-        """Closes the database."""
+        """Close the database."""
         self._db.close()
 
     def pseudonym(self, compared_id: str) -> str:
@@ -68,13 +68,13 @@ class PersonsStore:
         return self._sealer.open(pseudonym, sealed)
 
     def knows(self, pseudonym: str) -> bool:
-        """Whether there is a key of this person: not before the first sealed text, and not after an erasure."""
+        """Tell if there is a key of this person: not before the first sealed text, and not after an erasure."""
         return self._key(pseudonym, False) is not None
 
     def erase(self, pseudonym: str) -> bool:
-        """Destroys a person's key for good; False where there is none.
+        """Destroy a person's key for good; return False where there is none.
 
-        SurroundingsError where another process reads just now: calling it again finishes the job.
+        Raises TransientError while another process reads the database; calling it again finishes the erasure.
         """
         with self._lock:
             gone = self._db.execute("DELETE FROM keys WHERE pseudonym = ?", (pseudonym,)).rowcount
@@ -82,32 +82,34 @@ class PersonsStore:
             busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise TransientError(
-                "the key is deleted, but its copy in the write-ahead log is in use",
+                "密钥已删除，但其副本仍在日志文件中使用 / the key is deleted, but its copy in the write-ahead log is in use",
                 where=DATABASE,
-                hint="call it again when no other process reads",
+                hint="没有其他进程读取时再执行一次 / run it again when no other process reads",
             )
         return bool(gone)
 
     def seal_file(self, content: bytes) -> bytes:
-        """An uploaded file as it lies in the store; the same content gives the same bytes."""
+        """Encrypt an uploaded file for the store; the same content gives the same bytes."""
         return self._files.encrypt(content, None) if content else b""
 
     def open_file(self, sealed: bytes) -> bytes:
-        """The uploaded file again; VerificationError where it was changed."""
+        """Decrypt an uploaded file. Raises VerificationError where its bytes were changed."""
         try:
             return self._files.decrypt(sealed, None) if sealed else b""
         except InvalidTag:
-            raise VerificationError("an uploaded file in the store was changed") from None
+            raise VerificationError(
+                "存储中的上传文件被改动 / an uploaded file in the store was changed"
+            ) from None
 
     def wrapped(self) -> Iterator[tuple[str, bytes]]:
-        """Every person's key as it is kept: wrapped, of use only with the secret."""
+        """Yield each pseudonym with its wrapped key; only the secret opens it."""
         for name, key in self._db.execute(
             "SELECT pseudonym, wrapped FROM keys ORDER BY pseudonym"
         ).fetchall():
             yield str(name), bytes(key)
 
     def restore(self, pseudonym: str, wrapped: bytes) -> None:
-        """Puts a wrapped key back, unless the person has one. KeysMissing where the secret is another."""
+        """Put a wrapped key back, unless the person has one. Raises KeysMissing where the secret does not fit."""
         self._wrapping_opens(pseudonym, wrapped)
         self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (pseudonym, wrapped))
 
@@ -116,9 +118,10 @@ class PersonsStore:
             self._wrapping.decrypt(wrapped, [pseudonym.encode()])
         except InvalidTag:
             raise KeysMissing(
-                "the installation's secret does not open the persons' keys / 安装密钥不符",
-                where=str(SECRET), hint="copy secret/installation.key from where they were exported",
-            ) from None  # fmt: skip
+                "安装密钥不符 / the installation's secret does not open the persons' keys",
+                where=str(SECRET),
+                hint="从导出处复制 secret/installation.key / copy it from the installation that exported them",
+            ) from None
 
     def _key(self, pseudonym: str, create: bool) -> bytes | None:
         with self._lock:
@@ -146,23 +149,17 @@ class PersonsStore:
             return self._wrapping.decrypt(row[0], [pseudonym.encode()])
         except InvalidTag:
             raise KeysMissing(
-                "the installation's secret does not open the persons' keys / 安装密钥不符",
+                "安装密钥不符 / the installation's secret does not open the persons' keys",
                 where=str(SECRET),
-                hint="restore secret/installation.key from a backup of the same time",
+                hint="从同一时间的备份恢复 secret/installation.key / restore it from a backup of the same time",
             ) from None
 
 
-def open_persons(data: Path, shared: str | None = None) -> PersonsStore:
-    """The persons of an installation: in the data folder, or (on Kafka) shared in the S3 store named."""
-    if shared is None:
-        return PersonsStore(data)
-    from infra.persons.shared_keys import SharedPersons
-
-    return SharedPersons(data, shared)
-
-
 def installation_secret(data: Path) -> bytes:
-    """The installation's secret in a data folder, made where there is neither secret nor person yet."""
+    """Return the installation's secret (32 bytes) of a data folder; make it where there is neither secret nor person.
+
+    Raises KeysMissing where the secret is missing or damaged.
+    """
     return _secret(data)
 
 
@@ -171,21 +168,23 @@ def _secret(data: Path) -> bytes:
     if not path.exists():
         if (data / DATABASE).exists():
             raise KeysMissing(
-                "the installation's secret is missing / 缺少安装密钥",
+                "缺少安装密钥 / the installation's secret is missing",
                 where=str(path),
-                hint="restore it from a backup: a new one would open nothing",
+                hint="从备份恢复；新密钥无法打开旧数据 / restore it from a backup: a new one would open nothing",
             )
         _write_secret(path)
     secret = path.read_bytes()
     if len(secret) != SECRET_LENGTH:
         raise KeysMissing(
-            "the installation's secret is damaged / 安装密钥损坏", where=str(path), hint="restore it"
+            "安装密钥损坏 / the installation's secret is damaged",
+            where=str(path),
+            hint="从备份恢复 / restore it from a backup",
         )
     return secret
 
 
 def _write_secret(path: Path) -> None:
-    """Writes a fresh secret whole; of two processes at once the first one's stays."""
+    """Write a new secret; where two processes do so at once, the first one's stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

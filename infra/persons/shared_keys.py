@@ -1,11 +1,11 @@
-"""The persons' keys where several machines share them: in the store, each wrapped with the installation's secret.
+"""Persons' keys shared by several machines: in the S3 store, each wrapped with the installation's secret.
 
-Two workers may meet a new person at once. `If-None-Match: *` lets one of them write the key, and the other
-reads that one; a compacted topic could not say who was first. Erasing deletes every version of the object.
-Workers on other machines forget a key within `_REMEMBERED` seconds.
+Two workers may meet a new person at once. `If-None-Match: *` lets one of them write the key, and the other reads
+that key; a compacted topic could not tell which came first. Erasing deletes every version of the object. Workers
+on other machines forget a key within `_REMEMBERED` seconds.
 
-The secret itself is a file that every worker is given (`secret/installation.key`); a worker with another one
-would make other pseudonyms, so the store holds a check of it, and who does not fit does not start.
+The secret itself is a file that every worker is given (`secret/installation.key`). A worker with another secret
+would make other pseudonyms, so the store holds a check value of it, and a worker that does not match does not start.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class SharedPersons(PersonsStore):
     """The port `schemas.persons.Persons`, its keys in an S3 store instead of a file."""
 
     def __init__(self, data: Path, store: str) -> None:
-        """`store` is the value of ZHENGZHAO_STORE. KeysMissing where the secret is not this installation's."""
+        """Open the keys in `store`, the value of ZHENGZHAO_STORE.
+
+        Raises KeysMissing where the secret is not this installation's.
+        """
         self._secret = installation_secret(data)
         self._wrapping = AESSIV(subkey(self._secret, "persons"))
         self._files = AESSIV(subkey(self._secret, "uploads"))
@@ -49,11 +52,11 @@ class SharedPersons(PersonsStore):
         self._check()
 
     def close(self) -> None:
-        """Forgets the keys."""
+        """Forget the keys that are held in memory."""
         self._known.clear()
 
     def erase(self, pseudonym: str) -> bool:
-        """Destroys a person's key for good; False where there is none."""
+        """Destroy a person's key for good; return False where there is none."""
         with self._known_lock:
             self._known.pop(pseudonym, None)
         return self._objects.delete(_object(pseudonym))
@@ -79,7 +82,9 @@ class SharedPersons(PersonsStore):
             self._objects.put_new(_object(pseudonym), fresh)
             wrapped = self._objects.get(_object(pseudonym))
             if wrapped is None:
-                raise StoreUnavailable("a person's key did not stay", where=_object(pseudonym))
+                raise StoreUnavailable(
+                    "个人密钥未能保存 / a person's key was not kept by the store", where=_object(pseudonym)
+                )
         if wrapped is None:
             return None
         key = self._unwrapped(pseudonym, wrapped)
@@ -104,9 +109,9 @@ class SharedPersons(PersonsStore):
 
 def _other_secret() -> KeysMissing:
     return KeysMissing(
-        "this installation secret is not the one of the store / 安装密钥与对象存储不符",
+        "安装密钥与对象存储不符 / the installation's secret is not the one of this store",
         where=str(SECRET),
-        hint="copy secret/installation.key from the machine where this installation began",
+        hint="从最初安装的机器复制 secret/installation.key / copy it from the machine where this installation began",
     )
 
 
@@ -115,7 +120,7 @@ def _object(pseudonym: str) -> str:
 
 
 class _Objects:
-    """The few calls that keys need; unlike a licence, a key may be deleted."""
+    """The calls on the bucket that keys need; unlike a licence, a key may be deleted."""
 
     def __init__(self, address: str) -> None:
         place = parse(address)

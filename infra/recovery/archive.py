@@ -20,7 +20,8 @@ from typing import IO
 import msgspec
 
 from infra.embedded.engine import decider
-from infra.persons.keys import DATABASE, SECRET, PersonsStore, open_persons
+from infra.persons import open_persons
+from infra.persons.keys import DATABASE, SECRET, PersonsStore
 from infra.readmodel.database import Database
 from infra.recovery.replay import ReplayReport, replay
 from infra.recovery.unpack import HEADER, SQLITE, Say, complete, described, unpack

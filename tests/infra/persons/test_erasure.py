@@ -85,10 +85,10 @@ def test_looks_at_persons_are_recorded_and_at_others_not(tmp_path: Path) -> None
     """In their order, with those at everyone; of an enterprise there is no line."""
     log = Accesses(tmp_path, by="甲")
     assert log.of("p:1") == []
-    log.look("9163000071040638XJ", "holder show")
+    log.record("9163000071040638XJ", "holder show")
     assert not (tmp_path / "accesses.db").exists()
     for person, what in (("p:1", "case show"), ("p:2", "case show"), ("*", "licence list"), ("p:1", "x")):
-        log.look(person, what, "P-7")
+        log.record(person, what, "P-7")
     assert [(row.by, row.what) for row in log.of("p:1")] == [
         ("甲", "case show"),
         ("甲", "licence list"),
@@ -100,7 +100,7 @@ def test_looks_at_persons_are_recorded_and_at_others_not(tmp_path: Path) -> None
 def test_many_look_at_once(tmp_path: Path) -> None:
     """No look is lost, and none fails."""
     log = Accesses(tmp_path, by="甲")
-    threads = [threading.Thread(target=lambda: [log.look("p:1", "x") for _ in range(10)]) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: [log.record("p:1", "x") for _ in range(10)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -114,7 +114,7 @@ def test_a_look_that_cannot_be_recorded_fails(tmp_path: Path) -> None:
         b"no database at all, but a text that is long enough to be read" * 20
     )
     with pytest.raises(TransientError, match="nothing is shown"):
-        Accesses(tmp_path, by="甲").look("p:1", "x")
+        Accesses(tmp_path, by="甲").record("p:1", "x")
 
 
 class FakeRegister:
