@@ -29,10 +29,10 @@ def log() -> None:
 @app.command("export", epilog="Example: zhengzhao log export backup.tar")
 def export_file(file: Annotated[Path, typer.Argument(metavar="FILE", help="新文件 / a new file")]) -> None:
     """导出 / Ledger, facts, objects and trust folder in one file; never keys/ and secret/: keep those apart."""
-    from infra.bootstrap import export_log
+    from infra.bootstrap import Installation
 
-    with output.progress("export") as bar:
-        header = export_log(output.settings(), file, lambda _, done, of: bar.at(done, of))
+    with output.progress("export") as bar, Installation(output.settings()) as installation:
+        header = installation.export_log(file, lambda _, done, of: bar.at(done, of))
     if output.as_json():
         output.print_json({"file": str(file), **header})
     else:
@@ -49,7 +49,7 @@ def import_file(
     """导入 / Into a data folder without data, verified by replay. Exit 1: it differs, and nothing was taken over."""
     import msgspec
 
-    from infra.bootstrap import import_log
+    from infra.bootstrap import Installation
 
     if not file.is_file() or file.stat().st_size == 0:
         from schemas.errors import UsageError
@@ -57,8 +57,8 @@ def import_file(
         raise UsageError(
             "文件不存在或为空 / absent or empty", where=str(file), hint="zhengzhao log export FILE"
         )
-    with output.progress("import") as bar:
-        report = import_log(output.settings(), file, lambda _, done, of: bar.at(done, of))
+    with output.progress("import") as bar, Installation(output.settings()) as installation:
+        report = installation.import_log(file, lambda _, done, of: bar.at(done, of))
     if output.as_json():
         output.print_json(msgspec.to_builtins(report))
     else:
@@ -90,10 +90,10 @@ def replay(
     decide: Annotated[bool, typer.Option("--decide", help="重新裁决 / decide the ledger again")] = False,
 ) -> None:
     """重放 / Rebuilds without private keys, compares every byte. Exit 1: something differs; 3: not provable here."""
-    from infra.bootstrap import replay as run
+    from infra.bootstrap import Installation
 
-    with output.progress("replay") as bar:
-        report = run(output.settings(), into, decide=decide, say=lambda _, done, of: bar.at(done, of))
+    with output.progress("replay") as bar, Installation(output.settings()) as installation:
+        report = installation.replay(into, decide=decide, say=lambda _, done, of: bar.at(done, of))
     _show(report)
     raise typer.Exit(report.code)
 
@@ -125,9 +125,9 @@ def letters() -> None:
 @letters_app.command("list", epilog="Example: zhengzhao letters list --json")
 def list_letters() -> None:
     """列出死信 / What failed by itself: where, why, and what to do."""
-    from infra.bootstrap import open_letters
+    from infra.bootstrap import Installation
 
-    with open_letters(output.settings()) as box:
+    with Installation(output.settings()) as installation, installation.letters() as box:
         rows = list(box.letters())
     if output.as_json():
         output.print_rows(rows)
@@ -141,9 +141,9 @@ def show(
     letter: Annotated[int, typer.Argument(metavar="N", help="编号 / as `letters list` numbers it")],
 ) -> None:
     """原文 / The original bytes of a letter, on standard output."""
-    from infra.bootstrap import open_letters
+    from infra.bootstrap import Installation
 
-    with open_letters(output.settings()) as box:
+    with Installation(output.settings()) as installation, installation.letters() as box:
         raw = box.content(letter)
     sys.stdout.buffer.write(raw + b"\n")
 
@@ -155,9 +155,9 @@ def retry(
     ] = None,
 ) -> None:
     """重投 / Sends letters back after a fix; `drain` tries them again."""
-    from infra.bootstrap import open_letters
+    from infra.bootstrap import Installation
 
-    with open_letters(output.settings()) as box:
+    with Installation(output.settings()) as installation, installation.letters() as box:
         count = box.retry(letter or ())
     if output.as_json():
         output.print_json({"returned": count})

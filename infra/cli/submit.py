@@ -32,7 +32,7 @@ def submit(
 ) -> None:
     """收件 / Takes events in, one a line; `drain` decides. Exit 1 if any line was rejected, 2 if a file is absent or empty."""
     from infra.agencies import event_signer
-    from infra.bootstrap import open_inbox, paper_reader
+    from infra.bootstrap import Installation
     from infra.cli.output import now, read_moment
     from producers.files import Summary, sort_out, submit_file, submit_papers
     from schemas.errors import UsageError
@@ -43,14 +43,18 @@ def submit(
     if not given.lines and not given.pdfs:
         raise next(iter(given.faults.values()))
     settings = output.settings()
-    with open_inbox(settings) as inbox, output.progress("submit", _size(given.lines)) as bar:
+    with (
+        Installation(settings) as installation,
+        installation.inbox() as inbox,
+        output.progress("submit", _size(given.lines)) as bar,
+    ):
         for name in given.lines:
             try:
                 submit_file(name, inbox, summary, progress=bar.advance, sign=sign)
             except UsageError as error:  # nothing on standard input, say: its neighbours are taken in
                 given.faults[name] = error
         if given.pdfs:
-            submit_papers(given.pdfs, inbox, summary, paper_reader(settings, source, moment), sign=sign)
+            submit_papers(given.pdfs, inbox, summary, installation.packets(source, moment), sign=sign)
     if set(given.faults) == set(files):
         raise given.faults[files[0]]
     for name, fault in given.faults.items():
