@@ -242,7 +242,7 @@ def token_group() -> None:
     """令牌 / Tokens of the HTTP service."""
 
 
-@token_app.command(epilog="Example: zhengzhao token add --agency urn:agency:630225:service-hall")
+@token_app.command("add", epilog="Example: zhengzhao token add --agency urn:agency:630225:service-hall")
 def add_token(
     agency: Annotated[
         str | None,
@@ -287,7 +287,7 @@ def list_tokens() -> None:
         output.print_table(_TOKEN_COLUMNS, [[row[c] for c in _TOKEN_COLUMNS] for row in rows])
 
 
-@token_app.command(epilog="Example: zhengzhao token revoke 1a2b3c4d")
+@token_app.command("revoke", epilog="Example: zhengzhao token revoke 1a2b3c4d")
 def revoke_token(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="令牌编号 / the token's id")],
 ) -> None:

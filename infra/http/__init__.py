@@ -1,1 +1,1 @@
-"""The service of a county office: HTTP in front of the embedded engine."""
+"""HTTP service in front of an engine: events in, answers and files out."""

@@ -1,6 +1,6 @@
-"""The engine of the service: one thread decides, issues, publishes, and tells the time every minute.
+"""Drainer of the service: one thread decides, issues, publishes, and records the time every minute.
 
-While events come in thick it gives way to them: what is durable is decided a little later, nobody waits for that.
+While many events come in it gives way to them: an event that is durable may be decided a little later.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from infra.settings import Settings
 from schemas.errors import ZhengzhaoError
 
 TICK_SECONDS: Final = 60.0
-_GIVE_WAY: Final = 3.0  # times as long as a transaction took, while somebody waits at the door
+_GIVE_WAY: Final = 3.0  # times the length of a transaction, while a request waits for the ledger
 _GIVE_WAY_MOST: Final = 1.0  # seconds
-_FEW: Final = 50  # entries in a transaction that somebody at the door may have to wait for
+_FEW: Final = 50  # entries in a transaction for which a request may have to wait
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
 class _Stopped(Exception):
-    """The service ends; what is pending is for the next start."""
+    """The service ends; the next start goes on with what is pending."""
 
 
 class DecidingProcess(Protocol):
-    """Who decides what the door took in, as health and figures see it."""
+    """The process that decides what was taken in, as health and metrics see it; counts are since its start."""
 
     decided: int
     issued: int
@@ -40,19 +40,19 @@ class DecidingProcess(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether all is well with it."""
+        """Tell if it runs without a fault."""
         ...
 
 
-class Elsewhere:
-    """Another process decides what this one takes in."""
+class ExternalDrainer:
+    """Stand-in for workers elsewhere, which decide what this process takes in."""
 
     decided = issued = letters = pending = ticks = 0
     alive = True
 
 
-class Office:
-    """Drains when woken and every minute. `last_fault` is empty while all is well."""
+class Drainer:
+    """A thread that drains when woken and at every tick. `last_fault` is empty while it works."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Office:
         self._say = say
         self._stopping = threading.Event()
         self._ready: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="office", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="drainer", daemon=True)
         self._began = 0.0  # the transaction under way
         self.last_fault = ""
         self.decided = 0
@@ -80,20 +80,20 @@ class Office:
         self.ticks = 0
 
     def start(self) -> None:
-        """Takes the data folder; raises what keeps it: no keys, or another process that decides there."""
+        """Take the data folder. Raises KeysMissing without keys, Held where another process decides there."""
         self._thread.start()
         if (fault := self._ready.get()) is not None:
             raise fault
 
     def close(self) -> None:
-        """Ends after the transaction under way."""
+        """End after the transaction under way."""
         self._stopping.set()
         self._wake.set()
         self._thread.join()
 
     @property
     def alive(self) -> bool:
-        """Whether the engine runs, and did not fail the last time."""
+        """Tell if the engine runs and did not fail the last time."""
         return self._thread.is_alive() and not self.last_fault
 
     def _run(self) -> None:
@@ -101,14 +101,14 @@ class Office:
             with holding(self._settings, "run", wait=0) as engine:
                 self._ready.put(None)
                 self._serve(engine)
-        except BaseException as error:  # handed to who starts it
+        except BaseException as error:  # raised again in the thread that starts it
             self.last_fault = str(error)
             self._ready.put(error)
 
     def _serve(self, engine: Engine) -> None:
         next_tick = time.monotonic() + self._tick_seconds
         pause = _FIRST_PAUSE
-        self._wake.set()  # what the last run left
+        self._wake.set()  # the last run may have left something
         while not self._stopping.is_set():
             self._wake.wait(max(0.0, next_tick - time.monotonic()))
             self._wake.clear()
@@ -120,7 +120,7 @@ class Office:
                 pause, self.last_fault = _FIRST_PAUSE, ""
             except _Stopped:
                 return
-            except Exception as error:  # nothing is lost: the ledger has it, and the next turn tries again
+            except Exception as error:  # nothing is lost: the ledger has it, and the next round tries again
                 self.last_fault = str(error) if isinstance(error, ZhengzhaoError) else type(error).__name__
                 self._say(f"error: {self.last_fault}\nhint: trying again in {pause:.0f} s")
                 self._stopping.wait(pause)
@@ -128,7 +128,7 @@ class Office:
                 self._wake.set()
 
     def _give_way(self) -> None:
-        """Between two transactions whoever waits to hand something in goes first, for a while: a quarter is left."""
+        """Let waiting requests go first between two transactions; a quarter of the time is left for deciding."""
         now = time.monotonic()
         end = now + min(_GIVE_WAY_MOST, _GIVE_WAY * (now - self._began))
         while self._busy() and time.monotonic() < end and not self._stopping.is_set():

@@ -1,6 +1,6 @@
-"""Events from HTTP into the ledger: one thread takes what waits in one transaction, and answers when it is durable.
+"""Intake of events over HTTP: one thread writes all that wait in one transaction and answers when it is durable.
 
-So an answer is never ahead of the disk, and many small requests share one flush.
+An answer is never ahead of the disk, and many small requests share one flush.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class _Job(msgspec.Struct):
     limit: int
 
 
-class Door:
-    """Start it, `take` from any task, `close` it: what was put in before is taken in and answered."""
+class IntakeThread:
+    """The thread that takes events in. `take` may be called from any task; `close` answers all that came before."""
 
     def __init__(self, settings: Settings, most_waiting: int, wake: threading.Event) -> None:
         self._settings = settings
@@ -58,42 +58,42 @@ class Door:
         self._wake = wake
         self._auth: dict[int, Auth] = {}
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="door", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._ready: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def start(self) -> None:
-        """Opens the data file; raises what keeps it from opening."""
+        """Open the data file. Raises the error that keeps it from opening."""
         self._thread.start()
         if (fault := self._ready.get()) is not None:
             raise fault
 
     def close(self) -> None:
-        """Takes in what waits, then ends."""
+        """Take in what waits, then end."""
         self._closing = True
         self._jobs.put(None)
         self._thread.join()
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for the ledger."""
+        """Return the number of requests that wait for the ledger."""
         return self._waiting
 
     @property
     def alive(self) -> bool:
-        """Whether anybody answers."""
+        """Tell if the thread runs."""
         return self._thread.is_alive()
 
     @property
     def busy(self) -> bool:
-        """Whether a request waits, or one did a moment ago: who sends in a row needs a moment between two."""
+        """Tell if a request waits, or one did a moment ago: a client that sends in a row needs a moment in between."""
         return self._waiting > 0 or time.monotonic() - self._answered_at < _MOMENT
 
     async def take(
         self, raw: bytes, principal: Principal | None, *, batch: bool = False, limit: int = 1000
     ) -> list[tuple[str, Taken]]:
-        """Takes in an event, or a batch of at most `limit`: each one's id, and what became of it.
+        """Take in an event, or a batch of at most `limit`; return the id of each with its outcome.
 
-        Problem where the whole is unusable, where too much waits, or where the disk fails: then nothing was kept.
+        Raises Problem where the whole request is unusable, too much waits, or the disk fails; then nothing was kept.
         """
         if self._waiting >= self._most or self._closing:
             raise Problem(503, hint="稍后原样重发 / send the same again later", retry_after=1)
@@ -113,7 +113,7 @@ class Door:
                 self._ready.put(None)
                 while (job := self._jobs.get()) is not None:
                     self._group(inbox, self._gather(job))
-        except BaseException as error:  # handed to who starts it
+        except BaseException as error:  # raised again in the thread that starts it
             self._ready.put(error)
 
     def _gather(self, first: _Job) -> list[_Job]:
@@ -141,7 +141,9 @@ class Door:
                 e for _, found in read if isinstance(found, list) for _, e in found if isinstance(e, Event)
             ]
             outcomes = iter(inbox.take(events, received_at) if events else ())
-        except Exception as error:  # the door stays open: whoever waits is told, and the next may do better
+        except (
+            Exception
+        ) as error:  # the thread goes on: those who wait get the error, and later requests may succeed
             fault = _fault(error)
             for job, found in read or [(job, fault) for job in jobs]:
                 self._answer(job, found if isinstance(found, Problem) else fault)
@@ -155,7 +157,7 @@ class Door:
                 self._answer(job, [(name, _outcome(e, outcomes)) for name, e in found])
 
     def _read(self, job: _Job, at: datetime, register: AgencyRegister) -> _Found:
-        """The events of a request, each read or refused; Problem where the request is no batch at all."""
+        """Return the events of a request, each read or refused; a Problem where the request is no batch at all."""
         try:
             if not job.batch:
                 return [self._admit(job, lambda: parse_event(job.raw, at), at, register)]
@@ -163,7 +165,7 @@ class Door:
             if not isinstance(values, list) or len(values) > job.limit:
                 return Problem(
                     400,
-                    f"不是至多 {job.limit} 个事件的数组 / no array of at most {job.limit} events",
+                    f"不是至多 {job.limit} 个事件的数组 / not an array of at most {job.limit} events",
                     hint="application/cloudevents-batch+json",
                 )
             controls, small = not is_clean(job.raw), len(job.raw) <= MAX_BYTES
@@ -173,7 +175,7 @@ class Door:
             ]
         except Rejected as error:
             return Problem(400, error.message, hint=error.hint, where=error.where)
-        except Exception as error:  # spoils no neighbour
+        except Exception as error:  # spoils no other request
             return _fault(error)
 
     def _admit(
@@ -196,18 +198,18 @@ class Door:
         if principal is None:
             if auth == "proof":
                 return auth
-            raise Problem(401, hint="令牌或签名 / a token, or a proof by a registered key")
+            raise Problem(401, hint="需要令牌或签名 / a token, or a proof by a registered key")
         if principal.kind == "enterprise" or (
             principal.kind == "agency" and principal.subject != event.source
         ):
-            raise Problem(403, "不能以此来源发送 / not for this source", where="source")
+            raise Problem(403, "不能以此来源发送 / this caller may not send for this source", where="source")
         return "token" if auth == "none" and principal.kind == "agency" else auth
 
     @staticmethod
     def _answer(job: _Job, answer: list[tuple[str, Taken]] | Problem) -> None:
         def settle() -> None:
             if job.done.cancelled():
-                return  # the client went away; what was taken in stays
+                return  # The client went away; what was taken in stays.
             if isinstance(answer, Problem):
                 job.done.set_exception(answer)
             else:
@@ -217,11 +219,11 @@ class Door:
 
 
 def _fault(error: Exception) -> Problem:
-    """What is told of an error that is nobody's event's: the surroundings', or ours."""
+    """Return the problem of an error that no event caused: a transient failure, or a fault of ours, which is logged."""
     if isinstance(error, TransientError) or is_full(error):
         return of_error(error) if isinstance(error, ZhengzhaoError) else out_of_room()
     what = f"{error}\nhint: {error.hint}" if isinstance(error, ZhengzhaoError) else type(error).__name__
-    print(f"error: the door: {what}", file=sys.stderr, flush=True)
+    print(f"error: intake: {what}", file=sys.stderr, flush=True)
     return Problem(500, hint="查看服务日志 / see the log of the service")
 
 
@@ -230,13 +232,16 @@ def _name(value: Any) -> str:
 
 
 def _event(value: Any, at: datetime, controls: bool, small: bool) -> Event:
-    """An event of a batch; `controls`: control characters can be in it, `small`: the whole batch is no larger."""
+    """Read an event of a batch. `controls`: control characters may be in it; `small`: the whole batch is within the limit."""
     if not isinstance(value, dict):
         raise Rejected(
-            "不是 JSON 对象 / no JSON object", hint="一个事件是一个 JSON 对象 / one event is one object"
+            "不是 JSON 对象 / not a JSON object", hint="一个事件是一个 JSON 对象 / one event is one object"
         )
     if not small and len(orjson.dumps(value)) > MAX_BYTES:
-        raise Rejected(f"超过 {MAX_BYTES} 字节 / over {MAX_BYTES} bytes", hint="分成多个事件 / split it")
+        raise Rejected(
+            f"超过 {MAX_BYTES} 字节 / over {MAX_BYTES} bytes",
+            hint="分成多个事件 / split it into several events",
+        )
     return read_event(value, at, controls=controls)
 
 

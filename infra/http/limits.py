@@ -1,4 +1,4 @@
-"""Limits: how much a client may send, how fast, how often."""
+"""Limits on size, speed and number of the requests of a client."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _CLIENTS: Final = 10_000  # clients remembered at once
 
 
 class RequestLimits(msgspec.Struct, frozen=True):
-    """What the service grants. Rates are requests a second and client, with a burst on top."""
+    """The limits of a service. `rate` is requests a second for each client, `burst` the requests at once."""
 
     rate: float = 100.0
     burst: int = 300
-    head_seconds: float = 30.0  # until a connection has sent the head of a request
+    head_seconds: float = 30.0  # for the head of a request
     body_seconds: float = 30.0
-    request_seconds: float = 180.0  # for all of it, the client's reading of the answer included
+    request_seconds: float = 180.0  # for a request with its answer, the client's reading included
     batch_events: int = 1000
     batch_bytes: int = 8 * 1024 * 1024
     upload_bytes: int = 50 * 1024 * 1024
     packet_bytes: int = 80 * 1024 * 1024
-    waiting: int = 2000  # requests that wait for the ledger; more are told to come later
+    waiting: int = 2000  # requests that wait for the ledger; further ones are answered 503
     answer_seconds: float = 60.0
     memory: int = 256 * 1024 * 1024  # bytes of bodies held at once
 
@@ -44,7 +44,7 @@ class Rates:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str) -> None:
-        """Counts one request; Problem 429 where the client is too fast."""
+        """Count one request. Raises Problem 429 where the client is too fast."""
         now = self._clock()
         left, last = self._buckets.pop(client, (float(self._limits.burst), now))
         left = min(float(self._limits.burst), left + (now - last) * self._limits.rate)
@@ -58,7 +58,7 @@ class Rates:
 
 
 class Bodies:
-    """Reads bodies; all that are in memory at once stay within a budget."""
+    """Bodies of requests; those in memory at once stay within a budget."""
 
     def __init__(self, limits: RequestLimits) -> None:
         self._limits = limits
@@ -66,13 +66,13 @@ class Bodies:
 
     @asynccontextmanager
     async def body(self, request: Request, most: int) -> AsyncIterator[bytes]:
-        """The whole body, held while the block runs.
+        """Read the whole body, and count it to the budget while the block runs.
 
-        Problem 413 where it is too large, 408 where it comes too slowly, 415 where it is compressed, 503 where
-        too many came at once.
+        Raises Problem 413 where it is over `most` bytes, 408 where it comes too slowly, 415 where it is compressed,
+        503 where the budget is used up.
         """
         if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise Problem(415, hint="不压缩 / send it as it is, without Content-Encoding")
+            raise Problem(415, hint="不要压缩 / send it without Content-Encoding")
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and len(declared) < 16 and int(declared) > most:
             raise _too_large(most)

@@ -1,4 +1,4 @@
-"""Errors of the service: RFC 9457 problem details, in Chinese, English, or both, as the client asks."""
+"""Errors of the service as problem details (RFC 9457), in Chinese, English or both, by the client's preference."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ TITLES: Final = {
     400: "请求无法使用 / unusable request",
     401: "需要令牌 / a token is needed",
     403: "无权 / not allowed",
-    404: "没有 / there is no such thing",
-    405: "不支持的方法 / no such method here",
-    406: "没有这种格式 / no such form",
+    404: "未找到 / not found",
+    405: "不支持的方法 / method not allowed",
+    406: "没有这种格式 / no such format",
     408: "请求过慢 / the request took too long",
-    409: "内容冲突 / other content came before",
+    409: "内容冲突 / conflicting content",
     413: "请求过大 / the request is too large",
     415: "不支持的媒体类型 / unsupported media type",
-    421: "主机名不符 / not a name of this service",
+    421: "主机名不符 / not a host name of this service",
     422: "拒收 / rejected",
     429: "请求过多 / too many requests",
-    500: "内部错误 / a fault of the service",
-    503: "暂不可用 / not available now",
-    507: "空间不足 / no room left",
+    500: "内部错误 / internal error",
+    503: "暂不可用 / temporarily unavailable",
+    507: "空间不足 / insufficient storage",
 }
 
 
 class Problem(Exception):
-    """An answer that is an error: status, what is wrong, where, and what to do."""
+    """An error answer: status, what is wrong, where, and what to do (`hint`); `retry_after` in seconds."""
 
     def __init__(
         self, status: int, detail: str = "", *, hint: str = "", where: str = "", retry_after: int = 0
@@ -56,7 +56,7 @@ class Problem(Exception):
 
 
 def of_error(error: ZhengzhaoError) -> Problem:
-    """The problem that an error of ours is, seen from outside. Paths of this machine stay inside."""
+    """Return the problem that stands for one of our errors. Paths of this machine stay inside."""
     if isinstance(error, Rejected):
         status = 409 if error.where == "id" and "came before" in error.message else 422
         return Problem(status, error.message, hint=error.hint, where=error.where)
@@ -78,7 +78,7 @@ def of_error(error: ZhengzhaoError) -> Problem:
 
 
 def out_of_room() -> Problem:
-    """No room: nothing of this request was kept, nothing before it is lost."""
+    """Return 507 for a full disk: nothing of this request was kept, and nothing before it is lost."""
     return Problem(
         507,
         "磁盘已满，未收下 / the disk is full: this was not taken in",
@@ -88,7 +88,7 @@ def out_of_room() -> Problem:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether a full disk or quota lies behind an error."""
+    """Tell if a full disk or an exceeded quota caused an error."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -103,7 +103,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def body(problem: Problem, language: str) -> dict[str, Any]:
-    """The members of a problem; `where` and `hint` are extensions."""
+    """Return the members of a problem; `where` and `hint` are extensions."""
     members = {
         "type": f"urn:zhengzhao:problem:{problem.status}",
         "title": said(TITLES.get(problem.status, ""), language),
@@ -116,7 +116,7 @@ def body(problem: Problem, language: str) -> dict[str, Any]:
 
 
 def response(problem: Problem, request: Request) -> Response:
-    """The answer to a request."""
+    """Return a problem as the answer to a request."""
     headers = {"Cache-Control": "no-store"}
     if problem.retry_after:
         headers["Retry-After"] = str(problem.retry_after)
@@ -130,7 +130,7 @@ def response(problem: Problem, request: Request) -> Response:
 
 
 def language_of(request: Request) -> str:
-    """`zh` or `en` where the client prefers one of them, else both are said."""
+    """Return `zh` or `en` where the client prefers one of them, else an empty text: both are given."""
     wanted = request.headers.get("accept-language", "")[:200]
     for part in wanted.split(","):
         tag = part.split(";")[0].strip().lower()
@@ -140,7 +140,7 @@ def language_of(request: Request) -> str:
 
 
 def said(text: str, language: str) -> str:
-    """One language of a text `中文 / English`; a text of another form stays whole."""
+    """Return one language of a text `中文 / English`; a text of another form stays whole."""
     parts = text.split(" / ")
     if len(parts) != 2 or not language:
         return text

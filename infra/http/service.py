@@ -1,4 +1,4 @@
-"""Starting and stopping the service: the engine first, then the door, then the server; back in the same order."""
+"""Start and end of the service: engine, intake thread, server; they end in the opposite order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Final
 import uvicorn
 
 from infra.http.app import Service
-from infra.http.drainer import TICK_SECONDS, DecidingProcess, Elsewhere, Office
-from infra.http.intake_thread import Door
+from infra.http.drainer import TICK_SECONDS, DecidingProcess, Drainer, ExternalDrainer
+from infra.http.intake_thread import IntakeThread
 from infra.http.limits import RequestLimits
 from infra.http.lookups import Lookups
 from infra.http.slow_clients import protocol
@@ -37,29 +37,30 @@ def service(
     tick_seconds: float = TICK_SECONDS,
     deciding: bool = True,
 ) -> Iterator[Service]:
-    """The service without a server around it. KeysMissing or Held where the folder cannot be served.
+    """Open the service without a server around it.
 
-    With further host names (a proxy in front, say) nobody counts as sitting at this machine. Without `deciding`
-    it only takes in.
+    `allowed` are further host names under which it is called (behind a proxy, say); with any of them a token is
+    always needed. `tick_seconds` is the time between two ticks. Without `deciding` it only takes events in. Raises
+    KeysMissing or Held where the data folder cannot be served.
     """
     limits = limits or RequestLimits()
     wake = threading.Event()
-    door = Door(settings, limits.waiting, wake)
+    intake = IntakeThread(settings, limits.waiting, wake)
     with ExitStack() as opened:
-        office: DecidingProcess = Elsewhere()
+        drainer: DecidingProcess = ExternalDrainer()
         if deciding:
-            office = Office(settings, wake, tick_seconds=tick_seconds, busy=lambda: door.busy)
-            office.start()
-            opened.callback(office.close)
-        door.start()
-        opened.callback(door.close)
-        desk = Lookups(settings)
-        opened.callback(desk.close)
+            drainer = Drainer(settings, wake, tick_seconds=tick_seconds, busy=lambda: intake.busy)
+            drainer.start()
+            opened.callback(drainer.close)
+        intake.start()
+        opened.callback(intake.close)
+        lookups = Lookups(settings)
+        opened.callback(lookups.close)
         here = is_loopback(host)
         yield Service(
-            desk,
-            door,
-            office,
+            lookups,
+            intake,
+            drainer,
             Tokens(settings.data),
             limits=limits,
             hosts=(_HERE | {host.lower()} | allowed) if here or allowed else frozenset(),
@@ -68,7 +69,7 @@ def service(
 
 
 def serve(built: Service, listening: socket.socket) -> None:
-    """Serves until the process is told to stop; requests under way are answered first."""
+    """Serve until SIGINT or SIGTERM; requests under way are answered first."""
     config = uvicorn.Config(
         built.app(),
         access_log=False,  # paths name holders
@@ -85,12 +86,12 @@ def serve(built: Service, listening: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server that leaves the process alive after a signal, so that engine and door end in their order."""
+    """uvicorn's server, which leaves the process alive after a signal so that intake thread and engine end in order."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
-            yield  # signals are the main thread's
+            yield  # Python delivers signals to the main thread only.
             return
         before = {
             number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
@@ -103,7 +104,7 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; UsageError where that cannot be."""
+    """Return a listening socket. Raises UsageError where address or port cannot be used."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=512)
@@ -116,7 +117,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Tell if only this machine reaches an address."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Tokens: who calls the service. The file knows their SHA-256 only; a token is shown once, when it is made."""
+"""Tokens of callers. The file holds their SHA-256 only; a token is shown once, when it is made."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Kind = Literal["agency", "enterprise", "local"]
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who calls: an agency (its source URN), a holder (its ledger key), or whoever sits at this machine."""
+    """A caller: an agency (its source URN), a holder (its ledger key), or a user of this machine."""
 
     kind: Kind
     subject: str = ""
 
     @property
     def name(self) -> str:
-        """For limits and figures."""
+        """Return the name for limits, metrics and the access record."""
         return f"{self.kind}:{self.subject}"
 
 
@@ -48,7 +48,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     revoked_at: datetime | None = None
 
     def good(self, at: datetime) -> bool:
-        """Whether it opens the door at a moment."""
+        """Tell if the token is good at a moment."""
         ended = self.valid_until is not None and at >= self.valid_until
         return self.revoked_at is None and not ended
 
@@ -63,12 +63,12 @@ class Tokens:
         self._by_hash: dict[str, Token] = {}
 
     def all(self) -> tuple[Token, ...]:
-        """Every token, revoked ones included."""
+        """Return every token, revoked ones included. Raises UsageError where the file cannot be read."""
         self._refresh()
         return self._tokens
 
     def principal(self, secret: str, at: datetime) -> Principal | None:
-        """Who holds this secret; None for an unknown, ended or revoked one."""
+        """Return the holder of a secret; None for an unknown, ended or revoked one."""
         self._refresh()
         token = self._by_hash.get(_digest(secret))
         return Principal(token.kind, token.subject) if token is not None and token.good(at) else None
@@ -81,19 +81,19 @@ class Tokens:
         at: datetime,
         until: datetime | None,
     ) -> tuple[str, Token]:
-        """A new token: the secret, and what is kept of it."""
+        """Make a token; return its secret and the entry that is kept."""
         secret = PREFIX + secrets.token_urlsafe(32)
         token = Token(secrets.token_hex(4), _digest(secret), kind, subject, shown, at, until)
         self._change(lambda tokens: (*tokens, token))
         return secret, token
 
     def revoke(self, token_id: str, at: datetime) -> Token:
-        """Ends a token for good; UsageError for an unknown one."""
+        """End a token for good. Raises UsageError for an unknown one."""
 
         def change(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
             if all(t.id != token_id for t in tokens):
                 raise UsageError(
-                    "没有这个令牌 / no such token", where=token_id[:40], hint="zhengzhao token list"
+                    "未找到这个令牌 / no such token", where=token_id[:40], hint="zhengzhao token list"
                 )
             return tuple(
                 msgspec.structs.replace(t, revoked_at=t.revoked_at or at) if t.id == token_id else t
@@ -115,9 +115,9 @@ class Tokens:
                 tokens = msgspec.json.decode(self._path.read_bytes(), type=tuple[Token, ...])
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise UsageError(
-                    f"令牌文件无法使用 / no usable token file: {error}",
+                    f"令牌文件无法使用 / the token file is unusable: {error}",
                     where=str(self._path),
-                    hint="从备份恢复 / restore it",
+                    hint="从备份恢复 / restore it from a backup",
                 ) from None
             self._stamp, self._tokens = stamp, tokens
             self._by_hash = {t.sha256: t for t in tokens}

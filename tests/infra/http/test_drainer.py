@@ -12,7 +12,7 @@ from story import Events, uscc
 
 from infra.bootstrap import open_inbox
 from infra.cli import main
-from infra.http.drainer import Office
+from infra.http.drainer import Drainer
 from infra.settings import Settings
 from producers.files import Summary, submit_file
 
@@ -42,16 +42,16 @@ def until(true: Callable[[], bool], seconds: float = 120) -> bool:
 
 def test_it_goes_on_while_somebody_always_waits(settings: Settings) -> None:
     """It gives way, and is never starved."""
-    office = Office(settings, threading.Event(), tick_seconds=3600, busy=lambda: True)
-    office.start()
+    drainer = Drainer(settings, threading.Event(), tick_seconds=3600, busy=lambda: True)
+    drainer.start()
     try:
-        assert until(lambda: office.issued == 5)
-        assert (office.alive, office.letters) == (True, 0)
+        assert until(lambda: drainer.issued == 5)
+        assert (drainer.alive, drainer.letters) == (True, 0)
     finally:
-        office.close()
+        drainer.close()
 
 
-class Failing(Office):
+class Failing(Drainer):
     """An engine whose surroundings fail twice."""
 
     faults = 2
@@ -66,12 +66,12 @@ class Failing(Office):
 def test_a_fault_is_told_and_tried_again(settings: Settings) -> None:
     """Health says so meanwhile; nothing is lost, and afterwards all is well."""
     said: list[str] = []
-    office = Failing(settings, threading.Event(), tick_seconds=3600, say=said.append)
-    office.start()
+    drainer = Failing(settings, threading.Event(), tick_seconds=3600, say=said.append)
+    drainer.start()
     try:
-        assert until(lambda: not office.alive)
-        assert until(lambda: office.issued == 5)
-        assert until(lambda: office.alive)
+        assert until(lambda: not drainer.alive)
+        assert until(lambda: drainer.issued == 5)
+        assert until(lambda: drainer.alive)
         assert ["OSError" in text for text in said] == [True, True]
     finally:
-        office.close()
+        drainer.close()

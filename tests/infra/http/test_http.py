@@ -150,7 +150,7 @@ def test_a_licence_is_fetched_and_verified(client: TestClient) -> None:
 
 def test_status_lists_and_trust_are_public(client: TestClient, built: Service) -> None:
     """As the credential names them."""
-    status = built.desk._settings.objects / "status"
+    status = built.lookups._settings.objects / "status"
     (name,) = (path.name for path in status.iterdir())
     stored = sorted(p for p in (status / name).iterdir() if ".reasons" not in p.name)
     assert stored[-1].read_bytes() == client.get(f"/status/{name}").content
@@ -179,7 +179,7 @@ def test_a_page_of_another_site_sends_nothing(client: TestClient, origin: str) -
 
 def test_a_broken_tokens_file_opens_nothing(client: TestClient, built: Service) -> None:
     """A fault of this machine, told without its paths."""
-    file = built.desk._settings.data / "tokens.json"
+    file = built.lookups._settings.data / "tokens.json"
     file.write_text("{broken")
     try:
         for headers in ({}, {"Authorization": "Bearer zz_x"}):
@@ -249,10 +249,11 @@ def test_who_asks_does_not_wait_for_papers(client: TestClient, built: Service) -
 
     async def ask() -> Any:
         reading = [
-            asyncio.ensure_future(built.desk.run(built.desk.packets, Slow(ready), "")) for _ in range(30)
+            asyncio.ensure_future(built.lookups.run(built.lookups.packets, Slow(ready), ""))
+            for _ in range(30)
         ]
         await asyncio.sleep(0.2)
-        case = await asyncio.wait_for(built.desk.run(built.desk.case, LOCAL, "H-1", None), 30)
+        case = await asyncio.wait_for(built.lookups.run(built.lookups.case, LOCAL, "H-1", None), 30)
         assert not any(one.done() for one in reading)
         ready.set()
         assert [[]] * 30 == await asyncio.gather(*reading)
@@ -287,7 +288,7 @@ def test_a_person_is_masked_in_every_answer(client: TestClient) -> None:
 
 
 def make(built: Service, capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, str]:
-    data = str(built.desk._settings.data)
+    data = str(built.lookups._settings.data)
     assert main(["token", "add", *args, "--data", data, "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     return {"Authorization": f"Bearer {made['token']}", "id": made["id"]}
@@ -305,7 +306,7 @@ def called(
         "holder": make(built, capsys, "--enterprise", uscc(1)),
         "stranger": make(built, capsys, "--enterprise", uscc(3)),
     }
-    (built.desk._settings.data / "tokens.json").unlink()
+    (built.lookups._settings.data / "tokens.json").unlink()
 
 
 @pytest.mark.parametrize(
@@ -358,7 +359,9 @@ def test_a_revoked_token_opens_nothing(
 ) -> None:
     """At once."""
     headers = called["holder"]
-    assert main(["token", "revoke", headers["id"], "--data", str(built.desk._settings.data), "--json"]) == 0
+    assert (
+        main(["token", "revoke", headers["id"], "--data", str(built.lookups._settings.data), "--json"]) == 0
+    )
     assert client.get("/v1/cases/H-1", headers=headers).status_code == 401
 
 
@@ -368,7 +371,7 @@ def test_a_signed_event_needs_no_token(
     """Its proof says who sends it; changed on the way it is refused."""
     from infra.agencies import event_signer
 
-    data = str(built.desk._settings.data)
+    data = str(built.lookups._settings.data)
     key = tmp_path / "a.pem"
     assert main(["agency", "keygen", "-o", str(key)]) == 0
     assert main(["agency", "add", OTHER, str(key.with_suffix(".pub.pem")), "--data", data]) == 0
@@ -383,7 +386,7 @@ def test_a_signed_event_needs_no_token(
 def test_too_many_requests(built: Service) -> None:
     """429, with the time to wait."""
     slow = Service(
-        built.desk, built.door, built.office, built.tokens, limits=RequestLimits(rate=1, burst=2), hosts=built.hosts,
+        built.lookups, built.intake, built.drainer, built.tokens, limits=RequestLimits(rate=1, burst=2), hosts=built.hosts,
         open_here=True,
     )  # fmt: skip
     with TestClient(slow.app(), base_url=HERE) as client:

@@ -26,8 +26,8 @@ from story import Events, uscc
 
 from infra.cli import main
 from infra.http.app import Service
-from infra.http.drainer import Elsewhere
-from infra.http.intake_thread import Door
+from infra.http.drainer import ExternalDrainer
+from infra.http.intake_thread import IntakeThread
 from infra.http.limits import RequestLimits
 from infra.http.lookups import Lookups
 from infra.http.problems import Problem
@@ -44,8 +44,8 @@ BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 ROOT = Path(__file__).resolve().parents[3]
 
 
-class FullDisk(Door):
-    """A door whose data file may not grow while `full` is set: SQLite says so as on a full disk."""
+class FullDisk(IntakeThread):
+    """A intake whose data file may not grow while `full` is set: SQLite says so as on a full disk."""
 
     full = False
 
@@ -57,22 +57,22 @@ class FullDisk(Door):
 
 def test_a_full_disk_is_507_and_loses_nothing(tmp_path: Path) -> None:
     """What was acknowledged stays; what was not can be sent again, as it is, when there is room."""
-    door = FullDisk(Settings(tmp_path), 100, threading.Event())
-    door.start()
+    intake = FullDisk(Settings(tmp_path), 100, threading.Event())
+    intake.start()
 
     def send(first: int, count: int) -> Any:
         batch = [event(id=f"full-{n}", extra="x" * 2000) for n in range(first, first + count)]
-        return asyncio.run(door.take(raw(batch), LOCAL, batch=True))
+        return asyncio.run(intake.take(raw(batch), LOCAL, batch=True))
 
     assert len(send(0, 50)) == 50
-    door.full = True
+    intake.full = True
     with pytest.raises(Problem) as caught:
         send(50, 50)
     assert (caught.value.status, caught.value.retry_after > 0) == (507, True)
-    door.full = False
+    intake.full = False
     outcomes = send(0, 100)
     assert [n < 50 for n in range(100)] == [outcome.duplicate for _, outcome in outcomes]
-    door.close()
+    intake.close()
 
 
 class FullStore(MemoryStore):
@@ -88,27 +88,27 @@ def test_a_full_disk_under_uploads_is_507(tmp_path: Path) -> None:
     assert item is not None
     values = {"applicant.name": "青海示范有限公司", "applicant.id": uscc(1)}
     form = fill(blank_forms(item)["application-form.pdf"], values)
-    desk = Lookups(Settings(tmp_path), FullStore())
+    lookups = Lookups(Settings(tmp_path), FullStore())
     limits = RequestLimits()
-    door = Door(Settings(tmp_path), 1, threading.Event())
+    intake = IntakeThread(Settings(tmp_path), 1, threading.Event())
     built = Service(
-        desk, door, Elsewhere(), Tokens(tmp_path), limits=limits, hosts=frozenset(), open_here=True
+        lookups, intake, ExternalDrainer(), Tokens(tmp_path), limits=limits, hosts=frozenset(), open_here=True
     )
     with TestClient(built.app()) as client:
         answers = [
             client.post("/v1/materials", content=b"a plan"),
             client.post("/v1/packets", content=form, headers={"Content-Type": "application/pdf"}),
         ]
-    desk.close()
+    lookups.close()
     assert [507, 507] == [answer.status_code for answer in answers]
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
 
 
 def test_too_much_that_waits_is_503(tmp_path: Path) -> None:
     """Back-pressure instead of memory."""
-    door = Door(Settings(tmp_path), 0, threading.Event())
+    intake = IntakeThread(Settings(tmp_path), 0, threading.Event())
     with pytest.raises(Problem) as caught:
-        asyncio.run(door.take(raw(event()), LOCAL))
+        asyncio.run(intake.take(raw(event()), LOCAL))
     assert (caught.value.status, caught.value.retry_after > 0) == (503, True)
 
 

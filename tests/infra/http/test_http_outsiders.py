@@ -56,7 +56,7 @@ def test_the_service_is_as_its_document_says(built: Service, tmp_path: Path) -> 
         done = subprocess.run(
             [*command, address], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
         )
-    (built.desk._settings.data / "tokens.json").unlink()
+    (built.lookups._settings.data / "tokens.json").unlink()
     assert done.returncode == 0, done.stdout[-5000:]
 
 

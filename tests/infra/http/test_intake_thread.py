@@ -1,4 +1,4 @@
-"""The door of the service: every proof that is not good, a register that breaks while it serves, groups of requests."""
+"""The intake of the service: every proof that is not good, a register that breaks while it serves, groups of requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from event_samples import event, raw
 
 from infra.agencies import FILE, change_register
-from infra.http.intake_thread import Door, Taken
+from infra.http.intake_thread import IntakeThread, Taken
 from infra.http.problems import Problem
 from infra.http.tokens import Principal
 from infra.settings import Settings
@@ -42,18 +42,18 @@ def signed(value: dict[str, Any], key: ec.EllipticCurvePrivateKey = OURS) -> dic
 
 
 @contextmanager
-def opened(data: Path, *, require_proof: bool = True) -> Iterator[Door]:
-    door = Door(Settings(data, require_proof=require_proof), 100, threading.Event())
-    door.start()
+def opened(data: Path, *, require_proof: bool = True) -> Iterator[IntakeThread]:
+    intake = IntakeThread(Settings(data, require_proof=require_proof), 100, threading.Event())
+    intake.start()
     try:
-        yield door
+        yield intake
     finally:
-        door.close()
+        intake.close()
 
 
-def take(door: Door, values: list[Any], principal: Principal | None = None) -> list[Taken]:
+def take(intake: IntakeThread, values: list[Any], principal: Principal | None = None) -> list[Taken]:
     """What became of each event of a batch."""
-    return [what for _, what in asyncio.run(door.take(raw(values), principal, batch=True))]
+    return [what for _, what in asyncio.run(intake.take(raw(values), principal, batch=True))]
 
 
 def status(taken: Taken) -> int:
@@ -70,8 +70,8 @@ def data(tmp_path: Path) -> Path:
 
 def test_a_good_proof_opens_the_door(data: Path) -> None:
     """Without any token."""
-    with opened(data) as door:
-        assert [status(x) for x in take(door, [signed(event(id=f"g-{n}")) for n in range(3)])] == [202] * 3
+    with opened(data) as intake:
+        assert [status(x) for x in take(intake, [signed(event(id=f"g-{n}")) for n in range(3)])] == [202] * 3
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_other_proofs_do_not(
 ) -> None:
     """Replaced, expired, revoked, another agency's, unknown, over other bytes, stripped; with a token neither."""
     change_register(data, change)
-    with opened(data) as door:
+    with opened(data) as intake:
         for principal in (None, Principal("agency", SOURCE)):
-            (refused,) = take(door, [given], principal)
+            (refused,) = take(intake, [given], principal)
             assert isinstance(refused, Problem)
             assert (refused.status, refused.where, why in refused.detail) == (422, "proof", True)
             assert refused.hint
@@ -107,30 +107,30 @@ def test_other_proofs_do_not(
 
 def test_a_key_revoked_while_the_service_runs(data: Path) -> None:
     """Counts from the next request on."""
-    with opened(data) as door:
-        assert status(take(door, [signed(event(id="r-1"))])[0]) == 202
+    with opened(data) as intake:
+        assert status(take(intake, [signed(event(id="r-1"))])[0]) == 202
         change_register(data, lambda r: with_revocation(r, key_id(OURS.public_key()), NOW, "lost"))
-        assert status(take(door, [signed(event(id="r-2"))])[0]) == 422
+        assert status(take(intake, [signed(event(id="r-2"))])[0]) == 422
 
 
 def test_a_register_that_breaks_shuts_nobody_out_for_good(data: Path) -> None:
-    """Whoever asks meanwhile is told; when it is repaired, the door takes in as before."""
+    """Whoever asks meanwhile is told; when it is repaired, the intake takes in as before."""
     good = (data / FILE).read_bytes()
-    with opened(data) as door:
+    with opened(data) as intake:
         (data / FILE).write_bytes(b"{broken")
         with pytest.raises(Problem) as caught:
-            take(door, [signed(event(id="b-1"))])
+            take(intake, [signed(event(id="b-1"))])
         assert caught.value.status == 500
         (data / FILE).write_bytes(good)
-        assert status(take(door, [signed(event(id="b-1"))])[0]) == 202
+        assert status(take(intake, [signed(event(id="b-1"))])[0]) == 202
 
 
 def test_the_same_event_within_one_batch(data: Path) -> None:
     """Once accepted, once a duplicate; other content under its id is a conflict, a bad neighbour spoils nothing."""
-    with opened(data, require_proof=False) as door:
+    with opened(data, require_proof=False) as intake:
         batch = [event(id="s"), event(id="s"), event(id="s", subject="other"), 5, event(id="t")]
-        found = take(door, batch, Principal("agency", SOURCE))
-        again = take(door, [event(id="s"), event(id="t")], Principal("agency", SOURCE))
+        found = take(intake, batch, Principal("agency", SOURCE))
+        again = take(intake, [event(id="s"), event(id="t")], Principal("agency", SOURCE))
     assert [202, 202, 409, 422, 202] == [status(x) for x in found]
     assert [False, True, True, True] == [getattr(x, "duplicate", None) for x in (*found[:2], *again)]
 
@@ -138,9 +138,9 @@ def test_the_same_event_within_one_batch(data: Path) -> None:
 @pytest.mark.parametrize("space", [b"", b"\n", b"\t"])
 def test_control_characters_in_a_batch(data: Path, space: bytes) -> None:
     """Are found in any writing: escaped, raw between others, with line feeds between the values."""
-    with opened(data, require_proof=False) as door:
+    with opened(data, require_proof=False) as intake:
         for bad in (rb"\u0007", "\u202e".encode(), "\x85".encode()):
             batch = b"[" + space + raw(event(id="c")).replace("化工".encode(), bad) + space + b"]"
-            ((_, refused),) = asyncio.run(door.take(batch, Principal("agency", SOURCE), batch=True))
+            ((_, refused),) = asyncio.run(intake.take(batch, Principal("agency", SOURCE), batch=True))
             assert isinstance(refused, Problem)
             assert "control character" in refused.detail
