@@ -7,11 +7,12 @@ complete, and linted, before a key is touched.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
 import msgspec
 
 from schemas import cose
+from schemas.calendar import CHINA
 from schemas.cose import Value
 from schemas.errors import LintError
 from schemas.licence import MAX_CREDENTIAL, Numbered
@@ -19,7 +20,6 @@ from schemas.status_list import list_uri
 
 MAX_NAME = 180  # bytes of UTF-8, the `…` included
 ELLIPSIS = "…"
-_CHINA = timezone(timedelta(hours=8))
 _SIGNATURE = b"\0" * 64
 _CLAIM_STATUS = 65535
 
@@ -122,4 +122,4 @@ def _size(protected: bytes, claims: dict[int | str, Value]) -> int:
 
 
 def _china(date: str, time: str) -> int:
-    return int(datetime.fromisoformat(f"{date}T{time}").replace(tzinfo=_CHINA).timestamp())
+    return int(datetime.fromisoformat(f"{date}T{time}").replace(tzinfo=CHINA).timestamp())

@@ -9,14 +9,13 @@ from datetime import date
 from functools import lru_cache
 
 from processors import evolve
-from processors.number import SeriesSlot
 from processors.state import Case, HolderState, Licence
 from schemas.calendar import day_of
 from schemas.canonical_json import id_of, joined
 from schemas.facts import Body, EventRefused, Fact, Reason
 from schemas.identifiers import compare
 from schemas.item_types import ServiceItem
-from schemas.items import Catalogue
+from schemas.items import Catalogue, SeriesSlot
 
 
 @lru_cache(maxsize=4096)

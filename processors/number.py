@@ -6,15 +6,11 @@ Which series a licence number is of: its writer is the one that can say whether 
 from __future__ import annotations
 
 import hashlib
-import re
-from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
 from schemas.facts import Reason
 from schemas.identifiers import make_identifier, serial_text
-from schemas.items import Catalogue
 from schemas.licence import Grant, Numbered
 
 LIST_CAPACITY = 65_536  # statuses in one list: 16 KiB before compression
@@ -85,34 +81,3 @@ def list_name(series: str) -> str:
 
 def _identifier(grant: Grant, number: str, version: int) -> str:
     return make_identifier(grant.type_code, grant.authority.division, serial_text(number), version)
-
-
-_PARTS = {"{province}": r"\w{1,2}", "{division}": "[0-9]{6}", "{category}": ".+?"}
-_DIGITS = "0123456789"
-
-
-class SeriesSlot(NamedTuple):
-    """The series that a number belongs to, and its serial there; None where it is of no series of ours."""
-
-    series: str
-    serial: int | None
-
-
-def place_of(number: str, catalogue: Catalogue) -> SeriesSlot:
-    """The one series whose writer answers for a number, whatever item it is imported for.
-
-    A number made like an item's is of that item's series; of any other, what stands before its last digits names it.
-    """
-    for prefix, digits in sorted(
-        {(i.number.prefix, i.number.digits) for i in catalogue.items.values() if i.number}
-    ):
-        head, tail = number[:-digits], number[-digits:]
-        if tail.isascii() and tail.isdigit() and _made_by(prefix).fullmatch(head):
-            return SeriesSlot(head, int(tail))
-    return SeriesSlot(number.rstrip(_DIGITS) or number, None)
-
-
-@lru_cache(maxsize=1024)
-def _made_by(prefix: str) -> re.Pattern[str]:
-    parts = re.split(r"(\{[a-z]+\})", prefix)
-    return re.compile("".join(_PARTS.get(part, re.escape(part)) for part in parts))

@@ -18,7 +18,7 @@ from schemas.errors import Rejected
 from schemas.events import Event
 from schemas.identifiers import compare, is_citizen_id, is_uscc, looks_personal, mask, masked
 from schemas.ledger import Auth, Entry
-from schemas.persons import Persons
+from schemas.persons import Persons, holder_key, is_pseudonym
 
 _SEALED = ("name", "address", "site", "detail")
 _PERSONS = ("id", "officer", "holder_id")  # fields that may name a person
@@ -90,20 +90,6 @@ def tick(at: datetime, received_at: datetime, principal: str, auth: Auth, depart
     )
 
 
-def holder_key(number: str, kind: str, persons: Persons) -> str:
-    """The ledger key of a holder: a compared USCC, or a person's pseudonym."""
-    compared = compare(number)
-    if kind == "person" or looks_personal(compared):
-        return persons.pseudonym(compared)
-    return compared
-
-
-def keys_of(number: str, persons: Persons) -> tuple[str, ...]:
-    """The keys under which a holder may stand that a query names by number."""
-    compared = compare(number)
-    return tuple(dict.fromkeys((holder_key(number, "enterprise", persons), persons.pseudonym(compared))))
-
-
 def _holder(
     data: dict[str, Any], event: Event, persons: Persons
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -134,7 +120,7 @@ def _describe(number: str, kind: str, persons: Persons) -> tuple[str, dict[str, 
 
 def _sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
     """Name and address of a person, site and detail of a product, sealed; an enterprise's as they are."""
-    if not key.startswith("p:"):
+    if not is_pseudonym(key):
         return part
     return {
         name: persons.seal(key, value.strip()) if name in _SEALED and isinstance(value, str) else value
@@ -143,7 +129,7 @@ def _sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
 
 
 def _products_sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
-    if not key.startswith("p:") or not isinstance(part.get("products"), list):
+    if not is_pseudonym(key) or not isinstance(part.get("products"), list):
         return part
     products = [_sealed(p, key, persons) if isinstance(p, dict) else p for p in part["products"]]
     return {**part, "products": products}

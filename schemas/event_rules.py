@@ -38,11 +38,6 @@ _CONTROL: Final = re.compile(f"[{_FORBIDDEN}]")
 _LINE_MARKS: Final = re.compile(r"\r\n|[\n\t]")
 
 
-def compared(text: str) -> str:
-    """An id as it is compared: NFKC, trimmed, upper case."""
-    return unicodedata.normalize("NFKC", text).strip().upper()
-
-
 def check_controls(text: str, where: str = "") -> None:
     """No control character (category Cc), no bidirectional control, no lone surrogate."""
     if found := _CONTROL.search(text):

@@ -17,8 +17,9 @@ import msgspec
 from schemas.calendar import read_time
 from schemas.canonical_json import canonical, loads, shown
 from schemas.errors import Rejected
-from schemas.event_rules import Check, absent, check_controls, checker, compared
+from schemas.event_rules import Check, absent, check_controls, checker
 from schemas.event_types import EVENT_TYPES, PREFIX, SUFFIX, EventData
+from schemas.identifiers import compare
 
 MAX_EVENT_ID: Final = 256
 SOURCE: Final = re.compile(r"urn:agency:([0-9]{6}):([A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?)")
@@ -54,7 +55,7 @@ class Event(msgspec.Struct, frozen=True):
         data: Any = self.data
         for name in ("holder_id", "applicant", "holder"):
             if (value := getattr(data, name, None)) is not None:
-                return compared(value if isinstance(value, str) else value.id)
+                return compare(value if isinstance(value, str) else value.id)
         return None
 
 

@@ -6,12 +6,13 @@ catalogue in force travels through the ledger as JSON, so that a decision can be
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -155,3 +156,36 @@ def _folder(folder: Path) -> dict[str, ServiceItem]:
             )
         found[item.code] = (path, item)
     return {code: item for code, (_, item) in found.items()}
+
+
+# ---- series of licence numbers ------------------------------------------------------------------------------
+
+_PARTS = {"{province}": r"\w{1,2}", "{division}": "[0-9]{6}", "{category}": ".+?"}
+_DIGITS = "0123456789"
+
+
+class SeriesSlot(NamedTuple):
+    """The series that a number belongs to, and its serial there; None where it is of no series of ours."""
+
+    series: str
+    serial: int | None
+
+
+def place_of(number: str, catalogue: Catalogue) -> SeriesSlot:
+    """The one series whose writer answers for a number, whatever item it is imported for.
+
+    A number made like an item's is of that item's series; of any other, what stands before its last digits names it.
+    """
+    for prefix, digits in sorted(
+        {(i.number.prefix, i.number.digits) for i in catalogue.items.values() if i.number}
+    ):
+        head, tail = number[:-digits], number[-digits:]
+        if tail.isascii() and tail.isdigit() and _made_by(prefix).fullmatch(head):
+            return SeriesSlot(head, int(tail))
+    return SeriesSlot(number.rstrip(_DIGITS) or number, None)
+
+
+@lru_cache(maxsize=1024)
+def _made_by(prefix: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{[a-z]+\})", prefix)
+    return re.compile("".join(_PARTS.get(part, re.escape(part)) for part in parts))

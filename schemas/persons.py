@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from schemas.errors import VerificationError
+from schemas.identifiers import compare, looks_personal
 
 SEALED: Final = "sealed:"
 SECRET_LENGTH: Final = 32  # bytes of the installation's secret
@@ -42,10 +43,32 @@ class Persons(Protocol):
         ...
 
 
+PSEUDONYM: Final = "p:"  # the ledger key of every person begins so, and no compared USCC does
+
+
+def is_pseudonym(key: str) -> bool:
+    """Tell whether a ledger key stands for a person."""
+    return key.startswith(PSEUDONYM)
+
+
+def holder_key(number: str, kind: str, persons: Persons) -> str:
+    """Return the ledger key of a holder: a compared USCC, or the pseudonym of a person."""
+    compared = compare(number)
+    if kind == "person" or looks_personal(compared):
+        return persons.pseudonym(compared)
+    return compared
+
+
+def keys_of(number: str, persons: Persons) -> tuple[str, ...]:
+    """Return the ledger keys under which a holder may stand whom a query names by number."""
+    compared = compare(number)
+    return tuple(dict.fromkeys((holder_key(number, "enterprise", persons), persons.pseudonym(compared))))
+
+
 def pseudonym(secret: bytes, compared_id: str) -> str:
     """The keyed pseudonym of a person's number."""
     digest = hmac.digest(secret, b"zhengzhao pseudonym\0" + compared_id.encode(), "sha256")
-    return f"p:{digest.hex()[:32]}"
+    return f"{PSEUDONYM}{digest.hex()[:32]}"
 
 
 def subkey(secret: bytes, purpose: str, length: int = KEY_LENGTH) -> bytes:

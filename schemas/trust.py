@@ -19,7 +19,6 @@ import binascii
 import hashlib
 import re
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from schemas import signatures
+from schemas.calendar import moment
 from schemas.canonical_json import canonical
 from schemas.errors import LintError, TrustError
 
@@ -58,11 +58,13 @@ class TrustKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def signed_in_time(self, at: datetime) -> bool:
         """Whether a signature made at that moment counts."""
-        return moment(self.signs_from) <= at <= moment(self.signs_until) and not self.revoked_at(at)
+        return _time_in_trust(self.signs_from) <= at <= _time_in_trust(
+            self.signs_until
+        ) and not self.revoked_at(at)
 
     def revoked_at(self, at: datetime) -> bool:
         """Whether the key was revoked by then; what it signed before stays good."""
-        return self.revoked_since is not None and at >= moment(self.revoked_since)
+        return self.revoked_since is not None and at >= _time_in_trust(self.revoked_since)
 
 
 class RootSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,16 +92,14 @@ class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return canonical(msgspec.to_builtins(self))
 
 
-@lru_cache(maxsize=16_384)
-def moment(text: str) -> datetime:
-    """The time in an RFC 3339 text; TrustError where it has no zone or is no time."""
+def _time_in_trust(text: str) -> datetime:
+    """Return the moment of an RFC 3339 text. Raises TrustError where it has no zone or is no time."""
     try:
-        time = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError:
-        raise TrustError(f"{text!r} is no time", where=TRUST_FILE, hint=_HINT) from None
-    if time.tzinfo is None:
-        raise TrustError(f"the time {text!r} has no zone", where=TRUST_FILE, hint=_HINT)
-    return time
+        raise TrustError(
+            f"不是带时区的时间：{text!r} / not a time with a zone: {text!r}", where=TRUST_FILE, hint=_HINT
+        ) from None
 
 
 def key_id(public: ec.EllipticCurvePublicKey) -> str:
@@ -164,7 +164,7 @@ class TrustStore:
                 "for an authority without keys: zhengzhao keys rotate",
                 where="trust.json",
             )
-        return max(able, key=lambda k: (moment(k.signs_from), k.kid))
+        return max(able, key=lambda k: (_time_in_trust(k.signs_from), k.kid))
 
     def _check(self, key: TrustKey) -> x509.Certificate:
         certificate = self._certificates[key.kid]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from schemas import cose, signatures
+from schemas.calendar import CHINA
 from schemas.cose import Sign1
 from schemas.errors import VerificationError
 from schemas.licence import MAX_CREDENTIAL, LicenceBody
 from schemas.trust import TrustKey, TrustStore, Use
 
-CHINA = timezone(timedelta(hours=8))
 ELLIPSIS = "…"
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 _NAMES: dict[int | str, str] = {

@@ -308,8 +308,8 @@ def _tokens() -> Tokens:
 def _holder(number: str) -> tuple[str, str]:
     """Ledger key of a holder, and the number as it may be shown."""
     from infra.persons import open_persons
-    from processors.route import holder_key
     from schemas.identifiers import compare, is_citizen_id, is_uscc, mask
+    from schemas.persons import holder_key
 
     compared = compare(number)
     if not is_uscc(compared) and not is_citizen_id(compared):

@@ -194,7 +194,7 @@ def _find(said: Answer) -> _Found:
 
 
 def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing]:
-    from processors.route import keys_of
+    from schemas.persons import keys_of
 
     key = kept_id(filing_id)
     with sending.register() as (register, persons):

@@ -109,16 +109,17 @@ def erase(
     """
     from infra.cli.output import now
     from infra.persons.access_log import Accesses
-    from processors.queries.find import PERSONAL, holder_state
+    from processors.queries.find import find_holder
     from processors.queries.retention import reasons_to_keep, today_of, uploads_of_one
+    from schemas.persons import is_pseudonym
 
     if not ground.strip():
         raise UsageError("理由不能为空 / the ground must not be blank", where="--ground")
     settings = output.settings()
     _settle(settings)
     with sending.register() as (register, persons):
-        state = holder_state(register, persons, number)
-        if not state.holder.startswith(PERSONAL):
+        state = find_holder(register, persons, number)
+        if not is_pseudonym(state.holder):
             raise UsageError(
                 "不是个人：单位的登记是公开的 / no person: an enterprise's entry is public",
                 where=state.display,
@@ -150,10 +151,10 @@ def accesses(
 ) -> None:
     """谁查过 / Every look at a person's record, this one included: when, by whom, which command."""
     from infra.persons.access_log import Accesses
-    from processors.queries.find import holder_state
+    from processors.queries.find import find_holder
 
     with sending.register() as (register, persons):
-        state = holder_state(register, persons, number)
+        state = find_holder(register, persons, number)
     log = Accesses(output.settings().data)
     log.record(state.holder, "holder accesses")
     rows = log.of(state.holder)

@@ -128,13 +128,13 @@ def named(number: str | None, option: str | None, granted_by: str | None) -> Nam
 def subject_of(licence: Named, holder: str | None) -> Subject:
     """The licence in the register, with its holder: a look at a person's record is itself recorded."""
     from infra.persons.access_log import Accesses
-    from processors.queries.find import of_case, of_licence
+    from processors.queries.find import subject_of_case, subject_of_licence
 
     with register() as (found, persons):
         if licence.number is not None:
-            subject = of_licence(found, persons, licence.number)
+            subject = subject_of_licence(found, persons, licence.number)
         else:
-            subject = of_case(found, persons, licence.granted_by or "", holder)
+            subject = subject_of_case(found, persons, licence.granted_by or "", holder)
     Accesses(output.settings().data).record(subject.holder, "event prepared", subject.number)
     return subject
 

@@ -11,7 +11,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -20,6 +20,7 @@ import msgspec
 
 from issuance.keys import open_signer
 from issuance.signer import ES256, Signer
+from schemas.calendar import CHINA
 from schemas.draw.documents import (
     FIRST,
     Announcement,
@@ -37,8 +38,6 @@ from schemas.draw.seed import DrawSigner, sign
 from schemas.errors import DrawError, LintError, NotFound
 from schemas.trust import ANY_AUTHORITY, TrustStore, load_trust
 
-_CHINA = timezone(timedelta(hours=8))
-
 
 class Link(msgspec.Struct, frozen=True):
     """An announcement on record, and what became of it."""
@@ -55,7 +54,7 @@ class Link(msgspec.Struct, frozen=True):
     def overdue(self, now: datetime) -> bool:
         """Whether it has neither transcript nor void though its period has begun: an alarm."""
         begins = day(self.announcement.plan.period[0], "period")
-        return self.state == "announced" and begins <= now.astimezone(_CHINA).date()
+        return self.state == "announced" and begins <= now.astimezone(CHINA).date()
 
 
 class KeyOfDraws(msgspec.Struct, frozen=True):
@@ -81,7 +80,7 @@ def draw_key(data: Path, passphrase: str | None, plan: Plan, now: datetime) -> D
 
 
 def _kid(trust: TrustStore, plan: Plan, now: datetime) -> str:
-    begins = datetime.combine(day(plan.period[0], "period"), datetime.min.time(), _CHINA)
+    begins = datetime.combine(day(plan.period[0], "period"), datetime.min.time(), CHINA)
     for at in (now, begins):
         for authority in (plan.authority, ANY_AUTHORITY):
             try:

@@ -39,7 +39,8 @@ from infra.http.metrics import EXPOSITION, Metrics
 from infra.http.multipart import papers_of
 from infra.http.openapi import document
 from infra.http.problems import Problem, of_error, response
-from infra.http.tokens import Principal, Tokens
+from infra.http.tokens import Tokens
+from processors.queries.access import Principal
 from schemas.canonical_json import MAX_BYTES
 from schemas.errors import ZhengzhaoError
 from verification.verify import MAX_INPUT

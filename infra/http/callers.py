@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 
 from infra.http.problems import Problem
-from infra.http.tokens import LOCAL, Principal, Tokens
+from infra.http.tokens import Tokens
+from processors.queries.access import LOCAL, Principal
 from schemas.errors import UsageError
 
 

@@ -22,8 +22,8 @@ from infra.agencies import check_proof, load_register
 from infra.bootstrap import embedded_inbox
 from infra.embedded.inbox import EmbeddedInbox
 from infra.http.problems import Problem, is_full, of_error, out_of_room
-from infra.http.tokens import Principal
 from infra.settings import Settings
+from processors.queries.access import Principal
 from producers.files import Accepted, Outcome
 from schemas.agencies import AgencyRegister
 from schemas.canonical_json import MAX_BYTES, loads

@@ -15,13 +15,12 @@ from typing import Any, Final, cast, get_args
 
 from infra.bootstrap import open_register
 from infra.http.problems import Problem, of_error
-from infra.http.tokens import Principal
 from infra.persons import open_persons
 from infra.persons.access_log import Accesses
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.uploads import FILES, Form, artefact, published_lists, put_upload
-from processors.queries.access import Restricted
+from processors.queries.access import Principal, Restricted
 from processors.queries.find import Queries
 from producers.packet_events import event_bytes, grouped
 from schemas.calendar import CHINA

@@ -13,26 +13,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from processors.queries.access import Principal
 from schemas.errors import UsageError
 
 FILE: Final = "tokens.json"
 PREFIX: Final = "zz_"
-Kind = Literal["agency", "enterprise", "local"]
-
-
-class Principal(msgspec.Struct, frozen=True):
-    """A caller: an agency (its source URN), a holder (its ledger key), or a user of this machine."""
-
-    kind: Kind
-    subject: str = ""
-
-    @property
-    def name(self) -> str:
-        """Return the name for limits, metrics and the access record."""
-        return f"{self.kind}:{self.subject}"
-
-
-LOCAL: Final = Principal("local")
 
 
 class Token(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -18,10 +18,10 @@ from typing import Final, NamedTuple
 
 from schemas.calendar import CHINA
 from schemas.errors import TransientError
+from schemas.persons import is_pseudonym
 
 DATABASE: Final = "accesses.db"
 EVERYONE: Final = "*"
-PERSONAL: Final = "p:"  # how the ledger key of a person begins
 _WAIT: Final = 30.0
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS accesses (
@@ -63,7 +63,7 @@ class Accesses:
         `person` is a ledger key, or `*` for a list of many persons. Raises TransientError where the line cannot be
         written; the caller must then show nothing.
         """
-        if not person.startswith((PERSONAL, EVERYONE)):
+        if not (is_pseudonym(person) or person.startswith(EVERYONE)):
             return
         now = datetime.now(UTC).astimezone(CHINA).isoformat(timespec="seconds")
         with self._open() as db:

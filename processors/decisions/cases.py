@@ -11,41 +11,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from processors.context import DecisionContext
-from processors.decisions import intake, normalise, orders, reasons, registrations
+from processors.decisions import grants, intake, lifecycle, normalise, orders, reasons, registrations
 from processors.state import Case
-from schemas import calendar
 from schemas import facts as f
 from schemas.authorities import competent_for_application, competent_for_review, find, issuing_authority
-from schemas.calendar import ONE_DAY
+from schemas.calendar import add_with_stops
 from schemas.event_types import ApplicationReviewed, ApplicationWithdrawn, ClockChanged, MaterialsSupplied
 from schemas.facts import ApplicantSeen
 from schemas.item_types import ServiceItem
 from schemas.licence import Authority
-
-Stops = tuple[tuple[str, str], ...]  # China dates on which the clock was stopped and went on again
-
-
-def due_with_stops(start: date, count: int, stops: Stops) -> calendar.DueDate:
-    """The day after `count` working days that count; those from the day after a stop to its end do not."""
-    if not stops:
-        return calendar.add(start, count)
-    off: set[date] = set()
-    for first, last in stops:
-        day = date.fromisoformat(first) + ONE_DAY
-        while day <= date.fromisoformat(last):
-            if calendar.is_workday(day):
-                off.add(day)
-            day += ONE_DAY
-    extra = 0
-    while True:
-        due = calendar.add(start, count + extra)
-        skipped = sum(1 for day in off if start < day <= due.on)
-        if skipped == extra:
-            return due
-        extra = skipped
-
-
-FALSE_MATERIAL_YEARS = 1  # 行政许可法 art 78
 
 
 def _open_case(desk: DecisionContext, application_id: str) -> tuple[Case, ServiceItem] | None:
@@ -113,10 +87,10 @@ def supplied(desk: DecisionContext, data: MaterialsSupplied, payload: dict[str, 
     )
     now = desk.state.cases[case.key]
     if case.state == "correction-requested" and not missing:
-        intake.accept(desk, now, item, deferred)
+        grants.accept(desk, now, item, deferred)
     elif case.state == "accepted" and not deferred:
-        desk.write(f.CaseCompleted(case.key, *intake.limits(desk, item, now.stopped)))
-        intake.grant_if_ready(desk, desk.state.cases[case.key], item)
+        desk.write(f.CaseCompleted(case.key, *grants.limits(desk, item, now.stopped)))
+        grants.grant_if_ready(desk, desk.state.cases[case.key], item)
 
 
 def _completed(case: Case, data: MaterialsSupplied) -> ApplicantSeen:
@@ -153,11 +127,11 @@ def reviewed(desk: DecisionContext, data: ApplicationReviewed) -> None:
         f.CaseReviewed(case.key, data.department, data.officer, data.decision, grounds, false_material)
     )
     if data.decision == "approve":
-        intake.grant_if_ready(desk, desk.state.cases[case.key], item)
+        grants.grant_if_ready(desk, desk.state.cases[case.key], item)
         return
     desk.write(f.CaseRefused(case.key, (reasons.rejected(data.department, grounds),)))
     if false_material:
-        orders.bar(desk, case.item, desk.event_day, FALSE_MATERIAL_YEARS, reasons.false_material())
+        orders.bar(desk, case.item, desk.event_day, lifecycle.FALSE_MATERIAL_YEARS, reasons.false_material())
 
 
 def _under_review(
@@ -216,8 +190,8 @@ def clock_resumed(desk: DecisionContext, data: ClockChanged) -> None:
         desk.write(f.ClockResumed(case.key, data.cause, today))
         return
     complete_on = date.fromisoformat(case.complete_on)
-    promised = due_with_stops(complete_on, item.limits.promised, stops)
-    statutory = due_with_stops(complete_on, item.limits.statutory, stops)
+    promised = add_with_stops(complete_on, item.limits.promised, stops)
+    statutory = add_with_stops(complete_on, item.limits.statutory, stops)
     fallback = promised.fallback or statutory.fallback
     desk.write(
         f.ClockResumed(

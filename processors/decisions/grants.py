@@ -5,23 +5,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from functools import lru_cache
+from typing import Any
 
 from msgspec.structs import replace
 
 from processors.context import DecisionContext
-from processors.decisions import orders, reasons, registrations
+from processors.decisions import orders, reasons
 from processors.state import Case, Licence
 from schemas import calendar
 from schemas import facts as f
 from schemas.authorities import issuing_authority, named_on, province
 from schemas.calendar import ONE_DAY, valid_until
 from schemas.canonical_json import derived_id
+from schemas.facts import Reason
 from schemas.identifiers import compare
 from schemas.item_types import ServiceItem
-from schemas.licence import FilingRef, Grant, Product
+from schemas.licence import MAX_PARTICULAR, FilingRef, Grant, Particular, Product
+
+Late = dict[str, str]  # kind of a material that may come late → its last day (容缺受理)
+
+
+def accept(desk: DecisionContext, case: Case, item: ServiceItem, late: Late) -> None:
+    """Nothing is missing: limits run, unless something comes late, and it is granted where nobody is waited for."""
+    grounds = _still_good(desk, case)
+    if grounds:
+        desk.write(f.CaseRefused(case.key, grounds))
+    elif late:
+        desk.write(f.CaseAccepted(case.key, deferred=late))
+    else:
+        desk.write(f.CaseAccepted(case.key, *limits(desk, item, ())))
+        grant_if_ready(desk, desk.state.cases[case.key], item)
+
+
+def limits(
+    desk: DecisionContext, item: ServiceItem, stops: calendar.Stops
+) -> tuple[str, str, str, bool, str]:
+    """Today as the day on which an application became complete, its limits, and how they were counted."""
+    promised = calendar.add_with_stops(desk.today, item.limits.promised, stops)
+    statutory = calendar.add_with_stops(desk.today, item.limits.statutory, stops)
+    return (
+        desk.day,
+        promised.on.isoformat(),
+        statutory.on.isoformat(),
+        promised.fallback or statutory.fallback,
+        calendar.workday_calendar().digest,
+    )
+
+
+def grant_if_ready(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
+    """Grants an accepted application once late materials are here and every department has approved."""
+    waits_for_review = item.mode == "review" and case.action not in ("reissue", "surrender")
+    if case.deferred or (waits_for_review and set(item.deciding) - set(case.approvals)):
+        return
+    grounds = _still_good(desk, case)
+    if grounds:
+        desk.write(f.CaseRefused(case.key, grounds))
+    else:
+        grant(desk, case, item)
+
+
+def _still_good(desk: DecisionContext, case: Case) -> tuple[Reason, ...]:
+    """What may have changed since intake: a bar, or a licence that came by another way (一企一证)."""
+    if case.action != "new":
+        return ()
+    grounds = desk.barred(case.item, desk.today)
+    living = desk.living_of(case.item)
+    if living and desk.catalogue.items[case.item].mode != "consolidated":
+        grounds.append(reasons.living_licence(reasons.naming(living)))
+    return tuple(grounds)
 
 
 def grant(desk: DecisionContext, case: Case, item: ServiceItem, *, deemed: bool = False) -> None:
@@ -45,16 +99,14 @@ def _first(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
             now = living.now
             new: dict[str, object] = {
                 "filings": _filings(desk, now.filings, case),
-                "particulars": registrations.of_case(item, case.answers, now.particulars),
+                "particulars": particulars_of(item, case.answers, now.particulars),
             }
             _version(desk, case, living, new)
             return
     made = new_grant(desk, case, item)
     if item.mode == "consolidated":
         _push(desk, case, item)
-        made = replace(
-            made, filings=_filings(desk, (), case), particulars=registrations.of_case(item, case.answers)
-        )
+        made = replace(made, filings=_filings(desk, (), case), particulars=particulars_of(item, case.answers))
     desk.write(f.LicenceGranted(made, case.key, case.action))
     desk.write(f.CaseGranted(case.key, made.licence_id, 1))
     if item.check:
@@ -206,6 +258,34 @@ def _schedule(
     due = desk.today + timedelta(days=item.check.days)
     check = f"{case.application_id}:check"
     desk.write(f.CheckScheduled(check, licence, due.isoformat(), tuple(s for s in sites if s)))
+
+
+# ---- particulars of a consolidated certificate --------------------------------------------------------------
+
+
+def text_of(value: Any) -> str | None:
+    """A value as it stands on paper; None for what is neither text nor number, or is too long."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    text = str(value).strip()
+    return text if len(text) <= MAX_PARTICULAR else None
+
+
+def unprintable(item: ServiceItem, answers: Mapping[str, Any]) -> list[str]:
+    """The fields of the item whose value cannot stand on its certificate."""
+    return [rule.name for rule in item.fields if rule.name in answers and text_of(answers[rule.name]) is None]
+
+
+def particulars_of(
+    item: ServiceItem, answers: Mapping[str, Any], before: tuple[Particular, ...] = ()
+) -> tuple[Particular, ...]:
+    """The particulars in the order of the item's fields; what was not given again stays as it was `before`."""
+    known = {particular.name: particular.value for particular in before}
+    given = {rule.name: text_of(answers[rule.name]) for rule in item.fields if rule.name in answers}
+    texts = known | {name: text for name, text in given.items() if text}
+    return tuple(
+        Particular(rule.name, rule.label.zh, texts[rule.name]) for rule in item.fields if rule.name in texts
+    )
 
 
 # ---- filings of a consolidated certificate ------------------------------------------------------------------

@@ -11,7 +11,6 @@ from typing import Any
 
 from processors.context import DecisionContext, MustWait
 from processors.decisions import grants, normalise, reasons
-from processors.decisions.cases import Stops, due_with_stops
 from processors.state import Case, Licence
 from schemas import facts as f
 from schemas.authorities import at_level, competent_for_application, find
@@ -22,8 +21,6 @@ from schemas.facts import ApplicantSeen, MaterialSeen, Reason
 from schemas.identifiers import compare
 from schemas.item_types import ServiceItem
 from schemas.licence import Product
-
-Late = dict[str, str]  # kind of a late material → last day
 
 _CLASSES_DEFERRED = ("", "A", "B")  # holders without a class too (容缺受理)
 
@@ -75,7 +72,7 @@ def judge(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
     if missing:
         ask(desk, case, item, missing, why, late)
     else:
-        accept(desk, case, item, late)
+        grants.accept(desk, case, item, late)
 
 
 def ask(
@@ -84,60 +81,12 @@ def ask(
     item: ServiceItem,
     missing: tuple[str, ...],
     why: tuple[Reason, ...],
-    late: Late,
+    late: grants.Late,
 ) -> None:
     """The one notice of everything that is missing (一次性告知)."""
     due = add_workdays(desk.today, item.limits.correction)
     digest = workday_calendar().digest
     desk.write(f.CorrectionRequested(case.key, missing, due.on.isoformat(), due.fallback, digest, why, late))
-
-
-def accept(desk: DecisionContext, case: Case, item: ServiceItem, late: Late) -> None:
-    """Nothing is missing: limits run, unless something comes late, and it is granted where nobody is waited for."""
-    grounds = _still_good(desk, case)
-    if grounds:
-        desk.write(f.CaseRefused(case.key, grounds))
-    elif late:
-        desk.write(f.CaseAccepted(case.key, deferred=late))
-    else:
-        desk.write(f.CaseAccepted(case.key, *limits(desk, item, ())))
-        grant_if_ready(desk, desk.state.cases[case.key], item)
-
-
-def limits(desk: DecisionContext, item: ServiceItem, stops: Stops) -> tuple[str, str, str, bool, str]:
-    """Today as the day on which an application became complete, its limits, and how they were counted."""
-    promised = due_with_stops(desk.today, item.limits.promised, stops)
-    statutory = due_with_stops(desk.today, item.limits.statutory, stops)
-    return (
-        desk.day,
-        promised.on.isoformat(),
-        statutory.on.isoformat(),
-        promised.fallback or statutory.fallback,
-        workday_calendar().digest,
-    )
-
-
-def grant_if_ready(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
-    """Grants an accepted application once late materials are here and every department has approved."""
-    waits_for_review = item.mode == "review" and case.action not in ("reissue", "surrender")
-    if case.deferred or (waits_for_review and set(item.deciding) - set(case.approvals)):
-        return
-    grounds = _still_good(desk, case)
-    if grounds:
-        desk.write(f.CaseRefused(case.key, grounds))
-    else:
-        grants.grant(desk, case, item)
-
-
-def _still_good(desk: DecisionContext, case: Case) -> tuple[Reason, ...]:
-    """What may have changed since intake: a bar, or a licence that came by another way (一企一证)."""
-    if case.action != "new":
-        return ()
-    grounds = desk.barred(case.item, desk.today)
-    living = desk.living_of(case.item)
-    if living and desk.catalogue.items[case.item].mode != "consolidated":
-        grounds.append(reasons.living_licence(reasons.naming(living)))
-    return tuple(grounds)
 
 
 # ---- grounds for a refusal ----------------------------------------------------------------------------------
@@ -285,7 +234,7 @@ def needed(item: ServiceItem, action: str) -> tuple[str, ...]:
 
 
 def missing_of(
-    desk: DecisionContext, case: Case, item: ServiceItem, late: Late
+    desk: DecisionContext, case: Case, item: ServiceItem, late: grants.Late
 ) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
     """Everything that is missing of an application, and the reasons that need words; `late` is waited for."""
     here = here_of(case, item)
@@ -325,7 +274,7 @@ def _counts(item: ServiceItem, material: MaterialSeen) -> bool:
     return "" < material.signed_on <= material.came_on
 
 
-def deferred_of(desk: DecisionContext, case: Case, item: ServiceItem) -> Late:
+def deferred_of(desk: DecisionContext, case: Case, item: ServiceItem) -> grants.Late:
     """Late materials that may come by a day (容缺受理): kind → last day. Settled when the application comes in."""
     promised = [m for m in case.materials if m.deferred_until]
     if not promised or desk.state.credit_class not in _CLASSES_DEFERRED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from schemas.facts import LicenceStatus
+from schemas.facts import FilingState, LicenceStatus
 
 LIVING: tuple[LicenceStatus, ...] = ("valid", "suspended")
 ENDED: tuple[LicenceStatus, ...] = ("withdrawn", "rescinded", "revoked", "expired")
@@ -24,6 +24,18 @@ DUE: dict[tuple[LicenceStatus, str], LicenceStatus] = {
     **{(status, "validity ends"): "expired" for status in LIVING},
 }
 
+MOVES: dict[tuple[FilingState, str], FilingState] = {
+    ("pushed", "filing.received"): "received",
+    ("pushed", "filing.claimed"): "claimed",
+    ("received", "filing.claimed"): "claimed",
+    ("pushed", "filing.returned"): "returned",
+    ("received", "filing.returned"): "returned",
+    ("returned", "filing.corrected"): "pushed",
+}
+
+BAR_YEARS = 3  # after 撤销 for deceit (行政许可法 art 79) and after 吊销 (the regulations of the item)
+FALSE_MATERIAL_YEARS = 1  # after a rejection for false material (行政许可法 art 78)
+
 
 def after(status: LicenceStatus, event: str) -> LicenceStatus | None:
     """The status after an event; None where the event does not apply."""
@@ -39,17 +51,12 @@ def table() -> str:
 
 def filing_table() -> str:
     """The table of a filing."""
-    from processors.decisions.registrations import MOVES
-
     rows = [(state, f"`{event}`", then) for (state, event), then in MOVES.items()]
     return _markdown(("state", "event", "next"), rows)
 
 
 def bar_table() -> str:
     """What bars an application, and for how long."""
-    from processors.decisions.cases import FALSE_MATERIAL_YEARS
-    from processors.decisions.orders import BAR_YEARS
-
     return _markdown(
         ("after", "years"),
         [

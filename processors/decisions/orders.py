@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from processors.context import DecisionContext, MustAsk
 from processors.decisions import lifecycle, normalise, reasons
-from processors.number import place_of
 from processors.state import Licence
 from schemas import facts as f
 from schemas.authorities import (
@@ -34,9 +33,8 @@ from schemas.event_types import (
 )
 from schemas.facts import LicenceStatus, Reason
 from schemas.identifiers import compare
+from schemas.items import place_of
 from schemas.licence import Grant
-
-BAR_YEARS = 3  # after 撤销 for deceit (许可法 art 79) and 吊销 (条例)
 
 Order = LicenceOrder | LicenceRescinded | LicenceSuspended
 
@@ -108,7 +106,14 @@ def end(
     )
     if status == "revoked" or (status == "rescinded" and deceit):
         ground_of_bar = reasons.revoked() if status == "revoked" else reasons.rescinded_for_deceit()
-        bar(desk, licence.item, date.fromisoformat(decided_on), BAR_YEARS, ground_of_bar, licence.key)
+        bar(
+            desk,
+            licence.item,
+            date.fromisoformat(decided_on),
+            lifecycle.BAR_YEARS,
+            ground_of_bar,
+            licence.key,
+        )
     if was_living:
         for case in list(desk.state.cases.values()):
             if case.open and licence.key in case.targets:

@@ -9,50 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from processors.context import DecisionContext
-from processors.decisions import grants, intake, normalise, reasons
+from processors.decisions import grants, intake, lifecycle, normalise, reasons
 from processors.state import Case, Filing
 from schemas import facts as f
 from schemas.authorities import competent_for_application, competent_in_division, find
 from schemas.event_types import FilingEvent, RegistrationSubmitted
-from schemas.facts import FilingState, Reason
+from schemas.facts import Reason
 from schemas.identifiers import compare
 from schemas.item_types import FieldRule, ServiceItem
-from schemas.licence import MAX_PARTICULAR, Particular
-
-
-def text_of(value: Any) -> str | None:
-    """A value as it stands on paper; None for what is neither text nor number, or is too long."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    text = str(value).strip()
-    return text if len(text) <= MAX_PARTICULAR else None
-
-
-def unprintable(item: ServiceItem, answers: Mapping[str, Any]) -> list[str]:
-    """The fields of the item whose value cannot stand on its certificate."""
-    return [rule.name for rule in item.fields if rule.name in answers and text_of(answers[rule.name]) is None]
-
-
-def of_case(
-    item: ServiceItem, answers: Mapping[str, Any], before: tuple[Particular, ...] = ()
-) -> tuple[Particular, ...]:
-    """The particulars in the order of the item's fields; what was not given again stays as it was `before`."""
-    known = {particular.name: particular.value for particular in before}
-    given = {rule.name: text_of(answers[rule.name]) for rule in item.fields if rule.name in answers}
-    texts = known | {name: text for name, text in given.items() if text}
-    return tuple(
-        Particular(rule.name, rule.label.zh, texts[rule.name]) for rule in item.fields if rule.name in texts
-    )
-
-
-MOVES: dict[tuple[FilingState, str], FilingState] = {
-    ("pushed", "filing.received"): "received",
-    ("pushed", "filing.claimed"): "claimed",
-    ("received", "filing.claimed"): "claimed",
-    ("pushed", "filing.returned"): "returned",
-    ("received", "filing.returned"): "returned",
-    ("returned", "filing.corrected"): "pushed",
-}
 
 
 def consolidated(desk: DecisionContext) -> ServiceItem | None:
@@ -109,7 +73,7 @@ def judge(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
     if missing:
         intake.ask(desk, case, item, missing, why, late)
     else:
-        intake.accept(desk, case, item, late)
+        grants.accept(desk, case, item, late)
 
 
 def _grounds(
@@ -132,11 +96,11 @@ def _grounds(
 
 
 def missing_of(
-    desk: DecisionContext, case: Case, item: ServiceItem, late: intake.Late
+    desk: DecisionContext, case: Case, item: ServiceItem, late: grants.Late
 ) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
     """As `intake.missing_of`, and the fields that every chosen item asks for, each once."""
     missing, why = intake.missing_of(desk, case, item, late)
-    unfit = unprintable(item, case.answers)
+    unfit = grants.unprintable(item, case.answers)
     asked = fields_of(desk, not_pushed(desk, case.chosen), item)
     double = [rule.name for rule in asked if rule.name in case.conflicts]
     fields = [
@@ -206,7 +170,7 @@ def moved(desk: DecisionContext, data: FilingEvent) -> None:
         desk.refuse_event(reasons.unknown_filing(data.filing_id))
         return
     grounds = _filing_grounds(desk, filing, data)
-    state = MOVES.get((filing.state, desk.event))
+    state = lifecycle.MOVES.get((filing.state, desk.event))
     if state is None:
         grounds.append(reasons.filing_state(filing.state, desk.event))
     if grounds or state is None:

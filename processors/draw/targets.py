@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from infra.draw.pages import shown_name
 from processors.queries.register import Register
 from schemas.draw.encoding import CONTROL
+from schemas.persons import is_pseudonym
 
 
 class Target(NamedTuple):
@@ -65,7 +66,7 @@ def living_targets(
             if not licence.living or not licence.number or item not in (None, grant.item):
                 continue
             name = grant.holder_name
-            if state.holder.startswith("p:"):
+            if is_pseudonym(state.holder):
                 look(state.holder, "register snapshot", licence.number)
                 opened = persons.open(state.holder, name) or ""
                 name = opened[:1] + "*" * max(len(opened) - 1, 1)

@@ -8,13 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import Final, Literal
 
-from infra.http.tokens import Principal
+import msgspec
+
 from processors.queries.register import Register
 from processors.state import Case, HolderState, Licence
 from schemas.authorities import competent_as_authority, competent_in_division, issuing_authority, source_of
 from schemas.facts import Fact
 from schemas.items import Catalogue
+
+CallerKind = Literal["agency", "enterprise", "local"]
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """A caller: an agency (its source URN), a holder (its ledger key), or the operator of this machine."""
+
+    kind: CallerKind
+    subject: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which limits and metrics count this caller."""
+        return f"{self.kind}:{self.subject}"
+
+
+LOCAL: Final = Principal("local")
 
 
 class Restricted:

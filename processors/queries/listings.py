@@ -10,6 +10,7 @@ from processors.queries import views
 from processors.queries.register import Register
 from processors.state import Case, Filing, HolderState
 from schemas.authorities import source_of
+from schemas.persons import is_pseudonym
 
 Look = Callable[[str, str, str], None]
 
@@ -91,7 +92,7 @@ class Listings:
         looked = False
         for state in self._register.states():
             for part in parts(state):
-                if not looked and state.holder.startswith("p:"):
+                if not looked and is_pseudonym(state.holder):
                     self._look("*", command, "")
                     looked = True
                 yield state, part

@@ -8,11 +8,17 @@ import chinese_calendar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from workdays_table import TABLE, table
 
 from schemas.calendar import add, between, is_workday, workday_calendar
 
 FEW = settings(max_examples=80, deadline=None)
 DAYS = st.dates(date(2004, 1, 1), date(2070, 12, 31))
+
+
+def test_the_table_is_written_by_its_script() -> None:
+    """The shipped table is, byte for byte, what the script makes of chinesecalendar."""
+    assert table() == TABLE.read_text(encoding="utf-8")
 
 
 def test_the_table_is_that_of_chinesecalendar() -> None:

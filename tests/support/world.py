@@ -12,7 +12,7 @@ from processors.decide import decide
 from processors.decisions import due
 from processors.number import Series, imported, is_free, number
 from processors.queries import views
-from processors.route import holder_key, keys_of, route
+from processors.route import route
 from processors.state import HolderState, initial
 from schemas.errors import NotFound
 from schemas.events import parse_event
@@ -20,7 +20,7 @@ from schemas.facts import Fact, ImportRecorded, LicenceGranted, NumberAsked
 from schemas.items import Catalogue, load_catalogue
 from schemas.ledger import Entry
 from schemas.licence import Grant, Issued, Numbered, object_key
-from schemas.persons import Sealer, pseudonym
+from schemas.persons import Sealer, holder_key, keys_of, pseudonym
 
 RECEIVED = datetime(2040, 1, 1, tzinfo=UTC)
 SECRET = b"s" * 32

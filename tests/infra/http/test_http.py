@@ -19,8 +19,8 @@ from story import PROVINCE, Events, ric, uscc
 from infra.cli import main
 from infra.http.limits import RequestLimits
 from infra.http.service import Service, service
-from infra.http.tokens import LOCAL
 from infra.settings import Settings
+from processors.queries.access import LOCAL
 from producers.forms import fill
 from producers.packet_events import blank_forms
 from schemas.items import load_catalogue

@@ -32,8 +32,9 @@ from infra.http.limits import RequestLimits
 from infra.http.lookups import Lookups
 from infra.http.problems import Problem
 from infra.http.service import service
-from infra.http.tokens import LOCAL, Tokens
+from infra.http.tokens import Tokens
 from infra.settings import Settings
+from processors.queries.access import LOCAL
 from producers.forms import fill
 from producers.packet_events import blank_forms
 from schemas.errors import StoreUnavailable

@@ -18,8 +18,8 @@ from event_samples import event, raw
 from infra.agencies import FILE, change_register
 from infra.http.intake_thread import IntakeThread, Taken
 from infra.http.problems import Problem
-from infra.http.tokens import Principal
 from infra.settings import Settings
+from processors.queries.access import Principal
 from schemas.agencies import AgencyKey, AgencyRegister, public_pem, with_key, with_revocation
 from schemas.signatures import der_to_raw, make_proof
 from schemas.trust import key_id

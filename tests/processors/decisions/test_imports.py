@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from story import PROVINCE, Events, ric, uscc
 from world import World
 
-from processors.number import is_free, place_of
-from schemas.items import load_catalogue
+from processors.number import is_free
+from schemas.items import load_catalogue, place_of
 from schemas.licence import object_key
 
 ITEM = "industrial-product-licence"
