@@ -15,6 +15,7 @@ from processors.state import Case, HolderState, Licence
 from schemas.errors import NotFound, UsageError
 from schemas.identifiers import compare, kept_id, looks_personal, mask, masked
 from schemas.persons import Persons, is_pseudonym, keys_of
+from schemas.rows import as_json
 
 RecordAccess = Callable[[str, str, str], None]
 """Records that a holder's record is read: ledger key (`*` for everyone's), command, name of the record."""
@@ -99,7 +100,7 @@ class Queries:
         """Return a case's row. Raises NotFound or UsageError as `find_case` does."""
         state, case = find_case(self._register, self._persons, application, holder)
         self._record_access(state.holder, "case show", case.application_id)
-        return views.case_row(state, case)
+        return as_json(views.case_row(state, case))
 
     def licences(self) -> Iterator[dict[str, Any]]:
         """Yield the row of every licence in its newest version."""
@@ -109,20 +110,20 @@ class Queries:
                 self._record_access("*", "licence list", "")
                 recorded = True
             for licence in state.licences.values():
-                yield views.licence_row(state, licence, self._persons.open)
+                yield as_json(views.licence_row(licence, self._persons.open))
 
     def licence(self, number: str) -> dict[str, Any]:
         """Return a licence with its history. Raises NotFound."""
         state, licence = find_licence(self._register, number)
         self._record_access(state.holder, "licence show", licence.number)
-        return views.licence_shown(state, licence, self._persons.open)
+        return as_json(views.licence_record(licence, self._persons.open))
 
     def version(self, number: str, version: int | None) -> dict[str, Any]:
         """Return the row of one version of a licence, or of the newest. Raises NotFound."""
         state, licence = find_licence(self._register, number)
         self._record_access(state.holder, "licence get", licence.number)
         try:
-            return views.licence_row(state, licence, self._persons.open, version)
+            return as_json(views.licence_row(licence, self._persons.open, version))
         except KeyError:
             versions = ", ".join(str(v.grant.version) for v in licence.versions)
             raise NotFound(
@@ -135,7 +136,7 @@ class Queries:
         """Return a holder's record; `number` stands in clear, as the agency knows it. Raises NotFound."""
         state = find_holder(self._register, self._persons, number)
         self._record_access(state.holder, "holder show", "")
-        return views.holder_shown(state, self._persons.open)
+        return as_json(views.holder_row(state, self._persons.open))
 
 
 class Subject(NamedTuple):

@@ -21,6 +21,7 @@ from schemas.items import Catalogue, load_catalogue
 from schemas.ledger import Entry
 from schemas.licence import Grant, Issued, Numbered, object_key
 from schemas.persons import Sealer, holder_key, keys_of, pseudonym
+from schemas.rows import as_json
 
 RECEIVED = datetime(2040, 1, 1, tzinfo=UTC)
 SECRET = b"s" * 32
@@ -151,11 +152,11 @@ class World:
 
     def case(self, holder: str, application_id: str) -> dict[str, Any]:
         state = self.state(holder)
-        return views.case_row(state, state.cases[application_id.upper()])
+        return as_json(views.case_row(state, state.cases[application_id.upper()]))
 
     def holder(self, number: str) -> dict[str, Any]:
-        return views.holder_shown(self.state(number), self.persons.open)
+        return as_json(views.holder_row(self.state(number), self.persons.open))
 
     def licences(self, number: str) -> list[dict[str, Any]]:
         state = self.state(number)
-        return [views.licence_shown(state, x, self.persons.open) for x in state.licences.values()]
+        return [as_json(views.licence_record(x, self.persons.open)) for x in state.licences.values()]
