@@ -1,9 +1,9 @@
-"""Figures of the HTTP service: accepted events a second with proofs checked, and how long an answer takes.
+"""Benchmark of the HTTP service: events accepted per second with proofs checked, and the time to an answer.
 
-The service runs as a process of its own, kept to one core with everything that it starts, in a folder that is
-thrown away. Accepted means durable in the ledger. Two runs: one that only accepts, and `zhengzhao run` itself,
-which decides and issues behind. The clock on the wall tells what one core did if nobody else used it; the processor
-time tells what it can do.
+The service runs as a process of its own, kept to one core with everything that it starts, in a temporary folder.
+Accepted means durable in the ledger. Two runs: a service that only accepts, and `zhengzhao run`, which decides and
+issues at the same time. Rates by the wall clock hold for a core that nothing else used; those by processor time are
+what a core can do.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ACCEPT: Final = "import sys; from infra.bench.http import accept; accept(sys.ar
 
 
 def bench_http(events: int, say: Say = lambda _: None) -> dict[str, Any]:
-    """Sends `events` signed applications in batches of 100 from two clients at once, to each of two services."""
+    """Measure both services with `events` signed applications in batches of 100 from two clients at once."""
     with tempfile.TemporaryDirectory(prefix="zhengzhao-bench-") as folder:
         data = Path(folder) / "data"
         say("signing events")
@@ -70,14 +70,14 @@ def bench_http(events: int, say: Say = lambda _: None) -> dict[str, Any]:
 
 
 def accept(data: str) -> None:
-    """A service that only takes in, on any free port; its address on standard output."""
+    """Run a service that only takes in, on any free port; print its address."""
     with listen("127.0.0.1", 0) as listening, service(load(Path(data)), deciding=False) as built:
         print(json.dumps({"url": f"http://127.0.0.1:{listening.getsockname()[1]}"}), flush=True)
         serve(built, listening)
 
 
 def _measured(data: Path, code: str, bodies: list[bytes]) -> dict[str, Any]:
-    """The figures of one service. `core`: of its own process and of those that it started."""
+    """Return the figures of one service; `core_seconds` of its own process, apart those of its children."""
     with _server(data, code) as (process, port):
         before = _spent(process.pid)
         start = time.perf_counter()
@@ -101,7 +101,7 @@ def _measured(data: Path, code: str, bodies: list[bytes]) -> dict[str, Any]:
 
 
 def _spent(pid: int) -> tuple[float, float]:
-    """Seconds of processor time: of a process, and of its children."""
+    """Return the processor time in seconds of a process, and of its children."""
     process = psutil.Process(pid)
     own, children = _cpu(process), 0.0
     for child in process.children(recursive=True):
@@ -116,7 +116,7 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _core() -> int | None:
-    """The core to which the service is kept; None where the system cannot do that, or has one only."""
+    """Return the core to which the service is kept; None where the system cannot do that, or has one only."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))
@@ -124,21 +124,21 @@ def _core() -> int | None:
 
 
 def _decided(port: int) -> int:
-    """Ledger entries that the service has decided since its start, by its own figures."""
+    """Return the number of ledger entries decided since the start, by the service's own metrics."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-        found = re.search(rb"^zhengzhao_decided (\S+)$", answer.read(), re.MULTILINE)
-    assert found is not None  # the service names it
+        found = re.search(rb"^zhengzhao_decided_total (\S+)$", answer.read(), re.MULTILINE)
+    assert found is not None  # the service always exposes it
     return int(float(found[1]))
 
 
 def _taken(data: Path) -> int:
-    """Events in the ledger."""
+    """Return the number of events in the ledger."""
     with closing(sqlite3.connect(data / "zhengzhao.sqlite")) as db:
         return int(db.execute("SELECT count(*) FROM ledger WHERE kind = 'event'").fetchone()[0])
 
 
 def _prepared(data: Path) -> Path:
-    """A data folder with keys, an agency that signs, and proofs required; the agency's private key."""
+    """Prepare a data folder with keys, an agency that signs, and proofs required; return the agency's private key."""
     catalogue = load_catalogue()
     life = Lifetime(datetime(2018, 1, 1, tzinfo=CHINA), longest_validity(catalogue))
     init(data, roles_of(catalogue), life, now=datetime.now(UTC), passphrase=None)
@@ -171,7 +171,7 @@ def _server(data: Path, code: str) -> Iterator[tuple[subprocess.Popen[bytes], in
         assert process.stdout is not None  # piped above
         if (core := _core()) is not None:
             for thread in psutil.Process(process.pid).threads():
-                os.sched_setaffinity(thread.id, {core})  # threads and processes that it starts inherit this
+                os.sched_setaffinity(thread.id, {core})  # Threads and processes that it starts inherit this.
         url = json.loads(process.stdout.readline())["url"]
         yield process, int(url.rpartition(":")[2])
     finally:
@@ -180,7 +180,7 @@ def _server(data: Path, code: str) -> Iterator[tuple[subprocess.Popen[bytes], in
 
 
 def _send(bodies: list[bytes], port: int) -> list[float]:
-    """Sends everything; the seconds of each request."""
+    """Send everything; return the seconds of each request. Raises RuntimeError where a batch was not taken in."""
     waiting = iter(bodies)
     lock = threading.Lock()
     seconds: list[float] = []

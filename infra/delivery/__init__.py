@@ -1,1 +1,1 @@
-"""infra/delivery"""
+"""Delivery of filings to departments on one machine: outbox folders and webhooks."""

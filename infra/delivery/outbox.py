@@ -1,12 +1,12 @@
-"""Filings to their departments on one machine: a folder for each, and a webhook where the department has one.
+"""Outbox of filings on one machine: a folder for each department, and a webhook where the department has one.
 
-What a department's topic tells on Kafka becomes one file each, written once: `outbox/<department>/
-<filing_id>-<round>.json` a filing pushed, `…-<round>-yellow.json` and `…-red.json` its alarms. A file is a CloudEvent
-with a `proof` by the installation's status key, the same bytes whoever writes it. A department with a webhook
-(`departments.toml`) is sent the same bytes with the fact's id as `Idempotency-Key`, until it answers 2xx: three tries
-in a row (one, where the answer is slow), then with growing pauses. A department that is not there rests as a whole and
-holds up no other; a filing that it does not take rests alone. What was delivered is
-remembered in `deliveries.db`; a process that dies in between delivers again, and the id tells that it is the same.
+Each message that the department's topic carries on Kafka becomes one file, written once:
+`outbox/<department>/<filing_id>-<round>.json` for a filing pushed, `…-<round>-yellow.json` and `…-red.json` for its
+alarms. A file is a CloudEvent with a `proof` by the installation's status key; every process writes the same bytes.
+A department with a webhook (`departments.toml`) is sent these bytes with the fact's id as `Idempotency-Key`, until
+it answers 2xx: three tries in a row (one, where the answer is slow), then with growing pauses. A department that
+cannot be reached rests as a whole and holds up no other; a filing that it refuses rests alone. Deliveries stand in
+`deliveries.db`; a process that dies in between delivers again, and the id shows that it is the same message.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DATABASE: Final = "deliveries.db"
 OUTBOX: Final = "outbox"
 _BATCH: Final = 200
 _TRIES: Final = (0.0, 0.2, 0.8)  # seconds before each try of one call
-_SLOW: Final = 2.0  # seconds after which a try is not repeated: deciding waits meanwhile
+_SLOW: Final = 2.0  # seconds after which a try is not repeated, because deciding waits meanwhile
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 3600.0
 _LONGEST_NAME: Final = 180
 _SCHEMA: Final = """
@@ -52,11 +52,11 @@ CREATE TABLE IF NOT EXISTS resting (
 """
 
 Sign = Callable[[dict[str, Any], datetime], dict[str, Any]]
-"""An event with its proof, signed as of a moment."""
+"""Returns an event with its proof, signed as of a moment."""
 
 
 class Waiting(NamedTuple):
-    """A filing that a webhook has not taken yet."""
+    """A filing that a webhook has not taken yet; `next_at` in Unix seconds."""
 
     fact: str
     department: str
@@ -67,7 +67,7 @@ class Waiting(NamedTuple):
 
 
 class DeliveryReport(NamedTuple):
-    """What a call did: files written, webhooks that took theirs, and what still waits."""
+    """The outcome of a run: files written, filings taken by webhooks, filings that still wait."""
 
     files: int = 0
     taken: int = 0
@@ -75,7 +75,7 @@ class DeliveryReport(NamedTuple):
 
 
 def signing(trust: TrustStore, signer: Callable[[], Signer]) -> Sign:
-    """Signs with the key for status lists that was in force at the moment of the fact."""
+    """Return a function that signs with the status key in force at the moment of the fact; it raises LintError without one."""
 
     def sign(event: dict[str, Any], at: datetime) -> dict[str, Any]:
         kid = trust.signing_key(ANY_AUTHORITY, "status", at).kid
@@ -107,17 +107,17 @@ class Delivery:
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Closes the record of deliveries."""
+        """Close the record of deliveries."""
         self._db.close()
 
     def run(self, db: Database, *, at_once: bool = False) -> DeliveryReport:
-        """Writes new filings out and sends what is due; with `at_once` also what waits for its next try."""
+        """Write new filings and send what is due; with `at_once` also what waits for its next try."""
         files = sum(self._write(rows) for rows in self._new(db))
         taken = sum(self._send_all(department, at_once) for department in self._departments())
         return DeliveryReport(files, taken, len(self.waiting()))
 
     def waiting(self) -> list[Waiting]:
-        """What a webhook has not taken yet, the oldest first."""
+        """Return the filings that webhooks have not taken yet, the oldest first."""
         sql = "SELECT fact, department, file, attempts, next_at, error FROM waiting ORDER BY seq"
         return [Waiting(*row) for row in self._db.execute(sql)]
 
@@ -132,7 +132,7 @@ class Delivery:
             rows = [(int(seq), f.decode(raw)) for seq, raw in db.db.execute(sql, (after, _BATCH))]
             if rows:
                 yield rows
-            # nothing below `last` is left: later calls need not look there again
+            # Nothing up to `last` is left, so later runs need not read it again.
             done = rows[-1][0] if len(rows) == _BATCH else last
             self._db.execute("UPDATE progress SET seq = max(seq, ?)", (done,))
             if len(rows) < _BATCH:
@@ -156,7 +156,7 @@ class Delivery:
         return count
 
     def _put(self, fact: Fact, department: str) -> str:
-        """Writes the file of a fact; the name is another where two holders share a filing's id."""
+        """Write the file of a fact and return its key; where two holders share a filing's id, the second name is longer."""
         content = self._content(fact)
         name = file_name(fact)
         for key in (f"{department}/{name}.json", f"{department}/{name}~{fact.id[:8]}.json"):
@@ -165,14 +165,17 @@ class Delivery:
                 return key
             except ObjectDiffers:
                 if json.loads(self._store.get(key))["id"] == fact.id:
-                    return key  # signed by a signer with random signatures
-        raise ObjectDiffers("the outbox holds another filing under this name", where=f"{department}/{name}")
+                    return key  # A signer with random signatures wrote it before.
+        raise ObjectDiffers(
+            "发件箱中同名文件属于另一备案 / the outbox holds another filing under this name",
+            where=f"{department}/{name}",
+        )
 
     def _content(self, fact: Fact) -> bytes:
-        told = outbound(fact)
-        assert told is not None  # filings concern the world outside
-        event = told[1]
-        # where no key signed at that time: the folder is our own, and a webhook sees that there is no proof
+        message = outbound(fact)
+        assert message is not None  # every fact of a filing is published
+        event = message[1]
+        # Without a key in force at that time the file goes out without a proof, which a webhook can see.
         with contextlib.suppress(LintError):
             event = self._sign(event, datetime.fromisoformat(fact.time))
         return (json.dumps(event, ensure_ascii=False, indent=1) + "\n").encode()
@@ -182,7 +185,7 @@ class Delivery:
         return [name for (name,) in rows if name in self._hooks]
 
     def _send_all(self, department: str, at_once: bool) -> int:
-        """Sends what is due, in its order, until the department turns out not to be there."""
+        """Send what is due, oldest first, until the department cannot be reached; return how many were taken."""
         now = float("inf") if at_once else self._clock()
         rests = self._db.execute(
             "SELECT 1 FROM resting WHERE department = ? AND until > ?", (department, now)
@@ -216,11 +219,11 @@ class Delivery:
         self._db.execute("INSERT OR REPLACE INTO resting VALUES (?, ?, ?)", (department, failures + 1, until))
 
     def _try(self, hook: Hook, fact: str, file: str) -> Failed | None:
-        """The failure of the last try; None where the department has taken it."""
+        """Send one filing; return the failure of the last try, None where the department has taken it."""
         try:
             content = self._store.get(file)
         except NotFound:
-            return Failed("the file is gone from the outbox", False)
+            return Failed("发件箱中文件已缺失 / the file is missing from the outbox", False)
         failed: Failed | None = None
         for pause in _TRIES:
             if pause:
@@ -233,18 +236,20 @@ class Delivery:
 
 
 def _pause(failures: int) -> float:
-    """Seconds until the next try after so many failures before."""
+    """Return the seconds until the next try after `failures` failures."""
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 20))
 
 
 def _filing(fact: Fact) -> FilingRef | None:
-    """Whose department hears of a fact; None for an alarm of a release that did not say."""
+    """Return the filing of a fact; None for an alarm by an early release, which did not record it."""
     return fact.body.filing if isinstance(fact.body, FilingPushed | FilingOverdue) else None
 
 
 def file_name(fact: Fact) -> str:
-    """`<filing_id>-<round>`, and the colour of an alarm, as a name that every file system takes: other characters than
-    ASCII letters, digits, `-`, `.`, `_` and `:` as `~XX`, and the middle cut where it is very long."""
+    """Return `<filing_id>-<round>` and the colour of an alarm as a name that every file system takes.
+
+    Bytes other than ASCII letters, digits, `-`, `.`, `_` and `:` become `~XX`; a very long name is cut and hashed.
+    """
     filing = _filing(fact)
     assert isinstance(fact.body, FilingPushed | FilingOverdue)
     assert filing is not None
@@ -266,7 +271,7 @@ def file_name(fact: Fact) -> str:
 def deliver(
     data: Path, db: Database, trust: TrustStore, signer: Callable[[], Signer], *, at_once: bool = False
 ) -> DeliveryReport:
-    """Delivers what is new and what is due. SurroundingsError where the record of deliveries fails."""
+    """Deliver what is new and what is due. Raises TransientError where the record of deliveries fails."""
     try:
         delivery = Delivery(data, signing(trust, signer))
         try:
@@ -275,7 +280,7 @@ def deliver(
             delivery.close()
     except sqlite3.Error as error:
         raise TransientError(
-            f"the record of deliveries failed: {error}",
+            f"投递记录故障 / the record of deliveries failed: {error}",
             where=str(data / DATABASE),
-            hint="检查目录 / check the folder; nothing is lost",
+            hint="检查目录；未丢失任何内容 / check the folder; nothing is lost",
         ) from error

@@ -1,4 +1,4 @@
-"""Webhooks of departments: where they are (`departments.toml`), and one POST to one of them.
+"""Webhooks of departments: their addresses (`departments.toml`), and one POST to one of them.
 
 ::
 
@@ -6,7 +6,7 @@
     url = "https://tax.example/filings"
     timeout = 10                            # seconds, optional
 
-Redirects are not followed: what is signed for one address goes to no other.
+Redirects are not followed: an event signed for one address goes to no other.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from schemas.errors import UsageError
 
 FILE: Final = "departments.toml"
 TIMEOUT: Final = 10.0
-_LATER: Final = (408, 425, 429)  # of the answers of 4xx those that speak of now, not of what was sent
+_LATER: Final = (408, 425, 429)  # answers of 4xx that are about the moment, not about the event
 _KEYS: Final = {"url", "timeout"}
 
 
 class Hook(NamedTuple):
-    """Where a department takes its filings."""
+    """The webhook of a department; `timeout` in seconds."""
 
     url: str
     timeout: float = TIMEOUT
 
 
 class Failed(NamedTuple):
-    """Why a filing was not taken. `down`: the department is not there at all, so no other would be taken either."""
+    """The reason why a filing was not taken. `down`: the department cannot be reached, so no other filing would be taken."""
 
     error: str
     down: bool
 
 
 Post = Callable[[Hook, str, bytes], Failed | None]
-"""Sends content under an idempotency key; None when it was taken, else why not."""
+"""Sends content under an idempotency key; returns None when it was taken, else the failure."""
 
 
 def load_departments(data: Path) -> dict[str, Hook]:
-    """The webhooks of a data folder; empty where the file is absent. UsageError for a wrong one."""
+    """Return the webhooks of a data folder; empty where the file is absent. Raises UsageError for a wrong file."""
     path = data / FILE
     if not path.is_file():
         return {}
@@ -65,7 +65,7 @@ def _hook(entry: Any, where: str) -> Hook:
         raise UsageError(f"未知的键 / unknown keys: {', '.join(unknown)}", where=where, hint="url, timeout")
     parts = urlsplit(entry["url"])
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("不是 http(s) 地址 / no http(s) address", where=where, hint='url = "https://…"')
+        raise UsageError("不是 http(s) 地址 / not an http(s) address", where=where, hint='url = "https://…"')
     timeout = entry.get("timeout", TIMEOUT)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 300:
         raise UsageError("timeout 须为 0 至 300 秒 / a timeout is 0 to 300 seconds", where=where)
@@ -81,7 +81,7 @@ _opener = urllib.request.build_opener(_NoRedirects)
 
 
 def post(hook: Hook, key: str, content: bytes) -> Failed | None:
-    """One POST of a CloudEvent; None for an answer of 2xx, else what came instead."""
+    """POST a CloudEvent once; return None for an answer of 2xx, else the failure."""
     request = urllib.request.Request(
         hook.url,
         content,

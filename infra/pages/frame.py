@@ -1,4 +1,4 @@
-"""The frame of every page: title, style, sections, tables. Text is always escaped; markup is made here alone."""
+"""Frame of every page: title, style, sections, tables. Text is always escaped; markup is made here alone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Html(str):
-    """Markup made by this package; everything else is text and gets escaped."""
+    """Markup made by this package; every other value is text and gets escaped."""
 
     __slots__ = ()
 
 
 class Column(NamedTuple):
-    """A column of a table: its head in Chinese and English, and whether it holds numbers."""
+    """A column of a table: its head in Chinese and English; `number` aligns it right."""
 
     zh: str
     en: str
@@ -26,7 +26,7 @@ class Column(NamedTuple):
 
 
 def text(value: Any) -> Html:
-    """A value as markup: escaped, `—` for nothing; a digest may break anywhere, or it would widen every table."""
+    """Return a value as markup: escaped, `—` for nothing; a digest may break anywhere, or it would widen every table."""
     if isinstance(value, Html):
         return value
     if value is None or value == "":
@@ -36,22 +36,22 @@ def text(value: Any) -> Html:
 
 
 def two(zh: Any, en: Any) -> Html:
-    """Chinese with the English below it in small type."""
+    """Return Chinese with the English below it in small type."""
     return Html(f"{text(zh)}<small>{text(en)}</small>") if en else text(zh)
 
 
 def join(parts: Iterable[Any]) -> Html:
-    """Parts one after another."""
+    """Return parts one after another."""
     return Html("".join(text(part) for part in parts))
 
 
 def section(zh: str, en: str, *content: Any) -> Html:
-    """A section with its heading in both languages."""
+    """Return a section with its heading in both languages."""
     return Html(f"<section><h2>{escape(zh)} <small>{escape(en)}</small></h2>{join(content)}</section>")
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], foot: Sequence[Any] = ()) -> Html:
-    """A table that scrolls in itself where the screen is narrow."""
+    """Return a table, which scrolls in itself where the screen is narrow."""
     marks = [' class="n"' if column.number else "" for column in columns]
     head = join(Html(f"<th{m}>{two(c.zh, c.en)}</th>") for m, c in zip(marks, columns, strict=True))
     body = join(Html(f"<tr>{_cells(marks, row)}</tr>") for row in rows)
@@ -66,18 +66,18 @@ def _cells(marks: Sequence[str], row: Sequence[Any]) -> Html:
 
 
 def terms(rows: Iterable[tuple[str, str, Any]]) -> Html:
-    """A list of terms (Chinese, English, what it says)."""
+    """Return a list of terms (Chinese, English, value)."""
     inside = join(Html(f"<dt>{two(zh, en)}</dt><dd>{text(value)}</dd>") for zh, en, value in rows)
     return Html(f"<dl>{inside}</dl>")
 
 
 def steps(lines: Iterable[Any]) -> Html:
-    """A numbered list."""
+    """Return a numbered list."""
     return Html(f"<ol>{join(Html(f'<li>{text(line)}</li>') for line in lines)}</ol>")
 
 
 def figures(rows: Iterable[tuple[Any, str, str]]) -> Html:
-    """Large figures side by side (figure, Chinese, English)."""
+    """Return large figures side by side (figure, Chinese, English)."""
     inside = join(
         Html(f"<div><b>{text(n)}</b><span>{text(zh)} {text(en)}</span></div>") for n, zh, en in rows
     )
@@ -85,7 +85,7 @@ def figures(rows: Iterable[tuple[Any, str, str]]) -> Html:
 
 
 def page(title: str, under: Sequence[str], sections: Iterable[Any], foot: str) -> str:
-    """A whole page in one file."""
+    """Return a whole page in one file."""
     style = (files("infra.pages") / "style.css").read_text("utf-8")
     below = join(Html(f"<p>{text(line)}</p>") for line in under if line)
     return (

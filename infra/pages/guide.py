@@ -1,12 +1,7 @@
-"""A service guide as a web page and as PDF, from the same text.
+"""Service guides (办事指南) as a web page and as PDF, made from the item's data, in Chinese and English.
 
-A service guide's short form in Tibetan and Mongolian, where the item has its name in that language.
-
-The words are data (`languages.toml`) and stand beside the Chinese ones, which hold.
-
-What a service guide (办事指南) says, made from the item's data alone, in Chinese and English.
-
-Where the item has its name in Tibetan or Mongolian, a short form in that language follows.
+The texts are data (`guide.toml`). Where the item has its name in Tibetan or Mongolian, a short form in that language
+follows; its words are data too (`languages.toml`) and stand beside the Chinese ones, which hold.
 """
 
 from __future__ import annotations
@@ -30,13 +25,14 @@ from schemas.item_types import MaterialRule, ServiceItem
 
 LANGUAGES: Final = ("bo", "mn")
 _WORDS: Final = Path(__file__).parent / "languages.toml"
+_TEXTS: Final = Path(__file__).parent / "guide.toml"
 
 Row = tuple[str, str, str]
-"""A term in the language, the same in Chinese, and what is said of it."""
+"""A term in the language, the same term in Chinese, and what is said of it."""
 
 
 def short_form(item: ServiceItem, language: str, deciding: str) -> tuple[str, tuple[Row, ...]] | None:
-    """Heading and rows in a language (`bo`, `mn`); None where the item has no name in it."""
+    """Return heading and rows in a language (`bo`, `mn`); None where the item has no name in it."""
     name = getattr(item.name, language)
     if not name:
         return None
@@ -67,36 +63,8 @@ def _material(rule: MaterialRule, kinds: dict[str, str], language: str) -> str:
     return f"{own}（{rule.name.zh}）" if own else rule.name.zh
 
 
-_MODES = {
-    "commitment": (
-        "告知承诺，形式审查后当场发证，事后核查",
-        "on a signed commitment; form review, checked after issue",
-    ),
-    "review": ("审查后决定", "decided after review"),
-    "consolidated": (
-        "多证合一，一次登记，信息推送各部门",
-        "one registration; its information reaches each department",
-    ),
-    "filing": (
-        "备案，并入营业执照，由登记推送",
-        "a filing folded into the business licence, pushed by the registration",
-    ),
-}
-_HANDLING = {
-    "马上办": "decided at once",
-    "最多跑一次": "at most one visit",
-    "不见面": "no visit",
-    "网上办": "online",
-}
-_LEVELS = {
-    "province": ("省级", "province"),
-    "prefecture": ("市（州）级", "prefecture"),
-    "county": ("县级", "county"),
-}
-
-
 class GuideLine(NamedTuple):
-    """One line of a guide: what, and what is said of it, each in both languages."""
+    """One line of a guide: a label, and what is said of it, each in Chinese and English."""
 
     zh: str
     en: str
@@ -105,7 +73,7 @@ class GuideLine(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part with its heading. `lines` are terms, `steps` a numbered list."""
+    """A part of a guide with its heading in Chinese and English. `lines` are terms, `steps` a numbered list."""
 
     zh: str
     en: str
@@ -114,7 +82,7 @@ class Part(NamedTuple):
 
 
 class Guide(NamedTuple):
-    """A whole guide. `names` are the names in other languages than Chinese, `source` where the item's data come from."""
+    """A whole guide. `names`: the item's names in other languages; `source`: the origin of the item's data."""
 
     code: str
     title: str
@@ -124,20 +92,41 @@ class Guide(NamedTuple):
 
 
 def guide_of(item: ServiceItem, division: str = "") -> Guide:
-    """The guide of an item; with a division it names the very authority that decides there."""
-    parts = (
-        Part("基本信息", "At a glance", tuple(_basics(item, division))),
-        Part("时限（工作日）", "Limits, in working days", tuple(_limits(item))),
-        Part("申请材料", "What to hand in", tuple(_materials(item))),
-        Part("产品类别", "Product categories", tuple(_categories(item))),
-        Part("填写内容", "What to fill in", tuple(_fields(item))),
-        Part("办理流程", "How it goes", steps=tuple(_steps(item))),
-        Part("事后监管", "After issue", tuple(_after(item))),
-        Part("查询与救济", "Following up, and remedies", tuple(_follow(item))),
-        *_other_languages(item, division),
-    )
+    """Return the guide of an item; with a division (GB/T 2260) it names the authority that decides there."""
+    lines = {
+        "basics": _basics(item, division),
+        "limits": _limits(item),
+        "materials": _materials(item),
+        "categories": _categories(item),
+        "fields": _fields(item),
+        "after": _after(item),
+        "follow": _follow(item),
+    }
+    texts = _texts()
+    parts = [
+        Part(*heading, lines=tuple(lines.get(name, ())), steps=_steps(item) if name == "steps" else ())
+        for name, heading in texts["parts"].items()
+    ]
+    parts += _other_languages(item, division)
     shown = tuple(part for part in parts if part.lines or part.steps)
     return Guide(item.code, item.name.zh, item.titles, shown, item.evidence)
+
+
+@lru_cache(maxsize=1)
+def _texts() -> dict[str, Any]:
+    return tomllib.loads(_TEXTS.read_text("utf-8"))
+
+
+def _line(name: str, **values: Any) -> GuideLine:
+    """Return a line of the texts, filled with values of an item."""
+    entry = _texts()["lines"][name]
+    zh, en, says, says_en = (text.format(**values) for text in (*entry["label"], *entry["text"]))
+    return GuideLine(zh, en, says, says_en)
+
+
+def _both(name: str, pair: Sequence[str]) -> GuideLine:
+    zh, en = pair
+    return _line(name, zh=zh, en=en)
 
 
 def _other_languages(item: ServiceItem, division: str) -> Iterator[Part]:
@@ -148,28 +137,19 @@ def _other_languages(item: ServiceItem, division: str) -> Iterator[Part]:
 
 
 def _basics(item: ServiceItem, division: str) -> Iterator[GuideLine]:
-    mode, level = _MODES[item.mode], _LEVELS[item.level]
-    yield GuideLine("事项代码", "code", item.code)
-    yield GuideLine("办理方式", "procedure", *mode)
-    yield GuideLine("办理类型", "handling", item.handling, _HANDLING[item.handling])
-    person = item.holder == "person"
-    yield GuideLine(
-        "申请人", "who applies", "个人" if person else "企业", "a person" if person else "an enterprise"
-    )
-    yield GuideLine(
-        "决定机关", "who decides", _deciding(item, division), f"{level[1]} level: {', '.join(item.deciding)}"
-    )
-    yield GuideLine("收费", "fees", "不收费", "none")
+    texts = _texts()
+    yield _line("code", code=item.code)
+    yield _both("mode", texts["modes"][item.mode])
+    yield _both("handling", (item.handling, texts["handling"][item.handling]))
+    yield _both("holder", texts["words"][item.holder])
+    level, departments = texts["levels"][item.level][1], ", ".join(item.deciding)
+    yield _line("deciding", authority=_deciding(item, division), level=level, departments=departments)
+    yield _line("fees")
     if item.mode != "filing":
-        years = item.validity_years
-        yield GuideLine(
-            "有效期",
-            "validity",
-            f"{years} 年" if years else "长期",
-            f"{years} years" if years else "without end",
-        )
+        validity = texts["words"]["years" if item.validity_years else "endless"]
+        yield _both("validity", [text.format(n=item.validity_years) for text in validity])
     if item.legal_basis:
-        yield GuideLine("依据", "legal basis", item.legal_basis)
+        yield _line("basis", basis=item.legal_basis)
 
 
 def _deciding(item: ServiceItem, division: str) -> str:
@@ -182,22 +162,14 @@ def _deciding(item: ServiceItem, division: str) -> str:
 
 def _limits(item: ServiceItem) -> Iterator[GuideLine]:
     limits = item.limits
-    yield GuideLine("法定时限", "statutory", str(limits.statutory))
+    yield _line("statutory", n=limits.statutory)
     saved = percent(compression(limits.promised, limits.statutory)) or "—"
-    yield GuideLine("承诺时限", "promised", f"{limits.promised}（压缩 {saved}）", f"{saved} shorter")
-    if item.mode != "filing":
-        yield GuideLine(
-            "受理",
-            "acceptance",
-            str(limits.acceptance),
-            "missing papers are named once; silence is acceptance",
-        )
-        yield GuideLine("补正", "correction", str(limits.correction), "to supply what was named")
-        yield GuideLine("颁发证照", "certificate", str(limits.certificate), "at most, after the decision")
-    else:
-        yield GuideLine(
-            "黄灯 / 红灯", "reminders", f"{item.yellow_days} / {item.red_days}", "after the push, unanswered"
-        )
+    yield _line("promised", n=limits.promised, saved=saved)
+    if item.mode == "filing":
+        yield _line("reminders", yellow=item.yellow_days, red=item.red_days)
+        return
+    for name in ("acceptance", "correction", "certificate"):
+        yield _line(name, n=getattr(limits, name))
 
 
 def _materials(item: ServiceItem) -> Iterator[GuideLine]:
@@ -205,129 +177,76 @@ def _materials(item: ServiceItem) -> Iterator[GuideLine]:
         zh, en = zip(*_asked(material), strict=True)
         yield GuideLine(material.name.zh, material.name.en, "；".join(zh), "; ".join(en))
     if item.materials_before:
-        now = len(item.materials)
-        yield GuideLine(
-            "精简",
-            "fewer papers",
-            f"{item.materials_before} 份 → {now} 份",
-            f"{item.materials_before} → {now}",
-        )
+        yield _line("fewer", before=item.materials_before, now=len(item.materials))
 
 
 def _asked(material: MaterialRule) -> Iterator[tuple[str, str]]:
-    yield ("1 份，电子或纸质", "one copy, electronic or paper")
+    asked = _texts()["asked"]
+    yield asked["copy"]
     if material.signed:
-        yield ("须签署并注明日期", "signed and dated")
+        yield asked["signed"]
     if material.deferrable:
-        yield ("可容缺，承诺期限内补交", "may come later, by a promised date")
+        yield asked["deferrable"]
     if material.how:
         yield (material.how.zh, material.how.en)
     if material.legal_basis:
-        yield (f"依据：{material.legal_basis}", f"legal basis: {material.legal_basis}")
+        zh, en = asked["basis"]
+        yield zh.format(basis=material.legal_basis), en.format(basis=material.legal_basis)
 
 
 def _categories(item: ServiceItem) -> Iterator[GuideLine]:
     if item.categories:
-        yield GuideLine(
-            f"共 {len(item.categories)} 类",
-            f"{len(item.categories)} categories",
-            "、".join(category.name for category in item.categories),
-        )
+        names = "、".join(category.name for category in item.categories)
+        yield _line("categories", n=len(item.categories), names=names)
 
 
 def _fields(item: ServiceItem) -> Iterator[GuideLine]:
+    words = _texts()["words"]
     for field in item.fields:
-        must = ("必填", "required") if field.required else ("选填", "optional")
-        yield GuideLine(
-            field.label.zh,
-            field.label.en,
-            f"{must[0]}；例：{field.example}" if field.example else must[0],
-            must[1],
-        )
+        says = words["required" if field.required else "optional"]
+        if field.example:
+            says = [
+                text.format(must=must, example=field.example)
+                for text, must in zip(words["example"], says, strict=True)
+            ]
+        yield GuideLine(field.label.zh, field.label.en, *says)
 
 
-def _steps(item: ServiceItem) -> Iterator[tuple[str, str]]:
-    if item.mode == "filing":
-        yield (
-            "办理营业执照登记时勾选本事项，已填信息不再重复填写。",
-            "Choose it with the registration; nothing is asked twice.",
-        )
-        yield (
-            "信息推送主管部门，由其接收、认领；退回的，补正后重新推送，不必再次申请。",
-            "It is pushed to the department, which claims it; if returned, correct it, without another application.",
-        )
-        return
-    yield (
-        "网上提交，或在省、市（州）、县、乡、村任一级综合窗口提交，也可由代办员代办。",
-        "Apply online or at a window of any of the five levels; an agent may do it for you.",
-    )
-    yield ("材料不齐的，一次性告知全部需补正内容。", "Whatever is missing is named once, all together.")
-    yield _DECISION[item.mode]
-    yield (
-        "核发电子证照，与纸质证照同等效力；结果送回提交的窗口。",
-        "The licence is issued electronically, equal to paper; the result returns to the window of entry.",
-    )
-
-
-_DECISION = {
-    "commitment": ("材料齐全、承诺书已签署的，当即作出许可决定。", "Complete and with a signed commitment, it is granted at once."),
-    "review": ("主管部门审查后作出决定；听证、检验、专家评审时间不计入时限。", "The departments review and decide; hearings and tests stop the clock."),
-    "consolidated": ("登记机关核发载明备案事项的营业执照，信息推送各主管部门。", "The licence lists the filings; their information is pushed to the departments."),
-}  # fmt: skip
+def _steps(item: ServiceItem) -> tuple[tuple[str, str], ...]:
+    names = ("choose", "push") if item.mode == "filing" else ("apply", "correct", item.mode, "issue")
+    return tuple((zh, en) for zh, en in (_texts()["steps"][name] for name in names))
 
 
 def _after(item: ServiceItem) -> Iterator[GuideLine]:
     if item.check:
-        yield GuideLine(
-            "后置现场核查",
-            "on-site check",
-            f"发证后 {item.check.days} 日内",
-            f"within {item.check.days} days of issue",
-        )
+        yield _line("check", n=item.check.days)
     if item.mode == "commitment":
-        yield GuideLine(
-            "虚假承诺",
-            "false commitment",
-            "撤销许可，三年内不得再次申请",
-            "the licence is rescinded; no new application for three years",
-        )
+        yield _line("false")
 
 
 def _follow(item: ServiceItem) -> Iterator[GuideLine]:
-    yield GuideLine(
-        "进度",
-        "progress",
-        "凭申请编号在受理窗口或网上查询",
-        "by the application number, at the window or online",
-    )
+    yield _line("progress")
     if item.mode != "filing":
-        yield GuideLine(
-            "验真",
-            "verification",
-            "扫描证照二维码，或用本系统核验文件",
-            "scan the QR code, or verify the file",
-        )
-    yield GuideLine(
-        "复议与诉讼",
-        "remedies",
-        "对决定不服的，60 日内申请行政复议，或 6 个月内提起行政诉讼",
-        "review within 60 days, or an action within 6 months",
-    )
+        yield _line("verification")
+    yield _line("remedies")
     if item.guide:
-        yield GuideLine("说明", "note", item.guide.zh, item.guide.en)
+        yield _both("note", (item.guide.zh, item.guide.en))
 
 
 _TEMPLATE = Path(__file__).parent / "guide.typ"
-_FOOT = "按事项数据生成 / made from the item's data"
 
 
 def guide_html(guide: Guide) -> str:
-    """The guide as a page for a browser."""
+    """Return the guide as a web page."""
     return page(f"办事指南：{guide.title}", guide.names, map(_part, guide.parts), _foot(guide))
 
 
 def _foot(guide: Guide) -> str:
-    return f"{_FOOT}: {guide.source}" if guide.source else _FOOT
+    return f"{_made_from()}: {guide.source}" if guide.source else _made_from()
+
+
+def _made_from() -> str:
+    return " / ".join(_texts()["words"]["foot"])
 
 
 def _part(part: Part) -> Html:
@@ -337,7 +256,7 @@ def _part(part: Part) -> Html:
 
 
 def guide_pdf(guide: Guide) -> bytes:
-    """The guide as PDF (A4); the same guide gives the same bytes."""
+    """Return the guide as PDF (A4); the same guide gives the same bytes. Raises ZhengzhaoError where it cannot be set."""
     data = {
         "title": guide.title,
         "names": list(guide.names),
@@ -352,9 +271,13 @@ def guide_pdf(guide: Guide) -> bytes:
             sys_inputs={"data": json.dumps(data, ensure_ascii=False)}, format="pdf", timestamp=0
         )
     except typst.TypstError as error:
-        raise ZhengzhaoError(f"the guide cannot be set: {error.message}", where=guide.code) from error
+        raise ZhengzhaoError(
+            f"指南无法排版 / the guide cannot be set: {error.message}", where=guide.code
+        ) from error
     if not isinstance(made, bytes):
-        raise ZhengzhaoError("the guide cannot be set: the renderer gave no PDF", where=guide.code)
+        raise ZhengzhaoError(
+            "指南无法排版 / the guide cannot be set: the renderer gave no PDF", where=guide.code
+        )
     return made
 
 
@@ -365,7 +288,7 @@ def _compiler() -> typst.Compiler:
 
 
 def index_html(items: Sequence[ServiceItem]) -> str:
-    """The list of guides, each a link to its page beside this one."""
+    """Return the list of guides as a page, each a link to its page beside this one."""
     columns = (
         Column("事项", "item"),
         Column("办理类型", "handling"),
@@ -384,4 +307,4 @@ def index_html(items: Sequence[ServiceItem]) -> str:
         for item in items
     )
     listed = section("事项", "Items", table(columns, rows))
-    return page("办事指南", ("Service guides",), (listed,), _FOOT)
+    return page("办事指南", ("Service guides",), (listed,), _made_from())

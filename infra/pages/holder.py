@@ -1,4 +1,4 @@
-"""Everything about one holder as a page: its certificate, licences, filings, cases, checks (一企一档)."""
+"""Page of one holder (一企一档): its certificate, licences, filings, cases, checks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KINDS = {"post-issuance": "后置核查", "random": "双随机抽查", "complai
 
 
 def state(value: str) -> Html:
-    """A state as a coloured word, Chinese and English."""
+    """Return a state as a coloured word, Chinese and English."""
     for colour, words in (("good", _GOOD), ("mid", _WAITING), ("bad", _BAD)):
         if value in words:
             return Html(f'<span class="state {colour}">{words[value]} {text(value)}</span>')
@@ -42,7 +42,7 @@ def state(value: str) -> Html:
 
 
 def holder_page(holder: dict[str, Any], catalogue: Catalogue) -> str:
-    """The page of a holder, from what `holder show` prints; a person's number shows as the mask."""
+    """Return the page of a holder from the answer of `holder show`; a person's number stands masked."""
     parts = [
         section("概况", "At a glance", _overview(holder, catalogue)),
         *_licences(holder, catalogue),
@@ -74,7 +74,7 @@ def _overview(holder: dict[str, Any], catalogue: Catalogue) -> Html:
 
 
 def _english(field: str, catalogue: Catalogue) -> str:
-    """The English label of a field of the certificate."""
+    """Return the English label of a field of the certificate."""
     rules = (rule for item in catalogue.items.values() for rule in item.fields if rule.name == field)
     return next((rule.label.en for rule in rules), "")
 
@@ -131,7 +131,7 @@ def _filings(holder: dict[str, Any], catalogue: Catalogue) -> list[Html]:
 
 
 def _answer(filing: dict[str, Any]) -> Html:
-    """Where a filing stands, and whether its department is late; why, where it came back."""
+    """Return the state of a filing, an alarm where its department is late, and the reason where it was returned."""
     parts = [state(filing["state"])]
     if filing["overdue"]:
         colour, zh = ("bad", "红灯") if "red" in filing["overdue"] else ("mid", "黄灯")

@@ -1,4 +1,4 @@
-"""四亮 as a page: the figures, a chart of limits and what they came to, and the table behind them."""
+"""Page of promises and their fulfilment (四亮): figures, a chart of limits and actual days, the table behind them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,30 @@ _COLUMNS = (
     Column("承诺", "promised", True),
     Column("压缩", "shorter by", True),
     Column("办结", "decided", True),
-    Column("中位", "median", True),
+    Column("办结时长中位数", "median", True),
     Column("95%", "p95", True),
     Column("兑现", "kept", True),
     Column("材料", "materials", True),
 )
-# attributes too, not only classes: a chart that is copied out of its page keeps its looks
+# The colours are attributes too, so that a chart copied out of its page keeps them.
 _COLOURS = {"statutory": "#b9bec7", "promised": "#b3261e", "actual": "#2e7d4f"}
 _LABEL, _RIGHT, _LINE, _BAR = 330, 90, 46, 9
 
 
 def percent(rate: float | None) -> str | None:
-    """A rate with one decimal: 79.3 %."""
+    """Return a rate with one decimal: 79.3 %."""
     return None if rate is None else f"{rate * 100:.1f} %"
 
 
 def days(value: float | None) -> str | None:
-    """Days without a needless `.0`."""
+    """Return days without a needless `.0`."""
     return None if value is None else f"{value:g}"
 
 
 def promises_page(found: dict[str, Any]) -> str:
-    """The page of the figures that `processors.queries.promises.figures` gave."""
+    """Return the page of the figures of `processors.queries.promises.figures`."""
     total = found["total"]
-    rows = sorted(
-        found["rows"], key=lambda row: not row["measured"]
-    )  # those with something to tell come first
+    rows = sorted(found["rows"], key=lambda row: not row["measured"])  # rows with figures first
     big = figures(
         (
             (total["items"], "事项", "items"),
@@ -63,7 +61,7 @@ def promises_page(found: dict[str, Any]) -> str:
             ),
             section("明细", "By item and authority", table(_COLUMNS, map(_row, rows), _foot(total))),
         ),
-        "数据取自办件记录，可由记录重算 / From the recorded facts; anybody who has them can compute it again",
+        "数据取自办件记录，可由记录重算 / From the recorded facts, from which anybody can compute it again",
     )
 
 
@@ -100,7 +98,7 @@ def _foot(total: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _chart(rows: Iterable[dict[str, Any]]) -> Html:
-    """Three bars for each row: statutory, promised, the median of what it took."""
+    """Return a chart with three bars for each row: statutory, promised, median of the actual days."""
     shown = [row for row in rows if row["statutory"]]
     longest = max((max(r["statutory"], r["median_days"] or 0) for r in shown), default=1)
     width = 1080
@@ -140,7 +138,7 @@ def _key(width: int) -> str:
     for kind, name in (
         ("statutory", "法定 / statutory"),
         ("promised", "承诺 / promised"),
-        ("actual", "实际中位 / actual median"),
+        ("actual", "办结时长中位数 / actual median"),
     ):
         parts.append(
             f'<rect class="{kind}" fill="{_COLOURS[kind]}" x="{x}" y="6" width="12" height="12" rx="1"/>'

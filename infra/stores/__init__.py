@@ -1,4 +1,4 @@
-"""Where objects lie: a folder, an S3 bucket, or memory (for tests). The port is `schemas.ports.Store`."""
+"""Stores of objects: a folder or an S3 bucket. The port is `schemas.ports.Store`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from schemas.ports import Store
 
 @runtime_checkable
 class Erasing(Protocol):
-    """A store that can delete: only the files of a person who is erased are ever deleted."""
+    """A store that can delete; only the files of a person who is erased are ever deleted."""
 
     def erase(self, key: str) -> bool:
-        """Deletes an object for good; False where there is none."""
+        """Delete an object for good; return False where there is none."""
         ...
 
 
 def open_store(address: str | None, objects: Path) -> Store:
-    """The store at `address` (`s3://…`); without one the folder `objects`."""
+    """Open the store at `address` (`s3://…`), or the folder `objects` where it is None. Raises UsageError."""
     if address is None:
         return FolderStore(objects)
-    from infra.stores.s3 import S3Store
+    from infra.stores.s3 import S3Store  # loads an S3 client, which most commands never need
 
     return S3Store(address)

@@ -23,7 +23,7 @@ _counter = itertools.count()
 
 
 class FolderStore:
-    """The store of the embedded engine: `root/<key>`."""
+    """The store of the embedded engine: the file `root/<key>`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -34,7 +34,7 @@ class FolderStore:
             if not self._same(path, data, key):
                 self._write(path, data)
                 if not self._same(path, data, key):
-                    raise StoreUnavailable("the object did not stay", where=key)
+                    raise StoreUnavailable("对象未能保存 / the object was not kept", where=key)
         except OSError as error:
             raise self._unavailable(error, key) from error
 
@@ -42,7 +42,7 @@ class FolderStore:
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise NotFound("no such object", where=key) from None
+            raise NotFound("未找到对象 / no such object", where=key) from None
         except OSError as error:
             raise self._unavailable(error, key) from error
 
@@ -50,7 +50,7 @@ class FolderStore:
         return self._path(key).is_file()
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        # only the folder that the prefix names is walked
+        # Only the folder that the prefix names is walked: status lists are asked for on every verification.
         start = self._root / prefix.rpartition("/")[0]
         keys = (
             (Path(folder) / name).relative_to(self._root).as_posix()
@@ -60,7 +60,7 @@ class FolderStore:
         return iter(sorted(k for k in keys if k.startswith(prefix) and not k.startswith(_WRITING)))
 
     def erase(self, key: str) -> bool:
-        """Deletes an object, for the files of a person who is erased and nothing else; False where there is none."""
+        """Delete an object, for the files of a person who is erased and nothing else; return False where there is none."""
         path = self._path(key)
         try:
             path.unlink()
@@ -72,7 +72,7 @@ class FolderStore:
         return True
 
     def sweep(self) -> None:
-        """Removes what killed writers left behind."""
+        """Remove what killed writers left behind."""
         for path in (self._root / _WRITING).glob("*"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
@@ -87,7 +87,11 @@ class FolderStore:
         except FileNotFoundError:
             return False
         if stored != data:
-            raise ObjectDiffers("the key holds other bytes", where=key, hint="an object is written once")
+            raise ObjectDiffers(
+                "该键已有不同内容 / the key holds other bytes",
+                where=key,
+                hint="对象只写一次 / an object is written once",
+            )
         return True
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -107,9 +111,9 @@ class FolderStore:
 
     def _unavailable(self, error: OSError, key: str) -> StoreUnavailable:
         return StoreUnavailable(
-            f"the object store failed: {error.strerror or error}",
+            f"对象存储故障 / the object store failed: {error.strerror or error}",
             where=str(self._root / key),
-            hint="check the room and the rights of the folder, then go on with `zhengzhao drain`",
+            hint="检查磁盘空间与目录权限，再运行 zhengzhao drain / check free space and permissions, then run `zhengzhao drain`",
         )
 
 

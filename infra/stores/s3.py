@@ -1,17 +1,13 @@
-"""Objects in an S3 bucket.
-
-A key is written with `If-None-Match: *`, then read back: a store that knows the header lets one of two writers win;
-on one that does not, the bytes that came back tell. Until this store was seen to refuse a second write, a key is
-looked up first. Nothing is retried here: whoever calls knows how long to wait.
-
-An S3 store by its one address: `s3://KEY:SECRET@HOST:PORT/BUCKET`, `s3s://` with TLS.
+"""Objects in an S3 bucket, named by one address: `s3://KEY:SECRET@HOST:PORT/BUCKET`, `s3s://` with TLS.
 
 `?ca=FILE` names the authority that signed the store's certificate, where the system does not know it.
 
-What an S3 store can promise: is `If-None-Match: *` on a PUT atomic?
+A key is written with `If-None-Match: *`, then read back: a store that knows the header lets one of two writers win;
+on a store that ignores it, the bytes read back tell. Until this store was seen to refuse a second write, a key is
+looked up first. Nothing is retried here, since only the caller knows how long to wait.
 
-`minio` has no conditional header of its own, but a presigned URL may be PUT with one: it is not part of
-what was signed. A store that does not know the header ignores it, so only trying tells.
+`minio` has no conditional header of its own, but a presigned URL may be PUT with one, because headers are no part of
+the signature. A store that does not know the header ignores it, so only a trial tells (`conditional_writes`).
 """
 
 from __future__ import annotations
@@ -34,14 +30,14 @@ from infra.settings import masked
 from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, UsageError
 from schemas.ports import checked_key
 
-REGION = "us-east-1"  # a name that clients must send; without one they ask the server first
+REGION = "us-east-1"  # without a region clients ask the server for it first
 ABSENT = {"NoSuchKey", "NoSuchObject", "NotFound"}
 _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _HINT = "s3://KEY:SECRET@HOST:PORT/BUCKET (s3s:// with TLS, and ?ca=FILE)"
 
 
 class BucketAddress(msgspec.Struct, frozen=True):
-    """Where a bucket is, and what opens it."""
+    """The address of a bucket, with its credentials."""
 
     endpoint: str
     bucket: str
@@ -51,11 +47,11 @@ class BucketAddress(msgspec.Struct, frozen=True):
     ca: str = ""
 
     def __repr__(self) -> str:
-        return f"Place({self.endpoint}/{self.bucket}, tls={self.tls})"
+        return f"BucketAddress({self.endpoint}/{self.bucket}, tls={self.tls})"
 
 
 def parse(address: str) -> BucketAddress:
-    """The place in an address; UsageError says what is wrong with it, without the secret."""
+    """Return the bucket of an address. Raises UsageError, which never shows the secret."""
     parts = urlsplit(address)
     bucket = parts.path.strip("/")
     options = parse_qs(parts.query, keep_blank_values=True)
@@ -65,13 +61,13 @@ def parse(address: str) -> BucketAddress:
         )
     ca = options.get("ca", [""])[-1]
     if ca and not Path(ca).is_file():
-        raise UsageError("没有这个文件 / there is no such file", where=f"ca={ca}", hint=_HINT)
+        raise UsageError("未找到这个文件 / there is no such file", where=f"ca={ca}", hint=_HINT)
     key, secret = unquote(parts.username or ""), unquote(parts.password or "")
     return BucketAddress(parts.netloc.rpartition("@")[2], bucket, key, secret, parts.scheme == "s3s", ca)
 
 
 def connect(place: BucketAddress) -> tuple[Minio, urllib3.PoolManager]:
-    """A client that retries nothing by itself, and its pool of connections."""
+    """Return a client that retries nothing by itself, and its pool of connections. Raises UsageError."""
     pool = urllib3.PoolManager(
         maxsize=8, timeout=urllib3.Timeout(connect=5, read=30), retries=False, ca_certs=place.ca or None
     )
@@ -86,12 +82,15 @@ def connect(place: BucketAddress) -> tuple[Minio, urllib3.PoolManager]:
             http_client=pool,
         )
     except ValueError as error:
-        raise UsageError(f"不是存储地址 / no address of a store: {error}", hint=_HINT) from None
+        raise UsageError(f"不是存储地址 / not the address of a store: {error}", hint=_HINT) from None
     return made, pool
 
 
 def check_admitted(client: Minio, place: BucketAddress, key: str) -> None:
-    """Raises UsageError where the store turns us away: waiting mends no wrong secret. `key` is only looked at."""
+    """Raise UsageError where the store refuses the credentials or its TLS cannot be trusted; `key` is only looked up.
+
+    Any other failure passes: the next call meets it and is tried again.
+    """
     try:
         client.stat_object(place.bucket, key)
     except S3Error as error:
@@ -108,16 +107,16 @@ def check_admitted(client: Minio, place: BucketAddress, key: str) -> None:
             hint="s3s://…?ca=FILE names the authority that signed its certificate",
         ) from None
     except Exception:
-        return  # it is away, or answers strangely: whoever works with it next says so, and tries again
+        return  # The store may be away; the next call says so and is tried again.
 
 
 _PREFIX = "probe/"
 
 
 def conditional_put(client: Minio, pool: urllib3.PoolManager, bucket: str, key: str, body: bytes) -> bool:
-    """Writes `key` only if it does not exist; True where this call wrote it.
+    """Write `key` unless it exists; return True where this call wrote it, False where the key was there.
 
-    False says that the key was there. Raises StoreUnavailable for everything else.
+    Raises StoreUnavailable for every other answer.
     """
     try:
         url = client.presigned_put_object(bucket, key, expires=timedelta(minutes=15))
@@ -132,9 +131,9 @@ def conditional_put(client: Minio, pool: urllib3.PoolManager, bucket: str, key: 
 
 
 def conditional_writes(client: Minio, bucket: str, *, writers: int = 12, rounds: int = 2) -> bool:
-    """Whether of `writers` parallel conditional writes of one key exactly one wins, and its bytes stay.
+    """Tell if of `writers` parallel conditional writes of one key exactly one wins, and its bytes stay.
 
-    False means that write-once must be kept up by reading back and comparing.
+    False means that write-once rests on reading back and comparing alone.
     """
     pool = urllib3.PoolManager(maxsize=writers, timeout=urllib3.Timeout(connect=5, read=30))
     return all(_one_round(client, pool, bucket, writers) for _ in range(rounds))
@@ -155,7 +154,7 @@ def _one_round(client: Minio, pool: urllib3.PoolManager, bucket: str, writers: i
             stored = answer.read()
         client.remove_object(bucket, key)
     except MinioException as error:
-        raise StoreUnavailable(f"the store could not be probed: {error}") from error
+        raise StoreUnavailable(f"无法测试对象存储 / the store could not be probed: {error}") from error
     return len(winners) == 1 and stored == b"%d" % winners[0]
 
 
@@ -165,7 +164,7 @@ class S3Store:
     def __init__(self, address: str) -> None:
         place = parse(address)
         self._bucket = place.bucket
-        self._refuses = False  # whether this store was seen to keep a key that was there
+        self._refuses = False  # True once this store was seen to refuse a second write
         self._client, self._pool = connect(place)
 
     def __repr__(self) -> str:
@@ -178,14 +177,18 @@ class S3Store:
             self._write(key, data)
             stored = self._read(key)
         if stored is None:
-            raise StoreUnavailable("the object did not stay", where=key)
+            raise StoreUnavailable("对象未能保存 / the object was not kept", where=key)
         if stored != data:
-            raise ObjectDiffers("the key holds other bytes", where=key, hint="an object is written once")
+            raise ObjectDiffers(
+                "该键已有不同内容 / the key holds other bytes",
+                where=key,
+                hint="对象只写一次 / an object is written once",
+            )
 
     def get(self, key: str) -> bytes:
         stored = self._read(checked_key(key))
         if stored is None:
-            raise NotFound("no such object", where=key)
+            raise NotFound("未找到对象 / no such object", where=key)
         return stored
 
     def exists(self, key: str) -> bool:
@@ -205,7 +208,7 @@ class S3Store:
             raise self._unavailable(error, prefix) from error
 
     def erase(self, key: str) -> bool:
-        """Deletes every version of an object, for the files of a person who is erased; False where there is none."""
+        """Delete every version of an object, for the files of a person who is erased; return False where there is none."""
         try:
             found = self._client.list_objects(self._bucket, prefix=checked_key(key), include_version=True)
             versions = [one for one in found if one.object_name == key]
@@ -216,11 +219,11 @@ class S3Store:
         return bool(versions)
 
     def conditional(self) -> bool:
-        """Whether of several writers at once exactly one wins; tried on the store, which keeps nothing of it."""
+        """Tell if of several writers at once exactly one wins; the trial leaves nothing in the store."""
         return conditional_writes(self._client, self._bucket)
 
     def _write(self, key: str, data: bytes) -> None:
-        """Writes the key where it is free. The first one is written twice: that tells whether the second is refused."""
+        """Write the key where it is free. The first key is written twice, to learn if the store refuses the second write."""
         written = conditional_put(self._client, self._pool, self._bucket, key, data)
         if written and not self._refuses:
             self._refuses = not conditional_put(self._client, self._pool, self._bucket, key, data)
@@ -241,7 +244,7 @@ class S3Store:
     def _unavailable(self, error: Exception, key: str) -> StoreUnavailable:
         said = error.message if isinstance(error, S3Error) else f"{type(error).__name__}: {error}"
         return StoreUnavailable(
-            f"the object store failed: {said}",
+            f"对象存储故障 / the object store failed: {said}",
             where=f"{self._bucket}/{key}",
-            hint="does the store run, and does the bucket exist? then go on with `zhengzhao drain`",
+            hint="检查存储是否运行、存储桶是否存在，再运行 zhengzhao drain / check that the store runs and the bucket exists, then run `zhengzhao drain`",
         )

@@ -1,8 +1,6 @@
-"""Artefacts of a licence version: the stored PDF, and what is attached to it.
+"""Reading and writing of what lies in the store: artefacts of a licence version, uploads, published status lists.
 
-Uploaded files: stored sealed, under the hash of what they are. Only `store:` addresses name them, never a URL.
-
-The status lists that an installation has published, read from its store.
+An upload is stored sealed, under the hash of its content. Only `store:` addresses name it, never a URL.
 """
 
 from __future__ import annotations
@@ -26,9 +24,10 @@ FILES: Final[dict[Form, str]] = {"pdf": "licence.pdf", "cwt": "credential.cwt", 
 
 
 def artefact(ask: Queries, store: Store, number: str, version: int | None, form: Form) -> bytes:
-    """The bytes of an artefact (`manifest`: what lies where). NotFound for a version without one, or an erased holder.
+    """Return the bytes of an artefact; `manifest` lists keys and digests.
 
-    An erased person's licence stays in the store as it was signed, for replay; nobody is handed the name again.
+    Raises NotFound for a version without artefacts, or an erased holder: an erased person's licence stays in the
+    store as it was signed, for replay, and is given to nobody.
     """
     row = ask.version(number, version)
     if form != "manifest" and row["holder_name"] == ERASED and "*" in row["holder_id"]:
@@ -40,16 +39,17 @@ def artefact(ask: Queries, store: Store, number: str, version: int | None, form:
     key = row["objects"].get("licence.pdf")
     if key is None:
         raise NotFound(
-            "这一版没有证照文件 / this version has no artefacts", where=shown(number),
-            hint="not issued yet: `zhengzhao drain`; an imported licence has none before its next version",
-        )  # fmt: skip
+            "这一版没有证照文件 / this version has no artefacts",
+            where=shown(number),
+            hint="尚未发证：zhengzhao drain；导入的证照在下一版之前没有文件 / not issued yet: `zhengzhao drain`; an imported licence has none before its next version",
+        )
     pdf = store.get(key)
     parts = {"licence.pdf": pdf, **attachments(pdf)} if form != "pdf" else {"licence.pdf": pdf}
     return _manifest(row, key, parts) if form == "manifest" else parts[FILES[form]]
 
 
 def digest(data: bytes) -> dict[str, Any]:
-    """SHA-256 and size."""
+    """Return SHA-256 (hex) and size in bytes."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
@@ -68,7 +68,7 @@ MAX_UPLOAD = 50 * 1024 * 1024  # bytes
 
 
 def put_upload(store: Store, persons: PersonsStore, content: bytes) -> str:
-    """Keeps a file and returns its `uri`, `store:uploads/<sha256>`. UsageError for one that is empty or too large."""
+    """Keep a file and return its `uri`, `store:uploads/<sha256>`. Raises UsageError for an empty or too large one."""
     if not content or len(content) > MAX_UPLOAD:
         raise UsageError(
             "文件为空或超过 50 MiB / the file is empty or over 50 MiB",
@@ -80,7 +80,7 @@ def put_upload(store: Store, persons: PersonsStore, content: bytes) -> str:
 
 
 def published_lists(settings: Settings) -> Stored | None:
-    """The published lists as a source for `verify`; None where the data folder has none."""
+    """Return the published lists as a source for `verify`; None where the data folder has none."""
     if settings.store is None and not (settings.objects / "status").is_dir():
         return None
     store = open_store(settings.store, settings.objects)
