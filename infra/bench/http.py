@@ -32,13 +32,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from infra.agencies import change_register, event_signer
 from infra.bench.licences import Say, lines
+from infra.bootstrap import Installation
 from infra.demo.samples_day import PROVINCE
 from infra.http.service import listen, serve, service
 from infra.settings import load
 from issuance.keys import Lifetime, init, longest_validity, roles_of
 from schemas.agencies import AgencyKey, public_pem, with_key
 from schemas.calendar import CHINA
-from schemas.items import load_catalogue
 from schemas.trust import key_id
 
 BATCH: Final = 100
@@ -139,7 +139,7 @@ def _taken(data: Path) -> int:
 
 def _prepared(data: Path) -> Path:
     """Prepare a data folder with keys, an agency that signs, and proofs required; return the agency's private key."""
-    catalogue = load_catalogue()
+    catalogue = Installation(load(data)).catalogue
     life = Lifetime(datetime(2018, 1, 1, tzinfo=CHINA), longest_validity(catalogue))
     init(data, roles_of(catalogue), life, now=datetime.now(UTC), passphrase=None)
     (data / "settings.toml").write_text("require_proof = true\n", encoding="utf-8")

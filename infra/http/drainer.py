@@ -13,9 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from infra.bootstrap import send_tick
-from infra.embedded.engine import BATCH, DrainProgress, Engine, holding
-from infra.settings import Settings
+from infra.bootstrap import Installation
+from infra.embedded.engine import BATCH, DrainProgress, Engine
 from schemas.errors import ZhengzhaoError
 
 TICK_SECONDS: Final = 60.0
@@ -56,14 +55,14 @@ class Drainer:
 
     def __init__(
         self,
-        settings: Settings,
+        installation: Installation,
         wake: threading.Event,
         *,
         tick_seconds: float = TICK_SECONDS,
         busy: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
     ) -> None:
-        self._settings = settings
+        self._installation = installation
         self._wake = wake
         self._tick_seconds = tick_seconds
         self._busy = busy
@@ -98,7 +97,7 @@ class Drainer:
 
     def _run(self) -> None:
         try:
-            with holding(self._settings, "run", wait=0) as engine:
+            with self._installation.engine("run", wait=0) as engine:
                 self._ready.put(None)
                 self._serve(engine)
         except BaseException as error:  # raised again in the thread that starts it
@@ -139,7 +138,7 @@ class Drainer:
 
     def _tick(self) -> None:
         now = datetime.now(UTC).replace(microsecond=0)
-        send_tick(self._settings, now, now)
+        self._installation.tick(now, now)
         self.ticks += 1
 
     def _drain(self, engine: Engine) -> None:

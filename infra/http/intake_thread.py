@@ -19,10 +19,9 @@ import msgspec
 import orjson
 
 from infra.agencies import check_proof, load_register
-from infra.bootstrap import embedded_inbox
+from infra.bootstrap import Installation
 from infra.embedded.inbox import EmbeddedInbox
 from infra.http.problems import Problem, is_full, of_error, out_of_room
-from infra.settings import Settings
 from processors.queries.access import Principal
 from producers.files import Accepted, Outcome
 from schemas.agencies import AgencyRegister
@@ -49,8 +48,8 @@ class _Job(msgspec.Struct):
 class IntakeThread:
     """The thread that takes events in. `take` may be called from any task; `close` answers all that came before."""
 
-    def __init__(self, settings: Settings, most_waiting: int, wake: threading.Event) -> None:
-        self._settings = settings
+    def __init__(self, installation: Installation, most_waiting: int, wake: threading.Event) -> None:
+        self._installation = installation
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._most = most_waiting
         self._waiting = 0
@@ -109,7 +108,7 @@ class IntakeThread:
 
     def _run(self) -> None:
         try:
-            with embedded_inbox(self._settings, lambda event: self._auth[id(event)]) as inbox:
+            with self._installation.embedded_inbox(lambda event: self._auth[id(event)]) as inbox:
                 self._ready.put(None)
                 while (job := self._jobs.get()) is not None:
                     self._group(inbox, self._gather(job))
@@ -135,7 +134,7 @@ class IntakeThread:
         self._auth.clear()
         read: list[tuple[_Job, _Found]] = []
         try:
-            register = load_register(self._settings.data)
+            register = load_register(self._installation.settings.data)
             read = [(job, self._read(job, received_at, register)) for job in jobs]
             events = [
                 e for _, found in read if isinstance(found, list) for _, e in found if isinstance(e, Event)
@@ -194,7 +193,7 @@ class IntakeThread:
     def _authenticated(
         self, principal: Principal | None, event: Event, at: datetime, register: AgencyRegister
     ) -> Auth:
-        auth = check_proof(self._settings, event, at, register)
+        auth = check_proof(self._installation.settings, event, at, register)
         if principal is None:
             if auth == "proof":
                 return auth

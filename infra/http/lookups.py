@@ -13,22 +13,18 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, cast, get_args
 
-from infra.bootstrap import open_register
+from infra.bootstrap import Installation
 from infra.http.problems import Problem, of_error
-from infra.persons import open_persons
 from infra.persons.access_log import Accesses
-from infra.settings import Settings
-from infra.stores import open_store
 from infra.stores.uploads import FILES, Form, artefact, published_lists, put_upload
 from processors.queries.access import Principal, Restricted
 from processors.queries.find import Queries
 from producers.packet_events import event_bytes, grouped
 from schemas.calendar import CHINA
 from schemas.errors import NotFound, TransientError, ZhengzhaoError
-from schemas.items import load_catalogue
 from schemas.ports import Store
 from schemas.status_list import read_edition_name, reasons_key
-from schemas.trust import TrustStore, load_trust
+from schemas.trust import TrustStore
 from verification.verify import verify_bytes
 
 _TRUST_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
@@ -44,13 +40,14 @@ _PAPERS_SECONDS: Final = 45.0  # for the reading of a request's papers
 
 
 class Lookups:
-    """Lookups in one data folder."""
+    """Lookups in one installation; `store` takes the place of its store."""
 
-    def __init__(self, settings: Settings, store: Store | None = None) -> None:
-        self._settings = settings
-        self._persons = open_persons(settings.data, settings.shared_persons)
-        self._store = store or open_store(settings.store, settings.objects)
-        self._catalogue = load_catalogue(settings.items)
+    def __init__(self, installation: Installation, store: Store | None = None) -> None:
+        self._installation = installation
+        self._settings = installation.settings
+        self._persons = installation.persons
+        self._store = store or installation.store
+        self._catalogue = installation.catalogue
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookups")
         self._slow = ThreadPoolExecutor(_THREADS // 2, thread_name_prefix="papers")
         self._trust: tuple[float, TrustStore] | None = None
@@ -64,7 +61,6 @@ class Lookups:
         """Wait for the calls under way, then close."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._slow.shutdown(wait=True, cancel_futures=True)
-        self._persons.close()
 
     # --- queries
 
@@ -102,7 +98,7 @@ class Lookups:
     @contextmanager
     def _queries(self, principal: Principal) -> Iterator[Queries]:
         record_access = Accesses(self._settings.data, principal.name).record
-        with open_register(self._settings) as register:
+        with self._installation.register() as register:
             yield Queries(Restricted(register, principal, self._catalogue), self._persons, record_access)
 
     # --- papers and files
@@ -165,7 +161,7 @@ class Lookups:
         except FileNotFoundError:
             raise Problem(503, "未找到信任目录 / there is no trust folder") from None
         if self._trust is None or self._trust[0] != stamp:
-            self._trust = (stamp, load_trust(self._settings.trust))
+            self._trust = (stamp, self._installation.read_trust())
         return self._trust[1]
 
     def status(self, path: str, at: str) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 
 import uvicorn
 
+from infra.bootstrap import Installation
 from infra.http.app import Service
 from infra.http.drainer import TICK_SECONDS, DecidingProcess, Drainer, ExternalDrainer
 from infra.http.intake_thread import IntakeThread
@@ -45,16 +46,20 @@ def service(
     """
     limits = limits or RequestLimits()
     wake = threading.Event()
-    intake = IntakeThread(settings, limits.waiting, wake)
     with ExitStack() as opened:
+
+        def installation() -> Installation:
+            return opened.enter_context(Installation(settings))  # one for each thread that works on its own
+
+        intake = IntakeThread(installation(), limits.waiting, wake)
         drainer: DecidingProcess = ExternalDrainer()
         if deciding:
-            drainer = Drainer(settings, wake, tick_seconds=tick_seconds, busy=lambda: intake.busy)
+            drainer = Drainer(installation(), wake, tick_seconds=tick_seconds, busy=lambda: intake.busy)
             drainer.start()
             opened.callback(drainer.close)
         intake.start()
         opened.callback(intake.close)
-        lookups = Lookups(settings)
+        lookups = Lookups(installation())
         opened.callback(lookups.close)
         here = is_loopback(host)
         yield Service(

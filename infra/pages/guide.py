@@ -104,7 +104,12 @@ def guide_of(item: ServiceItem, division: str = "") -> Guide:
     }
     texts = _texts()
     parts = [
-        Part(*heading, lines=tuple(lines.get(name, ())), steps=_steps(item) if name == "steps" else ())
+        Part(
+            heading[0],
+            heading[1],
+            lines=tuple(lines.get(name, ())),
+            steps=_steps(item) if name == "steps" else (),
+        )
         for name, heading in texts["parts"].items()
     ]
     parts += _other_languages(item, division)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from story import Events, uscc
 
-from infra.bootstrap import open_inbox
+from infra.bootstrap import Installation, open_inbox
 from infra.cli import main
 from infra.http.drainer import Drainer
 from infra.settings import Settings
@@ -42,7 +42,7 @@ def until(true: Callable[[], bool], seconds: float = 120) -> bool:
 
 def test_it_goes_on_while_somebody_always_waits(settings: Settings) -> None:
     """It gives way, and is never starved."""
-    drainer = Drainer(settings, threading.Event(), tick_seconds=3600, busy=lambda: True)
+    drainer = Drainer(Installation(settings), threading.Event(), tick_seconds=3600, busy=lambda: True)
     drainer.start()
     try:
         assert until(lambda: drainer.issued == 5)
@@ -52,7 +52,7 @@ def test_it_goes_on_while_somebody_always_waits(settings: Settings) -> None:
 
 
 class Failing(Drainer):
-    """An engine whose surroundings fail twice."""
+    """A drainer with two transient failures."""
 
     faults = 2
 
@@ -66,7 +66,7 @@ class Failing(Drainer):
 def test_a_fault_is_told_and_tried_again(settings: Settings) -> None:
     """Health says so meanwhile; nothing is lost, and afterwards all is well."""
     said: list[str] = []
-    drainer = Failing(settings, threading.Event(), tick_seconds=3600, say=said.append)
+    drainer = Failing(Installation(settings), threading.Event(), tick_seconds=3600, say=said.append)
     drainer.start()
     try:
         assert until(lambda: not drainer.alive)

@@ -124,7 +124,11 @@ def test_unusable_bodies(client: TestClient, body: bytes, headers: dict[str, str
 
 @pytest.mark.parametrize(
     ("language", "detail"),
-    [("zh-CN,en;q=0.5", "没有这个办件"), ("en", "no such case"), ("fr", "没有这个办件 / no such case")],
+    [
+        ("zh-CN,en;q=0.5", "未找到该申请"),
+        ("en", "no such application"),
+        ("fr", "未找到该申请 / no such case"),
+    ],
 )
 def test_problems_in_the_clients_language(client: TestClient, language: str, detail: str) -> None:
     """Chinese, English, or both."""

@@ -24,6 +24,7 @@ from memory_store import MemoryStore
 from starlette.testclient import TestClient
 from story import Events, uscc
 
+from infra.bootstrap import Installation
 from infra.cli import main
 from infra.http.app import Service
 from infra.http.drainer import ExternalDrainer
@@ -58,7 +59,7 @@ class FullDisk(IntakeThread):
 
 def test_a_full_disk_is_507_and_loses_nothing(tmp_path: Path) -> None:
     """What was acknowledged stays; what was not can be sent again, as it is, when there is room."""
-    intake = FullDisk(Settings(tmp_path), 100, threading.Event())
+    intake = FullDisk(Installation(Settings(tmp_path)), 100, threading.Event())
     intake.start()
 
     def send(first: int, count: int) -> Any:
@@ -89,9 +90,9 @@ def test_a_full_disk_under_uploads_is_507(tmp_path: Path) -> None:
     assert item is not None
     values = {"applicant.name": "青海示范有限公司", "applicant.id": uscc(1)}
     form = fill(blank_forms(item)["application-form.pdf"], values)
-    lookups = Lookups(Settings(tmp_path), FullStore())
+    lookups = Lookups(Installation(Settings(tmp_path)), FullStore())
     limits = RequestLimits()
-    intake = IntakeThread(Settings(tmp_path), 1, threading.Event())
+    intake = IntakeThread(Installation(Settings(tmp_path)), 1, threading.Event())
     built = Service(
         lookups, intake, ExternalDrainer(), Tokens(tmp_path), limits=limits, hosts=frozenset(), open_here=True
     )
@@ -107,7 +108,7 @@ def test_a_full_disk_under_uploads_is_507(tmp_path: Path) -> None:
 
 def test_too_much_that_waits_is_503(tmp_path: Path) -> None:
     """Back-pressure instead of memory."""
-    intake = IntakeThread(Settings(tmp_path), 0, threading.Event())
+    intake = IntakeThread(Installation(Settings(tmp_path)), 0, threading.Event())
     with pytest.raises(Problem) as caught:
         asyncio.run(intake.take(raw(event()), LOCAL))
     assert (caught.value.status, caught.value.retry_after > 0) == (503, True)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from event_samples import event, raw
 
 from infra.agencies import FILE, change_register
+from infra.bootstrap import Installation
 from infra.http.intake_thread import IntakeThread, Taken
 from infra.http.problems import Problem
 from infra.settings import Settings
@@ -43,7 +44,7 @@ def signed(value: dict[str, Any], key: ec.EllipticCurvePrivateKey = OURS) -> dic
 
 @contextmanager
 def opened(data: Path, *, require_proof: bool = True) -> Iterator[IntakeThread]:
-    intake = IntakeThread(Settings(data, require_proof=require_proof), 100, threading.Event())
+    intake = IntakeThread(Installation(Settings(data, require_proof=require_proof)), 100, threading.Event())
     intake.start()
     try:
         yield intake
