@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from processors.queries.find import Queries
     from processors.queries.register import Register
     from producers.files import Inbox, Papers
+    from producers.packet_events import PacketForms
     from schemas.events import Event
     from schemas.items import Catalogue
     from schemas.ledger import Auth
@@ -101,6 +102,15 @@ class Installation:
         from schemas.trust import load_trust
 
         return load_trust(folder or self.settings.trust)
+
+    @cached_property
+    def packet_forms(self) -> PacketForms:
+        """The forms of application packets, of the items in force and in the fonts of the licences."""
+        from issuance import fonts
+        from producers.packet_events import PacketForms
+
+        folders = tuple(dict.fromkeys(path.parent for path in fonts.paths()))
+        return PacketForms(self.catalogue, folders, fonts.FAMILIES)
 
     @cached_property
     def store(self) -> Store:
@@ -210,8 +220,10 @@ class Installation:
         """Return the reader that turns PDF packets into events; their documents are kept as uploads."""
 
         def read(names: Sequence[str]) -> Iterator[tuple[str, bytes | ZhengzhaoError]]:
-            from producers.packet_events import event_bytes, grouped, read_file
+            from infra.stores.uploads import put_upload
+            from producers.packet_events import grouped, read_file
 
+            keep = partial(put_upload, self.store, self.persons)
             good: list[tuple[str, bytes]] = []
             for name in names:
                 try:
@@ -222,7 +234,7 @@ class Installation:
                     yield name, error
             for group in grouped(good):
                 try:
-                    event = event_bytes(self.settings, self.persons, self.store, group, source=source, at=at)
+                    event = self.packet_forms.event_bytes(group, keep, source=source, at=at)
                     yield group[0][0], event
                 except TransientError:
                     raise  # The store failed, which is no fault of the document.

@@ -1,19 +1,15 @@
-"""PDF packets joined with the rest: forms of the catalogue's items, papers kept as uploads, events made of them."""
+"""Application events from PDF packets: the forms of the catalogue's items, and what their papers say."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from infra.persons.keys import PersonsStore
-from infra.settings import Settings
-from infra.stores.uploads import put_upload
-from issuance import fonts
 from producers import forms
 from producers.extract import read
 from producers.forms import FORM, LETTER, Form
@@ -22,70 +18,93 @@ from schemas.calendar import time_text
 from schemas.errors import UsageError
 from schemas.identifiers import compare
 from schemas.item_types import ServiceItem
-from schemas.items import Catalogue, load_catalogue, row
-from schemas.ports import Store
+from schemas.items import Catalogue, row
 
 SERVICE_HALL = "urn:agency:{division}:service-hall"
 
 
-def item_named(settings: Settings, code: str) -> ServiceItem:
-    """The item of a code. Raises UsageError that names those there are."""
-    catalogue = load_catalogue(settings.items)
-    item = catalogue.get(code)
-    if item is None:
-        known = ", ".join(i.code for i in catalogue.items.values() if i.mode in ("commitment", "review"))
-        raise UsageError(f"没有事项 {code} / there is no item {code}", hint=f"zhengzhao items list; {known}")
-    return item
+class PacketForms(msgspec.Struct, frozen=True):
+    """The forms of application packets: the catalogue they are made from and the fonts they are drawn in.
 
+    `font_folders` are the folders in which the files of `font_families` lie, in order of preference.
+    """
 
-def draw(item: ServiceItem, kind: str, values: dict[str, str] | None = None) -> Form:
-    """A form of an item, in the font set of the licences."""
-    folders = list(dict.fromkeys(path.parent for path in fonts.paths()))
-    return forms.draw(row(item), kind, folders, fonts.FAMILIES, values)
+    catalogue: Catalogue
+    font_folders: tuple[Path, ...]
+    font_families: tuple[str, ...]
 
+    def item(self, code: str) -> ServiceItem:
+        """Return the service item of a code. Raise UsageError that names the items for which forms exist."""
+        item = self.catalogue.get(code)
+        if item is None:
+            items = self.catalogue.items.values()
+            known = ", ".join(i.code for i in items if i.mode in ("commitment", "review"))
+            raise UsageError(
+                f"未找到事项 {code} / there is no item {code}", hint=f"zhengzhao items list; {known}"
+            )
+        return item
 
-def blank_forms(item: ServiceItem) -> dict[str, bytes]:
-    """The blank forms of an item: file name → PDF with fields."""
-    kinds = [kind for kind in (FORM, LETTER) if kind in item.kinds]
-    return {f"{kind}.pdf": forms.with_fields(draw(item, kind)) for kind in kinds}
+    def draw(self, item: ServiceItem, kind: str, values: dict[str, str] | None = None) -> Form:
+        """Draw a form of an item; with `values` the flattened form that shows them as text."""
+        return forms.draw(row(item), kind, self.font_folders, self.font_families, values)
 
+    def blank_forms(self, item: ServiceItem) -> dict[str, bytes]:
+        """Return the blank forms of an item: file name → PDF with fields to fill."""
+        kinds = [kind for kind in (FORM, LETTER) if kind in item.kinds]
+        return {f"{kind}.pdf": forms.with_fields(self.draw(item, kind)) for kind in kinds}
 
-def read_papers(settings: Settings, papers: Sequence[tuple[str, bytes]]) -> Packet:
-    """Reads the papers of one application."""
-    return read_packet(papers, _blanks(load_catalogue(settings.items), papers))
+    def read(self, papers: Sequence[tuple[str, bytes]]) -> Packet:
+        """Read the papers (name, PDF) of one application."""
+        return read_packet(papers, self._blanks(papers))
 
+    def event(self, packet: Packet, *, source: str, at: datetime) -> dict[str, Any]:
+        """Return the application event of a packet. Raise UsageError where its papers contradict each other.
 
-def _blanks(catalogue: Catalogue, papers: Sequence[tuple[str, bytes]]) -> Blanks:
-    """The forms of the items that the papers name; drawn only for these."""
-    found: dict[tuple[str, str], Form] = {}
-    for name, raw in papers:
-        match = forms.MARK_PATTERN.search("".join(word.text for word in read(raw, name).words))
-        item = catalogue.get(match.group(2)) if match else None
-        if match and item and match.group(1) in item.kinds:
-            found[item.code, match.group(1)] = draw(item, match.group(1))
-    return Blanks(found)
-
-
-def event_of(settings: Settings, packet: Packet, *, source: str, at: datetime) -> dict[str, Any]:
-    """The application event of a packet. Raises UsageError where its papers contradict each other."""
-    if packet.contradictions:
-        detail = "; ".join(f"{c.field}: {c.detail}" for c in packet.contradictions)
-        raise UsageError(
-            f"材料互相矛盾 / the papers contradict each other: {detail}",
-            hint="改正后重交 / mend and hand in anew",
+        Without a `source` the service hall of the window, or of the applicant's division, is the sender.
+        """
+        if packet.contradictions:
+            detail = "; ".join(f"{c.field}: {c.detail}" for c in packet.contradictions)
+            raise UsageError(
+                f"材料互相矛盾 / the documents contradict each other: {detail}",
+                hint="改正材料后重新提交 / correct the documents and resubmit",
+            )
+        division = (packet.get("window", FORM) or packet.get("applicant.division", FORM))[:6]
+        return application(
+            packet,
+            holder=self.item(packet.item).holder,
+            source=source or SERVICE_HALL.format(division=division),
+            time=time_text(at),
         )
-    item = item_named(settings, packet.item)
-    division = (packet.get("window", FORM) or packet.get("applicant.division", FORM))[:6]
-    return application(
-        packet,
-        holder=item.holder,
-        source=source or SERVICE_HALL.format(division=division),
-        time=time_text(at),
-    )
+
+    def event_bytes(
+        self,
+        papers: Sequence[tuple[str, bytes]],
+        keep: Callable[[bytes], str],
+        *,
+        source: str,
+        at: datetime,
+    ) -> bytes:
+        """Return the event of one application's papers as JSON. `keep` stores a paper and returns its `uri`."""
+        event = self.event(self.read(papers), source=source, at=at)
+        kept = {uri.rpartition("/")[2]: uri for uri in (keep(raw) for _, raw in papers)}
+        for material in event["data"]["materials"]:
+            if material["sha256"] in kept:
+                material["uri"] = kept[material["sha256"]]
+        return json.dumps(event, ensure_ascii=False).encode()
+
+    def _blanks(self, papers: Sequence[tuple[str, bytes]]) -> Blanks:
+        """Draw the forms of the items that the papers name, and no others."""
+        found: dict[tuple[str, str], Form] = {}
+        for name, raw in papers:
+            match = forms.MARK_PATTERN.search("".join(word.text for word in read(raw, name).words))
+            item = self.catalogue.get(match.group(2)) if match else None
+            if match and item and match.group(1) in item.kinds:
+                found[item.code, match.group(1)] = self.draw(item, match.group(1))
+        return Blanks(found)
 
 
 def grouped(papers: Sequence[tuple[str, bytes]]) -> list[list[tuple[str, bytes]]]:
-    """Papers of several applications, one list for each applicant id that stands in them."""
+    """Sort papers of several applications into one list for each applicant id that stands in them."""
     groups: dict[str, list[tuple[str, bytes]]] = {}
     for name, raw in papers:
         groups.setdefault(_applicant(name, raw), []).append((name, raw))
@@ -101,26 +120,8 @@ def _applicant(name: str, raw: bytes) -> str:
     return next((t[-18:] for t in text if len(t) >= 18 and t[-18:].isalnum() and t[-18:-1].isascii()), name)
 
 
-def event_bytes(
-    settings: Settings,
-    persons: PersonsStore,
-    store: Store,
-    papers: Sequence[tuple[str, bytes]],
-    *,
-    source: str,
-    at: datetime,
-) -> bytes:
-    """The event of one application's papers, which are kept as uploads."""
-    event = event_of(settings, read_papers(settings, papers), source=source, at=at)
-    kept = {put_upload(store, persons, raw).rpartition("/")[2] for _, raw in papers}
-    for material in event["data"]["materials"]:
-        if material["sha256"] in kept:
-            material["uri"] = f"store:uploads/{material['sha256']}"
-    return json.dumps(event, ensure_ascii=False).encode()
-
-
-def shown(packet: Packet) -> dict[str, Any]:
-    """A packet as `packet read --json` shows it, but for the event."""
+def packet_row(packet: Packet) -> dict[str, Any]:
+    """Return a packet as `packet read --json` shows it, without the event."""
     return {
         "item": packet.item,
         "fields": msgspec.to_builtins(packet.values),
@@ -130,7 +131,7 @@ def shown(packet: Packet) -> dict[str, Any]:
 
 
 def read_file(path: Path) -> tuple[str, bytes]:
-    """A paper's name and bytes. Raises UsageError for a file that is absent or empty."""
+    """Return the name and bytes of a paper. Raise UsageError for a file that is absent or empty."""
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -31,11 +31,12 @@ def new(
     folder: Annotated[Path, typer.Option("-o", "--output", help="目录 / folder")] = Path("."),
 ) -> None:
     """写出空白申请单与承诺书 / Writes the blank application form and commitment letter, with fields to fill."""
-    from producers.packet_events import blank_forms, item_named
+    from infra.bootstrap import Installation
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, pdf in blank_forms(item_named(output.settings(), item)).items():
+    forms = Installation(output.settings()).packet_forms
+    for name, pdf in forms.blank_forms(forms.item(item)).items():
         (folder / name).write_bytes(pdf)
         written.append(str(folder / name))
     if output.as_json():
@@ -80,18 +81,19 @@ def read(
     at: Annotated[str, typer.Option("--at", help="事件时间 / time of the event [default: now]")] = "",
 ) -> None:
     """读出申请事件 / Reads papers into an application event; each field with page and box. Exit 1 if they contradict."""
+    from infra.bootstrap import Installation
     from infra.cli.output import now, read_moment
-    from producers.packet_events import event_of, read_file, read_papers, shown
+    from producers.packet_events import packet_row, read_file
 
-    settings = output.settings()
-    packet = read_papers(settings, [read_file(path) for path in files])
+    forms = Installation(output.settings()).packet_forms
+    packet = forms.read([read_file(path) for path in files])
     event = (
         None
         if packet.contradictions
-        else event_of(settings, packet, source=source, at=read_moment(at, "--at") if at else now())
+        else forms.event(packet, source=source, at=read_moment(at, "--at") if at else now())
     )
     if output.as_json():
-        output.print_json({"event": event, **shown(packet)})
+        output.print_json({"event": event, **packet_row(packet)})
     else:
         for value in packet.values:
             output.line(f"{value.name}\t{value.value}\t{value.file} p.{value.page} {value.box}")

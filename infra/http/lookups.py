@@ -19,7 +19,7 @@ from infra.persons.access_log import Accesses
 from infra.stores.uploads import FILES, Form, artefact, published_lists, put_upload
 from processors.queries.access import Principal, Restricted
 from processors.queries.find import Queries
-from producers.packet_events import event_bytes, grouped
+from producers.packet_events import grouped
 from schemas.calendar import CHINA
 from schemas.errors import NotFound, TransientError, ZhengzhaoError
 from schemas.ports import Store
@@ -123,7 +123,7 @@ class Lookups:
                 results.append(_named(of_error(error), paper[0]))
         for group in grouped(good):
             try:
-                event = event_bytes(self._settings, self._persons, self._store, group, source=source, at=now)
+                event = self._forms.event_bytes(group, self._keep, source=source, at=now)
                 results.append(event)
             except TransientError:
                 raise  # The papers are not at fault, so the whole request is sent again.

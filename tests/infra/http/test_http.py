@@ -16,13 +16,13 @@ from event_samples import event, raw
 from starlette.testclient import TestClient
 from story import PROVINCE, Events, ric, uscc
 
+from infra.bootstrap import Installation
 from infra.cli import main
 from infra.http.limits import RequestLimits
 from infra.http.service import Service, service
 from infra.settings import Settings
 from processors.queries.access import LOCAL
 from producers.forms import fill
-from producers.packet_events import blank_forms
 from schemas.items import load_catalogue
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
@@ -208,7 +208,7 @@ def test_a_packet_of_papers(client: TestClient) -> None:
     assert item is not None
     who = {"applicant.name": "青海纸上化工有限公司", "applicant.id": uscc(5)}
     place = {"applicant.address": "积石镇", "applicant.division": "630225", "window": "630225"}
-    blanks = blank_forms(item)
+    blanks = Installation(Settings(Path("absent"))).packet_forms.blank_forms(item)
     form = fill(
         blanks["application-form.pdf"],
         {**who, **place, "products.1.category": "化肥", "products.1.site": "镇上"},

@@ -37,7 +37,6 @@ from infra.http.tokens import Tokens
 from infra.settings import Settings
 from processors.queries.access import LOCAL
 from producers.forms import fill
-from producers.packet_events import blank_forms
 from schemas.errors import StoreUnavailable
 from schemas.items import load_catalogue
 
@@ -89,8 +88,9 @@ def test_a_full_disk_under_uploads_is_507(tmp_path: Path) -> None:
     item = load_catalogue().get("industrial-product-licence")
     assert item is not None
     values = {"applicant.name": "青海示范有限公司", "applicant.id": uscc(1)}
-    form = fill(blank_forms(item)["application-form.pdf"], values)
-    lookups = Lookups(Installation(Settings(tmp_path)), FullStore())
+    installation = Installation(Settings(tmp_path))
+    form = fill(installation.packet_forms.blank_forms(item)["application-form.pdf"], values)
+    lookups = Lookups(installation, FullStore())
     limits = RequestLimits()
     intake = IntakeThread(Installation(Settings(tmp_path)), 1, threading.Event())
     built = Service(
