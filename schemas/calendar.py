@@ -145,8 +145,11 @@ _FORM: Final = re.compile(
 _ZONE: Final = re.compile(r"[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]")  # RFC 3339, 5.6: hours to 23, minutes to 59
 
 
-def read_time(text: str, received_at: datetime) -> datetime:
-    """Return the moment of an event, exact to the microsecond. Raises Rejected for a text that cannot be its time."""
+def read_time(text: str, received_at: datetime, backdate_days: int | None = None) -> datetime:
+    """Return the moment of an event, exact to the microsecond. Raises Rejected for a text that cannot be its time.
+
+    `backdate_days` limits how long before `received_at` it may lie; None sets no limit.
+    """
     found = _FORM.fullmatch(text)
     if found is None:
         raise _no_time(text)
@@ -169,6 +172,12 @@ def read_time(text: str, received_at: datetime) -> datetime:
         raise Rejected(
             "晚于收到时间五分钟以上 / more than five minutes after it was received",
             hint="校准发送方的时钟 / set the sender's clock",
+        )
+    if backdate_days is not None and received_at - moment > timedelta(days=backdate_days):
+        raise Rejected(
+            f"早于收到时间 {backdate_days} 天以上 / more than {backdate_days} days before it was received",
+            hint="检查日期；补录历史事件须在 settings.toml 中调大 backdate_days / "
+            "check the date; to take in events of the past, raise backdate_days in settings.toml",
         )
     return moment
 

@@ -11,6 +11,7 @@ import types
 import typing
 import unicodedata
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,10 +20,13 @@ from schemas import event_types as t
 from schemas.canonical_json import shown
 from schemas.errors import Rejected
 from schemas.event_types import official_results
+from schemas.names import shows_nothing
 
 MAX_ID: Final = 64
 MAX_TEXT: Final = 200
 MAX_PRODUCTS: Final = 200
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 2999
 
 Check = Callable[[Any], None]
 
@@ -96,6 +100,36 @@ def _check_short(text: str) -> None:
         )
 
 
+def _check_name(text: str) -> None:
+    """Check a name; a blank one is no fault here, since intake asks for it."""
+    _check_short(text)
+    if text.strip():
+        _check_visible(text)
+
+
+def _check_full_name(text: str) -> None:
+    """Check a name that nobody will be asked to correct."""
+    _check_short(text)
+    _check_visible(text)
+
+
+def _check_visible(text: str) -> None:
+    if shows_nothing(text):
+        raise Rejected(
+            "名称中没有可见的文字 / a name that shows nothing",
+            hint="填写持证人的名称或姓名 / give the name of the holder",
+        )
+
+
+def _check_date(day: date) -> None:
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise Rejected(
+            f"日期不在 {FIRST_YEAR} 至 {LAST_YEAR} 年之间：{day} / not from {FIRST_YEAR} to {LAST_YEAR}: {day}",
+            hint="长期有效的 valid_until 写 null 或不写，不写 9999-12-31 / "
+            "for no end leave valid_until out or null, and do not write 9999-12-31",
+        )
+
+
 def _check_free(text: str) -> None:
     check_controls(_LINE_MARKS.sub("", text))
 
@@ -130,6 +164,8 @@ _RULES: Final[dict[str, Check]] = {
     "filing-id": _check_made(_FILING),
     "inspection-id": _check_made(_CHECK),
     "short": _check_short,
+    "name": _check_name,
+    "full-name": _check_full_name,
     "window": _check_window,
     "uri": _check_uri,
     "products": _check_products,
@@ -184,6 +220,8 @@ def _of_hint(hint: Any, controls: bool) -> Check | None:
         return _check_map if controls else None
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return _of_struct(hint, controls)
+    if hint is date:
+        return _check_date
     return check_controls if hint is str and controls else None
 
 

@@ -46,6 +46,22 @@ InspectionId = Annotated[
     ),
 ]
 Short = Annotated[str, Meta(extra={"rule": "short"}, extra_json_schema={"maxLength": 200})]
+Name = Annotated[
+    str,
+    Meta(
+        extra={"rule": "name"},
+        extra_json_schema={"maxLength": 200},
+        description="a blank one is a correction later; one of characters that show nothing is rejected",
+    ),
+]
+FullName = Annotated[
+    str,
+    Meta(
+        extra={"rule": "full-name"},
+        extra_json_schema={"maxLength": 200},
+        description="at least one visible character",
+    ),
+]
 Free = Annotated[str, Meta(extra={"rule": "free"}, description="line feed, CR LF and tab may stand in it")]
 Window = Annotated[
     str,
@@ -92,7 +108,7 @@ class Applicant(_Data, frozen=True):
 
     kind: HolderKind
     id: Id
-    name: Short | None = None
+    name: Name | None = None
     address: Short | None = None
     division: str | None = None
 
@@ -102,7 +118,7 @@ class ApplicantPart(_Data, frozen=True):
 
     kind: HolderKind | None = None
     id: Id | None = None
-    name: Short | None = None
+    name: Name | None = None
     address: Short | None = None
     division: str | None = None
 
@@ -112,7 +128,7 @@ class HolderIn(_Data, frozen=True):
 
     kind: HolderKind
     id: Id
-    name: Short
+    name: FullName
     address: Short
     division: str
 
@@ -130,7 +146,7 @@ class Material(_Data, frozen=True):
 class Change(_Data, frozen=True):
     """What the holder becomes; `products` are all that shall remain."""
 
-    name: Short | None = None
+    name: Name | None = None
     address: Short | None = None
     division: str | None = None
     products: Products | None = None
@@ -286,7 +302,7 @@ class LicenceImported(_Data, frozen=True):
     item: str
     issued_on: date
     valid_from: date
-    valid_until: date
+    valid_until: date | None = None  # no end where it is null or absent
     products: Products | None = None
 
 

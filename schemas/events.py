@@ -59,18 +59,30 @@ class Event(msgspec.Struct, frozen=True):
         return None
 
 
-def parse_event(raw: bytes, received_at: datetime) -> Event:
-    """One event from its JSON text; Rejected with message, field and hint. `received_at` has a zone."""
+def parse_event(raw: bytes, received_at: datetime, backdate_days: int | None = None) -> Event:
+    """Return an event from its JSON text. Raises Rejected with message, field and hint.
+
+    `received_at` has a zone; an event dated more than `backdate_days` before it is rejected (None: no limit).
+    """
     value = loads(raw)
     if not isinstance(value, dict):
         raise Rejected(
             "不是 JSON 对象 / no JSON object", hint="一个事件是一个 JSON 对象 / one event is one JSON object"
         )
-    return read_event(value, received_at, controls=not is_clean(raw))
+    return read_event(value, received_at, controls=not is_clean(raw), backdate_days=backdate_days)
 
 
-def read_event(value: dict[str, Any], received_at: datetime, *, controls: bool = True) -> Event:
-    """One event from a value that `strict_json.loads` gave; `controls` False only where none can be in it."""
+def read_event(
+    value: dict[str, Any],
+    received_at: datetime,
+    *,
+    controls: bool = True,
+    backdate_days: int | None = None,
+) -> Event:
+    """Return an event from a value that `canonical_json.loads` gave; as `parse_event`.
+
+    `controls` may be False only where no text of the value can hold a control character.
+    """
     for name in _TEXTS:
         _text(value, name, required=True)
     for name in _OPTIONAL_TEXTS:
@@ -82,7 +94,7 @@ def read_event(value: dict[str, Any], received_at: datetime, *, controls: bool =
     type_name = _envelope(value)
     division, department = _source(value["source"])
     try:
-        time = read_time(value["time"], received_at)
+        time = read_time(value["time"], received_at, backdate_days)
     except Rejected as fault:
         raise Rejected(fault.message, hint=fault.hint, where="time") from None
     data = _data(value.get("data"), type_name, controls)

@@ -190,7 +190,8 @@ def imported(desk: DecisionContext, data: LicenceImported, payload: dict[str, An
         grounds.append(reasons.not_competent(desk.source))
     if any(licence.number == number for licence in desk.state.licences.values()):
         grounds.append(reasons.known_number(number))
-    if not data.issued_on <= data.valid_until >= data.valid_from:
+    end_of_it = data.valid_until or date.max
+    if not data.issued_on <= end_of_it >= data.valid_from:
         grounds.append(reasons.dates_out_of_order())
     products = normalise.products(data.products)
     if item is not None:
@@ -215,7 +216,7 @@ def imported(desk: DecisionContext, data: LicenceImported, payload: dict[str, An
         item_digest=desk.catalogue.digests[item.code], application_id="", holder=desk.state.holder,
         holder_kind=holder.kind, holder_id=holder.display, holder_name=holder.name, address=holder.address,
         division=holder.division, authority=authority, issued_on=data.issued_on.isoformat(),
-        valid_from=data.valid_from.isoformat(), valid_until=data.valid_until.isoformat(), decided_at=desk.time,
+        valid_from=data.valid_from.isoformat(), valid_until=data.valid_until.isoformat() if data.valid_until else None, decided_at=desk.time,
         series=series, digits=digits, type_code=item.type_code, number=number, products=products,
     )  # fmt: skip
     desk.write(f.ImportRecorded(made, serial))

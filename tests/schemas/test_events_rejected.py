@@ -52,6 +52,9 @@ ENVELOPE: list[tuple[str, Any, str]] = [
     ("time", "2018-09-10T25:12:00+08:00", "time"),
     ("time", "2018-09-10T23:59:60+08:00", "time"),
     ("time", "2018-09-10T09:12:00+25:00", "time"),
+    ("time", "2018-09-10T09:12:00+08:99", "time"),
+    ("time", "2018-09-10T09:12:00+08:60", "time"),
+    ("time", "2018-09-10T09:12:00+24:00", "time"),
     ("time", "2018-09-10T09:12+08:00", "time"),
     ("time", "20180910T091200+0800", "time"),
     ("time", "２０18-09-10T09:12:00+08:00", "time"),
@@ -124,7 +127,24 @@ VALUES: list[tuple[str, str, Any, str]] = [
     ("licence.revoked", "decided_on", "2018-09-09T00:00:00+08:00", "data.decided_on"),
     ("licence.suspended", "until", "20181001", "data.until"),
     ("inspection.recorded", "inspected_on", "2018-13-01", "data.inspected_on"),
-    ("licence.imported", "valid_until", None, "data.valid_until"),
+    ("licence.imported", "valid_until", "9999-12-31", "data.valid_until"),
+    ("licence.imported", "valid_until", "3000-01-01", "data.valid_until"),
+    ("licence.imported", "issued_on", "1899-12-31", "data.issued_on"),
+    ("licence.imported", "valid_from", "0001-01-01", "data.valid_from"),
+    (APPLICATION, "materials.1.signed_on", "1899-12-30", "data.materials[1].signed_on"),
+    (APPLICATION, "materials.1.signed_on", "0001-01-01", "data.materials[1].signed_on"),
+    (APPLICATION, "materials.2.deferred_until", "3000-01-01", "data.materials[2].deferred_until"),
+    ("licence.revoked", "decided_on", "1899-12-31", "data.decided_on"),
+    ("licence.suspended", "until", "9999-12-31", "data.until"),
+    ("inspection.recorded", "inspected_on", "1899-12-31", "data.inspected_on"),
+    # names that show nothing
+    (APPLICATION, "applicant.name", "\u3164", "data.applicant.name"),
+    (APPLICATION, "applicant.name", " \u200b\u2060 ", "data.applicant.name"),
+    (APPLICATION, "applicant.name", "\u115f\u1160\uffa0", "data.applicant.name"),
+    (APPLICATION, "applicant.name", "\ue000", "data.applicant.name"),
+    ("application.materials-supplied", "applicant.name", "\u3164", "data.applicant.name"),
+    ("licence.imported", "holder.name", "\u3164", "data.holder.name"),
+    ("licence.imported", "holder.name", " ", "data.holder.name"),
     # ids
     (APPLICATION, "application_id", "", "data.application_id"),
     (APPLICATION, "application_id", " \u3000", "data.application_id"),
@@ -208,6 +228,7 @@ TOGETHER: list[tuple[str, dict[str, Any], str]] = [
     (APPLICATION, {"action": "change", "licence_number": "N-1", "change": {"name": None}}, "data.change"),
     (APPLICATION, {"action": "change", "licence_number": "N-1", "change": {"other": 1}}, "data.change"),
     (APPLICATION, {"action": "change", "granted_by": "A", "change": {"name": "x" * 201}}, "data.change.name"),
+    (APPLICATION, {"action": "change", "granted_by": "A", "change": {"name": "\u3164"}}, "data.change.name"),
     ("inspection.recorded", {"licence_number": None}, "data.licence_number"),
     ("licence.revoked", {"licence_number": None}, "data.licence_number"),
     ("decision.annulled", {"licence_number": None, "granted_by": None}, "data.licence_number"),
@@ -231,6 +252,7 @@ OPTIONAL = {
     "filing.corrected": {"answers"},
     "inspection.recorded": {"findings"},
     "licence.revoked": {"legal_basis"},
+    "licence.imported": {"valid_until"},
 }
 
 
@@ -356,6 +378,39 @@ def test_actions_that_name_a_licence(over: dict[str, Any]) -> None:
     """By its number, or by the application that led to it."""
     event_ = parse_event(raw(event(data={**DATA[APPLICATION], **over})), RECEIVED)
     assert event_.holder_id == HOLDER
+
+
+@pytest.mark.parametrize(("path", "value"), [("valid_until", "9999-12-31"), ("valid_until", "3000-01-01")])
+def test_no_end_is_no_date(path: str, value: str) -> None:
+    """A date that stands for no end is rejected, and the hint says to leave it out."""
+    assert "valid_until" in rejection(raw(bend("licence.imported", path, value))).hint
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "2999-12-31"])
+def test_the_first_and_the_last_date(day: str) -> None:
+    """Dates from 1900 to 2999 are dates, both ends included."""
+    assert parse_event(raw(bend("licence.imported", "valid_until", day)), RECEIVED)
+
+
+BACK = [
+    ("2018-09-10T10:00:00+08:00", True),
+    ("2018-08-11T10:00:00+08:00", True),
+    ("2018-08-11T09:59:59+08:00", False),
+]
+
+
+@pytest.mark.parametrize(("time", "taken"), BACK)
+def test_events_of_the_past(time: str, taken: bool) -> None:
+    """An event dated more than `backdate_days` before it is received is rejected; without a limit none is."""
+    line = raw(event(time=time))
+    assert parse_event(line, RECEIVED)
+    if taken:
+        assert parse_event(line, RECEIVED, 30)
+        return
+    with pytest.raises(Rejected) as caught:
+        parse_event(line, RECEIVED, 30)
+    assert caught.value.where == "time"
+    assert "backdate_days" in caught.value.hint
 
 
 def rejection(line: bytes) -> Rejected:

@@ -14,7 +14,7 @@ from infra import contracts
 from infra.kafka.records import LetterRecord
 from processors import topology
 
-COMMITTED = Path(contracts.__file__).with_name("exported")
+COMMITTED = Path(__file__).parents[2] / "schemas" / "exported"
 APPLICATION = "application.submitted"
 
 
