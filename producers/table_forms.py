@@ -15,7 +15,7 @@ from producers.sheet_rows import MAX_ROW
 from producers.table_export import BOM, new_workbook
 from producers.tables import ACTIONS, COLUMNS, FIELD, KINDS, columns_of
 from schemas.errors import UsageError
-from schemas.items import ServiceItem
+from schemas.item_types import ServiceItem
 
 TemplateForm = Literal["xlsx", "csv"]
 

@@ -24,7 +24,7 @@ import msgspec
 from producers.file_kinds import TEXT, XLSX, recognise
 from producers.sheet_rows import SparseRow
 from producers.table_cells import Cell, DateCell, ErrorCell, NumberCell, is_blank, is_inexact, plain_number
-from producers.workbook import Sheet, Workbook
+from producers.workbook import Workbook, Worksheet
 from schemas.errors import DrawError, UsageError
 
 Raw = bytes | mmap.mmap
@@ -136,7 +136,7 @@ def _sheet_table(book: Workbook, key: str, known: frozenset[str], where: str) ->
     return msgspec.structs.replace(found, others=tuple(others))
 
 
-def _of_sheet(book: Workbook, sheet: Sheet, key: str, known: frozenset[str], where: str) -> Table | None:
+def _of_sheet(book: Workbook, sheet: Worksheet, key: str, known: frozenset[str], where: str) -> Table | None:
     rows = book.rows(sheet)
     first = list(islice(rows, HEADER_WITHIN))
     place, columns, _ = _header(first, key, known)

@@ -35,7 +35,7 @@ from producers.table_rows import NumberedRow, Table, folded, looks_like_table, r
 from schemas.errors import Rejected, UsageError
 from schemas.event_types import Action, HolderKind
 from schemas.identifiers import compare
-from schemas.items import ServiceItem
+from schemas.item_types import ServiceItem
 
 COLUMNS: Final = (
     "application_id", "action", "licence_number", "id", "kind", "name", "address", "division",
@@ -69,7 +69,7 @@ _SEPARATORS: Final = str.maketrans("；、，,", ";;;;")
 _IDS: Final = frozenset({"application_id", "id", "licence_number"})
 
 Event = dict[str, Any]
-Outcome = tuple[int, Event | Rejected]
+RowOutcome = tuple[int, Event | Rejected]
 """A row's number in the file (for an application its first row) with the event, or with the reason why there is none."""
 
 
@@ -83,7 +83,7 @@ class Submission(NamedTuple):
 class Applications(msgspec.Struct, frozen=True):
     """Applications of a table, in the order of the file. `others` names sheets with the same header that were not read."""
 
-    outcomes: Iterator[Outcome]
+    outcomes: Iterator[RowOutcome]
     others: tuple[str, ...]
 
 
@@ -183,9 +183,9 @@ class _Group:
 
 def _grouped(
     rows: Iterator[NumberedRow], names: dict[int, str], item: ServiceItem, where: str
-) -> tuple[dict[str, _Group], list[Outcome]]:
+) -> tuple[dict[str, _Group], list[RowOutcome]]:
     groups: dict[str, _Group] = {}
-    faults: list[Outcome] = []
+    faults: list[RowOutcome] = []
     count = 0
     for number, row in rows:
         if all(is_blank(cell) for cell in row.values()):
@@ -277,9 +277,9 @@ def _absent(name: str) -> Rejected:
 
 
 def _outcomes(
-    groups: dict[str, _Group], faults: list[Outcome], item: ServiceItem, sent: Submission, digest: str
-) -> Iterator[Outcome]:
-    made: list[Outcome] = []
+    groups: dict[str, _Group], faults: list[RowOutcome], item: ServiceItem, sent: Submission, digest: str
+) -> Iterator[RowOutcome]:
+    made: list[RowOutcome] = []
     for group in groups.values():
         if not group.good:
             continue

@@ -39,7 +39,7 @@ _DATE_FORMATS: Final = frozenset({*range(14, 23), *range(27, 37), 45, 46, 47, *r
 _NOT_FORMAT: Final = re.compile(r'"[^"]*"|\\.|[_*].|\[(?!(?:h+|m+|s+)\])[^\]]*\]', re.IGNORECASE)
 
 
-class Sheet(NamedTuple):
+class Worksheet(NamedTuple):
     """A sheet of a workbook; `part` is the archive's entry that holds it."""
 
     name: str
@@ -67,7 +67,7 @@ class Workbook:
         self._parts = self._relations(f"{folder}/_rels/{name}.rels", folder)
         self.sheets = self._sheets(book)
 
-    def rows(self, sheet: Sheet) -> Iterator[tuple[int, SparseRow]]:
+    def rows(self, sheet: Worksheet) -> Iterator[tuple[int, SparseRow]]:
         """Yield the rows of a sheet that hold anything, with their numbers from 1, in order.
 
         A cell merged downwards stands in every row that has other cells.
@@ -93,8 +93,8 @@ class Workbook:
 
     # ---- parts ----------------------------------------------------------------------------------------------
 
-    def _sheets(self, book: str) -> tuple[Sheet, ...]:
-        found: list[Sheet] = []
+    def _sheets(self, book: str) -> tuple[Worksheet, ...]:
+        found: list[Worksheet] = []
 
         def start(name: str, attributes: dict[str, str]) -> None:
             if name == "workbookPr" and attributes.get("date1904") in ("1", "true", "on"):
@@ -104,7 +104,7 @@ class Workbook:
                 kind, part = self._parts.get(relation, ("", ""))
                 if kind == "worksheet":
                     visible = attributes.get("state", "visible") == "visible"
-                    found.append(Sheet(attributes.get("name", ""), part, visible))
+                    found.append(Worksheet(attributes.get("name", ""), part, visible))
 
         self._run(book, start)
         if not found:

@@ -12,7 +12,8 @@ import openpyxl
 
 from producers.tables import COLUMNS, Submission, read_applications
 from schemas.errors import Rejected
-from schemas.items import ServiceItem, load_catalogue
+from schemas.item_types import ServiceItem
+from schemas.items import load_catalogue
 
 SENT = Submission("urn:agency:630000:market-regulation", datetime(2018, 9, 10, 1, 0, tzinfo=UTC))
 ROW = {
