@@ -24,7 +24,7 @@ import msgspec
 import polars as pl
 from msgspec import UNSET, UnsetType
 
-from infra.draw.register import TargetRegister
+from schemas.draw.registers import DrawRegister
 from schemas.draw import inspectors as staff
 from schemas.draw import tickets
 from schemas.draw.documents import (
@@ -67,9 +67,9 @@ class DrawReport(msgspec.Struct, frozen=True):
 class Files(msgspec.Struct, frozen=True):
     """What the verifier was given beside the transcript. Opening a register late lets its faults be checks."""
 
-    targets: Callable[[], TargetRegister]
-    inspectors: Callable[[], TargetRegister] | None = None
-    conflicts: Callable[[], TargetRegister] | None = None
+    targets: Callable[[], DrawRegister]
+    inspectors: Callable[[], DrawRegister] | None = None
+    conflicts: Callable[[], DrawRegister] | None = None
     earlier: Sequence[Callable[[], Earlier]] = ()
     chain: Path | None = None
 
@@ -133,7 +133,7 @@ class _Verifier:
         self.trust = trust
         self.checks = checks
         self.unchecked: list[Unchecked] = []
-        self._open: list[TargetRegister] = []
+        self._open: list[DrawRegister] = []
 
     def close(self) -> None:
         for register in self._open:
@@ -178,18 +178,18 @@ class _Verifier:
     def _has_conflicts(self) -> bool:
         return self.announcement.registers.conflicts.count > 0
 
-    def _opened(self, opening: Callable[[], TargetRegister]) -> TargetRegister:
+    def _opened(self, opening: Callable[[], DrawRegister]) -> DrawRegister:
         register = opening()
         self._open.append(register)
         return register
 
-    def _register(self, name: str, opening: Callable[[], TargetRegister] | None) -> TargetRegister | None:
+    def _register(self, name: str, opening: Callable[[], DrawRegister] | None) -> DrawRegister | None:
         announced: RegisterSummary = getattr(self.announcement.registers, name)
         if opening is None:
             if name == "conflicts" and not self._has_conflicts:
                 self.checks.run(name, lambda: _same(NO_CONFLICTS, announced))
             return None
-        register: TargetRegister | None = self.checks.run(f"{name}-readable", lambda: self._opened(opening))
+        register: DrawRegister | None = self.checks.run(f"{name}-readable", lambda: self._opened(opening))
         if register is not None:
             self.checks.run(name, lambda: _same(register.summary(), announced))
         return register
@@ -251,7 +251,7 @@ class _Verifier:
             check_signature(past.transcript.signature, body, past.announcement.plan.authority, self.trust)
         return found
 
-    def _strata(self, targets: TargetRegister, earlier: dict[str, str] | None) -> None:
+    def _strata(self, targets: DrawRegister, earlier: dict[str, str] | None) -> None:
         claimed = {e.id: e.reason for e in self.transcript.excluded if is_drawn_in(e.reason)}
         out = claimed if earlier is None else earlier
         frame: Frame | None = self.checks.run("strata", lambda: build_frame(self.plan, targets, out))
@@ -288,7 +288,7 @@ class _Verifier:
 
     # 6. who was drawn
 
-    def _tickets(self, targets: TargetRegister, frame: Frame, out: dict[str, str]) -> str:
+    def _tickets(self, targets: DrawRegister, frame: Frame, out: dict[str, str]) -> str:
         due = {s.name: s.drawn for s in self.announcement.strata}
         if any(due[name] > frame.populations[name] for name in due):
             raise DrawError("抽取数多于总体 / more are drawn than there are")
@@ -313,7 +313,7 @@ class _Verifier:
     # 7. who visits them
 
     def _visits(
-        self, targets: TargetRegister, inspectors: TargetRegister, conflicts: TargetRegister | None
+        self, targets: DrawRegister, inspectors: DrawRegister, conflicts: DrawRegister | None
     ) -> tuple[list[Assignment], list[Skipped]]:
         """The inspectors of the listed targets; that those are the right ones is checked beside it."""
         listed = [drawn.id for stratum in self.transcript.strata for drawn in stratum.drawn]
@@ -375,9 +375,9 @@ class _Verifier:
 
     def _replacements(
         self,
-        targets: TargetRegister | None,
-        inspectors: TargetRegister | None,
-        conflicts: TargetRegister | None,
+        targets: DrawRegister | None,
+        inspectors: DrawRegister | None,
+        conflicts: DrawRegister | None,
     ) -> None:
         files = draw_chain.recorded(self.files.chain, self.announcement)
         if not files:

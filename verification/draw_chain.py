@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from infra.draw.register import TargetRegister
+from schemas.draw.registers import DrawRegister
 from schemas.draw import inspectors as staff
 from schemas.draw.documents import (
     FIRST,
@@ -215,7 +215,7 @@ def _signed(
 class Rolls(msgspec.Struct, frozen=True):
     """Who could come in: the registers of the draw, opened."""
 
-    targets: TargetRegister
+    targets: DrawRegister
     inspectors: Sequence[staff.DrawInspector]
     conflicts: Mapping[str, Mapping[str, str]]
 

@@ -14,7 +14,7 @@ import msgspec
 import polars as pl
 from msgspec import UNSET, Raw
 
-from infra.draw.register import TargetRegister
+from schemas.draw.registers import DrawRegister
 from schemas.draw import inspectors as staff
 from schemas.draw import tickets
 from schemas.draw.documents import (
@@ -41,9 +41,9 @@ _NAMED = 20  # of those who cannot be given inspectors, in a message
 class DrawInputs(msgspec.Struct, frozen=True):
     """The files of a draw, opened."""
 
-    targets: TargetRegister
-    inspectors: TargetRegister
-    conflicts: TargetRegister | None
+    targets: DrawRegister
+    inspectors: DrawRegister
+    conflicts: DrawRegister | None
     earlier: list[Earlier]
 
     def summaries(self) -> Registers:

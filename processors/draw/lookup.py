@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from infra.draw.register import TargetRegister
+from schemas.draw.registers import DrawRegister
 from schemas.draw import tickets
 from schemas.draw.documents import Announcement, Transcript
 from schemas.draw.encoding import read_file, shown_id
@@ -27,7 +27,7 @@ def lookup(transcript: Transcript, announcement: Announcement, register: Path, t
     """One target's stratum, chance, ticket and rank; NotFound where the register has no such id."""
     plan = announcement.plan
     out = {e.id: e.reason for e in transcript.excluded if is_drawn_in(e.reason)}
-    with TargetRegister(register, "targets") as targets:
+    with DrawRegister(register, "targets") as targets:
         check_register(announcement, targets)
         found = _row(targets, target)
         if found is None:
@@ -62,7 +62,7 @@ def lookup(transcript: Transcript, announcement: Announcement, register: Path, t
     }
 
 
-def _row(targets: TargetRegister, target: str) -> pl.DataFrame | None:
+def _row(targets: DrawRegister, target: str) -> pl.DataFrame | None:
     for frame in targets.frames():
         if len(found := frame.filter(pl.col("id") == target)):
             return found
@@ -95,7 +95,7 @@ def chance_by_class(
 def preview(plan: Plan, register: Path, earlier: Sequence[Path]) -> list[dict[str, Any]]:
     """What a plan would draw, a row for each stratum."""
     out = left_out(plan, [read_earlier(path) for path in earlier])
-    with TargetRegister(register, "targets") as targets:
+    with DrawRegister(register, "targets") as targets:
         targets.summary()
         frame = build_frame(plan, targets, out)
     counts = allocate(plan, frame.populations)
@@ -114,7 +114,7 @@ def simulate(
     Seeds are hashes of a counter: the same call gives the same figures.
     """
     plan = read_plan(parse_toml(read_file(plan_file), str(plan_file)), str(plan_file))
-    with TargetRegister(register, "targets") as targets:
+    with DrawRegister(register, "targets") as targets:
         frame = build_frame(plan, targets, {})
         counts = allocate(plan, frame.populations)
         people = pl.concat(list(placed(plan, targets, {})))
@@ -161,7 +161,7 @@ def _judged(
     }
 
 
-def check_register(announcement: Announcement, targets: TargetRegister) -> None:
+def check_register(announcement: Announcement, targets: DrawRegister) -> None:
     """DrawError where a register is not the announced one."""
     if targets.summary() != announcement.registers.targets:
         raise DrawError("the register is not the announced one / 名录与公告不符", where=str(targets.path))

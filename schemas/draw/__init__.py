@@ -1,6 +1,6 @@
-"""The random draw of inspection targets and inspectors (双随机抽查): what announcer, drawer and verifier share.
+"""The random draw of inspection targets and inspectors (双随机抽查): the rules that announcer, drawer and verifier share.
 
-Read in this order: `plan` (what is to be drawn), `register` (from whom), `frame` (who belongs to which stratum),
-`allocation` (how many), `seed` (how chance comes about), `tickets` (which targets), `inspectors` (who visits
-them), `documents` (what is signed and published), `chain` (that nothing was drawn twice or left out).
+Read in this order: `plan` (the plan of one draw), `registers` (the port to the registers), `strata` (populations and
+counts), `seed` (the source of chance), `tickets` (the drawn targets), `inspectors` (their visitors), `documents` (the
+signed papers), `replacement` and `aftermath` (changes after a draw), `annual` (the plan of a year).
 """

@@ -1,4 +1,4 @@
-"""What is published of a draw: announcement, reveals, void, transcript. All canonical JSON, most of it signed."""
+"""The published documents of a draw: announcement, reveals, void, transcript. All are canonical JSON, most are signed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Deposit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A party's secret sealed to a supervisor (P-256 key in PEM), who opens it where the party stays silent."""
+    """A party's secret sealed to the P-256 key (PEM) of a supervisor, who opens it if the party stays silent."""
 
     supervisor: str
     sealed: str
@@ -56,7 +56,7 @@ class Reveal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RegisterSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an announcement says of a register."""
+    """The identity of a register in an announcement: columns, number of rows, digest."""
 
     columns: list[str]
     count: int
@@ -67,7 +67,7 @@ NO_CONFLICTS = RegisterSummary(["inspector_id", "target_id", "reason"], 0, hashl
 
 
 class Registers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The three registers as announced."""
+    """The three registers of an announcement."""
 
     targets: RegisterSummary
     inspectors: RegisterSummary
@@ -75,7 +75,7 @@ class Registers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AnnouncedStratum(msgspec.Struct, frozen=True):
-    """Of a stratum what the plan did not know: its population, and how many are drawn."""
+    """The part of a stratum that follows from the register: its population and the number drawn."""
 
     name: str
     population: int
@@ -83,7 +83,7 @@ class AnnouncedStratum(msgspec.Struct, frozen=True):
 
 
 class _Added(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an announcement has beyond the plan's keys."""
+    """The keys that an announcement adds to the plan's."""
 
     algorithm: Literal["zhengzhao-draw-1"]
     registers: Registers
@@ -116,12 +116,12 @@ class Announcement(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """`announcement_digest`."""
+        """The `announcement_digest`: SHA-256 (hex) of the canonical bytes without the signature."""
         return hashlib.sha256(self.to_be_signed).hexdigest()
 
     @property
     def bytes(self) -> bytes:
-        """The file."""
+        """The canonical bytes of the file."""
         return canonical_json(self.content)
 
 
@@ -133,7 +133,7 @@ class Drawn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class StratumResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was drawn of a stratum, in the order of tickets."""
+    """The drawn targets of a stratum, in the order of tickets."""
 
     name: str
     population: int
@@ -149,7 +149,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Skipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """An inspector who would have been taken for a target, but for a conflict of interest."""
+    """An inspector passed over for a target because of a conflict of interest."""
 
     target: str
     inspector: str
@@ -157,7 +157,7 @@ class Skipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False)
 
 
 class Excluded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """A target that could not be drawn, and why."""
+    """A target that could not be drawn, with the reason."""
 
     id: str
     reason: str
@@ -199,10 +199,10 @@ class Void(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_announcement(data: bytes, where: str = "", *, signed: bool = True) -> Announcement:
-    """An announcement from its bytes; DrawError where it breaks a rule or is not canonical."""
+    """Read an announcement from its bytes. Raise DrawError where it breaks a rule or is not canonical."""
     content = parse_json(data, where)
     if not isinstance(content, dict):
-        raise DrawError("不是公告 / no announcement: not a JSON object", where=where)
+        raise DrawError("不是公告 / not an announcement: not a JSON object", where=where)
     if canonical_json(content, where) != data:
         raise DrawError(
             "不是规范形式 / not canonical (RFC 8785): other bytes of the same content are refused",
@@ -212,7 +212,7 @@ def read_announcement(data: bytes, where: str = "", *, signed: bool = True) -> A
 
 
 def announcement_of(content: dict[str, Any], where: str = "", *, signed: bool = True) -> Announcement:
-    """An announcement from its JSON."""
+    """Build an announcement from its JSON content. Raise DrawError where it breaks a rule."""
     strata = content.get("strata")
     if not isinstance(strata, list) or not all(isinstance(s, dict) for s in strata):
         raise DrawError("`strata` 不是对象列表 / `strata` is no list of objects", where=where)
@@ -243,32 +243,32 @@ def _check_added(plan: Plan, added: _Added, strata: list[AnnouncedStratum], wher
     hashes = [added.previous, *added.earlier, *(c.commitment for c in added.commitments)]
     hashes += [s.digest for s in summaries] + ([added.replaces] if isinstance(added.replaces, str) else [])
     if not all(HEX64.fullmatch(text) for text in hashes):
-        raise DrawError("摘要不是 SHA-256 / a digest that is no SHA-256 in lower-case hex", where=where)
+        raise DrawError("摘要不是 SHA-256 / a digest is not a SHA-256 in lower-case hex", where=where)
     if not 1 <= added.sequence <= MAX_SEQUENCE or (added.sequence == 1) != (added.previous == FIRST):
-        raise DrawError("序号与前一公告不符 / `sequence` and `previous` do not fit", where=where)
+        raise DrawError("序号与前一公告不符 / `sequence` and `previous` do not agree", where=where)
     if [c.party for c in added.commitments] != plan.seed.parties:
         raise DrawError(
             "承诺与计划的参与方或次序不符 / the commitments are not those of the plan's parties, in their order",
             where=where,
         )
     if min(s.count for s in summaries) < 0 or any(not 0 <= s.drawn <= s.population for s in strata):
-        raise DrawError("数量不可能 / a count that cannot be", where=where)
+        raise DrawError("数量不可能 / an impossible count", where=where)
 
 
 def read_transcript(data: bytes, where: str = "") -> Transcript:
-    """A transcript from its bytes; DrawError where its form is wrong or it is not canonical.
+    """Read a transcript from its bytes. Raise DrawError where its form is wrong or it is not canonical.
 
-    UsageError where the bytes are no JSON.
+    Raise UsageError where the bytes are not JSON.
     """
     try:
         transcript = msgspec.json.decode(data, type=Transcript)
         exact = encode(transcript) == data
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         parse_json(data, where)
-        raise DrawError(f"不是抽取记录 / no transcript: {error}", where=where) from None
+        raise DrawError(f"不是抽取记录 / not a transcript: {error}", where=where) from None
     except msgspec.DecodeError:
         parse_json(data, where)
-        raise DrawError("不是抽取记录 / no transcript", where=where) from None
+        raise DrawError("不是抽取记录 / not a transcript", where=where) from None
     if not exact:
         raise DrawError(
             "不是规范形式 / not canonical (RFC 8785): other bytes of the same content are refused",
@@ -278,7 +278,7 @@ def read_transcript(data: bytes, where: str = "") -> Transcript:
 
 
 def read_void(data: bytes, where: str = "") -> Void:
-    """A void from its bytes; DrawError where its form is wrong or it is not canonical."""
+    """Read a void from its bytes. Raise DrawError where its form is wrong or it is not canonical."""
     void = convert(parse_json(data, where), Void, where)
     if encode(void) != data:
         raise DrawError(

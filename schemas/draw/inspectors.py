@@ -1,4 +1,4 @@
-"""Who visits whom: the least loaded competent inspector without a conflict, chance deciding among equals.
+"""The assignment of inspectors: the least loaded competent one without a conflict, chance deciding among equals.
 
 Each inspector has a load and, with it, a duty ticket (hex SHA-256 of `<seed>:inspector:<id>:<load>`). For each
 target, in the transcript's order, the lowest (load, duty ticket) is taken until the number is full; the last
@@ -17,31 +17,31 @@ import msgspec
 import polars as pl
 import polars_hash as plh
 
-from infra.draw.register import TargetRegister
 from schemas.draw.documents import Assignment, Skipped
 from schemas.draw.encoding import shown_id
+from schemas.draw.registers import DrawRegister
 from schemas.errors import DrawError
 
 Conflicts = Mapping[str, Mapping[str, str]]  # target → inspector → reason
-_Entry = int  # load, duty ticket (256 bits), number of the inspector (32 bits): compared in one step
+_Entry = int  # Load, duty ticket (256 bits) and number of the inspector (32 bits) in one integer, compared in one step.
 _Heap = list[_Entry]
 _LOW, _HIGH = 32, 32 + 256
 _NUMBER = (1 << _LOW) - 1
-_NOBODY = 1 << 400  # lies below everyone
+_NOBODY = 1 << 400  # The sentinel of a heap is greater than every entry.
 _lowest = itemgetter(0)
-_HASHED_AHEAD = 1_000_000  # at most: they lie in memory
+_HASHED_AHEAD = 1_000_000  # The limit of duty tickets that are hashed in advance and kept in memory.
 
 
 class DrawInspector(msgspec.Struct, frozen=True):
-    """An inspector: whose targets are those in the division and below it."""
+    """An inspector, competent for targets in the division and below it."""
 
     id: str
     division: str
     qualifications: frozenset[str]
 
 
-def read_inspectors(register: TargetRegister) -> list[DrawInspector]:
-    """The inspectors of a register; several qualifications are parted by `;`."""
+def read_inspectors(register: DrawRegister) -> list[DrawInspector]:
+    """Return the inspectors of a register; `;` separates several qualifications."""
     found = []
     for frame in register.frames():
         for row in frame.select("id", "division", "qualifications").iter_rows():
@@ -50,8 +50,8 @@ def read_inspectors(register: TargetRegister) -> list[DrawInspector]:
     return found
 
 
-def read_conflicts(register: TargetRegister | None) -> dict[str, dict[str, str]]:
-    """Conflicts by target; each pair stands once."""
+def read_conflicts(register: DrawRegister | None) -> dict[str, dict[str, str]]:
+    """Return the conflicts by target: inspector and reason."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for frame in register.frames() if register else ():
         for inspector, target, reason in frame.select("inspector_id", "target_id", "reason").iter_rows():
@@ -60,9 +60,9 @@ def read_conflicts(register: TargetRegister | None) -> dict[str, dict[str, str]]
 
 
 def check_known(
-    conflicts: Conflicts, inspectors: Sequence[DrawInspector], targets: TargetRegister
+    conflicts: Conflicts, inspectors: Sequence[DrawInspector], targets: DrawRegister
 ) -> dict[str, str]:
-    """The division of each target with a conflict; DrawError where one names somebody unknown."""
+    """Return the division of each target with a conflict. Raise DrawError where a conflict names an unknown id."""
     known = {inspector.id for inspector in inspectors}
     for target, named in conflicts.items():
         if unknown := sorted(named.keys() - known):
@@ -80,16 +80,16 @@ def check_known(
 
 
 def covering(division: str) -> list[str]:
-    """The divisions whose inspectors are competent for a target here: its own, its prefecture, its province."""
+    """List the divisions whose inspectors are competent for a target of this division: its own, prefecture, province."""
     return list(dict.fromkeys((division, division[:4] + "00", division[:2] + "0000")))
 
 
 class Roster:
     """The inspectors of a draw in heaps, lowest (load, duty ticket) first.
 
-    Each division has two: of those with the plan's qualification, and of the others. Everyone stands in one
-    heap, so nothing in them is ever out of date; below them all lies `_NOBODY`, so that no heap is empty.
-    Of about `picks` duty tickets most are hashed at once, beforehand: those that nearly everybody will need.
+    Each division has two heaps: inspectors with the plan's qualification, and the others. Every inspector is in
+    exactly one heap, so no entry is ever out of date; each heap ends in `_NOBODY`, so that none is empty. Most of
+    about `picks` duty tickets are hashed in one batch beforehand: nearly every inspector will need them.
     """
 
     def __init__(
@@ -115,13 +115,13 @@ class Roster:
 
     @property
     def loads(self) -> dict[str, int]:
-        """Visits of each inspector so far."""
+        """The number of visits of each inspector so far."""
         return {i.id: load for i, load in zip(self._inspectors, self._load, strict=True)}
 
     def assign(
         self, target: str, division: str, places: int, apart: Mapping[str, str]
     ) -> tuple[list[str], list[str]]:
-        """The inspectors taken for a target, and those passed over for a conflict (`apart`)."""
+        """Return the inspectors taken for a target, and those passed over for a conflict (`apart`: inspector → reason)."""
         able, fit = self._near.get(division) or self._look_around(division)
         ids, home, load, ahead = self._ids, self._home, self._load, self._ahead
         taken: list[int] = []
@@ -156,7 +156,7 @@ class Roster:
         return int.from_bytes(duty, "big") << _LOW | load << _HIGH | number
 
     def _look_around(self, division: str) -> tuple[list[_Heap], list[_Heap]]:
-        """The heaps of everyone competent here, and those of the qualified among them; in each at least nobody."""
+        """Return the heaps of all competent inspectors, and of the qualified among them; each list has at least one heap."""
         fit, others = (
             [self._heaps[d, q] for d in covering(division) if (d, q) in self._heaps] for q in (True, False)
         )
@@ -165,7 +165,7 @@ class Roster:
 
 
 def _entries(prefixes: list[str], load: int) -> list[_Entry]:
-    """The entries of all inspectors at one load."""
+    """Hash the heap entries of all inspectors at one load."""
     text = pl.DataFrame({"text": prefixes}).select(pl.concat_str("text", pl.lit(str(load))))
     duties = text.select(plh.CryptographicHashingNameSpace(pl.col("text")).sha2_256())["text"].to_list()
     at = load << _HIGH
@@ -175,7 +175,7 @@ def _entries(prefixes: list[str], load: int) -> list[_Entry]:
 def assign(
     roster: Roster, targets: Iterable[tuple[str, str]], conflicts: Conflicts, places: int
 ) -> tuple[list[Assignment], list[Skipped]]:
-    """Inspectors for all targets (id, division), in their order, and everyone passed over for a conflict."""
+    """Assign inspectors to all targets (id, division) in their order; return also everyone passed over for a conflict."""
     nobody: dict[str, str] = {}
     assignments: list[Assignment] = []
     skipped: list[Skipped] = []
@@ -191,7 +191,7 @@ def assign(
 def count_by_division(
     inspectors: Sequence[DrawInspector], qualification: str | None
 ) -> dict[str, tuple[int, int]]:
-    """Inspectors of each division, and the qualified among them."""
+    """Count the inspectors of each division, and the qualified among them."""
     able = Counter(i.division for i in inspectors)
     fit = Counter(
         i.division for i in inspectors if qualification is None or qualification in i.qualifications

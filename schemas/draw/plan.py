@@ -1,22 +1,15 @@
 """The plan of a draw (抽查计划): TOML by hand, and part of the announcement as it stands.
 
-A plan says from which strata how many targets are drawn, by what weights, for which period, and who brings
-the chance. It says nothing about single targets: strata are made by columns of the register, never by id
-or name.
-
-The annual plan (年度抽查计划): what an authority inspects in a year, and the plans of its draws that follow.
-
-A draw's plan has no room for anything but the draw. So the year is a file of its own: for each item the population,
-how many of it, how often, when, and which departments come together. `plans_of` makes the draws' plans.
+A plan gives the strata and the number of targets drawn from each, the weights, the period, and the parties whose
+secrets make the seed. It says nothing about single targets: strata are defined by columns of the register, never by
+id or name.
 """
 
 from __future__ import annotations
 
-import calendar
-import json
 import re
 import tomllib
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -30,13 +23,13 @@ _RATIO = re.compile(r"0(\.[0-9]{1,30})?|1(\.0{1,30})?")
 _AUTHORITY = re.compile(r"urn:agency:[0-9]{6}:[a-z0-9][a-z0-9-]{0,63}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-MAX_WEIGHT = 65_536  # a ticket is hashed once per unit of weight
-MAX_INSPECTORS = 100  # per target
-NEVER_BY = ("id", "name")  # a stratum by these would single out targets
+MAX_WEIGHT = 65_536  # A ticket costs one hash per unit of weight.
+MAX_INSPECTORS = 100  # The limit per target.
+NEVER_BY = ("id", "name")  # A stratum by these columns would single out targets.
 
 
 class StratumPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A stratum: the targets whose columns equal `where`; how many of them in `ratio` or `count`, or neither."""
+    """A stratum: the targets whose columns equal `where`, and their number as `ratio` or `count`, or neither."""
 
     name: str
     where: dict[str, str | int | bool] = {}
@@ -44,7 +37,7 @@ class StratumPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int | UnsetType = UNSET
 
     def conditions(self) -> dict[str, str]:
-        """`where` as the register writes it: whole numbers in decimal, booleans `true` and `false`."""
+        """Return `where` as the register writes it: whole numbers in decimal, booleans `true` and `false`."""
         return {column: as_text(value) for column, value in self.where.items()}
 
 
@@ -56,7 +49,7 @@ class PublicSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SeedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who brings the chance: at least two parties, each with a secret, and perhaps a public number."""
+    """The sources of the seed: at least two parties, each with a secret, and optionally a public number."""
 
     parties: list[str]
     reveal_by: str | UnsetType = UNSET
@@ -80,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publish_after: str | UnsetType = UNSET
 
     def weight(self, credit_class: str) -> int:
-        """Tickets of a target of this class: 1 where the plan says nothing, or the target has no class."""
+        """Return the tickets of a target of this class: 1 where the plan has no weight for it or the class is empty."""
         if isinstance(self.weights, UnsetType):
             return 1
         return next((w for c, w in self.weights.items() if c == credit_class), 1)
@@ -92,14 +85,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def as_text(value: str | int | bool) -> str:
-    """A plan's value as a register's text."""
+    """Return a plan's value as the text that a register has."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
 def parse_toml(data: bytes, where: str = "") -> dict[str, Any]:
-    """The plan file's content, unchecked; UsageError where it is no TOML."""
+    """Return the content of a plan file, unchecked. Raise UsageError where it is not TOML."""
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -109,9 +102,9 @@ def parse_toml(data: bytes, where: str = "") -> dict[str, Any]:
 
 
 def read_plan(content: dict[str, Any], where: str = "") -> Plan:
-    """The plan in a TOML's (or an announcement's) content; DrawError names the key that breaks a rule."""
+    """Read a plan from the content of a TOML file or an announcement. Raise DrawError naming the key that breaks a rule."""
     plan = convert(content, Plan, where)
-    canonical_json(content, where)  # numbers that JSON cannot carry
+    canonical_json(content, where)  # Refuses numbers that JSON cannot carry.
     _texts(plan, where)
     _period(plan, where)
     _numbers(plan, where)
@@ -121,7 +114,7 @@ def read_plan(content: dict[str, Any], where: str = "") -> Plan:
 
 
 def refuse(message: str, where: str, key: str, hint: str = "") -> DrawError:
-    """The error that names a key of a plan."""
+    """Build the error that names a key of a plan."""
     return DrawError(f"`{key}`: {message}", where=where, hint=hint)
 
 
@@ -138,7 +131,7 @@ def _texts(plan: Plan, where: str) -> None:
 
 
 def days_of(period: list[str], key: str, where: str) -> tuple[date, date]:
-    """First and last day of a period; DrawError where these are no two days in order."""
+    """Return the first and last day of a period. Raise DrawError where these are not two days in order."""
     if len(period) != 2:
         raise refuse("has a first and a last day", where, key, 'period = ["2018-04-01", "2018-06-30"]')
     first, last = (day(text, key, where) for text in period)
@@ -222,12 +215,12 @@ def _seed(seed: SeedPlan, where: str) -> None:
 
 
 def is_ratio(text: str) -> bool:
-    """Whether the text is an exact decimal from 0 to 1."""
+    """Return True for an exact decimal from 0 to 1 as text."""
     return _RATIO.fullmatch(text) is not None
 
 
 def day(text: str, key: str, where: str = "") -> date:
-    """An ISO date (`2018-04-01`); DrawError where it is none."""
+    """Read an ISO date (`2018-04-01`). Raise DrawError for anything else."""
     try:
         if not _DAY.fullmatch(text):
             raise ValueError
@@ -237,170 +230,10 @@ def day(text: str, key: str, where: str = "") -> date:
 
 
 def moment(text: str, key: str, where: str = "") -> datetime:
-    """An RFC 3339 time with zone; DrawError where it is none."""
+    """Read an RFC 3339 time with a zone. Raise DrawError for anything else."""
     try:
         if not _MOMENT.fullmatch(text):
             raise ValueError
         return datetime.fromisoformat(text)
     except ValueError:
         raise refuse(f"{text!r} is no time with a zone", where, key, "2018-03-29T18:00:00+08:00") from None
-
-
-_DEPARTMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_YEARS = range(1990, 2101)
-_MOST = 12  # draws a year
-
-
-class AnnualItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the year: `frequency` draws, spread evenly over `period`.
-
-    `population` are the columns that a target must equal (none: everyone); `departments` come to a visit together.
-    """
-
-    plan: str
-    item: str
-    title: str
-    period: list[str]
-    departments: list[str]
-    frequency: int = 1
-    population: dict[str, str | int | bool] = {}
-    ratio: str | UnsetType = UNSET
-    count: int | UnsetType = UNSET
-    inspectors_per_target: int = 2
-    qualification: str | UnsetType = UNSET
-    weights: dict[CreditClass, int] | UnsetType = UNSET
-    publish_after_days: int | UnsetType = UNSET
-
-
-class AnnualPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A year of one authority."""
-
-    year: int
-    authority: str
-    items: list[AnnualItem]
-    seed: SeedPlan
-
-
-class DrawOfYear(msgspec.Struct, frozen=True):
-    """One draw that a year asks for: its plan, also as TOML, and who comes to its visits."""
-
-    plan: Plan
-    departments: list[str]
-    toml: str
-
-
-def is_annual(content: dict[str, Any]) -> bool:
-    """Whether a TOML file is a year's plan rather than a draw's."""
-    return "year" in content or "items" in content
-
-
-def read_annual(content: dict[str, Any], where: str = "") -> AnnualPlan:
-    """A year's plan from its TOML; DrawError names the key that breaks a rule."""
-    annual = convert(content, AnnualPlan, where)
-    if annual.year not in _YEARS:
-        raise refuse("is no year", where, "year")
-    if not annual.items:
-        raise refuse("at least one", where, "items")
-    if annual.seed.public is not UNSET or annual.seed.reveal_by is not UNSET:
-        raise refuse(
-            "has `parties` alone: the moments are each draw's own", where, "seed", "write them into its plan"
-        )
-    names = [item.plan for item in annual.items]
-    for item in annual.items:
-        if names.count(item.plan) > 1:
-            raise refuse("two items have this name", where, f"items.{item.plan}")
-        _check(item, annual, where)
-    plans_of(annual, where)
-    return annual
-
-
-def plans_of(annual: AnnualPlan, where: str = "") -> list[DrawOfYear]:
-    """The draws of a year by their first day; several of one item are numbered."""
-    found = []
-    for item in annual.items:
-        for number, period in enumerate(_periods(item, where), 1):
-            content = _content(annual, item, number, period)
-            plan = read_plan(content, f"{where} ({content['plan']})".strip())
-            found.append(DrawOfYear(plan, item.departments, toml(content)))
-    return sorted(found, key=lambda draw: (draw.plan.period, draw.plan.plan))
-
-
-def _check(item: AnnualItem, annual: AnnualPlan, where: str) -> None:
-    key = f"items.{item.plan}"
-    if not 1 <= item.frequency <= _MOST:
-        raise refuse(f"from 1 to {_MOST} draws a year", where, f"{key}.frequency")
-    if (item.ratio is UNSET) == (item.count is UNSET):
-        raise refuse("needs `ratio` or `count`, one of them", where, key)
-    if not item.departments or len(set(item.departments)) != len(item.departments):
-        raise refuse("each department once, at least one", where, f"{key}.departments")
-    for department in item.departments:
-        if not _DEPARTMENT.fullmatch(department):
-            raise refuse(f"{department!r} is no department's code", where, f"{key}.departments")
-    own = annual.authority.rpartition(":")[2]
-    if own not in item.departments:
-        raise refuse(
-            f"{own}, which draws, is not among them", where, f"{key}.departments", "the authority comes too"
-        )
-    if isinstance(item.publish_after_days, int) and not 0 <= item.publish_after_days <= 366:
-        raise refuse("from 0 to 366 days after the period", where, f"{key}.publish_after_days")
-    first, last = _days(item, where)
-    if first.year != annual.year or last.year != annual.year:
-        raise refuse(f"is not within {annual.year}", where, f"{key}.period")
-    if (last - first).days + 1 < item.frequency:
-        raise refuse("is shorter than its draws are many", where, f"{key}.period")
-
-
-def _days(item: AnnualItem, where: str) -> tuple[date, date]:
-    return days_of(item.period, f"items.{item.plan}.period", where)
-
-
-def _periods(item: AnnualItem, where: str) -> list[tuple[date, date]]:
-    """The period in equal parts: by whole months where that comes out even, else by days."""
-    first, last = _days(item, where)
-    parts = item.frequency
-    months = last.month - first.month + 1
-    whole = first.day == 1 and last.day == calendar.monthrange(last.year, last.month)[1]
-    if whole and months % parts == 0:
-        starts = [first.replace(month=first.month + n * months // parts) for n in range(parts)]
-    else:
-        days = (last - first).days + 1
-        starts = [first + timedelta(days * n // parts) for n in range(parts)]
-    ends = [start - timedelta(1) for start in starts[1:]] + [last]
-    return list(zip(starts, ends, strict=True))
-
-
-def _content(annual: AnnualPlan, item: AnnualItem, number: int, period: tuple[date, date]) -> dict[str, Any]:
-    several = item.frequency > 1
-    content: dict[str, Any] = {
-        "plan": f"{item.plan}-{number}" if several else item.plan,
-        "item": item.item,
-        "title": f"{item.title}（第 {number} 次）" if several else item.title,
-        "authority": annual.authority,
-        "period": [each.isoformat() for each in period],
-        "inspectors_per_target": item.inspectors_per_target,
-        "qualification": item.qualification,
-        "weights": item.weights,
-    }
-    if isinstance(item.publish_after_days, int):
-        content["publish_after"] = (period[1] + timedelta(item.publish_after_days)).isoformat()
-    share = {"ratio": item.ratio} if isinstance(item.ratio, str) else {"count": item.count}
-    content["strata"] = [{"name": "all", "where": item.population, **share}]
-    content["seed"] = msgspec.to_builtins(annual.seed)
-    return {key: value for key, value in content.items() if value is not UNSET}
-
-
-def toml(content: dict[str, Any]) -> str:
-    """A draw's plan as TOML."""
-    lines = [f"{key} = {_value(value)}" for key, value in content.items() if key not in ("strata", "seed")]
-    for stratum in content["strata"]:
-        lines += ["", "[[strata]]", *(f"{key} = {_value(value)}" for key, value in stratum.items())]
-    lines += ["", "[seed]", *(f"{key} = {_value(value)}" for key, value in content["seed"].items())]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_value(k)} = {_value(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)  # text without controls, numbers, booleans: as in TOML

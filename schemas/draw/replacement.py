@@ -1,38 +1,29 @@
-"""After a draw somebody turns out to be unavailable: the next in order comes in, and the reason is recorded.
+"""Replacements recorded after a draw, and the visits as they stand after them.
 
-A target that cannot be visited (moved away, dissolved) is followed by the next ticket of its stratum. An inspector
-who cannot come to one target is followed by the next in (load, duty ticket), loads being those after the draw and
-all replacements before this one. Replacements of a transcript are numbered, each naming the one before.
+Replacements of a transcript are numbered from 1, each naming the digest of the one before, signed and with a reason.
+The rule that gives the next in order is in `schemas.draw.aftermath`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
-import orjson
-import polars as pl
 from msgspec import UNSET, UnsetType
 
-from infra.draw.register import TargetRegister
-from schemas.draw import inspectors as staff
-from schemas.draw import tickets
 from schemas.draw.documents import Announcement, Assignment, Signature, Transcript
-from schemas.draw.encoding import convert, encode, is_text, parse_json, shown_id
-from schemas.draw.strata import build_frame, is_drawn_in, placed
+from schemas.draw.encoding import convert, encode, is_text, parse_json
 from schemas.errors import DrawError
 
-MAX_BYTES = 1 << 20  # of one replacement; so transcripts of a nation need not be read through for them
+MAX_BYTES = (
+    1 << 20
+)  # Size of one replacement; a larger file in a chain's folder need not be read in search of them.
 
 
 class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One replacement. `target` names the visit that an unavailable inspector cannot make; else a target is replaced.
 
-    `previous` is the SHA-256 of the transcript, or of the replacement before. `next` is who comes in; a new
+    `previous` is the SHA-256 of the transcript, or of the replacement before. `next` comes in for `unavailable`; a new
     target has its ticket and its inspectors.
     """
 
@@ -54,36 +45,33 @@ class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return encode(msgspec.structs.replace(self, signature=UNSET))
 
 
+class PublishedDraw(msgspec.Struct, frozen=True):
+    """An announcement as published, with its transcript and the replacements recorded since, where there are any."""
+
+    announcement: Announcement
+    transcript: Transcript | None
+    replacements: list[Replacement] = []  # in the order of their numbers
+
+    def visits(self) -> list[tuple[str, list[str]]]:
+        """List the targets to visit and their inspectors as they stand after the replacements."""
+        assignments = self.transcript.assignments if self.transcript else []
+        return list(visits_after(assignments, self.replacements).items())
+
+
 def read_replacement(data: bytes, where: str = "") -> Replacement:
-    """A replacement from its bytes; DrawError where its form is wrong or it is not canonical."""
+    """Read a replacement from its bytes. Raise DrawError where its form is wrong or it is not canonical."""
     if len(data) > MAX_BYTES:
-        raise DrawError("替补记录过长 / no replacement: too long", where=where)
+        raise DrawError("递补记录过长 / the replacement is longer than 1 MiB", where=where)
     found = convert(parse_json(data, where), Replacement, where)
     if encode(found) != data or not is_text(found.reason):
         raise DrawError(
-            "不是规范的替补记录，或无理由 / no replacement in canonical form with a reason", where=where
+            "递补记录不规范或缺少理由 / the replacement is not canonical or gives no reason", where=where
         )
     return found
 
 
-def replacements_in(folder: Path, announcement_digest: str) -> list[tuple[Path, bytes]]:
-    """The files in a folder that replace somebody of one draw; the same bytes once."""
-    found: dict[bytes, Path] = {}
-    for path in sorted(folder.rglob("*.json")):
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                continue
-            data = path.read_bytes()
-            content = orjson.loads(data)
-        except (OSError, orjson.JSONDecodeError):
-            continue
-        if isinstance(content, dict) and content.get("replacement") == announcement_digest:
-            found.setdefault(data, path)
-    return [(path, data) for data, path in found.items()]
-
-
 def visits_after(assignments: Sequence[Assignment], done: Sequence[Replacement]) -> dict[str, list[str]]:
-    """Who visits whom as things stand after some replacements, in their order."""
+    """Return the inspectors by target as they stand after some replacements, in the order of the draw."""
     visits = {a.target: list(a.inspectors) for a in assignments}
     for one in sorted(done, key=lambda r: r.number):
         if isinstance(one.target, str):
@@ -92,127 +80,3 @@ def visits_after(assignments: Sequence[Assignment], done: Sequence[Replacement])
             visits.pop(one.unavailable, None)
             visits[one.next] = list(one.inspectors) if isinstance(one.inspectors, list) else []
     return visits
-
-
-class Aftermath:
-    """A draw as it stands after some replacements."""
-
-    def __init__(
-        self,
-        transcript: Transcript,
-        announcement: Announcement,
-        targets: TargetRegister,
-        inspectors: Sequence[staff.DrawInspector],
-        conflicts: Mapping[str, Mapping[str, str]],
-    ) -> None:
-        self._transcript = transcript
-        self._announcement = announcement
-        self._plan = announcement.plan
-        self._targets = targets
-        self._inspectors = {i.id: i for i in inspectors}
-        self._conflicts = conflicts
-        self._previous = hashlib.sha256(encode(transcript)).hexdigest()
-        self._number = 0
-        self._stratum = {d.id: s.name for s in transcript.strata for d in s.drawn}
-        self._visits = {a.target: list(a.inspectors) for a in transcript.assignments}
-        self._loads = Counter(i for a in transcript.assignments for i in a.inspectors)
-        self._out: set[str] = set()  # targets that were replaced
-        self._away: dict[str, set[str]] = {}  # target → inspectors who cannot come
-
-    def next(self, unavailable: str, reason: str, target: str | None) -> Replacement:
-        """Who comes in for somebody, unsigned; DrawError where nobody is left, or nobody needs replacing."""
-        if not is_text(reason):
-            raise DrawError("a replacement needs a reason, in one line / 替换须说明理由", hint='--reason "…"')
-        made: dict[str, Any] = (
-            self._next_target(unavailable) if target is None else self._next_inspector(unavailable, target)
-        )
-        return Replacement(
-            replacement=self._transcript.announcement_digest,
-            authority=self._plan.authority,
-            number=self._number + 1,
-            previous=self._previous,
-            unavailable=unavailable,
-            reason=reason.strip(),
-            **made,
-        )
-
-    def apply(self, done: Replacement) -> None:
-        """Goes on from a recorded replacement; DrawError where it is not what the rule gives."""
-        target = None if isinstance(done.target, UnsetType) else done.target
-        if msgspec.structs.replace(done, signature=UNSET) != self.next(done.unavailable, done.reason, target):
-            raise DrawError(f"replacement {done.number} is not the next in order / 替换不符合次序")
-        self._number = done.number
-        self._previous = hashlib.sha256(encode(done)).hexdigest()
-        if target is not None:
-            self._away.setdefault(target, set()).add(done.unavailable)
-            visit = self._visits[target]
-            visit[visit.index(done.unavailable)] = done.next
-            self._loads[done.next] += 1
-            return
-        self._out.add(done.unavailable)
-        self._stratum[done.next] = self._stratum[done.unavailable]
-        newcomers = [] if isinstance(done.inspectors, UnsetType) else done.inspectors
-        self._visits[done.next] = list(newcomers)
-        self._loads.update(newcomers)
-
-    def _next_target(self, unavailable: str) -> dict[str, Any]:
-        if unavailable in self._out or unavailable not in self._stratum:
-            raise DrawError(f"{shown_id(unavailable)} is not among those to be visited / 不在抽中名单内")
-        name = self._stratum[unavailable]
-        place = sum(1 for stratum in self._stratum.values() if stratum == name)
-        out = {e.id: e.reason for e in self._transcript.excluded if is_drawn_in(e.reason)}
-        frame = build_frame(self._plan, self._targets, out)
-        if place >= frame.populations[name]:
-            raise DrawError(f"stratum {name} has nobody left / 该层已无后备对象")
-        counts = {s.name: place + 1 if s.name == name else 0 for s in self._plan.strata}
-        found = tickets.draw(
-            self._plan,
-            self._transcript.seed,
-            frame.classes,
-            counts,
-            lambda: placed(self._plan, self._targets, out),
-        )
-        own, ticket, division = found.select("id", "ticket", "division").row(place)
-        places = self._plan.inspectors_per_target
-        taken: list[str] = []
-        for _ in range(places):
-            taken.append(self._lowest(own, division, taken, places - len(taken)))
-        return {"next": own, "ticket": ticket, "inspectors": taken}
-
-    def _next_inspector(self, unavailable: str, target: str) -> dict[str, Any]:
-        if target in self._out or unavailable not in self._visits.get(target, []):
-            raise DrawError(f"{shown_id(unavailable)} is not to visit {shown_id(target)} / 该人员未被指派")
-        others = [i for i in self._visits[target] if i != unavailable]
-        away = self._away.get(target, set()) | {unavailable}
-        return {"target": target, "next": self._lowest(target, self._division(target), others, 1, away)}
-
-    def _lowest(
-        self, target: str, division: str, taken: Sequence[str], open_places: int, away: set[str] | None = None
-    ) -> str:
-        """The lowest (load, duty ticket) of those who may come; at a last place without qualification, of the qualified."""
-        need = self._plan.needs
-        fit = {i.id for i in self._inspectors.values() if need in i.qualifications}
-        lacks = need is not None and fit.isdisjoint(taken)
-        near = set(staff.covering(division))
-        able = [
-            i
-            for i in self._inspectors.values()
-            if i.division in near
-            and i.id not in taken
-            and i.id not in (away or set())
-            and i.id not in self._conflicts.get(target, {})
-            and not (lacks and open_places == 1 and need not in i.qualifications)
-        ]
-        if not able:
-            raise DrawError(f"nobody is left who could visit {shown_id(target)} / 无可替换的检查人员")
-        return min(able, key=lambda i: (self._loads[i.id], self._duty(i.id))).id
-
-    def _duty(self, inspector: str) -> str:
-        text = f"{self._transcript.seed}:inspector:{inspector}:{self._loads[inspector]}"
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def _division(self, target: str) -> str:
-        for frame in self._targets.frames():
-            if len(found := frame.filter(pl.col("id") == target)):
-                return str(found["division"][0])
-        raise DrawError(f"名录中没有该对象 / the register has no target {shown_id(target)}")

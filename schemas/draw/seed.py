@@ -1,10 +1,10 @@
-"""How chance comes about: secrets promised before the announcement, revealed after it, and hashed together.
+"""The seed of a draw: secrets committed to before the announcement, revealed after it, and hashed together.
 
-Each party signs its reveal over the announcement's digest. Without that, whoever knows the secrets could
-try announcements until the draw suits. A secret sealed to a supervisor is opened when its party stays
-silent, so that nobody can stop a draw by keeping still.
+Each party signs its reveal over the announcement's digest. Otherwise somebody who knows the secrets could
+try announcements until the draw suits. A secret sealed to a supervisor is opened if its party stays
+silent, so that no party can stop a draw by withholding its secret.
 
-Signatures under announcements, voids and transcripts: by keys of the trust folder with the use `draw`.
+Announcements, voids and transcripts are signed by keys of the trust folder with the use `draw`.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ from schemas.errors import DrawError, UsageError
 from schemas.trust import ANY_AUTHORITY, TrustStore
 
 SECRET_BYTES = 32
-_ENC_BYTES = 65  # DHKEM P-256: an uncompressed point
+_ENC_BYTES = 65  # An uncompressed point, as DHKEM P-256 gives it.
 _BASE64URL = re.compile("[A-Za-z0-9_-]+")
 _SIGNING = ec.ECDSA(SHA256(), deterministic_signing=True)
 _VERIFYING = ec.ECDSA(SHA256())
 
 
 def commitment_of(secret: bytes) -> str:
-    """The promise: SHA-256 (hex) of a secret."""
+    """Return the commitment to a secret: its SHA-256 in hex."""
     return hashlib.sha256(secret).hexdigest()
 
 
 def seed_of(announcement_digest: str, secrets: Sequence[str], public: str | None = None) -> str:
-    """The seed from the secrets (hex) in the announcement's order, and the public number where there is one."""
+    """Return the seed from the secrets (hex) in the announcement's order and the public value, where there is one."""
     parts = [announcement_digest, *secrets, *([] if public is None else [public])]
     return hashlib.sha256(":".join(parts).encode()).hexdigest()
 
 
 def decode_base64url(text: str) -> bytes:
-    """The bytes of unpadded base64url; ValueError for any other spelling of them."""
+    """Decode unpadded base64url. Raise ValueError for any other spelling of the same bytes."""
     if not _BASE64URL.fullmatch(text):
         raise ValueError("no base64url")
     try:
@@ -68,7 +68,7 @@ def decode_base64url(text: str) -> bytes:
 
 
 def encode_base64url(data: bytes) -> str:
-    """Base64url without padding."""
+    """Encode bytes as base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
@@ -76,7 +76,7 @@ def encode_base64url(data: bytes) -> str:
 
 
 def private_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePrivateKey:
-    """A P-256 private key from PEM; UsageError where it is none."""
+    """Read a P-256 private key from PEM. Raise UsageError where it is not one."""
     try:
         key = load_pem_private_key(pem.encode() if isinstance(pem, str) else pem, None)
     except (ValueError, TypeError):
@@ -91,7 +91,7 @@ def private_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePrivateKey
 
 
 def public_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePublicKey:
-    """A P-256 public key from PEM; DrawError where it is none."""
+    """Read a P-256 public key from PEM. Raise DrawError where it is not one."""
     try:
         key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
     except (ValueError, TypeError, UnicodeError):
@@ -102,12 +102,12 @@ def public_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePublicKey:
 
 
 def public_pem(key: ec.EllipticCurvePublicKey) -> str:
-    """A public key as PEM."""
+    """Encode a public key as PEM."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    """A private key as PEM (PKCS 8, in clear)."""
+    """Encode a private key as PEM (PKCS 8, unencrypted)."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
 
 
@@ -119,8 +119,8 @@ def _info(party: str) -> bytes:
 
 
 def deposit(secret: bytes, party: str, supervisor: str) -> Deposit:
-    """A secret sealed to the supervisor's key (PEM): HPKE, enc ‖ ciphertext."""
-    from Crypto.Protocol import HPKE  # a tenth of a second, which a national draw has better uses for
+    """Seal a secret to the supervisor's key (PEM): HPKE (RFC 9180), enc ‖ ciphertext."""
+    from Crypto.Protocol import HPKE  # Its import takes a tenth of a second and few draws need it.
     from Crypto.PublicKey import ECC
 
     key = ECC.import_key(public_pem(public_key(supervisor)))
@@ -129,7 +129,7 @@ def deposit(secret: bytes, party: str, supervisor: str) -> Deposit:
 
 
 def open_deposit(commitment: Commitment, supervisor_key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The deposited secret; DrawError where there is none, it does not open, or is not the promised one."""
+    """Return the deposited secret. Raise DrawError where there is none, it does not open, or is not the committed one."""
     from Crypto.Protocol import HPKE
     from Crypto.PublicKey import ECC
 
@@ -163,7 +163,7 @@ def open_deposit(commitment: Commitment, supervisor_key: ec.EllipticCurvePrivate
 
 
 def fits(secret: bytes, commitment: Commitment) -> bool:
-    """Whether this is the secret that was promised."""
+    """Return True where this secret fits the commitment."""
     return len(secret) == SECRET_BYTES and hmac.compare_digest(commitment_of(secret), commitment.commitment)
 
 
@@ -179,7 +179,7 @@ def reveal(
     *,
     opened: bool,
 ) -> Reveal:
-    """A secret with a signature over the announcement's digest; DrawError where it is not the promised one."""
+    """Sign a secret over the announcement's digest. Raise DrawError where it is not the committed one."""
     if not fits(secret, commitment):
         raise DrawError(f"秘密与承诺不符 / this is not the secret that {commitment.party} committed to")
     signature = encode_base64url(key.sign(_signed_text(announcement.digest), _SIGNING))
@@ -187,13 +187,13 @@ def reveal(
 
 
 def check_reveal(shown: Reveal, commitment: Commitment, announcement_digest: str) -> None:
-    """DrawError where a reveal is not the promised secret, signed by who may, for this announcement."""
+    """Raise DrawError where a reveal is not the committed secret, signed by the right key for this announcement."""
     if not HEX64.fullmatch(shown.secret) or not fits(bytes.fromhex(shown.secret), commitment):
         raise DrawError(f"the secret of {shown.party} does not fit its commitment / 与承诺不符")
     pem = commitment.key
     if shown.opened is True:
         if not isinstance(commitment.deposit, Deposit):
-            raise DrawError(f"没有可开启的托管 / {shown.party} deposited nothing that could be opened")
+            raise DrawError(f"没有可开启的托管 / {shown.party} deposited nothing that can be opened")
         pem = commitment.deposit.supervisor
     try:
         signature = decode_base64url(shown.signature)
@@ -205,20 +205,22 @@ def check_reveal(shown: Reveal, commitment: Commitment, announcement_digest: str
 
 
 def check_commitment(given: Commitment, where: str = "") -> None:
-    """DrawError where a commitment has no party, no SHA-256 or no P-256 keys."""
+    """Raise DrawError where a commitment lacks a party, a SHA-256 or P-256 keys."""
     if not is_text(given.party) or not HEX64.fullmatch(given.commitment):
-        raise DrawError("不是承诺 / no commitment: a party, and a SHA-256 in lower-case hex", where=where)
+        raise DrawError(
+            "不是承诺 / not a commitment: it has a party and a SHA-256 in lower-case hex", where=where
+        )
     public_key(given.key, where)
     if isinstance(given.deposit, Deposit):
         public_key(given.deposit.supervisor, where)
         try:
             decode_base64url(given.deposit.sealed)
         except ValueError:
-            raise DrawError("托管不是 base64url / the deposit is no base64url", where=where) from None
+            raise DrawError("托管不是 base64url / the deposit is not base64url", where=where) from None
 
 
 def in_order(reveals: Sequence[Reveal], announcement: Announcement, digest: str) -> list[Reveal]:
-    """One good reveal of each party, in the announcement's order; DrawError names who is missing or wrong."""
+    """Return one good reveal of each party, in the announcement's order. Raise DrawError naming the missing or wrong one."""
     by_party = {shown.party: shown for shown in reveals}
     if len(by_party) != len(reveals):
         raise DrawError("同一参与方公开两次 / two reveals of one party")
@@ -236,7 +238,7 @@ def in_order(reveals: Sequence[Reveal], announcement: Announcement, digest: str)
 
 
 class DrawSigner(Protocol):
-    """What can sign a draw's documents: the key's id, and a raw 64-byte signature with the lower s."""
+    """A key that signs a draw's documents: its id, and raw 64-byte signatures with the lower s."""
 
     @property
     def kid(self) -> str: ...
@@ -245,16 +247,16 @@ class DrawSigner(Protocol):
 
 
 def sign(message: bytes, signer: DrawSigner) -> Signature:
-    """A document's signature, over its canonical bytes without it."""
+    """Sign a document's canonical bytes without its signature."""
     return Signature("ES256", signer.kid, encode_base64url(signatures.low_s(signer.sign(message))))
 
 
 def check_signature(
     signature: object, message: bytes, authority: str, trust: TrustStore, *, vouched: bool = False
 ) -> str:
-    """The key's id; DrawError where no draw key of the trust folder signed this for that authority.
+    """Return the key's id. Raise DrawError where no draw key of the trust folder signed this for that authority.
 
-    A revoked key counts for nothing, since no time stands in a document; unless a later one is to vouch for it.
+    A revoked key counts for nothing, since a document has no date, unless a later document is to vouch for it.
     """
     if not isinstance(signature, Signature):
         raise DrawError("not signed / 没有签名")

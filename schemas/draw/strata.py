@@ -1,11 +1,10 @@
-"""The frame of a draw: which target belongs to which stratum, and who is left out and why.
+"""The strata of a draw: the frame (population of each stratum), the allocation of counts, and rotation.
 
-A target belongs to the first stratum whose conditions it meets. In no stratum, or drawn already within
-twelve months, it is excluded, and the reason is published.
+A target belongs to the first stratum whose conditions it meets. A target in no stratum, or drawn already within
+twelve months, is excluded, and the reason is published.
 
-How many targets each stratum gives: exact whole-number arithmetic, nothing rounded but by rule.
-
-Rotation: who was drawn for the same item within twelve months is left out (同一事项一年不重复抽查).
+Allocation is exact whole-number arithmetic; nothing is rounded except by rule. Rotation leaves out targets that were
+drawn for the same item within twelve months (同一事项一年不重复抽查).
 """
 
 from __future__ import annotations
@@ -15,16 +14,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from pathlib import Path
 
 import msgspec
 import polars as pl
 from msgspec import UNSET, UnsetType
 
-from infra.draw.register import TargetRegister
 from schemas.draw.documents import Announcement, Excluded, Transcript, read_announcement, read_transcript
-from schemas.draw.encoding import read_file
 from schemas.draw.plan import Plan, day
+from schemas.draw.registers import DrawRegister
 from schemas.errors import DrawError
 
 NO_STRATUM = "in no stratum"
@@ -33,27 +30,27 @@ _COLUMNS = ["id", "division", "credit_class", "stratum"]
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What a register and a plan make: populations by stratum and class, targets by division, who is out."""
+    """The frame of a draw: populations by stratum and class, targets by division, and the excluded."""
 
     populations: dict[str, int]
     classes: dict[tuple[str, str], int]  # (stratum, credit class) → targets
-    divisions: dict[str, int]  # targets of the populations
-    excluded: list[Excluded]  # in byte order of ids
-    parts: list[pl.DataFrame] | None = None  # who may be drawn, where that is in memory
+    divisions: dict[str, int]  # Targets of the populations by division.
+    excluded: list[Excluded]  # In byte order of ids.
+    parts: list[pl.DataFrame] | None = None  # The targets that may be drawn, where they fit into memory.
 
 
 def drawn_in(announcement_digest: str) -> str:
-    """The reason for leaving out who was drawn within twelve months."""
+    """Return the reason for leaving out a target that was drawn within twelve months."""
     return _DRAWN_IN + announcement_digest
 
 
 def is_drawn_in(reason: str) -> bool:
-    """Whether somebody was left out because of an earlier draw."""
+    """Return True for the reason of an exclusion because of an earlier draw."""
     return reason.startswith(_DRAWN_IN)
 
 
 class Sorter:
-    """Puts targets into strata, frame by frame. `left_out` has the ids drawn earlier with their reasons."""
+    """The assignment of targets to strata, frame by frame. `left_out` has the ids drawn earlier with their reasons."""
 
     def __init__(self, plan: Plan, columns: list[str], left_out: Mapping[str, str]) -> None:
         for stratum in plan.strata:
@@ -68,7 +65,7 @@ class Sorter:
         self._ids = pl.Series("id", list(left_out), dtype=pl.String).implode() if left_out else None
 
     def sort(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Excluded]]:
-        """The targets that may be drawn (`id, division, credit_class, stratum`), and the others."""
+        """Return the targets that may be drawn (`id, division, credit_class, stratum`), and the excluded ones."""
         placed = frame.select("id", "division", "credit_class", stratum=self._stratum)
         none = pl.col("stratum").is_null()
         earlier = pl.col("id").is_in(self._ids) if self._ids is not None else pl.lit(False)
@@ -78,7 +75,7 @@ class Sorter:
 
 
 def _stratum(plan: Plan) -> pl.Expr:
-    """The number of the first stratum that fits, or null."""
+    """Return the expression of the number of the first stratum that fits, or null."""
     number = pl.lit(None, dtype=pl.UInt32)
     for n, stratum in reversed(list(enumerate(plan.strata))):
         fits = pl.lit(True)
@@ -88,15 +85,15 @@ def _stratum(plan: Plan) -> pl.Expr:
     return number
 
 
-def placed(plan: Plan, register: TargetRegister, left_out: Mapping[str, str]) -> Iterator[pl.DataFrame]:
-    """The targets that may be drawn, as frames of `id, division, credit_class, stratum` (its number)."""
+def placed(plan: Plan, register: DrawRegister, left_out: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+    """Yield the targets that may be drawn, as frames of `id, division, credit_class, stratum` (its number)."""
     sorter = Sorter(plan, register.columns, left_out)
     for frame in register.frames():
         yield sorter.sort(frame)[0]
 
 
-def build_frame(plan: Plan, register: TargetRegister, left_out: Mapping[str, str]) -> Frame:
-    """One pass over the register; DrawError where a stratum asks for a column that is not there."""
+def build_frame(plan: Plan, register: DrawRegister, left_out: Mapping[str, str]) -> Frame:
+    """Build the frame in one pass over the register. Raise DrawError where a stratum names a column that is absent."""
     sorter = Sorter(plan, register.columns, left_out)
     classes: Counter[tuple[str, str]] = Counter()
     divisions: Counter[str] = Counter()
@@ -120,7 +117,7 @@ def build_frame(plan: Plan, register: TargetRegister, left_out: Mapping[str, str
 
 
 def _counted(drawable: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Targets of each stratum and class, and of each division; asked lazily, it takes a quarter of the time."""
+    """Count targets by stratum and class, and by division. The lazy query takes a quarter of the time."""
     rows = drawable.lazy()
     groups = [rows.group_by("stratum", "credit_class").len(), rows.group_by("division").len()]
     by_class, by_division = pl.collect_all(groups)
@@ -128,14 +125,14 @@ def _counted(drawable: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def of_ratio(ratio: str, population: int) -> int:
-    """`ratio` × `population`, rounded up; `ratio` is a decimal text such as `0.20`."""
+    """Return `ratio` × `population`, rounded up; `ratio` is a decimal text such as `0.20`."""
     whole, _, decimals = ratio.partition(".")
     unit: int = 10 ** len(decimals)
     return -(-int(whole + decimals) * population // unit)
 
 
 def largest_remainder(seats: int, populations: Mapping[str, int]) -> dict[str, int]:
-    """`seats` shared out in proportion to `populations`; what is left goes to the largest remainders.
+    """Share out `seats` in proportion to `populations`; the rest goes to the largest remainders.
 
     Ties go by name, in bytes. The sum of the populations must not be 0 unless `seats` is.
     """
@@ -151,7 +148,7 @@ def largest_remainder(seats: int, populations: Mapping[str, int]) -> dict[str, i
 
 
 def allocate(plan: Plan, populations: Mapping[str, int]) -> dict[str, int]:
-    """The number to draw of each stratum (by name); DrawError where the plan asks for what cannot be."""
+    """Return the number to draw from each stratum (by name). Raise DrawError where the plan asks for the impossible."""
     counts: dict[str, int] = {}
     for stratum in plan.strata:
         if isinstance(stratum.count, int):
@@ -200,30 +197,32 @@ class Earlier(msgspec.Struct, frozen=True):
     where: str = ""
 
 
-def read_earlier(path: Path) -> Earlier:
-    """An earlier transcript from its file; its signature is for the caller to check."""
-    data = read_file(path)
-    transcript = read_transcript(data, str(path))
-    announcement = read_announcement(bytes(transcript.announcement), str(path))
+def read_earlier(data: bytes, where: str = "") -> Earlier:
+    """Read an earlier transcript from its bytes. The caller checks its signature.
+
+    Raise DrawError where the transcript does not contain the announcement that its digest names.
+    """
+    transcript = read_transcript(data, where)
+    announcement = read_announcement(bytes(transcript.announcement), where)
     if announcement.digest != transcript.announcement_digest:
-        raise DrawError("公告与其摘要不符 / its announcement is not the one of its digest", where=str(path))
-    return Earlier(hashlib.sha256(data).hexdigest(), transcript, announcement, str(path))
+        raise DrawError("公告与其摘要不符 / the announcement does not fit its digest", where=where)
+    return Earlier(hashlib.sha256(data).hexdigest(), transcript, announcement, where)
 
 
 def months_later(start: date, months: int) -> date:
-    """The same day so many months on, or the last day of a shorter month."""
+    """Return the same day some months later, or the last day of a shorter month."""
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     return date(year, month + 1, min(start.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def counts_for(plan: Plan, earlier: Plan) -> bool:
-    """Whether an earlier draw keeps its targets out of this one: same item, begun less than twelve months before."""
+    """Return True where an earlier draw keeps its targets out of this one: same item, begun under twelve months before."""
     begins, began = (day(p.period[0], "period") for p in (plan, earlier))
     return plan.item == earlier.item and begins < months_later(began, MONTHS)
 
 
 def left_out(plan: Plan, earlier: Iterable[Earlier]) -> dict[str, str]:
-    """The targets that stay out because of earlier draws, with the reason; of several draws the latest counts."""
+    """Return the targets left out because of earlier draws, with the reason; the latest of several draws counts."""
     found: dict[str, str] = {}
     for past in sorted(earlier, key=lambda e: (e.announcement.plan.period[0], e.digest)):
         if counts_for(plan, past.announcement.plan):

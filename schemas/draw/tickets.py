@@ -3,10 +3,9 @@
 A ticket depends on nothing but its own target. So the order and the partition of the register change nothing,
 and parts of a draw can be computed anywhere and merged.
 
-The chance of being drawn, by stratum and weight: exact by enumeration, by integration, or in the limit.
-
-A target of weight w has the lowest of w uniform tickets; so its ticket is above t with probability (1 − t)^w,
-and the lowest `count` of a stratum are drawn. With equal weights the chance is count / population.
+The chance of being drawn, by stratum and weight, is computed by enumeration, by integration, or in the limit. A target
+of weight w has the lowest of w uniform tickets; so its ticket is above t with probability (1 − t)^w, and the lowest
+`count` of a stratum are drawn. With equal weights the chance is count / population.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ from schemas.draw.documents import Drawn
 from schemas.draw.plan import Plan
 from schemas.errors import DrawError
 
-_PIECE = 200_000  # targets hashed at once
-_HASHES = 8  # of each of them
+_PIECE = 200_000  # Targets hashed at once.
+_HASHES = 8  # Hashes of each target computed at once.
 _CANDIDATES = pl.Schema({"stratum": pl.UInt32, "id": pl.String, "division": pl.String, "ticket": pl.String})
 
 
 def ticket(seed: str, stratum: str, target: str, weight: int) -> str:
-    """The ticket of one target: hex SHA-256 of `<seed>:<stratum>:<id>:<j>`, the lowest for j below the weight."""
+    """Return the ticket of one target: the lowest hex SHA-256 of `<seed>:<stratum>:<id>:<j>` for j below the weight."""
     return min(hashlib.sha256(f"{seed}:{stratum}:{target}:{j}".encode()).hexdigest() for j in range(weight))
 
 
 def bounds(plan: Plan, classes: Mapping[tuple[str, str], int], counts: Mapping[str, int]) -> list[str]:
-    """Of each stratum a ticket above which hardly any is drawn: what lies above need not be sorted.
+    """Estimate for each stratum a ticket above which hardly any is drawn, so that higher tickets need not be sorted.
 
-    A guess that `lowest` checks; a wrong one costs time and nothing else.
+    `lowest` checks the estimate; a wrong one costs only time.
     """
     found = []
     for stratum in plan.strata:
@@ -52,9 +51,9 @@ def bounds(plan: Plan, classes: Mapping[tuple[str, str], int], counts: Mapping[s
 
 
 def _bound(sizes: Mapping[int, int], wanted: float) -> str:
-    """The ticket below which about `wanted` targets fall; `sizes` are their numbers by weight."""
+    """Return the ticket below which about `wanted` targets fall; `sizes` are their numbers by weight."""
     if wanted >= sum(sizes.values()):
-        return "g"  # above every hex digit: all pass
+        return "g"  # A letter above every hex digit lets all targets pass.
     low, high = 0.0, 1.0
     for _ in range(48):
         middle = (low + high) / 2
@@ -66,9 +65,9 @@ def _bound(sizes: Mapping[int, int], wanted: float) -> str:
 
 
 def candidates(plan: Plan, seed: str, targets: pl.DataFrame, below: list[str]) -> pl.DataFrame:
-    """The targets (columns as `frame.placed` gives them) whose ticket is below their stratum's bound.
+    """Return the targets (columns as `strata.placed` gives them) whose ticket is below their stratum's bound.
 
-    In pieces, so that millions of hashes need no memory but that of the few which are low.
+    Targets are hashed in pieces, so that memory holds only the few that are low.
     """
     hashing = _Hashing(plan, seed, below)
     pieces = [targets.slice(start, _PIECE) for start in range(0, len(targets), _PIECE)]
@@ -77,10 +76,10 @@ def candidates(plan: Plan, seed: str, targets: pl.DataFrame, below: list[str]) -
 
 
 class _Hashing:
-    """What all pieces of a draw have in common."""
+    """The state that all pieces of a draw share."""
 
     def __init__(self, plan: Plan, seed: str, below: list[str]) -> None:
-        self._weights: dict[int, pl.Expr] = {}  # weight → who has it
+        self._weights: dict[int, pl.Expr] = {}  # By weight the condition of its targets.
         for credit_class in ("A", "B", "C", "D", ""):
             weight, has = plan.weight(credit_class), pl.col("credit_class") == credit_class
             self._weights[weight] = self._weights[weight] | has if weight in self._weights else has
@@ -88,7 +87,7 @@ class _Hashing:
         self._below = pl.Series(below)
 
     def low(self, piece: pl.DataFrame) -> pl.DataFrame:
-        """The targets of a piece whose ticket is low, with it."""
+        """Return the targets of a piece with a low ticket, and the ticket."""
         found = [pl.DataFrame(schema=_CANDIDATES)]
         for weight, has_it in self._weights.items():
             own = piece.filter(has_it) if len(self._weights) > 1 else piece
@@ -100,7 +99,7 @@ class _Hashing:
         return pl.concat(found)
 
     def _tickets(self, own: pl.DataFrame, weight: int) -> pl.Series:
-        """The tickets of targets of one weight: of each the lowest hash."""
+        """Return the tickets of targets of one weight: the lowest hash of each."""
         begins, ids = self._begins.gather(own["stratum"]), own["id"]
         lowest: list[pl.Series] = []
         for start in range(0, weight, _HASHES):
@@ -115,16 +114,16 @@ def _sha256(text: pl.Expr) -> pl.Expr:
 
 
 def _copied(few: pl.Series) -> pl.Series:
-    """A few texts alone: as they were cut out, they would keep all the others in memory."""
+    """Copy a few texts, which as a slice would keep all the others in memory."""
     copy = pl.from_arrow(few.to_arrow())
     assert isinstance(copy, pl.Series)
     return copy
 
 
 def lowest(plan: Plan, counts: Mapping[str, int], parts: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
-    """The drawn targets in the transcript's order, from the candidates of all parts.
+    """Return the drawn targets in the transcript's order, from the candidates of all parts.
 
-    None where some stratum has fewer candidates than it draws: the bounds were too low.
+    Return None where a stratum has fewer candidates than it draws: the bounds were too low.
     """
     merged = pl.concat([pl.DataFrame(schema=_CANDIDATES), *(p.select(_CANDIDATES.names()) for p in parts)])
     drawn = []
@@ -143,7 +142,7 @@ def draw(
     counts: Mapping[str, int],
     parts: Callable[[], Iterable[pl.DataFrame]],
 ) -> pl.DataFrame:
-    """Draws from targets that come in parts; they are asked for a second time where the bounds were too low."""
+    """Draw from targets that come in parts; `parts` is called a second time where the bounds were too low."""
     below = bounds(plan, classes, counts)
     found = lowest(plan, counts, (candidates(plan, seed, part, below) for part in parts()))
     if found is None:
@@ -155,7 +154,7 @@ def draw(
 
 
 def per_stratum(plan: Plan, drawn: pl.DataFrame) -> list[list[Drawn]]:
-    """The drawn targets of each stratum as the transcript lists them."""
+    """List the drawn targets of each stratum as the transcript has them."""
     lists: list[list[Drawn]] = []
     for n in range(len(plan.strata)):
         own = drawn.filter(pl.col("stratum") == n)
@@ -163,12 +162,12 @@ def per_stratum(plan: Plan, drawn: pl.DataFrame) -> list[list[Drawn]]:
     return lists
 
 
-EXACT_UP_TO = 120  # targets: above that the limit is exact to three digits
-_NODES = 1_000  # of the integration
+EXACT_UP_TO = 120  # Above so many targets the limit is exact to three digits.
+_NODES = 1_000  # Nodes of the integration.
 
 
 def chances(sizes: Mapping[int, int], count: int) -> dict[int, float]:
-    """The chance of a target by weight; `sizes` are the numbers of targets by weight."""
+    """Return the chance of a target by weight; `sizes` are the numbers of targets by weight."""
     population = sum(sizes.values())
     if len(sizes) == 1 or count >= population:
         return dict.fromkeys(sizes, count / population if population else 0.0)
@@ -189,7 +188,7 @@ def _limit(sizes: Mapping[int, int], count: int) -> dict[int, float]:
 
 
 def _integrated(sizes: Mapping[int, int], count: int, weight: int) -> float:
-    """∫ density of the own ticket × P(fewer than `count` others are lower); in s = (1 − t)^weight, by midpoints."""
+    """Integrate density of the own ticket × P(fewer than `count` others are lower) in s = (1 − t)^weight, by midpoints."""
     total = 0.0
     for node in range(_NODES):
         survive = (node + 0.5) / _NODES
@@ -198,7 +197,7 @@ def _integrated(sizes: Mapping[int, int], count: int, weight: int) -> float:
 
 
 def _fewer_lower(sizes: Mapping[int, int], count: int, own: int, above: float) -> float:
-    """P(fewer than `count` of the others have a ticket below the one that `above` is the chance to exceed)."""
+    """Return P(fewer than `count` others have a ticket below the one that is exceeded with probability `above`)."""
     lower = [1.0]
     for weight, number in sizes.items():
         lower = _convolved(lower, _binomial(number - (weight == own), 1 - above**weight), count)
@@ -218,7 +217,7 @@ def _convolved(left: Sequence[float], right: Sequence[float], length: int) -> li
 
 
 def enumerated(weights: Sequence[int], count: int) -> list[Fraction]:
-    """The exact chance of each of a few targets: the next one drawn is each remaining one in proportion to weight."""
+    """Enumerate the exact chance of each of a few targets: each next draw is in proportion to the remaining weights."""
 
     @cache
     def drawn(left: frozenset[int], places: int) -> tuple[Fraction, ...]:

@@ -1,0 +1,154 @@
+"""The rule of replacement: the next in order for a target or an inspector that is unavailable after a draw.
+
+A target that cannot be visited (moved away, dissolved) is followed by the next ticket of its stratum. An inspector
+who cannot come to one target is followed by the lowest (load, duty ticket) of those who may, loads being those after
+the draw and all replacements before this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+from msgspec import UNSET, UnsetType
+
+from schemas.draw import inspectors as staff
+from schemas.draw import tickets
+from schemas.draw.documents import Announcement, Transcript
+from schemas.draw.encoding import encode, is_text, shown_id
+from schemas.draw.registers import DrawRegister
+from schemas.draw.replacement import Replacement
+from schemas.draw.strata import build_frame, is_drawn_in, placed
+from schemas.errors import DrawError
+
+
+class Aftermath:
+    """A draw as it stands after the replacements applied so far."""
+
+    def __init__(
+        self,
+        transcript: Transcript,
+        announcement: Announcement,
+        targets: DrawRegister,
+        inspectors: Sequence[staff.DrawInspector],
+        conflicts: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        self._transcript = transcript
+        self._announcement = announcement
+        self._plan = announcement.plan
+        self._targets = targets
+        self._inspectors = {i.id: i for i in inspectors}
+        self._conflicts = conflicts
+        self._previous = hashlib.sha256(encode(transcript)).hexdigest()
+        self._number = 0
+        self._stratum = {d.id: s.name for s in transcript.strata for d in s.drawn}
+        self._visits = {a.target: list(a.inspectors) for a in transcript.assignments}
+        self._loads = Counter(i for a in transcript.assignments for i in a.inspectors)
+        self._out: set[str] = set()  # The targets that were replaced.
+        self._away: dict[str, set[str]] = {}  # By target the inspectors who cannot come.
+
+    def next(self, unavailable: str, reason: str, target: str | None) -> Replacement:
+        """Return the replacement of somebody, unsigned. Raise DrawError where nobody is left or nobody needs replacing."""
+        if not is_text(reason):
+            raise DrawError(
+                "递补须写明理由（一行文字）/ a replacement needs a reason, in one line", hint='--reason "…"'
+            )
+        made: dict[str, Any] = (
+            self._next_target(unavailable) if target is None else self._next_inspector(unavailable, target)
+        )
+        return Replacement(
+            replacement=self._transcript.announcement_digest,
+            authority=self._plan.authority,
+            number=self._number + 1,
+            previous=self._previous,
+            unavailable=unavailable,
+            reason=reason.strip(),
+            **made,
+        )
+
+    def apply(self, done: Replacement) -> None:
+        """Apply a recorded replacement. Raise DrawError where it is not the one that the rule gives."""
+        target = None if isinstance(done.target, UnsetType) else done.target
+        if msgspec.structs.replace(done, signature=UNSET) != self.next(done.unavailable, done.reason, target):
+            raise DrawError(f"replacement {done.number} is not the next in order / 递补不符合次序")
+        self._number = done.number
+        self._previous = hashlib.sha256(encode(done)).hexdigest()
+        if target is not None:
+            self._away.setdefault(target, set()).add(done.unavailable)
+            visit = self._visits[target]
+            visit[visit.index(done.unavailable)] = done.next
+            self._loads[done.next] += 1
+            return
+        self._out.add(done.unavailable)
+        self._stratum[done.next] = self._stratum[done.unavailable]
+        newcomers = [] if isinstance(done.inspectors, UnsetType) else done.inspectors
+        self._visits[done.next] = list(newcomers)
+        self._loads.update(newcomers)
+
+    def _next_target(self, unavailable: str) -> dict[str, Any]:
+        if unavailable in self._out or unavailable not in self._stratum:
+            raise DrawError(
+                f"{shown_id(unavailable)} is not among the targets to be visited / 不在抽中名单内"
+            )
+        name = self._stratum[unavailable]
+        place = sum(1 for stratum in self._stratum.values() if stratum == name)
+        out = {e.id: e.reason for e in self._transcript.excluded if is_drawn_in(e.reason)}
+        frame = build_frame(self._plan, self._targets, out)
+        if place >= frame.populations[name]:
+            raise DrawError(f"stratum {name} has nobody left / 该层已无后备对象")
+        counts = {s.name: place + 1 if s.name == name else 0 for s in self._plan.strata}
+        found = tickets.draw(
+            self._plan,
+            self._transcript.seed,
+            frame.classes,
+            counts,
+            lambda: placed(self._plan, self._targets, out),
+        )
+        own, ticket, division = found.select("id", "ticket", "division").row(place)
+        places = self._plan.inspectors_per_target
+        taken: list[str] = []
+        for _ in range(places):
+            taken.append(self._lowest(own, division, taken, places - len(taken)))
+        return {"next": own, "ticket": ticket, "inspectors": taken}
+
+    def _next_inspector(self, unavailable: str, target: str) -> dict[str, Any]:
+        if target in self._out or unavailable not in self._visits.get(target, []):
+            raise DrawError(f"{shown_id(unavailable)} is not to visit {shown_id(target)} / 该人员未被指派")
+        others = [i for i in self._visits[target] if i != unavailable]
+        away = self._away.get(target, set()) | {unavailable}
+        return {"target": target, "next": self._lowest(target, self._division(target), others, 1, away)}
+
+    def _lowest(
+        self, target: str, division: str, taken: Sequence[str], open_places: int, away: set[str] | None = None
+    ) -> str:
+        """Return the inspector with the lowest (load, duty ticket) of those who may come, at a last place of the qualified."""
+        need = self._plan.needs
+        fit = {i.id for i in self._inspectors.values() if need in i.qualifications}
+        lacks = need is not None and fit.isdisjoint(taken)
+        near = set(staff.covering(division))
+        able = [
+            i
+            for i in self._inspectors.values()
+            if i.division in near
+            and i.id not in taken
+            and i.id not in (away or set())
+            and i.id not in self._conflicts.get(target, {})
+            and not (lacks and open_places == 1 and need not in i.qualifications)
+        ]
+        if not able:
+            raise DrawError(f"nobody is left who could visit {shown_id(target)} / 无可替换的检查人员")
+        return min(able, key=lambda i: (self._loads[i.id], self._duty(i.id))).id
+
+    def _duty(self, inspector: str) -> str:
+        text = f"{self._transcript.seed}:inspector:{inspector}:{self._loads[inspector]}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _division(self, target: str) -> str:
+        for frame in self._targets.frames():
+            if len(found := frame.filter(pl.col("id") == target)):
+                return str(found["division"][0])
+        raise DrawError(f"名录中没有该对象 / the register has no target {shown_id(target)}")

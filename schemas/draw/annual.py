@@ -1,0 +1,181 @@
+"""The annual plan (年度抽查计划): the inspections of an authority in a year, and the plans of its draws.
+
+A draw's plan has no room for anything but the draw. So the year is a file of its own: for each item the population,
+the number or ratio to draw, the frequency, the period, and the departments that visit together. `plans_of` derives the
+draws' plans.
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+import re
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from schemas.draw.encoding import convert
+from schemas.draw.plan import CreditClass, Plan, SeedPlan, days_of, read_plan, refuse
+
+_DEPARTMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_YEARS = range(1990, 2101)
+_MOST = 12  # The limit of draws a year.
+
+
+class AnnualItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One item of the year: `frequency` draws, spread evenly over `period`.
+
+    `population` gives the columns that a target must equal (none: all targets); `departments` visit together.
+    """
+
+    plan: str
+    item: str
+    title: str
+    period: list[str]
+    departments: list[str]
+    frequency: int = 1
+    population: dict[str, str | int | bool] = {}
+    ratio: str | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    inspectors_per_target: int = 2
+    qualification: str | UnsetType = UNSET
+    weights: dict[CreditClass, int] | UnsetType = UNSET
+    publish_after_days: int | UnsetType = UNSET
+
+
+class AnnualPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The inspections of one authority in one year."""
+
+    year: int
+    authority: str
+    items: list[AnnualItem]
+    seed: SeedPlan
+
+
+class DrawOfYear(msgspec.Struct, frozen=True):
+    """One draw of a year: its plan, also as TOML, and the departments of its visits."""
+
+    plan: Plan
+    departments: list[str]
+    toml: str
+
+
+def is_annual(content: dict[str, Any]) -> bool:
+    """Return True for the content of a year's plan, False for a single draw's."""
+    return "year" in content or "items" in content
+
+
+def read_annual(content: dict[str, Any], where: str = "") -> AnnualPlan:
+    """Read a year's plan from its TOML content. Raise DrawError naming the key that breaks a rule."""
+    annual = convert(content, AnnualPlan, where)
+    if annual.year not in _YEARS:
+        raise refuse("is no year", where, "year")
+    if not annual.items:
+        raise refuse("at least one", where, "items")
+    if annual.seed.public is not UNSET or annual.seed.reveal_by is not UNSET:
+        raise refuse(
+            "has `parties` alone: the moments are each draw's own", where, "seed", "write them into its plan"
+        )
+    names = [item.plan for item in annual.items]
+    for item in annual.items:
+        if names.count(item.plan) > 1:
+            raise refuse("two items have this name", where, f"items.{item.plan}")
+        _check(item, annual, where)
+    plans_of(annual, where)
+    return annual
+
+
+def plans_of(annual: AnnualPlan, where: str = "") -> list[DrawOfYear]:
+    """Return the draws of a year in the order of their first day; several draws of one item are numbered."""
+    found = []
+    for item in annual.items:
+        for number, period in enumerate(_periods(item, where), 1):
+            content = _content(annual, item, number, period)
+            plan = read_plan(content, f"{where} ({content['plan']})".strip())
+            found.append(DrawOfYear(plan, item.departments, toml(content)))
+    return sorted(found, key=lambda draw: (draw.plan.period, draw.plan.plan))
+
+
+def _check(item: AnnualItem, annual: AnnualPlan, where: str) -> None:
+    key = f"items.{item.plan}"
+    if not 1 <= item.frequency <= _MOST:
+        raise refuse(f"from 1 to {_MOST} draws a year", where, f"{key}.frequency")
+    if (item.ratio is UNSET) == (item.count is UNSET):
+        raise refuse("needs `ratio` or `count`, one of them", where, key)
+    if not item.departments or len(set(item.departments)) != len(item.departments):
+        raise refuse("each department once, at least one", where, f"{key}.departments")
+    for department in item.departments:
+        if not _DEPARTMENT.fullmatch(department):
+            raise refuse(f"{department!r} is no department's code", where, f"{key}.departments")
+    own = annual.authority.rpartition(":")[2]
+    if own not in item.departments:
+        raise refuse(
+            f"{own}, which draws, is not among them", where, f"{key}.departments", "the authority comes too"
+        )
+    if isinstance(item.publish_after_days, int) and not 0 <= item.publish_after_days <= 366:
+        raise refuse("from 0 to 366 days after the period", where, f"{key}.publish_after_days")
+    first, last = _days(item, where)
+    if first.year != annual.year or last.year != annual.year:
+        raise refuse(f"is not within {annual.year}", where, f"{key}.period")
+    if (last - first).days + 1 < item.frequency:
+        raise refuse("is shorter than its draws are many", where, f"{key}.period")
+
+
+def _days(item: AnnualItem, where: str) -> tuple[date, date]:
+    return days_of(item.period, f"items.{item.plan}.period", where)
+
+
+def _periods(item: AnnualItem, where: str) -> list[tuple[date, date]]:
+    """Divide the period into equal parts: by whole months where that comes out even, else by days."""
+    first, last = _days(item, where)
+    parts = item.frequency
+    months = last.month - first.month + 1
+    whole = first.day == 1 and last.day == calendar.monthrange(last.year, last.month)[1]
+    if whole and months % parts == 0:
+        starts = [first.replace(month=first.month + n * months // parts) for n in range(parts)]
+    else:
+        days = (last - first).days + 1
+        starts = [first + timedelta(days * n // parts) for n in range(parts)]
+    ends = [start - timedelta(1) for start in starts[1:]] + [last]
+    return list(zip(starts, ends, strict=True))
+
+
+def _content(annual: AnnualPlan, item: AnnualItem, number: int, period: tuple[date, date]) -> dict[str, Any]:
+    several = item.frequency > 1
+    content: dict[str, Any] = {
+        "plan": f"{item.plan}-{number}" if several else item.plan,
+        "item": item.item,
+        "title": f"{item.title}（第 {number} 次）" if several else item.title,
+        "authority": annual.authority,
+        "period": [each.isoformat() for each in period],
+        "inspectors_per_target": item.inspectors_per_target,
+        "qualification": item.qualification,
+        "weights": item.weights,
+    }
+    if isinstance(item.publish_after_days, int):
+        content["publish_after"] = (period[1] + timedelta(item.publish_after_days)).isoformat()
+    share = {"ratio": item.ratio} if isinstance(item.ratio, str) else {"count": item.count}
+    content["strata"] = [{"name": "all", "where": item.population, **share}]
+    content["seed"] = msgspec.to_builtins(annual.seed)
+    return {key: value for key, value in content.items() if value is not UNSET}
+
+
+def toml(content: dict[str, Any]) -> str:
+    """Write a draw's plan as TOML."""
+    lines = [f"{key} = {_value(value)}" for key, value in content.items() if key not in ("strata", "seed")]
+    for stratum in content["strata"]:
+        lines += ["", "[[strata]]", *(f"{key} = {_value(value)}" for key, value in stratum.items())]
+    lines += ["", "[seed]", *(f"{key} = {_value(value)}" for key, value in content["seed"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_value(k)} = {_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(
+        value, ensure_ascii=False
+    )  # Text without control characters, numbers and booleans are written alike in JSON and TOML.
