@@ -1,16 +1,18 @@
-"""The check of a draw by somebody who believes nothing but the trust folder.
+"""The check of a draw that relies on nothing but the trust folder.
 
-1. The transcript is canonical, and signed for its authority.
-2. So is the announcement in it, and the digest is its digest.
+It runs the shared rules of `schemas.draw` again; the independent second implementation is `verify_draw.py`.
+
+1. The transcript is canonical and signed for its authority.
+2. The announcement in it is canonical and signed, and the digest is its digest.
 3. The registers given are the announced ones.
 4. Populations, counts and exclusions follow from plan and register.
 5. Each reveal fits its commitment and is signed for this announcement; the seed follows from them.
 6. The lowest tickets are drawn, in their order.
 7. The inspectors follow from seed, registers and conflicts.
-8. The chain has no gap, no fork, nothing undrawn and unexplained.
-9. Who was replaced afterwards was followed by the next in order, signed and with a reason.
+8. The chain has no gap and no fork, and every announcement has a transcript or a void.
+9. Each replacement recorded afterwards is the next in order, signed and with a reason.
 
-Every check is made even after one fails. What the files given cannot show is named in `unchecked`.
+Every check is made even after one fails. `unchecked` names the parts that the files given cannot show.
 """
 
 from __future__ import annotations
@@ -18,13 +20,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 import polars as pl
 from msgspec import UNSET, UnsetType
 
-from schemas.draw.registers import DrawRegister
 from schemas.draw import inspectors as staff
 from schemas.draw import tickets
 from schemas.draw.documents import (
@@ -38,34 +38,18 @@ from schemas.draw.documents import (
     read_announcement,
 )
 from schemas.draw.encoding import shown_id
+from schemas.draw.registers import DrawRegister
 from schemas.draw.seed import check_commitment, check_signature, in_order, seed_of
 from schemas.draw.strata import Earlier, Frame, allocate, build_frame, is_drawn_in, left_out, placed
 from schemas.errors import DrawError
 from schemas.trust import TrustStore
 from verification import draw_chain
 from verification.draw_chain import check_chain
-
-Unchecked = Literal["assignments", "earlier", "order", "public", "replacements"]
-
-
-class DrawCheck(msgspec.Struct, frozen=True):
-    """One check: its name, whether it held, and what was found."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
-class DrawReport(msgspec.Struct, frozen=True):
-    """The answer about one transcript."""
-
-    verdict: Literal["valid", "invalid"]
-    unchecked: list[Unchecked]
-    checks: list[DrawCheck]
+from verification.draw_report import Checklist, DrawReport, Unchecked
 
 
 class Files(msgspec.Struct, frozen=True):
-    """What the verifier was given beside the transcript. Opening a register late lets its faults be checks."""
+    """The files given beside the transcript. Registers are opened late, so that their faults become failed checks."""
 
     targets: Callable[[], DrawRegister]
     inspectors: Callable[[], DrawRegister] | None = None
@@ -75,8 +59,8 @@ class Files(msgspec.Struct, frozen=True):
 
 
 def verify(transcript: Transcript, files: Files, trust: TrustStore) -> DrawReport:
-    """Every check of a transcript whose form is good (`schemas.draw.documents.read_transcript`)."""
-    checks = _Checks()
+    """Verify a transcript whose form is good (`schemas.draw.documents.read_transcript`)."""
+    checks = Checklist()
     announcement = checks.run("announcement", lambda: _announcement(transcript))
     if announcement is None:
         return checks.report([])
@@ -86,28 +70,6 @@ def verify(transcript: Transcript, files: Files, trust: TrustStore) -> DrawRepor
     finally:
         verifier.close()
     return checks.report(verifier.unchecked)
-
-
-class _Checks:
-    def __init__(self) -> None:
-        self._done: list[DrawCheck] = []
-
-    def run(self, name: str, check: Callable[[], Any], detail: str = "") -> Any:
-        """Runs a check; what it returns, or None where it failed. A text it returns is the detail."""
-        try:
-            found = check()
-        except DrawError as error:
-            self._done.append(DrawCheck(name, False, str(error)))
-            return None
-        self._done.append(DrawCheck(name, True, found if isinstance(found, str) else detail))
-        return found
-
-    def fail(self, name: str, detail: str) -> None:
-        self._done.append(DrawCheck(name, False, detail))
-
-    def report(self, unchecked: list[Unchecked]) -> DrawReport:
-        verdict: Literal["valid", "invalid"] = "valid" if all(c.ok for c in self._done) else "invalid"
-        return DrawReport(verdict, sorted(unchecked), self._done)
 
 
 def _announcement(transcript: Transcript) -> Announcement:
@@ -124,7 +86,7 @@ class _Verifier:
         announcement: Announcement,
         files: Files,
         trust: TrustStore,
-        checks: _Checks,
+        checks: Checklist,
     ) -> None:
         self.transcript = transcript
         self.announcement = announcement
@@ -170,7 +132,7 @@ class _Verifier:
         self._replacements(targets, inspectors if complete else None, conflicts)
 
     def _signed(self, signature: object, message: bytes) -> str:
-        """By a key in good standing; with a chain a revoked one will do where the chain vouches for it (8)."""
+        """Return the id of the signing key. With a chain a revoked key counts, since check 8 then vouches for it."""
         vouched = self.files.chain is not None
         return check_signature(signature, message, self.plan.authority, self.trust, vouched=vouched)
 
@@ -194,7 +156,7 @@ class _Verifier:
             self.checks.run(name, lambda: _same(register.summary(), announced))
         return register
 
-    # 5. the chance
+    # 5. The seed.
 
     def _seed(self) -> None:
         transcript, announcement = self.transcript, self.announcement
@@ -228,10 +190,10 @@ class _Verifier:
         if seed_of(self.transcript.announcement_digest, secrets, public) != self.transcript.seed:
             raise DrawError("the seed does not follow from announcement and reveals / 种子不符")
 
-    # 4. who could be drawn
+    # 4. The targets that could be drawn.
 
     def _earlier(self) -> dict[str, str] | None:
-        """Who stays out because of earlier draws; None where not all transcripts were given."""
+        """Return the targets left out because of earlier draws; None where not all transcripts were given."""
         announced = self.announcement.earlier
         found = self.checks.run("earlier", self._given_earlier) if self.files.earlier else []
         if announced and {past.digest for past in found or []} != set(announced):
@@ -286,7 +248,7 @@ class _Verifier:
         if len(self.announcement.strata) != len(self.transcript.strata):
             raise DrawError("层与公告不符 / the transcript has other strata than the announcement")
 
-    # 6. who was drawn
+    # 6. The drawn targets.
 
     def _tickets(self, targets: DrawRegister, frame: Frame, out: dict[str, str]) -> str:
         due = {s.name: s.drawn for s in self.announcement.strata}
@@ -310,12 +272,12 @@ class _Verifier:
                 raise DrawError(f"stratum {stratum.name}: a ticket is wrong / 签号不符")
         return f"{len(drawn)} drawn"
 
-    # 7. who visits them
+    # 7. The inspectors.
 
     def _visits(
         self, targets: DrawRegister, inspectors: DrawRegister, conflicts: DrawRegister | None
     ) -> tuple[list[Assignment], list[Skipped]]:
-        """The inspectors of the listed targets; that those are the right ones is checked beside it."""
+        """Assign inspectors to the listed targets; another check compares the targets."""
         listed = [drawn.id for stratum in self.transcript.strata for drawn in stratum.drawn]
         wanted = pl.DataFrame({"id": listed}, schema={"id": pl.String})
         near = pl.concat(
@@ -362,7 +324,7 @@ class _Verifier:
             raise DrawError("`skipped` does not name exactly those who were passed over / 回避记录不符")
         return f"{len(assignments)} targets, {len(skipped)} passed over"
 
-    # 8. the chain
+    # 8. The chain.
 
     def _order(self) -> None:
         folder = self.files.chain
@@ -371,7 +333,7 @@ class _Verifier:
             return
         self.checks.run("order", lambda: check_chain(folder, self.announcement, self.transcript, self.trust))
 
-    # 9. what came after
+    # 9. Replacements.
 
     def _replacements(
         self,

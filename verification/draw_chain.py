@@ -1,13 +1,13 @@
 """The chain of an authority's draws, read from a folder: nothing missing, nothing twice, nothing unexplained.
 
-Who draws often and shows one suitable draw leaves a gap; who draws one announcement twice, two transcripts;
-who starts over, an announcement without transcript or reason.
+An authority that draws often and shows one suitable draw leaves a gap; one that draws an announcement twice leaves two
+transcripts; one that starts over leaves an announcement without transcript or reason.
 
-The check of what came after a draw: who was replaced, by whom, in order, signed and with a reason.
+The replacements of a draw are checked here too:
 
 1. The replacements are numbered from 1 without a gap, each naming the one before (the first one the transcript).
 2. Each is canonical, has a reason, and is signed for the transcript's authority.
-3. Who came in is the next in order: ticket, load and duty ticket say who.
+3. Each newcomer is the next in order by ticket, or by load and duty ticket.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from schemas.draw.registers import DrawRegister
 from schemas.draw import inspectors as staff
+from schemas.draw.aftermath import Aftermath
 from schemas.draw.documents import (
     FIRST,
     Announcement,
@@ -34,29 +34,30 @@ from schemas.draw.documents import (
     read_void,
 )
 from schemas.draw.encoding import encode
-from schemas.draw.replacement import Aftermath, Replacement, read_replacement, replacements_in
+from schemas.draw.registers import DrawRegister
+from schemas.draw.replacement import MAX_BYTES, Replacement, read_replacement
 from schemas.draw.seed import check_signature
 from schemas.errors import DrawError, UsageError
 from schemas.trust import TrustStore
 
 
 class Chain:
-    """Announcements by sequence, and by announcement's digest what became of it."""
+    """The announcements of an authority by sequence, and their transcripts and voids by digest."""
 
     def __init__(self, authority: str) -> None:
         self.authority = authority
         self.announcements: dict[int, dict[str, Announcement]] = defaultdict(dict)
-        self.transcripts: dict[str, set[str]] = defaultdict(set)  # digest → SHA-256 of transcript files
+        self.transcripts: dict[str, set[str]] = defaultdict(set)  # By digest the SHA-256 of transcript files.
         self.voids: dict[str, Void] = {}
-        self.good: set[int] = set()  # sequences of announcements signed by a key that is not revoked
-        self.revoked: dict[int, Path] = {}  # sequence → a document about it, signed by a revoked key
+        self.good: set[int] = set()  # The sequences of announcements signed by a key that is not revoked.
+        self.revoked: dict[int, Path] = {}  # By sequence a document about it that a revoked key signed.
 
     def add(self, announcement: Announcement) -> None:
-        """Adds an announcement; the same one again is no fault."""
+        """Add an announcement; the same one again is no fault."""
         self.announcements[announcement.sequence][announcement.digest] = announcement
 
     def check(self) -> str:
-        """DrawError for the first fault; else how many draws there are."""
+        """Return the number of draws. Raise DrawError for the first fault."""
         last = max(self.announcements, default=0)
         before = FIRST
         taken: dict[str, int] = {}
@@ -82,7 +83,10 @@ class Chain:
         return f"{last} announcements, {sum(map(len, self.transcripts.values()))} drawn, {len(self.voids)} voided"
 
     def _vouched(self) -> None:
-        """Whoever stole a key can sign a past; what a later good announcement builds on was there before."""
+        """Raise DrawError for a document by a revoked key on which no later good announcement builds.
+
+        A stolen key can sign documents of the past, but a good announcement names only what existed before it.
+        """
         last = max(self.good, default=0)
         for number, path in sorted(self.revoked.items()):
             if number >= last:
@@ -114,7 +118,7 @@ class Chain:
             )
 
     def _again(self, announcement: Announcement, voided: dict[str, str]) -> None:
-        """One plan is announced again only after a void, and says so."""
+        """Raise DrawError where a plan is announced again without a void, or does not name the voided announcement."""
         name, number = announcement.plan.plan, announcement.sequence
         if announcement.replaces != voided.get(name):
             raise DrawError(
@@ -135,12 +139,12 @@ class Chain:
 
 
 def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: TrustStore) -> str:
-    """Checks the chain in a folder together with one transcript; DrawError names the first fault."""
+    """Check the chain in a folder together with one transcript. Raise DrawError for the first fault."""
     chain = Chain(own.plan.authority)
     chain.add(own)
     itself = encode(transcript)
     chain.transcripts[own.digest].add(hashlib.sha256(itself).hexdigest())
-    with suppress(DrawError):  # whether somebody signed them at all is a check of its own
+    with suppress(DrawError):  # Their signatures have a check of their own.
         _announced(own, chain, trust, folder)
         _signed(transcript.signature, transcript.to_be_signed, chain, trust, folder, own.sequence)
     if not folder.is_dir():
@@ -155,11 +159,11 @@ def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: 
 
 
 def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> None:
-    """Reads one file; what is no document of a draw, or another authority's, does not count."""
+    """Read one file into the chain; other files, and documents of other authorities, do not count."""
     try:
         data = path.read_bytes()
         if data == itself:
-            return  # the transcript that is being checked
+            return  # This is the transcript that is being checked.
         content: Any = orjson.loads(data)
     except (OSError, orjson.JSONDecodeError):
         return
@@ -200,7 +204,7 @@ def _announced(announcement: Announcement, chain: Chain, trust: TrustStore, path
 def _signed(
     signature: object, message: bytes, chain: Chain, trust: TrustStore, path: Path, sequence: int
 ) -> bool:
-    """Whether a key that is not revoked signed it; DrawError where none of the trust folder did."""
+    """Return True where a key that is not revoked signed it. Raise DrawError where no key of the trust folder did."""
     try:
         kid = check_signature(signature, message, chain.authority, trust, vouched=True)
     except DrawError as error:
@@ -213,15 +217,31 @@ def _signed(
 
 
 class Rolls(msgspec.Struct, frozen=True):
-    """Who could come in: the registers of the draw, opened."""
+    """The registers of a draw from which replacements come."""
 
     targets: DrawRegister
     inspectors: Sequence[staff.DrawInspector]
     conflicts: Mapping[str, Mapping[str, str]]
 
 
+def replacements_in(folder: Path, announcement_digest: str) -> list[tuple[Path, bytes]]:
+    """List the files in a folder that are replacements of one draw; the same bytes count once."""
+    found: dict[bytes, Path] = {}
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                continue
+            data = path.read_bytes()
+            content = orjson.loads(data)
+        except (OSError, orjson.JSONDecodeError):
+            continue
+        if isinstance(content, dict) and content.get("replacement") == announcement_digest:
+            found.setdefault(data, path)
+    return [(path, data) for data, path in found.items()]
+
+
 def recorded(folder: Path | None, announcement: Announcement) -> list[tuple[Path, bytes]]:
-    """The replacements of a draw in a chain's folder, unread."""
+    """List the replacements of a draw in a chain's folder, unread."""
     return replacements_in(folder, announcement.digest) if folder and folder.is_dir() else []
 
 
@@ -232,7 +252,7 @@ def check(
     trust: TrustStore,
     rolls: Rolls | None,
 ) -> str:
-    """How many replacements there are; DrawError for the first fault. Without rolls, who is next stays open."""
+    """Return the number of replacements. Raise DrawError for the first fault. Without `rolls` their order is unchecked."""
     done = sorted(
         (read_replacement(data, str(path)) for path, data in files), key=lambda r: (r.number, encode(r))
     )
@@ -259,8 +279,8 @@ def check(
 
 def _replacement_signed(one: Replacement, announcement: Announcement, trust: TrustStore) -> None:
     if one.authority != announcement.plan.authority:
-        raise DrawError(f"替补 / replacement {one.number} is of another authority / 递补机关不符")
+        raise DrawError(f"replacement {one.number} is of another authority / 递补机关不符")
     try:
         check_signature(one.signature, one.to_be_signed, one.authority, trust)
     except DrawError as error:
-        raise DrawError(f"替补 / replacement {one.number}: {error.message}") from None
+        raise DrawError(f"递补 / replacement {one.number}: {error.message}") from None

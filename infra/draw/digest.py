@@ -1,17 +1,15 @@
 """The digest of a register: SHA-256 of its rows in byte order, each a line of values joined by TAB.
 
-`LC_ALL=C sort rows.tsv | sha256sum` says the same. Sums or XORs of row hashes would be quicker and can be
+`LC_ALL=C sort rows.tsv | sha256sum` gives the same digest. Sums or XORs of row hashes would be quicker but can be
 forged. Since every row ends in LF, and no value has a character below the space, rows with their LF sort as
 rows without it, and the sorted column's own buffer is the text to hash.
 
-What does not fit into memory is spilled as sorted runs, and merged by ranges: from all runs the rows between
-two splitters are read, sorted and hashed; the splitters come from samples of every run, so that no order of
+Rows that do not fit into memory are spilled as sorted runs and merged by ranges: the rows of all runs between
+two splitters are read, sorted and hashed. The splitters come from samples of every run, so that no order of
 the file makes a range too big.
 
-Texts in byte order, faster than by comparing them.
-
-To compare texts is to fetch them from all over memory, some twenty times each. So they are sorted by sixteen
-bytes of each at once, as numbers; those that are alike so far by the twelve bytes behind these, and so on.
+Comparing texts fetches each of them from memory about twenty times. So texts are sorted by sixteen bytes at once, as
+numbers; texts that are equal so far are sorted by the next twelve bytes, and so on.
 """
 
 from __future__ import annotations
@@ -26,21 +24,21 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-_FIRST = 16  # bytes of a 128-bit number
-_NEXT = 12  # the number of the group that is alike so far takes the other four
-_ROUNDS = 6  # then what is still alike is compared as text: long, or the same
+_FIRST = 16  # Bytes of a 128-bit number.
+_NEXT = 12  # The number of the group of equal prefixes takes the other four bytes.
+_ROUNDS = 6  # After so many rounds texts that are still equal (long or identical) are compared as texts.
 _SHIFT = pl.Series([2 ** (8 * _NEXT)], dtype=pl.UInt128)
 
 
 class Order(NamedTuple):
-    """`texts.gather(places)` is in byte order; `repeated` is a text that stands twice, if there is one."""
+    """A byte order: `texts.gather(places)` is sorted; `repeated` is a text that occurs twice, if there is one."""
 
     places: pl.Series
     repeated: str | None
 
 
 def byte_order(texts: pl.Series) -> Order:
-    """The byte order of texts, and whether each stands once."""
+    """Return the byte order of texts, and a text that occurs twice."""
     at = _common(texts)
     keys = _number(texts, at, _FIRST)
     order = keys.arg_sort()
@@ -70,7 +68,7 @@ def _compared(texts: pl.Series, order: pl.Series, same: pl.Series) -> Order:
 
 
 def _common(texts: pl.Series) -> int:
-    """How many bytes all texts begin with alike."""
+    """Return the length in bytes of the common prefix of all texts."""
     low, high = texts.min(), texts.max()
     if not isinstance(low, str) or not isinstance(high, str):
         return 0
@@ -80,7 +78,7 @@ def _common(texts: pl.Series) -> int:
 
 
 def _number(texts: pl.Series, at: int, size: int) -> pl.Series:
-    """Some bytes of each text as a number; where it is shorter, NULs stand for the rest: they are below any other."""
+    """Return some bytes of each text as a number; NULs, which are below all other bytes, pad shorter texts."""
     shortest = texts.str.len_bytes().min()
     if isinstance(shortest, int) and shortest < at + size:
         texts = texts + "\0" * (at + size - shortest)
@@ -95,24 +93,24 @@ def _like_before(keys: pl.Series) -> pl.Series:
 
 
 def _alike(same: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The places that are alike with a neighbour, and of each the number of its group."""
+    """Return the places that equal a neighbour, and the number of the group of each."""
     alike = same | same.shift(-1, fill_value=False)
     return alike.arg_true(), (~same).cum_sum().filter(alike)
 
 
 DEL, _C1_LEAD = b"\x7f", b"\xc2"
-_C1 = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
-_SLICE = 40_000  # rows handed on at once: what is used again at once stays near the processor
-_SAMPLES = 512  # per run
-_BATCH = 50_000  # rows of a run that are read at once
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8.
+_SLICE = 40_000  # Rows handed on at once; a piece of this size stays in the processor's cache.
+_SAMPLES = 512  # Samples of each run.
+_BATCH = 50_000  # Rows of a run that are read at once.
 
 
 class ControlCharacter(ValueError):
-    """A value has a control character (category Cc)."""
+    """The error of a value with a control character (category Cc)."""
 
 
 def lines(frame: pl.DataFrame) -> pl.Series:
-    """Each row as the line that is hashed, with its LF."""
+    """Return each row as the line that is hashed, with its LF."""
     values: list[pl.Expr] = []
     for name in frame.columns:
         values += [pl.col(name), pl.lit("\t")]
@@ -120,16 +118,16 @@ def lines(frame: pl.DataFrame) -> pl.Series:
 
 
 class LineHash:
-    """SHA-256 over lines in order, with a check that no value has a control character."""
+    """A SHA-256 over lines in order that checks that no value has a control character."""
 
     def __init__(self, columns: int) -> None:
         self._sha = hashlib.sha256()
-        self._ends = columns  # TABs and the LF of a line
+        self._ends = columns  # The number of TABs and LFs of a line.
 
     def update(self, texts: pl.Series, places: pl.Series | None = None) -> None:
-        """Adds lines that are in order already, or that `places` puts in order."""
+        """Add lines that are in order already, or that `places` puts in order."""
         starts = range(0, len(texts), _SLICE)
-        with ThreadPoolExecutor(1) as pool:  # the next piece is brought together while one is hashed
+        with ThreadPoolExecutor(1) as pool:  # The next piece is gathered while one is hashed.
             fetched = (pool.submit(self._piece, texts, places, start) for start in starts)
             ahead = next(fetched, None)
             while ahead is not None:
@@ -137,7 +135,7 @@ class LineHash:
                 self._sha.update(text)
 
     def hexdigest(self) -> str:
-        """The digest of all lines so far."""
+        """Return the digest of all lines so far."""
         return self._sha.hexdigest()
 
     def _piece(self, texts: pl.Series, places: pl.Series | None, start: int) -> bytes:
@@ -146,7 +144,7 @@ class LineHash:
         return self._checked(texts.gather(places.slice(start, _SLICE)))
 
     def _checked(self, piece: pl.Series) -> bytes:
-        """The text of some lines; ControlCharacter where it has more below the space than its TABs and LFs, or others."""
+        """Return the text of some lines. Raise ControlCharacter where it has others than its TABs and LFs."""
         text = _bytes(piece.to_arrow())
         each = pa.UInt8Array.from_buffers(pa.uint8(), len(text), [None, pa.py_buffer(text)])
         low = int((pl.Series(each) < 0x20).sum())
@@ -156,7 +154,7 @@ class LineHash:
 
 
 def _bytes(array: pa.Array) -> bytes:
-    """The texts of an Arrow string array, one after the other."""
+    """Return the texts of an Arrow string array, concatenated."""
     if not len(array):
         return b""
     array = array.cast(pa.large_string())
@@ -166,7 +164,7 @@ def _bytes(array: pa.Array) -> bytes:
 
 
 class SortedSpill:
-    """Texts beyond memory, given back in byte order."""
+    """Texts beyond memory, returned in byte order."""
 
     def __init__(self, folder: Path, rows_at_once: int) -> None:
         self._folder = folder
@@ -177,7 +175,7 @@ class SortedSpill:
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, texts: pl.Series) -> None:
-        """Sorts and writes one run."""
+        """Sort and write one run."""
         ordered = texts.gather(byte_order(texts).places)
         step = max(1, len(ordered) // _SAMPLES)
         self._samples += ordered.gather_every(step).to_list()
@@ -191,7 +189,7 @@ class SortedSpill:
         self._count += len(ordered)
 
     def ordered(self, progress: Callable[[int], None] = lambda rows: None) -> Iterator[pl.Series]:
-        """All texts in byte order, a range at a time."""
+        """Yield all texts in byte order, a range at a time."""
         runs = [_Run(path) for path in self._runs]
         for splitter in [*self._splitters(), None]:
             parts = [part for run in runs for part in run.below(splitter)]
@@ -211,7 +209,7 @@ class SortedSpill:
 class _Run:
     """One sorted run, read from its start to its end; one batch of it is in memory.
 
-    It is read, not mapped: mapped pages would count as memory of this process, however much there is.
+    It is read, not mapped, since mapped pages would count as memory of this process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -220,7 +218,7 @@ class _Run:
         self._batch: pa.Array = pa.array([], pa.large_string())
 
     def below(self, splitter: bytes | None) -> Iterator[pa.Array]:
-        """The texts from here on that are below the splitter (None: all)."""
+        """Yield the texts from here on that are below the splitter (None: all)."""
         while True:
             found = self._count_below(splitter)
             if found:

@@ -1,10 +1,4 @@
-"""The files that the commands of a draw read: registers, earlier transcripts, commitments, reveals, secrets.
-
-Memory of a draw: given back to the system late, since it is needed again at once.
-
-Handing pages back and faulting them in anew takes a fifth of a draw's time. Ten seconds are longer than a
-national draw; a register beyond memory still gives back what it no longer needs.
-"""
+"""The files that the commands of a draw read and write: registers, transcripts, commitments, reveals, secrets."""
 
 from __future__ import annotations
 
@@ -13,22 +7,31 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from infra.draw.register import Progress, TargetRegister, quiet
 from processors.draw.compute import DrawInputs
-from schemas.draw.documents import Announcement, Commitment, Reveal, read_announcement
+from schemas.draw.documents import (
+    Announcement,
+    Commitment,
+    Reveal,
+    read_announcement,
+    read_transcript,
+)
 from schemas.draw.encoding import convert, parse_json, read_file
+from schemas.draw.replacement import PublishedDraw, read_replacement
 from schemas.draw.seed import check_signature
 from schemas.draw.strata import Earlier, read_earlier
 from schemas.errors import DrawError, UsageError
 from schemas.trust import TrustStore
+from verification.draw_chain import replacements_in
 
 
 class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A party's SECRET.json: the secret (hex), the private half of its key, what it committed to.
+    """A party's SECRET.json: the secret (hex), the private half of its key, its commitment.
 
     `revealed` is the digest of the one announcement for which it was revealed.
     """
@@ -49,15 +52,15 @@ def opened(
     trust: TrustStore,
     progress: Progress = quiet,
 ) -> Iterator[DrawInputs]:
-    """The registers and earlier transcripts of a draw; DrawError where one breaks a rule or is not signed.
+    """Open the registers and earlier transcripts of a draw. Raise DrawError where one breaks a rule or is unsigned.
 
-    Half a million small objects without a cycle follow: the collector, which would look at them again and
-    again, rests meanwhile.
+    The garbage collector is off meanwhile: half a million small objects without a cycle follow, which it would
+    examine again and again.
     """
     gc.disable()
     try:
         with ExitStack() as stack:
-            past = [genuine(read_earlier(path), trust) for path in earlier]
+            past = [genuine(earlier_file(path), trust) for path in earlier]
             staff = stack.enter_context(TargetRegister(inspectors, "inspectors"))
             apart = stack.enter_context(TargetRegister(conflicts, "conflicts")) if conflicts else None
             targets = stack.enter_context(TargetRegister(register, "targets", progress=progress))
@@ -66,8 +69,16 @@ def opened(
         gc.enable()
 
 
+def earlier_file(path: Path) -> Earlier:
+    """Read an earlier transcript from its file; its signature is not checked."""
+    return read_earlier(read_file(path), str(path))
+
+
 def genuine(past: Earlier, trust: TrustStore) -> Earlier:
-    """An earlier transcript that is signed; otherwise anybody could be kept out of a draw by a made-up one."""
+    """Return an earlier transcript whose signature is good. Raise DrawError otherwise.
+
+    Without this check anybody could be kept out of a draw by a made-up transcript.
+    """
     authority = past.announcement.plan.authority
     try:
         check_signature(past.transcript.signature, past.transcript.to_be_signed, authority, trust)
@@ -78,31 +89,55 @@ def genuine(past: Earlier, trust: TrustStore) -> Earlier:
     return past
 
 
+def published(path: Path, chain: Path | None = None) -> PublishedDraw:
+    """Read an announcement or a transcript, with the replacements in the folder `chain`; signatures are not checked."""
+    data = read_file(path)
+    content = parse_json(data, str(path))
+    if not isinstance(content, dict) or "announcement_digest" not in content:
+        return PublishedDraw(read_announcement(data, str(path)), None)
+    transcript = read_transcript(data, str(path))
+    announcement = read_announcement(bytes(transcript.announcement), str(path))
+    if announcement.digest != transcript.announcement_digest:
+        raise DrawError("公告与其摘要不符 / the announcement does not fit its digest", where=str(path))
+    files = replacements_in(chain, announcement.digest) if chain and chain.is_dir() else []
+    done = [read_replacement(data, str(where)) for where, data in files]
+    return PublishedDraw(announcement, transcript, sorted(done, key=lambda one: one.number))
+
+
 def commitments(paths: Sequence[Path]) -> list[Commitment]:
-    """What parties committed to, a file each."""
+    """Read the commitments of parties, a file each."""
     return [convert(parse_json(read_file(p), str(p)), Commitment, str(p)) for p in paths]
 
 
 def reveals(paths: Sequence[Path]) -> list[Reveal]:
-    """What parties revealed, a file each."""
+    """Read the reveals of parties, a file each."""
     return [convert(parse_json(read_file(p), str(p)), Reveal, str(p)) for p in paths]
 
 
 def announcement(path: Path) -> Announcement:
-    """An announcement from its file; its signature is not checked."""
+    """Read an announcement from its file; its signature is not checked."""
     return read_announcement(read_file(path), str(path))
 
 
 def secret(path: Path) -> Secret:
-    """A party's secret; UsageError where the file is none."""
+    """Read a party's secret. Raise UsageError where the file is not one."""
     try:
         return convert(parse_json(read_file(path), str(path)), Secret, str(path))
     except DrawError as error:
         raise UsageError(
-            f"不是秘密文件 / no secret: {error.message}", where=str(path), hint="zhengzhao draw commit"
+            f"不是秘密文件 / not a secret: {error.message}", where=str(path), hint="zhengzhao draw commit"
         ) from None
 
 
-def keep_memory() -> None:
-    """Must be called before polars is imported; its allocator reads this once. Said otherwise outside, that counts."""
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,muzzy_decay_ms:-1")
+def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a file durably, whole or not at all."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            os.fchmod(file.fileno(), 0o600 if private else 0o644)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

@@ -1,7 +1,7 @@
-"""What people see of a draw: a summary, and pages in one file without network.
+"""Summaries and pages of a draw; a page is one file without network.
 
-Whoever is a person appears masked; a conflict of interest as the digest of its row, which auditors who have
-the register can open. Before the plan's `publish_after` a page has digests and counts, and no names.
+Persons appear masked; a conflict of interest appears as the digest of its row, which auditors who have the register
+can look up. Before the plan's `publish_after` a page has digests and counts, and no names.
 """
 
 from __future__ import annotations
@@ -22,33 +22,18 @@ from infra.pages.frame import Column, Html, figures, page, section, table, terms
 from processors.draw.lookup import chance_by_class, check_register
 from schemas.authorities import authority, source_of
 from schemas.authorities import find as find_division
-from schemas.draw.documents import Announcement, Transcript, read_announcement, read_transcript
-from schemas.draw.encoding import parse_json, read_file, shown_id
+from schemas.draw.documents import Announcement, Transcript
+from schemas.draw.encoding import shown_id, shown_name
 from schemas.draw.plan import day
-from schemas.draw.replacement import Replacement, read_replacement, replacements_in, visits_after
+from schemas.draw.replacement import PublishedDraw, Replacement
 from schemas.draw.strata import build_frame
-from schemas.errors import DrawError
-from schemas.identifiers import compare, looks_personal
 
-_ROWS = 5_000  # a page with more is no longer read
+_ROWS = 5_000  # A page with more rows is too long to read.
 _FOOT = "正照 zhengzhao · 任何人可复核 / anyone can check it: zhengzhao draw verify, verify_draw.py"
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """An announcement, with the transcript that has it, where the file is one."""
-
-    announcement: Announcement
-    transcript: Transcript | None
-    replacements: list[Replacement] = []  # recorded since, in order
-
-    def visits(self) -> list[tuple[str, list[str]]]:
-        """Who is visited and by whom, as things stand after the replacements."""
-        assignments = self.transcript.assignments if self.transcript else []
-        return list(visits_after(assignments, self.replacements).items())
-
-
 class PageFacts(msgspec.Struct, frozen=True):
-    """What the register adds: names and divisions of the drawn, chances by class, what changed since before."""
+    """The facts that come from the register: names and divisions of the drawn, chances by class, changes."""
 
     names: dict[str, str]
     divisions: dict[str, str]
@@ -56,23 +41,8 @@ class PageFacts(msgspec.Struct, frozen=True):
     changes: dict[str, int] | None
 
 
-def read(path: Path, chain: Path | None = None) -> Shown:
-    """An announcement or a transcript from its file, with the replacements in `chain`; signatures are not checked."""
-    data = read_file(path)
-    content = parse_json(data, str(path))
-    if not isinstance(content, dict) or "announcement_digest" not in content:
-        return Shown(read_announcement(data, str(path)), None)
-    transcript = read_transcript(data, str(path))
-    announcement = read_announcement(bytes(transcript.announcement), str(path))
-    if announcement.digest != transcript.announcement_digest:
-        raise DrawError("公告与其摘要不符 / its announcement is not the one of its digest", where=str(path))
-    files = replacements_in(chain, announcement.digest) if chain and chain.is_dir() else []
-    done = [read_replacement(data, str(where)) for where, data in files]
-    return Shown(announcement, transcript, sorted(done, key=lambda one: one.number))
-
-
-def summary(shown: Shown) -> dict[str, Any]:
-    """The figures of an announcement or transcript."""
+def summary(shown: PublishedDraw) -> dict[str, Any]:
+    """Return the figures of an announcement or transcript."""
     announced, transcript = shown.announcement, shown.transcript
     plan = announced.plan
     fields: dict[str, Any] = {
@@ -104,9 +74,13 @@ def summary(shown: Shown) -> dict[str, Any]:
 
 
 def html(
-    shown: Shown, register: Path | None, before: Path | None, today: date, smallest_choice: int | None = None
+    shown: PublishedDraw,
+    register: Path | None,
+    before: Path | None,
+    today: date,
+    smallest_choice: int | None = None,
 ) -> str:
-    """The page of an announcement or a transcript; `smallest_choice` of inspectors that any target has."""
+    """Write the page of an announcement or a transcript; `smallest_choice` is the fewest inspectors of any target."""
     announced, transcript = shown.announcement, shown.transcript
     plan = announced.plan
     places = _places(shown, register, before) if register else None
@@ -138,7 +112,7 @@ def html(
     return page(f"{plan.title} · {kind}", under, [p for p in parts if p], _FOOT)
 
 
-def _places(shown: Shown, register: Path, before: Path | None) -> PageFacts:
+def _places(shown: PublishedDraw, register: Path, before: Path | None) -> PageFacts:
     plan = shown.announcement.plan
     transcript = shown.transcript
     listed = [d.id for s in transcript.strata for d in s.drawn] if transcript else []
@@ -162,7 +136,7 @@ def _places(shown: Shown, register: Path, before: Path | None) -> PageFacts:
 
 
 def _changed(targets: TargetRegister, before: Path) -> dict[str, int]:
-    """Targets added, removed, and of another class or division since another register."""
+    """Count the targets added, removed, and of another class or division since another register."""
     columns = ["id", "credit_class", "division"]
     with TargetRegister(before, "targets") as old:
         then = pl.concat([f.select(columns) for f in old.frames()])
@@ -174,11 +148,6 @@ def _changed(targets: TargetRegister, before: Path) -> dict[str, int]:
         "reclassified": int((both["credit_class"] != both["credit_class_then"]).sum()),
         "moved": int((both["division"] != both["division_then"]).sum()),
     }
-
-
-def shown_name(name: str, own: str) -> str:
-    """A name beside its id: of a person only the first character."""
-    return name[:1] + "*" * max(len(name) - 1, 1) if looks_personal(compare(own)) else name
 
 
 def _plan(announced: Announcement, smallest_choice: int | None) -> Html:
@@ -207,11 +176,11 @@ def _strata(announced: Announcement, places: PageFacts | None) -> Html:
         rows.append((stratum.name, f"{stratum.population:,}", f"{stratum.drawn:,}", share, by_class or share))
     whole = sum(s.population for s in announced.strata), sum(s.drawn for s in announced.strata)
     columns = (
-        Column("层", "stratum"), Column("总体", "population", True), Column("抽取", "drawn", True),
-        Column("比例", "share", True), Column("各信用等级被抽中的机会", "chance by credit class"),
+        Column("分层", "stratum"), Column("总体", "population", True), Column("抽取", "drawn", True),
+        Column("比例", "share", True), Column("各信用等级被抽中的概率", "chance by credit class"),
     )  # fmt: skip
     return section(
-        "抽取数量与机会",
+        "抽取数量与概率",
         "how many, and the chance",
         figures([(f"{whole[0]:,}", "对象", "targets"), (f"{whole[1]:,}", "抽取", "drawn")]),
         table(columns, rows),
@@ -222,7 +191,7 @@ def _strata(announced: Announcement, places: PageFacts | None) -> Html:
 
 
 def bars(rows: Sequence[tuple[str, int, int, str]]) -> Html:
-    """A picture: for each row (name, part, whole, label) a bar of its whole and, in it, of its part."""
+    """Draw a bar chart: for each row (name, part, whole, label) a bar of its whole and, in it, of its part."""
     if not rows:
         return Html("")
     lines = []
@@ -237,7 +206,7 @@ def bars(rows: Sequence[tuple[str, int, int, str]]) -> Html:
     return Html(f'<svg viewBox="0 0 1040 {26 * len(rows)}" role="img">{"".join(lines)}</svg>')
 
 
-def _seed(shown: Shown) -> Html:
+def _seed(shown: PublishedDraw) -> Html:
     announced, transcript = shown.announcement, shown.transcript
     reveals = {r.party: r for r in transcript.reveals} if transcript else {}
     rows = []
@@ -296,13 +265,13 @@ def _where(transcript: Transcript, places: PageFacts | None) -> Html:
 
 
 def _place(division: str) -> str:
-    """A division's name before its code, where data has one."""
+    """Return a division's name before its code, where data has one."""
     known = find_division(division)
     return f"{known.name} {division}" if known else division
 
 
 def authority_name(urn: str) -> str:
-    """The name of an authority where data has its division, else its URN."""
+    """Return the name of an authority where data has its division, else its URN."""
     source = source_of(urn)
     if source is None or find_division(source.division) is None:
         return urn
@@ -344,7 +313,7 @@ def _visits(transcript: Transcript, places: PageFacts | None) -> Html:
     ]
     columns = (
         Column("序号", "place", True), Column("检查对象", "target"), Column("名称", "name"),
-        Column("区划", "division"), Column("层", "stratum"), Column("检查人员", "inspectors"),
+        Column("区划", "division"), Column("分层", "stratum"), Column("检查人员", "inspectors"),
     )  # fmt: skip
     more = len(transcript.assignments) - len(rows)
     note = (
@@ -377,7 +346,7 @@ def _replaced(replacements: Sequence[Replacement]) -> Html:
 
 
 def conflict_digest(inspector: str, target: str, reason: str) -> str:
-    """The digest of a conflict's row: whoever has the register finds the row to it."""
+    """Return the digest of a conflict's row, by which a reader of the register finds the row."""
     return sha256(f"{inspector}\t{target}\t{reason}\n".encode()).hexdigest()
 
 

@@ -1,7 +1,6 @@
-"""Registers of a draw: targets (检查对象名录库), inspectors (执法检查人员名录库), conflicts of interest (回避).
+"""Registers of a draw from files; the adapter of the port `schemas.draw.registers.DrawRegister`.
 
-A register is rows of text under named columns, with a count and a digest. Here are its rules; how a file
-becomes rows is in `sources`, how rows become a digest in `digest`.
+This module has the rules of a register. `sources` reads rows from files, `digest` computes their digest.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Literal
 
 import polars as pl
 
@@ -18,45 +16,35 @@ from infra.draw import sources
 from infra.draw.digest import ControlCharacter, LineHash, SortedSpill, byte_order, lines
 from schemas.draw.documents import RegisterSummary
 from schemas.draw.encoding import shown_id
+from schemas.draw.registers import COLUMNS, KEYS, RegisterKind
 from schemas.errors import DrawError
 
-Kind = Literal["targets", "inspectors", "conflicts"]
-COLUMNS: dict[Kind, tuple[str, ...]] = {
-    "targets": ("id", "name", "division", "credit_class"),
-    "inspectors": ("id", "name", "department", "division", "qualifications"),
-    "conflicts": ("inspector_id", "target_id", "reason"),
-}
-_KEY: dict[Kind, list[str]] = {
-    "targets": ["id"],
-    "inspectors": ["id"],
-    "conflicts": ["inspector_id", "target_id"],
-}
-Progress = Callable[[str, int], None]  # what is being done, rows done since the last call
+Progress = Callable[[str, int], None]  # The step, and the rows done since the last call.
 
 
 def quiet(what: str, rows: int) -> None:
-    """A progress that nobody watches."""
+    """Ignore progress."""
 
 
 class TargetRegister:
-    """One register, checked row by row as it is read; `summary` checks what only the whole can show.
+    """One register, checked row by row as it is read; `summary` checks the rules that need all rows.
 
     Up to `batch_rows` rows it is one frame in memory; a bigger one lies in a folder on disk (under TMPDIR),
-    and memory stays the same however long it is. The digest is of the very rows that are drawn from: the
-    file is read once.
+    so that memory does not grow with it. The digest is of the very rows that are drawn from: the file is
+    read once.
     """
 
     def __init__(
         self,
         path: Path,
-        kind: Kind,
+        kind: RegisterKind,
         *,
         batch_rows: int = sources.BATCH_ROWS,
         whole_bytes: int = sources.WHOLE_BYTES,
         progress: Progress = quiet,
     ) -> None:
         self.path = path
-        self.kind: Kind = kind
+        self.kind: RegisterKind = kind
         self.columns: list[str] = []
         self.count = 0
         self._progress = progress
@@ -80,13 +68,13 @@ class TargetRegister:
         self.close()
 
     def close(self) -> None:
-        """Removes what lies on disk."""
+        """Remove the folder on disk, if there is one."""
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
     def frames(self) -> Iterator[pl.DataFrame]:
-        """All rows, in any order, as often as asked for."""
+        """Yield all rows, in any order, as often as asked for."""
         if self._frame is not None:
             yield self._frame
         for file in self._files:
@@ -94,16 +82,16 @@ class TargetRegister:
 
     @property
     def in_memory(self) -> bool:
-        """Whether it is one frame in memory."""
+        """True where the register is one frame in memory."""
         return self._frame is not None
 
     @property
     def disk_bytes(self) -> int:
-        """What lies on disk for this register now."""
+        """The bytes on disk for this register now."""
         return sum(f.stat().st_size for f in self._folder.rglob("*") if f.is_file()) if self._folder else 0
 
     def summary(self) -> RegisterSummary:
-        """Columns, count and digest; DrawError where an id stands twice or a value has control characters."""
+        """Return columns, count and digest. Raise DrawError where an id occurs twice or a value has control characters."""
         if self._summary is None:
             try:
                 digest = self._digest_in_memory() if self._frame is not None else self._digest_of_spill()
@@ -147,12 +135,12 @@ class TargetRegister:
             self._keys.add(self._keys_of(frame))
 
     def _check(self, frame: pl.DataFrame) -> None:
-        """The rules of a single row."""
+        """Check the rules of single rows."""
         self.count += len(frame)
         self._progress("read", len(frame))
-        for column in _KEY[self.kind]:
+        for column in KEYS[self.kind]:
             if (frame[column] == "").any():
-                raise DrawError(f"an empty {column} / {column} 为空", where=str(self.path))
+                raise DrawError(f"{column} 为空 / an empty {column}", where=str(self.path))
         if self.kind != "conflicts":
             wrong = _first_not(frame, "division", pl.col("division").str.contains(r"^[0-9]{6}$"))
             if wrong is not None:
@@ -163,18 +151,21 @@ class TargetRegister:
             wrong = _first_not(frame, "credit_class", pl.col("credit_class").is_in(["A", "B", "C", "D", ""]))
             if wrong is not None:
                 raise DrawError(
-                    f"信用等级不对 / credit class {wrong!r}: A, B, C, D or empty", where=str(self.path)
+                    f"信用等级应为 A、B、C、D 或空 / the credit class {wrong!r} is not A, B, C, D or empty",
+                    where=str(self.path),
                 )
 
     def _digest_in_memory(self) -> str:
         assert self._frame is not None
         texts = lines(self._frame)
         if self._key_leads:
-            order = byte_order(self._keys_of(self._frame))  # as keys go, so go lines: TAB is below any other
+            order = byte_order(
+                self._keys_of(self._frame)
+            )  # Lines sort as their keys do, since TAB is below every other character.
             if order.repeated is not None:
                 raise self._twice(tuple(order.repeated.split("\t")))
         else:
-            self._each_once(self._frame.select(_KEY[self.kind]))
+            self._each_once(self._frame.select(KEYS[self.kind]))
             order = byte_order(texts)
         hashed = LineHash(len(self.columns))
         hashed.update(texts, order.places)
@@ -182,24 +173,24 @@ class TargetRegister:
         return hashed.hexdigest()
 
     def _each_once(self, keys: pl.DataFrame) -> None:
-        """DrawError where a key stands twice; numbers are compared first, which is quicker than texts."""
+        """Raise DrawError where a key occurs twice; hashes are compared first, which is quicker than texts."""
         if keys.hash_rows().n_unique() != len(keys) and (twice := keys.filter(keys.is_duplicated())).height:
             raise self._twice(twice.row(0))
 
     @property
     def _key_leads(self) -> bool:
-        """Whether the key's columns come first, so that equal keys stand beside each other in sorted lines."""
-        key = _KEY[self.kind]
+        """True where the key's columns come first, so that equal keys are neighbours in sorted lines."""
+        key = KEYS[self.kind]
         return self.columns[: len(key)] == key
 
     def _keys_of(self, frame: pl.DataFrame) -> pl.Series:
-        return frame.select(pl.concat_str(_KEY[self.kind], separator="\t")).to_series()
+        return frame.select(pl.concat_str(KEYS[self.kind], separator="\t")).to_series()
 
     def _digest_of_spill(self) -> str:
         assert self._lines
         hashed = LineHash(len(self.columns))
         last = ""
-        width = len(_KEY[self.kind])
+        width = len(KEYS[self.kind])
         for ordered in self._lines.ordered(lambda rows: self._progress("digest", rows)):
             hashed.update(ordered)
             if not self._keys:
@@ -210,7 +201,7 @@ class TargetRegister:
         return hashed.hexdigest()
 
     def _check_unique(self, ordered: pl.Series, last: str) -> str:
-        """DrawError where a key stands twice among sorted ones, `last` being the one before."""
+        """Raise DrawError where a key occurs twice among sorted ones, `last` being the one before."""
         if ordered[0] == last:
             raise self._twice(tuple(last.split("\t")))
         same = ordered == ordered.shift(1)
@@ -235,6 +226,6 @@ class TargetRegister:
 
 
 def _first_not(frame: pl.DataFrame, column: str, rule: pl.Expr) -> str | None:
-    """The first value of a column that breaks a rule."""
+    """Return the first value of a column that breaks a rule."""
     values = frame.select(pl.col(column).unique(maintain_order=True)).filter(~rule)
     return str(values[column][0]) if len(values) else None

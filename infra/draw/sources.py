@@ -1,12 +1,10 @@
 """Register files as frames of text columns: CSV (RFC 4180) and Parquet, whole or in batches.
 
-Two readers must agree on what a file says, this one and `verify_draw.py` (Python's `csv`). So nothing is
+Two readers must agree on the content of a file, this one and `verify_draw.py` (Python's `csv`). So nothing is
 guessed and nothing repaired: a stray quote, a short or long row, a lone CR are refused.
 
-Whether a CSV file keeps to RFC 4180 where programs read other things differently: quotes and line ends.
-
-A quoted field begins right behind a comma or a line end and ends right before one. A register of millions of
-quoted fields is looked at in blocks, as numbers, without touching a field.
+A quoted field begins right behind a comma or a line end and ends right before one. The quotes of a register are
+checked in blocks of bytes, without parsing a field.
 """
 
 from __future__ import annotations
@@ -35,9 +33,9 @@ _QUOTE, _BEFORE, _BEHIND = ord('"'), list(b',\n"'), list(b',\r\n"')
 
 
 def check_quoting(content: mmap.mmap, where: str, *, block: int = _QUOTING_BLOCK) -> None:
-    """DrawError for a quote that no field begins or ends with, and for a CR that no LF follows.
+    """Raise DrawError for a quote that no field begins or ends with, and for a CR that no LF follows.
 
-    Quotes open and close by turns; one right behind a closing one is a doubled quote's second, and opens again.
+    Quotes open and close by turns; a quote right behind a closing one is the second of a doubled quote.
     """
     if content.find(b"\r") >= 0:
         _check_line_ends(content, where, block)
@@ -52,7 +50,7 @@ def check_quoting(content: mmap.mmap, where: str, *, block: int = _QUOTING_BLOCK
 
 def _check_line_ends(content: mmap.mmap, where: str, size: int) -> None:
     for start in range(0, len(content), size):
-        block = content[start : start + size + 1]  # one byte on, for an LF there
+        block = content[start : start + size + 1]  # One further byte shows an LF behind a CR at the end.
         own = block[:size]
         pairs = own.count(b"\r\n") + (own.endswith(b"\r") and block[size:] == b"\n")
         if own.count(b"\r") != pairs:
@@ -62,7 +60,7 @@ def _check_line_ends(content: mmap.mmap, where: str, size: int) -> None:
 
 
 def _first_fault(content: mmap.mmap, size: int) -> int | None:
-    """Where the quote stands that opens the first wrong field, or None."""
+    """Return the offset of the quote that opens the first wrong field, or None."""
     starts = range(_start(content), len(content), size)
     with ThreadPoolExecutor(2) as pool:
         counts = pool.map(lambda start: _count(content[start : start + size]), starts)
@@ -79,8 +77,10 @@ def _start(content: mmap.mmap) -> int:
 
 
 def _fault(content: mmap.mmap, start: int, size: int, inside: int) -> int | None:
-    """The first fault of a block, which begins inside of quotes (1) or outside (0)."""
-    ahead = content[start - 1 : start] if start > _start(content) else b"\n"  # as if a line had ended
+    """Return the first fault of a block, which begins inside of quotes (1) or outside (0)."""
+    ahead = (
+        content[start - 1 : start] if start > _start(content) else b"\n"
+    )  # The file begins as if a line had ended.
     block = ahead + content[start : start + size]
     behind = content[start + size : start + size + 1] or b"\n"
     each = _numbers(block + behind)
@@ -97,7 +97,7 @@ def _fault(content: mmap.mmap, start: int, size: int, inside: int) -> int | None
 
 
 def _numbers(data: bytes) -> pl.Series:
-    """Bytes as numbers, without copying them."""
+    """Return bytes as numbers, without copying them."""
     return pl.Series(pa.UInt8Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)]))
 
 
@@ -109,17 +109,17 @@ def _none_of(numbers: pl.Series, allowed: list[int]) -> pl.Series:
     return reduce(and_, (numbers != one for one in allowed))
 
 
-BATCH_ROWS = 4_000_000  # some 1.5 GB at work; a bigger register goes through a folder on disk
-WHOLE_BYTES = 600 << 20  # a CSV up to this size is read at once, on all cores
+BATCH_ROWS = 4_000_000  # These need about 1.5 GB; a bigger register goes through a folder on disk.
+WHOLE_BYTES = 600 << 20  # A CSV up to this size is read at once, on all cores.
 _BLOCK = 16 << 20
 
 
 def read_frames(
     path: Path, *, batch_rows: int = BATCH_ROWS, whole_bytes: int = WHOLE_BYTES
 ) -> Iterator[pl.DataFrame]:
-    """The rows of a register file, every column as text, in at least one frame (perhaps without rows).
+    """Yield the rows of a register file, every column as text, in at least one frame (perhaps without rows).
 
-    UsageError where the file is absent, empty or no Parquet; DrawError where it breaks a rule.
+    Raise UsageError where the file is absent, empty or damaged Parquet, DrawError where it breaks a rule.
     """
     try:
         with path.open("rb") as file:
@@ -140,7 +140,7 @@ def read_frames(
 
 
 def check_columns(columns: list[str], where: str) -> None:
-    """DrawError where a column stands twice or its name has control characters."""
+    """Raise DrawError where a column occurs twice or its name has control characters."""
     for column in columns:
         if CONTROL.search(column):
             raise DrawError(f"列名有控制字符 / column {column!r} has control characters", where=where)
@@ -154,7 +154,9 @@ def check_columns(columns: list[str], where: str) -> None:
 def _csv(path: Path, batch_rows: int, *, whole: bool) -> Iterator[pl.DataFrame]:
     where = str(path)
     with path.open("rb") as file:
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # unmapped with the last reader of it
+        content = mmap.mmap(
+            file.fileno(), 0, access=mmap.ACCESS_READ
+        )  # The file is unmapped with its last reader.
     check_quoting(content, where)
     columns, start = _header(content, where)
     check_columns(columns, where)
@@ -211,14 +213,14 @@ def _empty(columns: list[str]) -> pl.DataFrame:
 
 
 def _has_rows(buffer: pa.Buffer) -> bool:
-    """Whether anything but blank lines follows; Arrow knows no CSV without rows."""
+    """Return True where more than blank lines follows; Arrow refuses a CSV without rows."""
     return bool(memoryview(buffer)[: 1 << 20].tobytes().strip(b"\r\n")) or bool(
         len(buffer) > 1 << 20 and buffer.to_pybytes().strip(b"\r\n")
     )
 
 
 def _header(content: mmap.mmap, where: str) -> tuple[list[str], int]:
-    """The columns, and where the rows begin."""
+    """Return the columns, and the offset of the first row."""
     start = len(BOM) if content[:3] == BOM else 0
     while True:
         end = content.find(b"\n", start)
@@ -233,11 +235,11 @@ def _header(content: mmap.mmap, where: str) -> tuple[list[str], int]:
     try:
         return next(csv.reader(io.StringIO(line.decode(), newline=""), strict=True)), start
     except (UnicodeDecodeError, csv.Error):
-        raise DrawError("表头不是 UTF-8 的 CSV / the header is no CSV in UTF-8", where=where) from None
+        raise DrawError("表头不是 UTF-8 编码的 CSV / the header is not CSV in UTF-8", where=where) from None
 
 
 def _csv_error(content: mmap.mmap, width: int, error: pa.ArrowInvalid, where: str) -> DrawError:
-    """Which line it was: Arrow's own words would quote the row, and a row may name a person."""
+    """Build the error with the wrong line. Arrow's own message would quote the row, which may name a person."""
     content.seek(0)
     try:
         rows = csv.reader(io.TextIOWrapper(io.BytesIO(content.read()), "utf-8-sig", newline=""), strict=True)
@@ -285,7 +287,7 @@ def _parquet(path: Path, batch_rows: int) -> Iterator[pl.DataFrame]:
 
 
 def _read_text(path: Path, where: str) -> pl.DataFrame:
-    """A file of nothing but text, read without a copy of each value."""
+    """Read a file of text columns without a copy of each value."""
     try:
         return pl.read_parquet(path).fill_null("")
     except pl.exceptions.PolarsError:
@@ -307,7 +309,7 @@ def _check_type(field: pa.Field, where: str) -> None:
     other = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_date, pa.types.is_null)
     if not _is_text(kind) and not any(test(kind) for test in other):
         raise DrawError(
-            f"列的类型没有唯一文本 / column {field.name!r} is {field.type}: it has no one text",
+            f"列的类型没有唯一的文本形式 / column {field.name!r} is {field.type}, which has no unique text form",
             where=where,
             hint="text, whole numbers, booleans and dates; write anything else as text",
         )

@@ -1,24 +1,22 @@
-"""The chain of draws of a data folder: `DIR/draws/<authority>/<sequence>.announcement.json` and what became of it.
+"""The chain of draws of a data folder: `DIR/draws/<authority>/<sequence>.announcement.json` and the papers that follow.
 
-Each authority's announcements are numbered without a gap, each naming the one before. A lock holds while a
-document gets its place, so that of several made at once none shares a sequence. Documents are written whole
-or not at all, and never changed.
+Each authority's announcements are numbered without a gap, each naming the one before. A lock is held while a
+document gets its place, so that no two made at the same time share a sequence. Documents are written whole or not
+at all, and never changed.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import msgspec
 
-from issuance.keys import open_signer
+from infra.draw.files import write_whole
 from issuance.signer import ES256, Signer
 from schemas.calendar import CHINA
 from schemas.draw.documents import (
@@ -36,11 +34,11 @@ from schemas.draw.plan import Plan, day
 from schemas.draw.replacement import MAX_BYTES, Replacement, read_replacement
 from schemas.draw.seed import DrawSigner, sign
 from schemas.errors import DrawError, LintError, NotFound
-from schemas.trust import ANY_AUTHORITY, TrustStore, load_trust
+from schemas.trust import ANY_AUTHORITY, TrustStore
 
 
 class Link(msgspec.Struct, frozen=True):
-    """An announcement on record, and what became of it."""
+    """An announcement on record, with the files of its transcript or void."""
 
     announcement: Announcement
     transcript: Path | None
@@ -48,11 +46,11 @@ class Link(msgspec.Struct, frozen=True):
 
     @property
     def state(self) -> str:
-        """`announced`, `drawn` or `voided`."""
+        """The state: `announced`, `drawn` or `voided`."""
         return "drawn" if self.transcript else "voided" if self.void else "announced"
 
     def overdue(self, now: datetime) -> bool:
-        """Whether it has neither transcript nor void though its period has begun: an alarm."""
+        """Return True where it has neither transcript nor void although its period has begun: an alarm."""
         begins = day(self.announcement.plan.period[0], "period")
         return self.state == "announced" and begins <= now.astimezone(CHINA).date()
 
@@ -64,18 +62,16 @@ class KeyOfDraws(msgspec.Struct, frozen=True):
     signer: Signer
 
     def sign(self, message: bytes) -> bytes:
-        """Raw r ‖ s."""
+        """Return the raw signature r ‖ s."""
         return self.signer.sign(self.kid, ES256, message)
 
 
-def draw_key(data: Path, passphrase: str | None, plan: Plan, now: datetime) -> DrawSigner:
-    """The key that signs this plan's documents: the authority's own, else the installation's.
+def draw_key(signer: Signer, trust: TrustStore, plan: Plan, now: datetime) -> DrawSigner:
+    """Return the key that signs this plan's documents: the authority's own, else the installation's.
 
-    No time stands in them; so where no key signs today, as in stories of the past, the one of the plan's
-    period does. KeysMissing or TrustError without keys.
+    The documents have no date; so where no key signs today, as in stories of the past, the key of the plan's
+    period does. Raise LintError where there is no such key.
     """
-    signer = open_signer(data, passphrase)
-    trust = load_trust(data / "trust")
     return KeyOfDraws(_kid(trust, plan, now), signer)
 
 
@@ -99,7 +95,7 @@ class DrawStore:
     # --- reading
 
     def chain(self, authority: str) -> list[Link]:
-        """The announcements of an authority in order; DrawError where the folder has a gap."""
+        """Return the announcements of an authority in order. Raise DrawError where the folder has a gap."""
         folder = self._of(authority)
         links = [self._link(path) for path in sorted(folder.glob("*.announcement.json"))]
         for number, link in enumerate(links, 1):
@@ -113,19 +109,19 @@ class DrawStore:
         return links
 
     def authorities(self) -> list[str]:
-        """Who has announced something."""
+        """Return the authorities that have announced a draw."""
         first = (
             next(iter(sorted(f.glob("*.announcement.json"))), None) for f in sorted(self._folder.glob("*/"))
         )
         return [self._link(path).announcement.plan.authority for path in first if path]
 
     def every(self) -> Iterator[Link]:
-        """All announcements of all authorities."""
+        """Yield all announcements of all authorities."""
         for authority in self.authorities():
             yield from self.chain(authority)
 
     def find(self, announcement: Announcement) -> Link:
-        """The record of exactly this announcement; NotFound where the data folder has none."""
+        """Return the record of exactly this announcement. Raise NotFound where the data folder has none."""
         path = self._path(announcement, "announcement")
         if path.is_file() and path.read_bytes() == announcement.bytes:
             return self._link(path)
@@ -135,12 +131,12 @@ class DrawStore:
         )
 
     def transcript(self, announcement: Announcement) -> bytes | None:
-        """The transcript on record of exactly this announcement, if it was drawn."""
+        """Return the transcript on record of exactly this announcement, or None where it was not drawn."""
         path = self.find(announcement).transcript
         return path.read_bytes() if path else None
 
     def register_before(self, announcement: Announcement) -> Path | None:
-        """The targets of the authority's announcement before, where `register import` keeps them."""
+        """Return the targets of the authority's announcement before, where `register import` kept them."""
         if announcement.sequence == 1:
             return None
         last = self.chain(announcement.plan.authority)[announcement.sequence - 2].announcement
@@ -150,7 +146,7 @@ class DrawStore:
     # --- writing
 
     def announce(self, content: dict[str, Any], plan: Plan, signer: DrawSigner) -> Announcement:
-        """Gives a prepared announcement its place in the chain, signs and records it."""
+        """Give a prepared announcement its place in the chain, sign and record it."""
         with self._lock():
             chain = self.chain(plan.authority)
             replaces = self._replaces(chain, plan)
@@ -168,25 +164,27 @@ class DrawStore:
             return announcement
 
     def void(self, announcement: Announcement, reason: str, signer: DrawSigner) -> bytes:
-        """Voids an announcement that was not drawn; the signed void."""
+        """Void an announcement that was not drawn; return the signed void."""
         if not is_text(reason):
-            raise DrawError("a void needs a reason, in one line / 作废须说明理由", hint='--reason "…"')
+            raise DrawError(
+                "作废须写明理由（一行文字）/ a void needs a reason, in one line", hint='--reason "…"'
+            )
         plan = announcement.plan
         with self._lock():
             link = self.find(announcement)
             if link.transcript:
-                raise DrawError("it is drawn: a drawn announcement is not voided / 已抽取，不得作废")
+                raise DrawError("已抽取的公告不得作废 / a drawn announcement cannot be voided")
             if link.void:
-                raise DrawError(f"it is voided already: {link.void} / 已作废")
+                raise DrawError(f"公告已作废 / the announcement is voided already: {link.void}")
             void = Void(announcement.digest, plan.authority, announcement.sequence, reason.strip())
             data = encode(msgspec.structs.replace(void, signature=sign(void.to_be_signed, signer)))
             self._write(self._path(announcement, "void"), data)
             return data
 
     def record(self, announcement: Announcement, transcript: Transcript, signer: DrawSigner) -> bytes:
-        """Signs and records a transcript; the one on record where it is the same draw.
+        """Sign and record a transcript; return the one on record where it is the same draw.
 
-        DrawError where the announcement is voided, or was drawn with other reveals.
+        Raise DrawError where the announcement is voided, or was drawn with other reveals.
         """
         with self._lock():
             link = self.find(announcement)
@@ -205,7 +203,7 @@ class DrawStore:
             return data
 
     def replacements(self, announcement: Announcement) -> list[Replacement]:
-        """The replacements of a draw on record, in order."""
+        """Return the replacements of a draw on record, in order."""
         own = self._path(announcement, "replacement").name.removesuffix("json")
         folder = self._of(announcement.plan.authority)
         return [
@@ -215,7 +213,7 @@ class DrawStore:
     def replace(
         self, announcement: Announcement, next_: Callable[[], Replacement], signer: DrawSigner
     ) -> bytes:
-        """Signs and records what `next_` gives; nothing else can be recorded meanwhile."""
+        """Sign and record the replacement that `next_` returns, under the lock of the chain."""
         with self._lock():
             if not self.find(announcement).transcript:
                 raise DrawError("it is not drawn yet / 尚未抽取", hint="zhengzhao draw run")
@@ -229,7 +227,7 @@ class DrawStore:
             return data
 
     def refuse_voided(self, link: Link) -> None:
-        """DrawError where an announcement is voided."""
+        """Raise DrawError where an announcement is voided."""
         if link.void:
             reason = read_void(link.void.read_bytes()).reason
             raise DrawError(f"the announcement is voided: {reason} / 公告已作废")
@@ -284,17 +282,3 @@ class DrawStore:
         with (self._folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Writes a file whole or not at all, durably."""
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            os.fchmod(file.fileno(), 0o600 if private else 0o644)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise

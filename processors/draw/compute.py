@@ -1,7 +1,7 @@
 """The draw as a computation: from plan and registers to an announcement, from reveals to a transcript.
 
-Nothing here knows a clock, a key or a chain: the same files give the same bytes. Sequence, previous and
-signatures are added by `infra.draw.store`.
+The same files give the same bytes: no clock, key or chain enters here. `infra.draw.store` adds sequence, previous
+and signatures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import msgspec
 import polars as pl
 from msgspec import UNSET, Raw
 
-from schemas.draw.registers import DrawRegister
 from schemas.draw import inspectors as staff
 from schemas.draw import tickets
 from schemas.draw.documents import (
@@ -31,15 +30,16 @@ from schemas.draw.documents import (
 )
 from schemas.draw.encoding import shown_id
 from schemas.draw.plan import Plan, read_plan
+from schemas.draw.registers import DrawRegister
 from schemas.draw.seed import check_commitment, in_order, seed_of
 from schemas.draw.strata import Earlier, Frame, allocate, build_frame, left_out, placed
 from schemas.errors import DrawError
 
-_NAMED = 20  # of those who cannot be given inspectors, in a message
+_NAMED = 20  # A message names so many of the targets that cannot be given inspectors.
 
 
 class DrawInputs(msgspec.Struct, frozen=True):
-    """The files of a draw, opened."""
+    """The opened registers and earlier transcripts of a draw."""
 
     targets: DrawRegister
     inspectors: DrawRegister
@@ -47,23 +47,25 @@ class DrawInputs(msgspec.Struct, frozen=True):
     earlier: list[Earlier]
 
     def summaries(self) -> Registers:
-        """Counts and digests of the three registers."""
+        """Return counts and digests of the three registers."""
         conflicts = self.conflicts.summary() if self.conflicts else NO_CONFLICTS
         return Registers(self.targets.summary(), self.inspectors.summary(), conflicts)
 
     @property
     def earlier_digests(self) -> list[str]:
-        """The digests of the earlier transcripts, in order, each once."""
+        """The digests of the earlier transcripts, sorted, each once."""
         return sorted({past.digest for past in self.earlier})
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """An announcement but for its place in the chain; what a page about it wants beside."""
+    """An announcement without its place in the chain, and further figures for a page about it."""
 
     content: dict[str, Any]
     frame: Frame
     counts: dict[str, int]
-    smallest_choice: int | None  # of inspectors, over all targets; None without targets
+    smallest_choice: (
+        int | None
+    )  # Over all targets the fewest inspectors to choose from; None without targets.
 
 
 # --- announcing
@@ -72,7 +74,7 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare(
     content: dict[str, Any], given: DrawInputs, commitments: Sequence[Commitment], where: str = ""
 ) -> Prepared:
-    """Checks plan, registers, commitments, and that whoever may be drawn can be visited; DrawError otherwise."""
+    """Check plan, registers and commitments, and that every target can be visited. Raise DrawError otherwise."""
     plan = read_plan(content, where)
     promised = _commitments(plan, commitments)
     with ThreadPoolExecutor(1) as pool:
@@ -96,28 +98,29 @@ def prepare(
 
 
 def _commitments(plan: Plan, given: Sequence[Commitment]) -> list[Commitment]:
-    """One good commitment of each party, in the plan's order."""
+    """Return one good commitment of each party, in the plan's order. Raise DrawError otherwise."""
     for commitment in given:
         check_commitment(commitment)
     by_party = {c.party: c for c in given}
     if len(by_party) != len(given):
-        raise DrawError("two commitments of one party")
+        raise DrawError("同一参与方有两份承诺 / two commitments of one party")
     if missing := [p for p in plan.seed.parties if p not in by_party]:
         raise DrawError(
-            f"no commitment of {', '.join(missing)}", hint="draw commit --party NAME -o SECRET.json"
+            f"缺少承诺 / no commitment of {', '.join(missing)}",
+            hint="zhengzhao draw commit --party NAME -o SECRET.json",
         )
     if unknown := [p for p in by_party if p not in plan.seed.parties]:
-        raise DrawError(f"{unknown[0]} is no party of the plan")
+        raise DrawError(f"{unknown[0]} is not a party of the plan / 不是抽查计划的参与方")
     if len({c.commitment for c in given}) != len(given):
-        raise DrawError("two parties commit to the same secret")
+        raise DrawError("两方承诺同一秘密 / two parties commit to the same secret")
     return [by_party[party] for party in plan.seed.parties]
 
 
 def check_feasible(plan: Plan, frame: Frame, given: DrawInputs) -> int | None:
-    """The smallest number of inspectors that any target has to choose from.
+    """Return the smallest number of inspectors that any target has to choose from.
 
-    DrawError names the targets that cannot be given enough. Loads have no upper limit, so each target
-    stands for itself: enough competent inspectors without a conflict, and one with the qualification.
+    Raise DrawError naming the targets that cannot be given enough. Loads have no upper limit, so each target is
+    checked by itself: enough competent inspectors without a conflict, and one with the qualification.
     """
     inspectors = staff.read_inspectors(given.inspectors)
     conflicts = staff.read_conflicts(given.conflicts)
@@ -150,7 +153,7 @@ def check_feasible(plan: Plan, frame: Frame, given: DrawInputs) -> int | None:
 
 
 def _drawable(plan: Plan, given: DrawInputs, targets: set[str]) -> set[str]:
-    """Those of some targets that are in a population."""
+    """Return the targets among these that are in a population."""
     if not targets:
         return set()
     wanted = pl.Series("id", list(targets), dtype=pl.String).implode()
@@ -163,7 +166,7 @@ def _drawable(plan: Plan, given: DrawInputs, targets: set[str]) -> set[str]:
 
 
 def _refuse_infeasible(plan: Plan, given: DrawInputs, poor: set[str], short: set[str]) -> None:
-    """DrawError where one of them is in a population at all."""
+    """Raise DrawError where one of these targets is in a population."""
     out = left_out(plan, given.earlier)
     wanted = pl.Series("id", list(short), dtype=pl.String).implode()
     fits = pl.col("division").is_in(list(poor)) | pl.col("id").is_in(wanted)
@@ -189,7 +192,7 @@ def _refuse_infeasible(plan: Plan, given: DrawInputs, poor: set[str], short: set
 
 
 def check_given(announcement: Announcement, given: DrawInputs, *, earlier: bool = True) -> None:
-    """DrawError names the register, or (`earlier`) the earlier transcripts, that are not the announced ones."""
+    """Raise DrawError naming the register, or (`earlier`) the transcripts, that differ from the announced ones."""
     found = given.summaries()
     for name in ("targets", "inspectors", "conflicts"):
         announced, actual = getattr(announcement.registers, name), getattr(found, name)
@@ -207,12 +210,12 @@ def check_given(announcement: Announcement, given: DrawInputs, *, earlier: bool 
 
 
 def check_public(announcement: Announcement, public: str | None) -> None:
-    """DrawError where a public number is missing, or given though the plan has none."""
+    """Raise DrawError where a public number is missing, or given although the plan has none."""
     expected = announcement.plan.seed.public is not UNSET
     if expected and not public:
-        raise DrawError("the plan has a public number: --public TEXT / 需要公开随机数")
+        raise DrawError("抽查计划要求公开随机数 / the plan requires a public number", hint="--public TEXT")
     if public is not None and not expected:
-        raise DrawError("the plan has no public number / 抽查计划没有公开随机数")
+        raise DrawError("抽查计划没有公开随机数 / the plan has no public number", hint="leave --public out")
 
 
 def _roster(announcement: Announcement, seed: str, given: DrawInputs) -> staff.Roster:
@@ -231,10 +234,10 @@ def _assigned(
 def compute(
     announcement: Announcement, given: DrawInputs, reveals: Sequence[Reveal], public: str | None = None
 ) -> Transcript:
-    """The draw, unsigned; DrawError where files or reveals are not the announced ones.
+    """Compute the transcript, unsigned. Raise DrawError where files or reveals are not the announced ones.
 
-    Tickets take all processors, inspectors one: so their roster is made beside the tickets, and the digests, which
-    could be first, beside the visits. What was drawn from other files is thrown away.
+    Tickets use all processors and the roster one, so the roster is built beside the tickets, and the registers'
+    digests are compared beside the assignment. A result from other files is discarded.
     """
     plan = announcement.plan
     digest = announcement.digest
@@ -247,7 +250,7 @@ def compute(
     populations = {s.name: s.population for s in announcement.strata}
     if populations != frame.populations:
         check_given(announcement, given)
-        raise DrawError("the populations are not the announced ones")
+        raise DrawError("总体数与公告不符 / the populations are not the announced ones")
     with ThreadPoolExecutor(1) as pool:
         lining_up = pool.submit(_roster, announcement, seed, given)
         drawn = tickets.draw(
@@ -258,7 +261,7 @@ def compute(
             assignments, skipped = _assigned(plan, lining_up.result(), given, drawn)
             lists = tickets.per_stratum(plan, drawn)
         finally:
-            checking.result()  # that a register is another one says more than what follows from it
+            checking.result()  # A wrong register explains more than the errors that follow from it, so its error takes precedence.
     return Transcript(
         Raw(announcement.bytes),
         digest,

@@ -1,9 +1,6 @@
-"""Registers of a draw from what was issued: every living licence a target, as CSV rows.
+"""Targets of a draw from the register of licences: one row for every living licence, persons masked.
 
-A target is a licence, its id the licence number: that is what an inspection is recorded under. A person's name
-and number stand masked.
-
-Targets of a draw from the register of licences: every living licence one row, persons masked.
+A target's id is the licence number, under which an inspection is recorded.
 """
 
 from __future__ import annotations
@@ -13,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from infra.draw.pages import shown_name
 from processors.queries.register import Register
-from schemas.draw.encoding import CONTROL
+from schemas.draw.encoding import CONTROL, shown_name
 from schemas.persons import is_pseudonym
 
 
@@ -34,12 +30,12 @@ class Target(NamedTuple):
 
 
 def one_line(value: str) -> str:
-    """A value as a register takes it: without control characters."""
+    """Replace the control characters of a value by spaces, since registers must not have any."""
     return CONTROL.sub(" ", value)
 
 
 def write_targets(path: Path, targets: Iterable[Target]) -> int:
-    """Writes a CSV in the order of ids; the number of rows."""
+    """Write a CSV in the order of ids; return the number of rows."""
     rows = sorted(targets, key=lambda t: t.id.encode())
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -49,17 +45,20 @@ def write_targets(path: Path, targets: Iterable[Target]) -> int:
 
 
 class Opener(Protocol):
-    """Who opens what is sealed for a person."""
+    """A reader of texts that are sealed for a person."""
 
     def open(self, pseudonym: str, sealed: str) -> str | None:
-        """The text, None where the person was erased."""
+        """Return the text, or None where the person was erased."""
         ...
 
 
 def living_targets(
-    register: Register, persons: Opener, look: Callable[[str, str, str], None], item: str | None = None
+    register: Register,
+    persons: Opener,
+    record_access: Callable[[str, str, str], None],
+    item: str | None = None,
 ) -> Iterator[Target]:
-    """The living licences, of one item where it is named; `look` is told of each person's record."""
+    """Yield the living licences, of one item where it is named; `record_access` is called for each person's record."""
     for state in register.states():
         for licence in state.licences.values():
             grant = licence.now
@@ -67,7 +66,7 @@ def living_targets(
                 continue
             name = grant.holder_name
             if is_pseudonym(state.holder):
-                look(state.holder, "register snapshot", licence.number)
+                record_access(state.holder, "register snapshot", licence.number)
                 opened = persons.open(state.holder, name) or ""
                 name = opened[:1] + "*" * max(len(opened) - 1, 1)
             yield Target(

@@ -1,13 +1,11 @@
-"""Inspections after a draw: a visit for each target, what was found, and when it must be published.
+"""Inspections after a draw: a visit for each target, its result, and the last day for publishing it.
 
 A visit serves every draw in which its target was drawn: several departments come once (部门联合抽查). Results are
-`inspection.recorded` events like all others; here they are read back by the id that a draw gives each of them.
+`inspection.recorded` events; here they are read back by the id that a draw gives each of them.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from hashlib import sha256
@@ -16,17 +14,14 @@ from typing import Any
 
 import msgspec
 
-from infra.draw.pages import Shown
-from infra.pages.frame import Column, figures, page, section, table
 from processors.queries.register import Register
 from schemas import calendar
 from schemas.draw.encoding import shown_id
 from schemas.draw.plan import day
+from schemas.draw.replacement import PublishedDraw
 from schemas.facts import InspectionTaken
 
-PUBLISHED_WITHIN = 20  # working days after an inspection
-_COLUMNS = ("inspection_id", "target", "plan", "item", "authority", "inspectors", "inspected_on", "result", "passed",
-            "publish_by", "late")  # fmt: skip
+PUBLISHED_WITHIN = 20  # Working days after an inspection.
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -50,19 +45,19 @@ class Task(msgspec.Struct, frozen=True):
         return calendar.add(date.fromisoformat(self.record.inspected_on), PUBLISHED_WITHIN).on
 
     def state(self, today: date) -> str:
-        """`open`, `overdue` (past the plan's period), or `done`."""
+        """Return `open`, `overdue` (past the plan's period), or `done`."""
         if self.record is not None:
             return "done"
         return "overdue" if day(self.ends, "period") < today else "open"
 
 
 def inspection_id(announcement_digest: str, target: str) -> str:
-    """The id under which a drawn target's inspection is recorded."""
+    """Return the id under which a drawn target's inspection is recorded."""
     return f"D-{announcement_digest[:16]}-{sha256(target.encode()).hexdigest()[:16]}"
 
 
-def tasks(draws: Sequence[Shown], records: Mapping[str, InspectionTaken]) -> list[Task]:
-    """All inspections that some draws order."""
+def tasks(draws: Sequence[PublishedDraw], records: Mapping[str, InspectionTaken]) -> list[Task]:
+    """List the inspections that some draws order."""
     found = []
     for shown in draws:
         plan = shown.announcement.plan
@@ -77,7 +72,7 @@ def tasks(draws: Sequence[Shown], records: Mapping[str, InspectionTaken]) -> lis
 
 
 def records(register: Register) -> dict[str, InspectionTaken]:
-    """Every recorded inspection by its id; of two under one id the later one."""
+    """Return every recorded inspection by its id; the later of two under one id counts."""
     found = {}
     for fact in register.facts(["inspection.recorded"]):
         if isinstance(fact.body, InspectionTaken):
@@ -88,9 +83,9 @@ def records(register: Register) -> dict[str, InspectionTaken]:
 def visits(
     found: Iterable[Task], today: date, joined: Mapping[str, Sequence[str]] = MappingProxyType({})
 ) -> list[dict[str, Any]]:
-    """One row for each target: who comes, for what, and how far it is.
+    """Return one row for each target: inspectors, items, departments, period and state.
 
-    `joined` are the authorities that come together for a plan (by its name), as the year's plan says.
+    `joined` gives the authorities that visit together for a plan (by its name), as the year's plan says.
     """
     by_target: dict[str, list[Task]] = {}
     for task in found:
@@ -133,7 +128,7 @@ def _row(task: Task, today: date) -> dict[str, Any]:
 
 
 def published(found: Iterable[Task], today: date) -> list[dict[str, Any]]:
-    """The rows of the published results, in the order of targets; only what was inspected."""
+    """Return the rows of the published results, in the order of targets; only inspected targets have one."""
     rows = []
     for task in sorted(found, key=lambda t: (t.target.encode(), t.inspection_id)):
         if task.record is None or task.publish_by is None:
@@ -154,33 +149,3 @@ def published(found: Iterable[Task], today: date) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def results_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The results as CSV."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()})
-    return text.getvalue()
-
-
-def results_page(title: str, rows: Sequence[Mapping[str, Any]], whole: int) -> str:
-    """The results as a page in one file."""
-    passed = sum(1 for row in rows if row["passed"])
-    columns = (
-        Column("检查对象", "target"), Column("事项", "item"), Column("检查日期", "inspected on"), Column("结果", "result"),
-        Column("检查人员", "inspectors"), Column("公示期限", "publish by"),
-    )  # fmt: skip
-    cells = [
-        (r["target"], r["item"], r["inspected_on"], r["result"], r["inspectors"],
-         f"{r['publish_by']}{' 逾期 / late' if r['late'] else ''}")
-        for r in rows
-    ]  # fmt: skip
-    counts = figures(
-        [(len(rows), "已检查", "inspected"), (whole - len(rows), "待检查", "to come"), (passed, "合格", "passed"),
-         (len(rows) - passed, "不合格", "failed")]
-    )  # fmt: skip
-    parts = [section("概况", "summary", counts), section("检查结果", "results", table(columns, cells))]
-    return page(title, ["双随机、一公开抽查结果公示 / published results"], parts, "正照 zhengzhao")
