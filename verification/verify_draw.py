@@ -49,7 +49,7 @@ def read(path, announced, name, key):
     return rows
 
 def share(plan, size):
-    """How many each stratum gives: ratios rounded up exactly, the rest of `total` by largest remainder."""
+    """Count the targets of each stratum: ratios rounded up exactly, the rest of `total` by largest remainder."""
     due = {s["name"]: s["count"] for s in plan["strata"] if "count" in s}
     due.update({s["name"]: -(-Fraction(s["ratio"]) * size[s["name"]] // 1) for s in plan["strata"] if "ratio" in s})
     free = [s["name"] for s in plan["strata"] if s["name"] not in due]

@@ -1,4 +1,4 @@
-"""Figures of the draw on this machine: Jiangsu 2018, registers beyond memory, and another sampler beside it.
+"""Benchmarks of the draw: Jiangsu 2018, registers beyond memory, and a comparison with another sampler.
 
 Jiangsu, 30 March 2018: 2.99 million enterprises, 156,000 drawn with three special strata, 20,000 inspectors.
 The registers are made up; their sizes are the ones that the published figures imply.
@@ -66,12 +66,12 @@ parties = ["market-regulation", "discipline-inspection"]
 
 
 def plan_of_jiangsu() -> Plan:
-    """Auction houses 20 %, farm suppliers 5 %, markets 5 %, and the rest up to 156,000; weights by class."""
+    """Return the plan: auction houses 20 %, farm suppliers 5 %, markets 5 %, and the rest up to 156,000; weights by class."""
     return read_plan(parse_toml(JIANGSU_PLAN.encode()))
 
 
 def made_up_targets(start: int, stop: int) -> pl.DataFrame:
-    """Rows `start` to `stop` of a made-up register, in no order of ids; six in ten are of class A."""
+    """Make the rows `start` to `stop` of a made-up register, in no order of ids; six in ten are of class A."""
     number = pl.int_range(start, stop, eager=True).alias("n")
     frame = pl.DataFrame({"n": number}).with_columns(h=pl.col("n").hash(15))
     ends, first = [], 0
@@ -97,7 +97,7 @@ def _digits(column: str, places: int) -> pl.Expr:
 
 
 def write_register(path: Path, rows: int) -> None:
-    """Writes a made-up register as CSV or Parquet, in constant memory."""
+    """Write a made-up register as CSV or Parquet, in constant memory."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
@@ -120,7 +120,7 @@ def write_register(path: Path, rows: int) -> None:
 
 
 def write_inspectors(path: Path, count: int) -> None:
-    """Inspectors of counties, prefectures and the province; two of three have the qualification."""
+    """Write inspectors of counties, prefectures and the province; two of three have the qualification."""
     lines = ["id,name,department,division,qualifications"]
     for n in range(count):
         area = _AREAS[n % len(_AREAS)]
@@ -130,7 +130,7 @@ def write_inspectors(path: Path, count: int) -> None:
 
 
 class Stopwatch:
-    """Seconds of each step, and processor seconds of this process and its children: on a busy machine they differ."""
+    """The seconds of each step, by the clock and of the processor, which differ on a busy machine."""
 
     def __init__(self, say: Say) -> None:
         self.seconds: dict[str, float] = {}
@@ -151,7 +151,7 @@ def _processor() -> float:
 
 
 def bench_draw(rows: int = JIANGSU, say: Say = lambda text: None, suffix: str = ".parquet") -> dict[str, Any]:
-    """A whole draw of so many targets by the commands themselves: seconds of each from start to end, and memory."""
+    """Run a whole draw by the commands as processes; return the seconds of each and the memory."""
     folder = Path(mkdtemp(prefix="zhengzhao-bench-"))
     clock = Stopwatch(say)
     try:
@@ -202,7 +202,7 @@ def bench_draw(rows: int = JIANGSU, say: Say = lambda text: None, suffix: str = 
 
 
 def _command(folder: Path, *words: str | Path) -> str:
-    """Runs zhengzhao in a process of its own, as people do; what it printed."""
+    """Run zhengzhao in a process of its own; return its output."""
     program = "import sys; from infra.cli import main; sys.exit(main(sys.argv[1:]))"
     line = [sys.executable, "-c", program, *map(str, words), "--data", str(folder / "data")]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
@@ -218,7 +218,7 @@ def _saved(folder: Path, name: str, *words: str | Path) -> Path:
 
 
 def bench_big(rows: int = 100_000_000, say: Say = lambda text: None) -> dict[str, Any]:
-    """Digest and tickets of a register beyond memory: seconds, rows a second, memory, disk."""
+    """Digest a register beyond memory and draw from it; return seconds, rows a second, memory, disk."""
     folder = Path(mkdtemp(prefix="zhengzhao-bench-"))
     clock = Stopwatch(say)
     try:
@@ -259,9 +259,9 @@ def bench_big(rows: int = 100_000_000, say: Say = lambda text: None) -> dict[str
 
 
 def beside_consistent_sampler(rows: int = 500_000) -> dict[str, Any]:
-    """Drawing one in twenty of the same rows with weight 1: ours, and `consistent_sampler` (PyPI), targets a second.
+    """Draw one in twenty of the same rows with weight 1 and compare targets a second with `consistent_sampler` (PyPI).
 
-    Where that package is not installed, only ours is told.
+    Without that package the result has only our own rate.
     """
     targets = made_up_targets(0, rows).select(
         "id", "division", credit_class=pl.lit("A"), stratum=pl.lit(0, pl.UInt32)

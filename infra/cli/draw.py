@@ -1,7 +1,6 @@
 """`zhengzhao draw`: a random draw of inspection targets and inspectors that nobody can steer.
 
-This module has the authority's steps; those of the parties are in `draw_parties`, what anybody may ask of a
-draw in `draw_reading`.
+This module has the authority's steps. `draw_parties` has those of the parties, `draw_reading` the public commands.
 """
 
 from __future__ import annotations
@@ -9,14 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import typer
+from msgspec import UnsetType
 
+from infra.bootstrap import Installation
 from infra.cli import draw_parties, draw_reading, output
 from infra.cli.output import Several, now
-from infra.draw.files import keep_memory
+from infra.draw import files, pages
+from infra.draw.files import write_whole
+from infra.draw.store import DrawStore, draw_key
+from processors.draw.compute import Prepared, check_given, check_public, compute, prepare
 from schemas.calendar import china_date
+from schemas.draw.aftermath import Aftermath
+from schemas.draw.documents import Announcement, Transcript
+from schemas.draw.encoding import read_file
+from schemas.draw.inspectors import read_conflicts, read_inspectors
+from schemas.draw.plan import Plan, moment, parse_toml, read_plan
+from schemas.draw.replacement import PublishedDraw, Replacement
+from schemas.draw.seed import DrawSigner, in_order
 from schemas.errors import DrawError
 
 app = typer.Typer(
@@ -65,41 +77,35 @@ def announce(
         ),
     ] = None,
 ) -> None:
-    """公告一次抽查 / Checks plan and registers, and announces the draw: from now on nothing in it can change."""
-    keep_memory()
-    from infra.draw import files
-    from infra.draw.store import DrawStore, draw_key, write_whole
-    from processors.draw.compute import prepare
-    from schemas.draw.encoding import read_file
-    from schemas.draw.plan import parse_toml, read_plan
-    from schemas.trust import load_trust
-
-    settings = output.settings()
+    """公告一次抽查 / Check plan and registers, and announce the draw: from now on nothing in it can change."""
+    installation = Installation(output.settings())
+    store = DrawStore(installation.settings.data)
     content = parse_toml(read_file(plan), str(plan))
     checked = read_plan(content, str(plan))
-    trust = load_trust(settings.trust)
-    signer = draw_key(settings.data, settings.passphrase, checked, now())
+    signer = _key(installation, checked)
     promised = files.commitments(commitment)
     _writable(out)
     with (
         _watched(register) as progress,
-        files.opened(register, inspectors, conflicts, earlier or [], trust, progress) as given,
+        files.opened(register, inspectors, conflicts, earlier or [], installation.trust, progress) as given,
     ):
         prepared = prepare(content, given, promised, str(plan))
-        announced = DrawStore(settings.data).announce(prepared.content, checked, signer)
+        announced = store.announce(prepared.content, checked, signer)
     write_whole(out, announced.bytes)
     if page:
-        from infra.draw import pages
-
-        shown = pages.Shown(announced, None)
-        before = before or DrawStore(settings.data).register_before(announced)
+        shown = PublishedDraw(announced, None)
+        before = before or store.register_before(announced)
         text = pages.html(shown, register, before, china_date(now()), prepared.smallest_choice)
         write_whole(page, text.encode())
     _announced(announced, prepared, out)
 
 
-def _announced(announced: Any, prepared: Any, out: Path) -> None:
-    summary = {
+def _key(installation: Installation, plan: Plan) -> DrawSigner:
+    return draw_key(installation.signer(), installation.trust, plan, now())
+
+
+def _announced(announced: Announcement, prepared: Prepared, out: Path) -> None:
+    summary: dict[str, Any] = {
         "announcement_digest": announced.digest,
         "sequence": announced.sequence,
         "previous": announced.previous,
@@ -112,7 +118,7 @@ def _announced(announced: Any, prepared: Any, out: Path) -> None:
         output.print_json(summary)
         return
     rows = [(s["name"], s["population"], s["drawn"]) for s in summary["strata"]]
-    output.print_table(("层 / stratum", "总体 / population", "抽取 / drawn"), rows)
+    output.print_table(("分层 / stratum", "总体 / population", "抽取 / drawn"), rows)
     output.print_fields((k, v) for k, v in summary.items() if k != "strata")
     output.line(f"已公告 / announced: {out}")
 
@@ -127,16 +133,13 @@ def void(
         Path | None, typer.Option("-o", "--output", metavar="VOID.json", help="where to write it")
     ] = None,
 ) -> None:
-    """作废一份未抽取的公告 / Ends an announcement that was not drawn: the only way to announce its plan again."""
-    from infra.draw import files
-    from infra.draw.store import DrawStore, draw_key, write_whole
-
-    settings = output.settings()
+    """作废一份未抽取的公告 / End an announcement that was not drawn: the only way to announce its plan again."""
+    installation = Installation(output.settings())
     announced = files.announcement(announcement)
-    signer = draw_key(settings.data, settings.passphrase, announced.plan, now())
+    signer = _key(installation, announced.plan)
     if out:
         _writable(out)
-    data = DrawStore(settings.data).void(announced, reason, signer)
+    data = DrawStore(installation.settings.data).void(announced, reason, signer)
     if out:
         write_whole(out, data)
         if not output.as_json():
@@ -167,18 +170,11 @@ def run(
         typer.Option(metavar="TEXT", help="公开随机数 / the public number, where the plan has one"),
     ] = None,
 ) -> None:
-    """抽取 / Draws targets and inspectors, once; the transcript lets everybody do it again."""
-    keep_memory()
-    from infra.draw import files
-    from infra.draw.store import DrawStore, draw_key, write_whole
-    from processors.draw.compute import check_public, compute
-    from schemas.draw.seed import in_order
-    from schemas.trust import load_trust
-
-    settings, store = output.settings(), DrawStore(output.settings().data)
+    """抽取 / Draw targets and inspectors, once; the transcript lets everybody repeat it."""
+    installation = Installation(output.settings())
+    store = DrawStore(installation.settings.data)
     announced = files.announcement(announcement)
-    trust = load_trust(settings.trust)
-    signer = draw_key(settings.data, settings.passphrase, announced.plan, now())
+    signer = _key(installation, announced.plan)
     store.refuse_voided(store.find(announced))
     shown = files.reveals(reveal)
     in_order(shown, announced, announced.digest)
@@ -187,7 +183,7 @@ def run(
     _writable(out)
     with (
         _watched(register) as progress,
-        files.opened(register, inspectors, conflicts, earlier or [], trust, progress) as given,
+        files.opened(register, inspectors, conflicts, earlier or [], installation.trust, progress) as given,
     ):
         transcript = compute(announced, given, shown, public)
         data = store.record(announced, transcript, signer)
@@ -217,32 +213,24 @@ def replace(
         Path | None, typer.Option("-o", "--output", metavar="REPLACEMENT.json", help="where to write it")
     ] = None,
 ) -> None:
-    """顺位递补 / The next in order for a target, or for an inspector at one target, with the reason on record."""
-    from infra.draw import files, pages
-    from infra.draw.store import DrawStore, draw_key, write_whole
-    from processors.draw.compute import check_given
-    from schemas.draw.inspectors import read_conflicts, read_inspectors
-    from schemas.draw.replacement import Aftermath
-    from schemas.trust import load_trust
-
-    settings = output.settings()
-    store, shown = DrawStore(settings.data), pages.read(transcript)
+    """顺位递补 / Record the next in order for a target, or for an inspector at one target, with the reason."""
+    installation = Installation(output.settings())
+    store, shown = DrawStore(installation.settings.data), files.published(transcript)
     announced, drawn = shown.announcement, shown.transcript
     if drawn is None or store.transcript(announced) != transcript.read_bytes():
         raise DrawError("this transcript is not on record in the data folder / 该记录未在本数据目录备案")
-    signer = draw_key(settings.data, settings.passphrase, announced.plan, now())
+    signer = _key(installation, announced.plan)
     if out:
         _writable(out)
-    trust = load_trust(settings.trust)
     with (
         _watched(register) as progress,
-        files.opened(register, inspectors, conflicts, [], trust, progress) as given,
+        files.opened(register, inspectors, conflicts, [], installation.trust, progress) as given,
     ):
         check_given(announced, given, earlier=False)
         staff, apart = read_inspectors(given.inspectors), read_conflicts(given.conflicts)
         after = Aftermath(drawn, announced, given.targets, staff, apart)
 
-        def next_() -> Any:
+        def next_() -> Replacement:
             for done in store.replacements(announced):
                 after.apply(done)
             return after.next(unavailable, reason, target)
@@ -253,21 +241,18 @@ def replace(
     output.line(data.decode())
 
 
-def _not_too_early(announced: Any) -> None:
-    from msgspec import UnsetType
-
-    from schemas.draw.plan import moment
+def _not_too_early(announced: Announcement) -> None:
 
     source = announced.plan.seed.public
     if not isinstance(source, UnsetType) and now() < moment(source.at, "seed.public.at"):
         raise DrawError(
-            f"the public number does not exist before {source.at} / 公开随机数尚未产生",
+            f"公开随机数尚未产生 / the public number does not exist before {source.at}",
             hint=f"wait for {source.source}",
         )
 
 
-def _drawn(transcript: Any, out: Path) -> None:
-    summary = {
+def _drawn(transcript: Transcript, out: Path) -> None:
+    summary: dict[str, Any] = {
         "announcement_digest": transcript.announcement_digest,
         "seed": transcript.seed,
         "strata": [{"name": s.name, "population": s.population, "drawn": s.count} for s in transcript.strata],
@@ -279,21 +264,19 @@ def _drawn(transcript: Any, out: Path) -> None:
         output.print_json(summary)
         return
     rows = [(s["name"], s["population"], s["drawn"]) for s in summary["strata"]]
-    output.print_table(("层 / stratum", "总体 / population", "抽取 / drawn"), rows)
+    output.print_table(("分层 / stratum", "总体 / population", "抽取 / drawn"), rows)
     output.print_fields((k, v) for k, v in summary.items() if k != "strata")
     output.line(f"已抽取 / drawn: {out}")
 
 
 def _writable(path: Path) -> None:
-    """Fails before anything is recorded, not after it, where the output cannot be written."""
-    from tempfile import TemporaryFile
-
+    """Raise OSError before anything is recorded where the output cannot be written."""
     with TemporaryFile(dir=path.resolve().parent):
         pass
 
 
 @contextmanager
 def _watched(register: Path) -> Iterator[Any]:
-    """A progress bar over the rows of a register: each is read once and digested once."""
+    """Show a progress bar over the rows of a register: each is read once and digested once."""
     with output.progress(f"名录 / register {register.name}") as bar:
         yield lambda what, rows: bar.advance(rows)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import msgspec
 import typer
+from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import UNSET, UnsetType
 
 from infra.cli import output
+from infra.draw import files
+from infra.draw.files import Secret, write_whole
+from schemas.draw import seed
+from schemas.draw.documents import Announcement, Commitment
+from schemas.draw.encoding import is_text, read_file
 from schemas.errors import DrawError, UsageError
-
-if TYPE_CHECKING:
-    from schemas.draw.documents import Announcement, Commitment
 
 app = typer.Typer()
 
@@ -36,25 +42,14 @@ def commit(
         typer.Option(metavar="SUPERVISOR.pem", help="监督方公钥 / seal a copy to this supervisor's key"),
     ] = None,
 ) -> None:
-    """承诺：生成秘密并公布其摘要 / Makes a secret and promises it by its SHA-256. Prints the commitment."""
-    import secrets
-
-    import msgspec
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from msgspec import UNSET
-
-    from infra.draw.files import Secret
-    from schemas.draw import seed
-    from schemas.draw.documents import Commitment
-    from schemas.draw.encoding import is_text, read_file
-
+    """承诺：生成秘密并公布其摘要 / Make a secret and commit to it by its SHA-256. Prints the commitment."""
     if not is_text(party):
         raise UsageError(
             "参与方名称不得含控制字符 / a party has a name without control characters", where="--party"
         )
     if os.path.lexists(out):
         raise UsageError(
-            "文件已存在，秘密从不覆盖 / there is such a file; a secret is never overwritten / 不覆盖已有秘密",
+            "文件已存在，秘密文件不予覆盖 / the file exists; a secret is never overwritten",
             where=str(out),
         )
     own = seed.private_key(read_file(key), str(key)) if key else ec.generate_private_key(ec.SECP256R1())
@@ -76,17 +71,10 @@ def reveal(
         Path, typer.Option(metavar="ANNOUNCEMENT.json", help="已发布的公告 / as published")
     ],
 ) -> None:
-    """公开秘密，仅用于该公告 / Reveals a secret for this one announcement, which it signs. Prints the reveal.
+    """公开秘密，仅用于该公告 / Reveal a secret for this one announcement, and sign that. Prints the reveal.
 
-    SECRET.json remembers the announcement: whoever showed you another one first must not get a second reveal.
+    SECRET.json remembers the announcement, so that no second one can be signed with the same secret.
     """
-    import msgspec
-    from msgspec import UnsetType
-
-    from infra.draw import files
-    from infra.draw.store import write_whole
-    from schemas.draw import seed
-
     kept = files.secret(secret)
     announced = files.announcement(announcement)
     commitment = _commitment(announced, kept.party)
@@ -128,13 +116,7 @@ def open_(
         Path, typer.Option(metavar="SUPERVISOR-KEY.pem", help="监督方私钥 / the supervisor's key")
     ],
 ) -> None:
-    """监督方代为公开 / The supervisor opens the deposit of a party that stays silent. Prints the reveal."""
-    import msgspec
-
-    from infra.draw import files
-    from schemas.draw import seed
-    from schemas.draw.encoding import read_file
-
+    """监督方代为公开 / Open the deposit of a party that stays silent, as its supervisor. Prints the reveal."""
     announced = files.announcement(announcement)
     commitment = _commitment(announced, party)
     supervisor = seed.private_key(read_file(key), str(key))
@@ -146,18 +128,18 @@ def _commitment(announced: Announcement, party: str) -> Commitment:
     for commitment in announced.commitments:
         if commitment.party == party:
             return commitment
-    raise DrawError(f"{party} is no party of this announcement / 不是该公告的参与方")
+    raise DrawError(f"不是该公告的参与方 / {party} is not a party of this announcement")
 
 
 def _bytes(text: str, where: Path) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise UsageError("秘密不是十六进制 / the secret is no hex", where=str(where)) from None
+        raise UsageError("秘密不是十六进制 / the secret is not hexadecimal", where=str(where)) from None
 
 
 def _write_new(path: Path, data: bytes) -> None:
-    """Writes a private file that must not exist."""
+    """Write a private file that must not exist yet."""
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
@@ -165,5 +147,5 @@ def _write_new(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
     except FileExistsError:
         raise UsageError(
-            "文件已存在，秘密从不覆盖 / there is such a file; a secret is never overwritten", where=str(path)
+            "文件已存在，秘密文件不予覆盖 / the file exists; a secret is never overwritten", where=str(path)
         ) from None

@@ -1,22 +1,36 @@
-"""What anybody may ask of a draw: plan (before it), show, verify, lookup, simulate, and the one-file verifier."""
+"""The public commands of a draw: plan (before it), show, verify, lookup, simulate, and the one-file verifier."""
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
+from infra.bootstrap import Installation
 from infra.cli import output
 from infra.cli.output import Several, now
-from infra.draw.files import keep_memory
+from infra.draw import files, pages
+from infra.draw.files import write_whole
+from infra.draw.register import TargetRegister
+from infra.draw.store import DrawStore
+from processors.draw.lookup import lookup as look_up
+from processors.draw.lookup import preview
+from processors.draw.lookup import simulate as repeat
 from schemas.calendar import china_date
+from schemas.draw.annual import DrawOfYear, is_annual, plans_of, read_annual
+from schemas.draw.documents import read_transcript
+from schemas.draw.encoding import read_file
+from schemas.draw.plan import Plan, parse_toml, read_plan
 from schemas.errors import DrawError, UsageError
-
-if TYPE_CHECKING:
-    from schemas.draw.plan import DrawOfYear
-    from verification.draw import DrawReport
+from verification import draw as verification
+from verification import verify_draw
+from verification.draw import Files
+from verification.draw_report import DrawCheck, DrawReport
 
 app = typer.Typer()
 RegisterFile = Annotated[Path, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")]
@@ -45,17 +59,9 @@ def verify(
         Path | None, typer.Option(metavar="DIR", help="trust folder [default: the data folder's]")
     ] = None,
 ) -> None:
-    """复核一次抽取 / Draws again and compares everything. Exit 0 valid, 1 invalid, 2 unreadable."""
-    keep_memory()
-    import gc
-
-    from schemas.draw.documents import read_transcript
-    from schemas.draw.encoding import read_file
-    from schemas.trust import load_trust
-    from verification.draw import DrawCheck, DrawReport, verify
-
-    gc.disable()  # half a million small objects without cycles
-    store = load_trust(trust or output.settings().trust)
+    """复核一次抽取 / Repeat the draw and compare everything. Exit 0 valid, 1 invalid, 2 unreadable."""
+    gc.disable()  # The half million small objects of a transcript have no cycles.
+    store = Installation(output.settings()).read_trust(trust)
     data = read_file(transcript)
     _readable(register, inspectors, conflicts, *(earlier or ()))
     if chain and not chain.is_dir():
@@ -69,7 +75,9 @@ def verify(
     except DrawError as error:
         report = DrawReport("invalid", [], [DrawCheck("form", False, error.message)])
     else:
-        report = verify(read, _files(register, inspectors, conflicts, earlier or [], chain), store)
+        report = verification.verify(
+            read, _files(register, inspectors, conflicts, earlier or [], chain), store
+        )
     _report(transcript, report)
     raise typer.Exit(0 if report.verdict == "valid" else 1)
 
@@ -77,21 +85,18 @@ def verify(
 def _files(
     register: Path, inspectors: Path | None, conflicts: Path | None, earlier: list[Path], chain: Path | None
 ) -> Any:
-    from infra.draw.register import TargetRegister
-    from schemas.draw.strata import read_earlier
-    from verification.draw import Files
 
     return Files(
         partial(TargetRegister, register, "targets"),
         partial(TargetRegister, inspectors, "inspectors") if inspectors else None,
         partial(TargetRegister, conflicts, "conflicts") if conflicts else None,
-        [partial(read_earlier, path) for path in earlier],
+        [partial(files.earlier_file, path) for path in earlier],
         chain,
     )
 
 
 def _readable(*paths: Path | None) -> None:
-    """UsageError for a file that is absent or empty."""
+    """Raise UsageError for a file that is absent or empty."""
     for path in paths:
         if path is not None:
             try:
@@ -103,7 +108,6 @@ def _readable(*paths: Path | None) -> None:
 
 
 def _report(transcript: Path, report: DrawReport) -> None:
-    import msgspec
 
     if output.as_json():
         output.print_json(msgspec.to_builtins(report))
@@ -140,16 +144,12 @@ def show(
         typer.Option(metavar="DIR", help="递补所在目录 / where replacements lie [default: the data folder]"),
     ] = None,
 ) -> None:
-    """查看公告、抽取记录，或本目录的全部抽取 / Shows an announcement, a transcript, or all draws of the data folder."""
-    from infra.draw import pages
-
+    """查看公告、抽取记录，或本目录的全部抽取 / Show an announcement, a transcript, or all draws of the data folder."""
     if document is None:
         _all_draws()
         return
-    shown = pages.read(document, chain or output.settings().data / "draws")
+    shown = files.published(document, chain or output.settings().data / "draws")
     if page:
-        from infra.draw.store import write_whole
-
         write_whole(page, pages.html(shown, register, before, china_date(now())).encode())
     fields = pages.summary(shown)
     if output.as_json():
@@ -159,7 +159,6 @@ def show(
 
 
 def _all_draws() -> None:
-    from infra.draw.store import DrawStore
 
     rows = [
         {
@@ -195,14 +194,12 @@ def lookup(
         str, typer.Option("--id", metavar="ID", help="检查对象编号 / the target's id, as in the register")
     ],
 ) -> None:
-    """查询一个检查对象的机会与结果 / One target's stratum, chance, ticket and rank. Exit 1 for an unknown id."""
-    from infra.draw import pages
-    from processors.draw.lookup import lookup as look
-
-    shown = pages.read(transcript)
+    """查询一个检查对象的概率与结果 / Show one target's stratum, chance, ticket and rank. Exit 1 for an unknown id."""
+    shown = files.published(transcript)
     if shown.transcript is None:
         raise UsageError("不是抽取记录 / not a transcript", where=str(transcript))
-    found = look(shown.transcript, shown.announcement, register, id)
+    with TargetRegister(register, "targets") as targets:
+        found = look_up(shown.transcript, shown.announcement, targets, id)
     if output.as_json():
         output.print_json(found)
     else:
@@ -225,18 +222,14 @@ def plan(
         ),
     ] = None,
 ) -> None:
-    """试算一份抽查计划，或由年度计划生成各次计划 / What a plan would draw, or the draws of a year. Announces nothing."""
-    from processors.draw.lookup import preview
-    from schemas.draw.encoding import read_file
-    from schemas.draw.plan import is_annual, parse_toml, plans_of, read_annual, read_plan
-
+    """试算一份抽查计划，或由年度计划生成各次计划 / Show the figures of a plan, or derive the draws of a year. Announces nothing."""
     content = parse_toml(read_file(plan), str(plan))
     if is_annual(content):
         draws = plans_of(read_annual(content, str(plan)), str(plan))
         _year(
             draws,
             out,
-            {d.plan.plan: preview(d.plan, register, earlier or []) for d in draws} if register else {},
+            _previews((d.plan for d in draws), register, earlier or []) if register else {},
         )
         return
     checked = read_plan(content, str(plan))
@@ -252,18 +245,25 @@ def plan(
             where=str(plan),
             hint="--register R.csv",
         )
-    rows = preview(checked, register, earlier or [])
+    rows = _previews([checked], register, earlier or [])[checked.plan]
     if output.as_json():
         output.print_rows(rows)
         return
     for row in rows:
         row["chance"] = ", ".join(f"{c or '—'} {p:.4%}" for c, p in row["chance"].items())
-    columns = ("层 / stratum", "总体 / population", "抽取 / drawn", "机会 / chance by class")
+    columns = ("分层 / stratum", "总体 / population", "抽取 / drawn", "概率 / chance by class")
     output.print_table(columns, [tuple(row.values()) for row in rows])
 
 
+def _previews(plans: Iterable[Plan], register: Path, earlier: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of some plans on one register, by the plan's name."""
+    past = [files.earlier_file(path) for path in earlier]
+    with TargetRegister(register, "targets") as targets:
+        return {plan.plan: preview(plan, targets, past) for plan in plans}
+
+
 def _year(draws: list[DrawOfYear], out: Path | None, strata: dict[str, list[dict[str, Any]]]) -> None:
-    """The draws of a year; with `out` each as a plan of its own, which is never overwritten by another."""
+    """Show the draws of a year; with `out` write each as a plan, which another one never overwrites."""
     rows = []
     for draw in draws:
         file = out / f"{draw.plan.plan}.toml" if out else None
@@ -292,7 +292,6 @@ def _year(draws: list[DrawOfYear], out: Path | None, strata: dict[str, list[dict
 
 
 def _write_plan(file: Path, data: bytes) -> None:
-    from infra.draw.store import write_whole
 
     if "/" in file.stem or file.name.startswith("."):
         raise UsageError(
@@ -302,9 +301,7 @@ def _write_plan(file: Path, data: bytes) -> None:
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists() and file.read_bytes() != data:
-        raise UsageError(
-            "there is another plan in this file / 已有不同的计划", where=str(file), hint="-o DIR"
-        )
+        raise UsageError("文件中已有不同的计划 / the file has another plan", where=str(file), hint="-o DIR")
     write_whole(file, data)
 
 
@@ -314,14 +311,16 @@ def simulate(
     register: RegisterFile,
     times: Annotated[int, typer.Option(min=10, max=1_000_000, help="次数 / how many draws")] = 10_000,
 ) -> None:
-    """以多个种子反复抽取 / Repeats a draw over many seeds; compares frequencies with chances. Exit 1 if they differ.
+    """以多个种子反复抽取 / Repeat a draw over many seeds; compare frequencies with chances. Exit 1 if they differ.
 
     Chi-square per stratum; a fair draw fails one time in a hundred thousand.
     """
-    from processors.draw.lookup import simulate as repeat
-
-    with output.progress("抽取 / draws", total=times) as bar:
-        rows = repeat(plan, register, times, bar.advance)
+    checked = read_plan(parse_toml(read_file(plan), str(plan)), str(plan))
+    with (
+        output.progress("抽取 / draws", total=times) as bar,
+        TargetRegister(register, "targets") as targets,
+    ):
+        rows = repeat(checked, targets, times, bar.advance)
     if output.as_json():
         output.print_rows(rows)
     else:
@@ -335,9 +334,6 @@ def verifier(
         "verify_draw.py"
     ),
 ) -> None:
-    """写出单文件复核程序，仅需 Python / Writes the one-file verifier: Python alone runs it."""
-    from infra.draw.store import write_whole
-    from verification import verify_draw
-
+    """写出单文件复核程序，仅需 Python / Write the one-file verifier, which needs Python alone."""
     write_whole(out, Path(verify_draw.__file__).read_bytes())
     output.line(f"python {out} TRANSCRIPT.json REGISTER.csv [INSPECTORS.csv [CONFLICTS.csv]]")

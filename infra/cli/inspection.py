@@ -1,8 +1,7 @@
-"""What `check record` and `inspect record` share: what an inspection found, as options, and its event.
+"""`zhengzhao check` and `zhengzhao inspect`: inspections, recorded and listed.
 
-`zhengzhao check`: on-site checks (后置现场核查) and other inspections, recorded and listed.
-
-`zhengzhao inspect`: the visits that draws order, their results, and the publication of these.
+`check` is for on-site checks (后置现场核查) and other inspections, `inspect` for the visits that draws order, their
+results, and the publication of these. `check record` and `inspect record` share their options and the event.
 """
 
 from __future__ import annotations
@@ -10,16 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from infra.bootstrap import Installation
 from infra.cli import output, sending
 from infra.cli.output import now
 from infra.cli.sending import Holder, OnLicence, Sending, spread
+from infra.draw import files, results_page
+from infra.draw.files import write_whole
+from infra.persons.access_log import Accesses
+from processors.draw import visits
+from processors.queries.listings import Listings
 from producers import agency_events
 from producers.agency_events import Named
 from schemas.calendar import china_date
+from schemas.draw.annual import plans_of, read_annual
+from schemas.draw.encoding import read_file, shown_id
+from schemas.draw.plan import parse_toml
+from schemas.draw.replacement import PublishedDraw
 from schemas.errors import NotFound, UsageError
 
 Result = Annotated[str, typer.Option(help="结果；随机抽查用规定用语 / result; official text where random")]
@@ -35,7 +44,7 @@ On = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection(Sending):
-    """What was found, and when."""
+    """The options of an inspection's result."""
 
     result: Result
     passed: Passed
@@ -48,7 +57,7 @@ class Inspection(Sending):
 def send_inspection(
     said: Inspection, licence: Named, kind: str, inspectors: Sequence[str], inspection_id: str | None
 ) -> None:
-    """Sends the event. Each inspector is ID or ID@DEPARTMENT, the sender's where none is said; a new id for None."""
+    """Send the event. An inspector is ID or ID@DEPARTMENT [default: the sender's]; None makes a new id."""
     holder_id, urn = sending.about(licence, said.holder, said.source)
     who = sending.sender(urn, said.at, said.event_id)
     own = inspection_id or f"I-{who.event_id}"
@@ -101,14 +110,11 @@ def list_checks(
         str | None, typer.Option(metavar="DATE", help="此日之前到期 / due before this day")
     ] = None,
 ) -> None:
-    """列出核查 / Checks of all licences: scheduled, overdue, passed, failed."""
-    from infra.persons.access_log import Accesses
-    from processors.queries.listings import Listings
-
+    """列出核查 / List the checks of all licences: scheduled, overdue, passed, failed."""
     if state is not None and state not in STATES:
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
     day = sending.read_day(before, "--before")
-    with sending.register() as (register, _):
+    with Installation(output.settings()) as installation, installation.register() as register:
         rows = Listings(register, Accesses(output.settings().data).record).checks(
             item=item, state="overdue" if overdue else state, before=day.isoformat() if day else None
         )
@@ -120,7 +126,7 @@ def list_checks(
 
 @dataclass(frozen=True, kw_only=True)
 class Checked(OnLicence, Inspection):
-    """The same, of a licence that is named."""
+    """The options of an inspection of a named licence."""
 
 
 @check_app.command(
@@ -143,13 +149,10 @@ def record_check(
         typer.Option("--inspection-id", metavar="ID", help="检查编号 / its id [default: a new one]"),
     ] = None,
 ) -> None:
-    """记录检查 / Records an inspection. A failed check of a commitment item ends the licence (撤销)."""
+    """记录检查 / Record an inspection. A failed check of a commitment item ends the licence (撤销)."""
     licence = sending.named(said.number, said.number_option, said.granted_by)
     send_inspection(said, licence, kind, inspector, inspection_id)
 
-
-if TYPE_CHECKING:
-    from infra.draw.pages import Shown
 
 inspect_app = typer.Typer(
     no_args_is_help=True,
@@ -176,12 +179,10 @@ def list_(
         ),
     ] = None,
 ) -> None:
-    """列出任务，多部门合并为一次 / Visits, one for each target; what several departments want is one joint visit."""
-    from processors.draw import visits
-
+    """列出任务，多部门合并为一次 / List the visits, one for each target; several departments make one joint visit."""
     if state not in (None, "open", "overdue", "done"):
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint="open, overdue, done")
-    with sending.register() as (register, _):
+    with Installation(output.settings()) as installation, installation.register() as register:
         found = visits.tasks(_draws(transcripts), visits.records(register))
     joined = _together(annual) if annual else {}
     rows = [row for row in visits.visits(found, china_date(now()), joined) if state in (None, row["state"])]
@@ -209,10 +210,7 @@ def record_visit(
         typer.Option(metavar="ID[@DEPARTMENT]", help="实际检查人员 / who came [default: as drawn]"),
     ] = None,
 ) -> None:
-    """记录抽查结果 / Records what an inspection found, as an event; a false commitment ends the licence."""
-    from processors.draw import visits
-    from schemas.draw.encoding import shown_id
-
+    """记录抽查结果 / Record the result of an inspection, as an event; a false commitment ends the licence."""
     (shown,) = _draws([transcript])
     drawn = dict(shown.visits())
     if target not in drawn:
@@ -229,18 +227,15 @@ def publish(
         Path, typer.Option("-o", "--output", metavar="DIR", help="where to write index.html, results.csv")
     ],
 ) -> None:
-    """公示结果 / Publishes results as a page and as CSV; warns of those past their twenty working days."""
-    from infra.draw.store import write_whole
-    from processors.draw import visits
-
+    """公示结果 / Publish results as a page and as CSV; warn of those past their twenty working days."""
     draws = _draws(transcripts)
-    with sending.register() as (register, _):
+    with Installation(output.settings()) as installation, installation.register() as register:
         found = visits.tasks(draws, visits.records(register))
     rows = visits.published(found, china_date(now()))
     out.mkdir(parents=True, exist_ok=True)
     title = " · ".join(dict.fromkeys(d.announcement.plan.title for d in draws))
-    write_whole(out / "index.html", visits.results_page(title, rows, len(found)).encode())
-    write_whole(out / "results.csv", visits.results_csv(rows).encode())
+    write_whole(out / "index.html", results_page.results_page(title, rows, len(found)).encode())
+    write_whole(out / "results.csv", results_page.results_csv(rows).encode())
     late = sum(1 for row in rows if row["late"])
     answer = {"published": len(rows), "to_come": len(found) - len(rows), "late": late, "folder": str(out)}
     if output.as_json():
@@ -252,19 +247,15 @@ def publish(
 
 
 def _together(path: Path) -> dict[str, list[str]]:
-    """By a plan's name the authorities that a year's plan sends together."""
-    from schemas.draw.encoding import read_file
-    from schemas.draw.plan import parse_toml, plans_of, read_annual
-
+    """Return by a plan's name the authorities that a year's plan sends together."""
     year = read_annual(parse_toml(read_file(path), str(path)), str(path))
     at = year.authority.rpartition(":")[0]
     return {draw.plan.plan: [f"{at}:{d}" for d in draw.departments] for draw in plans_of(year)}
 
 
-def _draws(paths: list[Path]) -> list[Shown]:
-    from infra.draw import pages
+def _draws(paths: list[Path]) -> list[PublishedDraw]:
 
-    found = [pages.read(path, output.settings().data / "draws") for path in paths]
+    found = [files.published(path, output.settings().data / "draws") for path in paths]
     for path, shown in zip(paths, found, strict=True):
         if shown.transcript is None:
             raise UsageError("not a transcript / 不是抽取记录", where=str(path), hint="zhengzhao draw run")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
-from infra.cli import output, sending
+from infra.bootstrap import Installation
+from infra.cli import output
+from infra.draw.files import write_whole
+from infra.draw.register import TargetRegister
+from infra.persons.access_log import Accesses
+from processors.draw.targets import living_targets, write_targets
 from schemas.errors import NotFound, UsageError
-
-if TYPE_CHECKING:
-    from processors.draw.targets import Target
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,9 +36,7 @@ def import_(
     file: Annotated[Path, typer.Argument(help="名录 / CSV or Parquet")],
     kind: Kind = "targets",
 ) -> None:
-    """校验并存入一份名录 / Checks a register and keeps a copy under its digest, so that later draws can be compared."""
-    from infra.draw.store import write_whole
-
+    """校验并存入一份名录 / Check a register and keep a copy under its digest, so that later draws can be compared."""
     kind = _checked(kind)
     row = _summary(file, kind)
     folder = output.settings().data / "registers"
@@ -54,7 +54,7 @@ def show(
     ],
     kind: Kind = "targets",
 ) -> None:
-    """查看名录的列、行数与摘要 / Columns, count and digest of a register. Exit 1 where it breaks a rule."""
+    """查看名录的列、行数与摘要 / Show columns, count and digest of a register. Exit 1 where it breaks a rule."""
     path = Path(file)
     kept = sorted((output.settings().data / "registers").glob(f"*-{file}.*")) if len(file) == 64 else []
     if not path.exists() and kept:
@@ -62,7 +62,7 @@ def show(
         kind = path.name.partition("-")[0]
     elif not path.exists() and len(file) == 64:
         raise NotFound(
-            f"no register with the digest {file} / 没有该名录", hint="zhengzhao register import FILE"
+            f"未找到该摘要的名录 / no register with the digest {file}", hint="zhengzhao register import FILE"
         )
     _show({**_summary(path, _checked(kind)), "file": str(path)})
 
@@ -74,27 +74,16 @@ def snapshot(
         str | None, typer.Option(metavar="CODE", help="事项 / licences of this item alone")
     ] = None,
 ) -> None:
-    """以已发证照生成检查对象名录 / A register of targets from the living licences, one row each. Persons are masked."""
-    from processors.draw.targets import write_targets
-
-    count = write_targets(out, _targets(item))
+    """以已发证照生成检查对象名录 / Make a register of targets from the living licences, one row each. Persons are masked."""
+    with Installation(output.settings()) as installation, installation.register() as licences:
+        record = Accesses(installation.settings.data).record
+        count = write_targets(out, living_targets(licences, installation.persons, record, item))
     if not count:
-        output.warn("no living licence", "zhengzhao licence list")
+        output.warn("没有有效证照 / no living licence", "zhengzhao licence list")
     _show({**_summary(out, "targets"), "file": str(out)})
 
 
-def _targets(item: str | None) -> Iterator[Target]:
-    from infra.persons.access_log import Accesses
-    from processors.draw.targets import living_targets
-
-    with sending.register() as (register, persons):
-        yield from living_targets(register, persons, Accesses(output.settings().data).record, item)
-
-
 def _summary(file: Path, kind: Any) -> dict[str, Any]:
-    import msgspec
-
-    from infra.draw.register import TargetRegister
 
     with (
         output.progress(f"名录 / register {file.name}") as bar,

@@ -1,10 +1,10 @@
 """Fourth chapter: a small random draw (双随机) of licence holders to be inspected, which anybody can draw again.
 
-Two parties commit, the authority announces, both reveal, targets and inspectors are drawn. Then four strangers
-draw again: the command, the one-file verifier, `sha256sum` with `sort`, and the verifier over a doctored transcript.
+Two parties commit, the authority announces, both reveal, targets and inspectors are drawn. Then the draw is
+repeated four times: by the command, the one-file verifier, `sha256sum` with `sort`, and the verifier over a doctored transcript.
 One drawn holder is visited and fails; its licence ends.
 
-A draw again by nothing but `sort` and `sha256sum`: the shell script that the demo lays beside its transcript.
+The demo writes a shell script beside its transcript that repeats the draw with `sort` and `sha256sum` alone.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from infra.bootstrap import Installation
 from infra.demo import samples_day
 from infra.demo import samples_life as sample
 from infra.demo.samples_day import PROVINCE, line
 from infra.demo.stage import KEYS_FROM, DemoStage, StoryStep, told, verdict_of
 from infra.draw import files, pages
+from infra.draw.files import write_whole
 from infra.draw.register import TargetRegister
-from infra.draw.store import DrawStore, draw_key, write_whole
-from infra.persons import open_persons
+from infra.draw.store import DrawStore, draw_key
 from infra.persons.access_log import Accesses
 from processors.draw import visits
 from processors.draw.compute import compute, prepare
@@ -39,9 +40,9 @@ from processors.draw.targets import Target, living_targets, write_targets
 from schemas.draw import seed
 from schemas.draw.documents import Announcement, Commitment, Reveal, Transcript, read_transcript
 from schemas.draw.plan import parse_toml, read_plan
-from schemas.trust import load_trust
 from verification import verify_draw
-from verification.draw import DrawReport, Files, verify
+from verification.draw import Files, verify
+from verification.draw_report import DrawReport
 
 _SCRIPT = r"""#!/bin/sh
 # 人人可重抽 / anyone can draw again:  sh recipe.sh
@@ -71,7 +72,7 @@ done | LC_ALL=C sort | head -n @count@
 
 
 def script(announcement: Announcement, transcript: Transcript, stratum: str, category: str) -> str:
-    """The recipe for one stratum of a transcript, with the secrets as they were revealed."""
+    """Write the recipe for one stratum of a transcript, with the secrets as they were revealed."""
     drawn = next(s for s in transcript.strata if s.name == stratum)
     values = {
         "register": announcement.registers.targets.digest,
@@ -90,7 +91,7 @@ FOLDER = "draw"
 
 
 class Draw(msgspec.Struct, frozen=True):
-    """What the fourth chapter has to tell. `recipe` is what the shell answered, None where it has no sha256sum."""
+    """The results of the fourth chapter. `recipe` is the output of the shell, None where it has no sha256sum."""
 
     folder: str
     strata: list[dict[str, Any]]
@@ -148,7 +149,7 @@ def play_draw(stage: DemoStage) -> Draw:
 
 
 def _registers(stage: DemoStage, folder: Path) -> list[Target]:
-    """Classes of all holders, then targets from the living licences, inspectors, conflicts, and the plan."""
+    """Write the registers and the plan: classes of all holders, targets from living licences, inspectors, conflicts."""
     holders = {target.holder_id for target in _targets(stage)}
     stage.play("classes", map(line, sample.classifications(holders)))
     targets = sorted(_targets(stage), key=lambda t: t.id.encode())
@@ -160,20 +161,18 @@ def _registers(stage: DemoStage, folder: Path) -> list[Target]:
 
 
 def _targets(stage: DemoStage) -> list[Target]:
-    persons = open_persons(stage.data)
-    try:
-        with stage.register() as register:
-            return list(living_targets(register, persons, Accesses(stage.data).record, samples_day.ITEM))
-    finally:
-        persons.close()
+    with Installation(stage.settings) as installation, stage.register() as register:
+        record = Accesses(stage.data).record
+        return list(living_targets(register, installation.persons, record, samples_day.ITEM))
 
 
 def _drawn(stage: DemoStage, folder: Path) -> tuple[Announcement, Transcript]:
     kept = [_commit(folder, party) for party in sample.PARTIES]
     content = parse_toml((folder / "plan.toml").read_bytes(), "plan.toml")
     plan = read_plan(content, "plan.toml")
-    store, trust = DrawStore(stage.data), load_trust(stage.settings.trust)
-    signer = draw_key(stage.data, stage.settings.passphrase, plan, KEYS_FROM)
+    store, installation = DrawStore(stage.data), Installation(stage.settings)
+    trust = installation.trust
+    signer = draw_key(installation.signer(), trust, plan, KEYS_FROM)
     registers = (folder / "R.csv", folder / "I.csv", folder / "C.csv")
     with files.opened(*registers, [], trust) as given:
         prepared = prepare(content, given, [commitment for commitment, _, _ in kept], "plan.toml")
@@ -187,7 +186,7 @@ def _drawn(stage: DemoStage, folder: Path) -> tuple[Announcement, Transcript]:
 
 
 def _commit(folder: Path, party: str) -> tuple[Commitment, bytes, ec.EllipticCurvePrivateKey]:
-    """A party's secret and its promise; the promise is laid out, the secret stays in memory until it is revealed."""
+    """Make a party's secret and commitment; the secret stays in memory until it is revealed."""
     secret, key = secrets.token_bytes(seed.SECRET_BYTES), ec.generate_private_key(ec.SECP256R1())
     promise = Commitment(party, seed.commitment_of(secret), seed.public_pem(key.public_key()))
     write_whole(folder / f"COMMITMENT-{party}.json", msgspec.json.encode(promise))
@@ -207,7 +206,7 @@ def _reveal(
 
 
 def _counts(targets: list[Target], transcript: Transcript) -> list[StoryStep]:
-    """How many were due by plan and register, beside how many were drawn."""
+    """Compare the numbers due by plan and register with the numbers drawn."""
     small = sum(target.categories == sample.CATEGORY for target in targets)
     due = {sample.SMALL: math.ceil(Fraction(sample.RATIO) * small), "rest": sample.REST}
     visitors = {len(set(a.inspectors)) for a in transcript.assignments}
@@ -237,7 +236,7 @@ def _verify(stage: DemoStage, folder: Path, transcript: Path) -> DrawReport:
         [],
         chain,
     )
-    return verify(read_transcript(transcript.read_bytes()), given, load_trust(stage.settings.trust))
+    return verify(read_transcript(transcript.read_bytes()), given, Installation(stage.settings).trust)
 
 
 def _strangers(stage: DemoStage, folder: Path, report: DrawReport) -> list[StoryStep]:
@@ -258,7 +257,7 @@ def _one_file(folder: Path, transcript: str) -> str:
 
 
 def _doctored(folder: Path) -> Path:
-    """A transcript in which somebody who was not drawn stands in the place of somebody who was."""
+    """Write a transcript in which a target that was not drawn replaces one that was."""
     text = (folder / "TRANSCRIPT.json").read_text("utf-8")
     drawn = [d["id"] for s in json.loads(text)["strata"] for d in s["drawn"]]
     lines = (folder / "R.csv").read_text("utf-8").splitlines()[1:]
@@ -269,7 +268,7 @@ def _doctored(folder: Path) -> Path:
 
 
 def _recipe(folder: Path, announcement: Announcement, transcript: Transcript) -> list[str] | None:
-    """What the shell finds when it draws the small stratum again; None where it lacks a tool for that."""
+    """Draw the small stratum again by the shell alone; return its output, or None where a tool is missing."""
     path = folder / "recipe.sh"
     write_whole(path, script(announcement, transcript, sample.SMALL, sample.CATEGORY).encode())
     if not all(shutil.which(tool) for tool in ("sh", "sort", "sha256sum")):
@@ -296,6 +295,6 @@ def _inspected(
 
 def _page(folder: Path) -> Path:
     path = folder / "transcript.html"
-    shown, today = pages.read(folder / "TRANSCRIPT.json"), date.fromisoformat(sample.INSPECTED[:10])
+    shown, today = files.published(folder / "TRANSCRIPT.json"), date.fromisoformat(sample.INSPECTED[:10])
     write_whole(path, pages.html(shown, folder / "R.csv", None, today).encode())
     return path

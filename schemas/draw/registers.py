@@ -20,10 +20,10 @@ COLUMNS: dict[RegisterKind, tuple[str, ...]] = {
     "inspectors": ("id", "name", "department", "division", "qualifications"),
     "conflicts": ("inspector_id", "target_id", "reason"),
 }
-KEYS: dict[RegisterKind, tuple[str, ...]] = {
-    "targets": ("id",),
-    "inspectors": ("id",),
-    "conflicts": ("inspector_id", "target_id"),
+KEYS: dict[RegisterKind, list[str]] = {
+    "targets": ["id"],
+    "inspectors": ["id"],
+    "conflicts": ["inspector_id", "target_id"],
 }
 
 
@@ -48,6 +48,10 @@ class DrawRegister(Protocol):
     @property
     def in_memory(self) -> bool:
         """True where `frames` gives one frame that stays in memory."""
+        ...
+
+    def close(self) -> None:
+        """Release what the register holds on disk."""
         ...
 
     def summary(self) -> RegisterSummary:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.draw import plan
+from schemas.draw import annual, plan
 from schemas.draw.plan import read_plan
 from schemas.errors import DrawError
 from tests.infra.draw.conftest import Office
@@ -42,7 +42,7 @@ parties = ["regulator", "discipline"]
 
 
 def draws(text: str = YEAR) -> list[plan.DrawOfYear]:
-    return plan.plans_of(plan.read_annual(tomllib.loads(text)))
+    return annual.plans_of(annual.read_annual(tomllib.loads(text)))
 
 
 def test_draws_of_a_year() -> None:

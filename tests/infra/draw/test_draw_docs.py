@@ -8,7 +8,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from schemas.draw import plan
+from schemas.draw import annual
 from tests.infra.draw.conftest import PLAN, Office
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +46,7 @@ def test_shell_recipe(office: Office) -> None:
 
 def test_named_tests_exist() -> None:
     """Every test that the table of attacks names is there."""
-    sources = {path.name: path.read_text() for path in (ROOT / "tests" / "draw").glob("test_*.py")}
+    sources = {path.name: path.read_text() for path in (ROOT / "tests" / "infra" / "draw").glob("test_*.py")}
     whole = "\n".join(sources.values())
     for name in re.findall(r"`(test_\w+)(?:\[[^`]*\])?`", TEXT):
         assert f"def {name}(" in whole, name
@@ -65,5 +65,5 @@ def test_named_commands_exist(office: Office) -> None:
 def test_plan_of_a_year_as_the_page_has_it() -> None:
     """The year's plan on the page is a good one."""
     (block,) = re.findall(r"```toml\n(year = .*?)```", TEXT, re.S)
-    year = plan.read_annual(tomllib.loads(block))
-    assert 4 == len(plan.plans_of(year))
+    year = annual.read_annual(tomllib.loads(block))
+    assert 4 == len(annual.plans_of(year))

@@ -14,11 +14,13 @@ import naive
 import pytest
 
 from infra.draw.store import draw_key
+from issuance.keys import open_signer
 from schemas.canonical_json import canonical
 from schemas.draw.documents import read_announcement
 from schemas.draw.encoding import encode
 from schemas.draw.replacement import read_replacement
 from schemas.draw.seed import sign
+from schemas.trust import load_trust
 from tests.infra.draw.conftest import PLAN, Office
 
 
@@ -106,7 +108,9 @@ def forged(office: Office, path: Path, **changed: Any) -> bytes:
     own = msgspec.structs.replace(read_replacement(path.read_bytes()), signature=msgspec.UNSET, **changed)
     transcript = json.loads(office.path("T.json").read_bytes())
     plan = read_announcement(canonical(transcript["announcement"])).plan
-    signer = draw_key(office.data, None, plan, datetime.now(UTC))
+    signer = draw_key(
+        open_signer(office.data, None), load_trust(office.data / "trust"), plan, datetime.now(UTC)
+    )
     return encode(msgspec.structs.replace(own, signature=sign(own.to_be_signed, signer)))
 
 

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from infra.draw.store import draw_key
+from issuance.keys import open_signer
 from schemas.canonical_json import canonical, digest
 from schemas.draw.documents import read_announcement
 from schemas.draw.seed import sign
+from schemas.trust import load_trust
 from tests.infra.draw.conftest import Office
 from verification import verify_draw
 
@@ -33,7 +35,7 @@ def resigned(office: Office, transcript: dict[str, Any]) -> Path:
     plan = read_announcement(office.path("A.json").read_bytes()).plan
     from infra.cli.output import now
 
-    signer = draw_key(office.data, None, plan, now())
+    signer = draw_key(open_signer(office.data, None), load_trust(office.data / "trust"), plan, now())
 
     def signed(document: dict[str, Any]) -> dict[str, Any]:
         plain = {k: v for k, v in document.items() if k != "signature"}
