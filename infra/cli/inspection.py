@@ -130,8 +130,9 @@ class Checked(OnLicence, Inspection):
 
 
 @check_app.command(
+    "record",
     epilog="Example: zhengzhao check record '(青)XK13-001-00001' --inspector 6301-01 --inspector 6301-02 "
-    "--result 未发现问题 --passed"
+    "--result 未发现问题 --passed",
 )
 @spread
 def record_check(
@@ -195,7 +196,8 @@ def list_(
 
 
 @inspect_app.command(
-    epilog="Example: zhengzhao inspect record T.json --target '(青)XK13-001-00001' --result 未发现问题 --passed"
+    "record",
+    epilog="Example: zhengzhao inspect record T.json --target '(青)XK13-001-00001' --result 未发现问题 --passed",
 )
 @spread
 def record_visit(
