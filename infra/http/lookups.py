@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final, cast, get_args
 
@@ -48,6 +49,8 @@ class Lookups:
         self._persons = installation.persons
         self._store = store or installation.store
         self._catalogue = installation.catalogue
+        self._forms = installation.packet_forms
+        self._keep = partial(put_upload, self._store, self._persons)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookups")
         self._slow = ThreadPoolExecutor(_THREADS // 2, thread_name_prefix="papers")
         self._trust: tuple[float, TrustStore] | None = None

@@ -127,7 +127,7 @@ def test_unusable_bodies(client: TestClient, body: bytes, headers: dict[str, str
     [
         ("zh-CN,en;q=0.5", "未找到该申请"),
         ("en", "no such application"),
-        ("fr", "未找到该申请 / no such case"),
+        ("fr", "未找到该申请 / no such application"),
     ],
 )
 def test_problems_in_the_clients_language(client: TestClient, language: str, detail: str) -> None:
