@@ -71,15 +71,16 @@ def check_proof(
 ) -> Auth:
     """How an event is authenticated: `proof`, or `none`.
 
-    With `require_proof` an event without a good proof is Rejected. Without it a bad one is, as soon as the
-    register knows its source or its key; a proof that nothing here can check counts as none. `at` is the
+    With `require_proof` an event without a good proof is Rejected. Without it so is one whose source or key the
+    register knows: from its first registered key on a source signs. A proof that nothing here can check counts as
+    none. `at` is the
     moment of receipt (default: now), `register` the register of that moment for who checks many at once.
     """
     register = register or load_register(settings.data)
     try:
         judge(register, event, at or datetime.now(UTC))
     except Rejected:
-        if settings.require_proof or (event.proof is not None and concerns(register, event)):
+        if settings.require_proof or concerns(register, event):
             raise
         return "none"
     return "proof"

@@ -199,8 +199,6 @@ class Installation:
 
     def authenticate(self, event: Event) -> Auth:
         """Authenticate an event by its proof, against the agency register. Raises Rejected."""
-        if event.proof is None and not self.settings.require_proof:
-            return "none"
         from infra.agencies import check_proof
 
         return check_proof(self.settings, event)

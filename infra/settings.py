@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -44,6 +45,7 @@ class Settings:
         patience: float = PATIENCE,
         retention_years: int = RETENTION_YEARS,
         inboxes: Mapping[str, str] | None = None,
+        proxies: tuple[IPv4Network | IPv6Network, ...] = (),
     ) -> None:
         self.data = data
         self.broker = broker
@@ -57,6 +59,7 @@ class Settings:
             retention_years  # a person's record is kept for so long after it came to its end
         )
         self.inboxes = dict(inboxes or {})  # on Kafka: an agency's own inbox topic → its source
+        self.proxies = proxies  # networks whose X-Forwarded-For the HTTP service believes
 
     def __repr__(self) -> str:
         secret = "***" if self.passphrase else None
@@ -126,6 +129,7 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
             100,
         ),
         inboxes=_inboxes(file.get("inboxes", {}), folder / "settings.toml"),
+        proxies=_proxies(file.get("proxies", []), folder / "settings.toml"),
     )
 
 
@@ -162,6 +166,20 @@ def _inboxes(named: object, where: Path) -> dict[str, str]:
                 hint=_INBOXES_HINT,
             )
     return dict(named)
+
+
+def _proxies(named: object, where: Path) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks of the proxies in front of the HTTP service."""
+    try:
+        if not isinstance(named, list):
+            raise ValueError("no list")
+        return tuple(ip_network(str(one)) for one in named)
+    except ValueError as error:
+        raise UsageError(
+            f"proxies 不是网络地址列表 / proxies is not a list of networks: {error}",
+            where=str(where),
+            hint='proxies = ["10.0.0.7", "192.168.0.0/24"]',
+        ) from None
 
 
 def _flag(value: object) -> bool:

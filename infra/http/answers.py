@@ -16,6 +16,7 @@ from producers.files import Accepted
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 JSON: Final = "application/json"
+MULTIPART: Final = "multipart/form-data"
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
@@ -43,9 +44,10 @@ def number(request: Request, name: str, default: int, most: int) -> int:
 def results(taken: Sequence[tuple[str, Taken]]) -> dict[str, Any]:
     """Return one result for each event, in the order in which they were sent."""
     rows = [
-        {"id": name, "state": "taken"}
+        {"index": n, "id": name, "state": "taken"}
         if isinstance(outcome, Accepted)
         else {
+            "index": n,
             "id": name,
             "state": "rejected",
             "status": outcome.status,
@@ -53,7 +55,7 @@ def results(taken: Sequence[tuple[str, Taken]]) -> dict[str, Any]:
             "where": outcome.where,
             "hint": outcome.hint,
         }
-        for name, outcome in taken
+        for n, (name, outcome) in enumerate(taken)
     ]
     return {"results": rows}
 
@@ -69,3 +71,16 @@ def outcome_class(outcome: Taken) -> str:
     if isinstance(outcome, Problem):
         return "rejected"
     return "duplicate" if outcome.duplicate else "accepted"
+
+
+def check_query(request: Request, known: Sequence[str]) -> None:
+    """Refuse query parameters that an endpoint does not have, or that stand twice. Raises Problem 400."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known or names.count(name) > 1:
+            raise Problem(
+                400,
+                "未知或重复的查询参数 / an unknown query parameter, or one given twice",
+                where=name[:60],
+                hint="、".join(known) or "无查询参数 / it takes none",
+            )

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -22,7 +21,9 @@ from starlette.routing import Route
 from infra.http.answers import (
     BATCH,
     JSON,
+    MULTIPART,
     STRUCTURED,
+    check_query,
     json_answer,
     media_type,
     number,
@@ -30,26 +31,38 @@ from infra.http.answers import (
     results,
     results_status,
 )
-from infra.http.callers import Callers
+from infra.http.callers import Callers, Network
 from infra.http.drainer import DecidingProcess
+from infra.http.files import file_answer
 from infra.http.intake_thread import IntakeThread, Taken
-from infra.http.limits import Bodies, Rates, RequestLimits
+from infra.http.limits import Bodies, Rates, RequestLimits, Turns
 from infra.http.lookups import Lookups
 from infra.http.metrics import EXPOSITION, Metrics
-from infra.http.multipart import papers_of
+from infra.http.multipart import check_papers_type, only_file
 from infra.http.openapi import document
 from infra.http.problems import Problem, of_error, response
 from infra.http.tokens import Tokens
+from infra.http.verdicts import Overrun
 from processors.queries.access import Principal
+from producers.files import Accepted
 from schemas.canonical_json import MAX_BYTES
 from schemas.errors import ZhengzhaoError
 from verification.verify import MAX_INPUT
 
 Handler = Callable[[Request, Principal | None], Awaitable[Response]]
+_VERIFIED: Final = frozenset(
+    {
+        "", "application/octet-stream", "application/x-www-form-urlencoded", "application/pdf", "application/cwt",
+        "image/png", "image/jpeg", "image/webp", "image/tiff", "text/plain", "multipart/form-data",
+    }
+)  # fmt: skip
+_WRITE_ONCE: Final = (
+    "private, no-cache"  # a newer version may stand in the place of a file: it is asked for each time
+)
 
 
 class Service:
-    """The endpoints and what they share. `hosts` and `open_here`: see `Callers`."""
+    """The endpoints and what they share. `hosts`, `open_here` and `proxies`: see `Callers`."""
 
     def __init__(
         self,
@@ -61,6 +74,7 @@ class Service:
         limits: RequestLimits,
         hosts: frozenset[str],
         open_here: bool,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self.lookups = lookups
         self.intake = intake
@@ -68,13 +82,14 @@ class Service:
         self.tokens = tokens
         self.limits = limits
         self.hosts = hosts
-        self.callers = Callers(tokens, hosts=hosts, open_here=open_here)
         self.rates = Rates(limits)
+        self.callers = Callers(tokens, self.rates, hosts=hosts, open_here=open_here, proxies=proxies)
         self.bodies = Bodies(limits)
+        self.turns = Turns(limits.verify_client, limits.verify_waiting)
         self.metrics = Metrics(intake, drainer)
         self.openapi = msgspec.json.encode(document(limits))
 
-    def app(self, lifespan: Callable[[Starlette], AbstractContextManager[Any]] | None = None) -> Starlette:
+    def app(self) -> Starlette:
         """Return the ASGI application."""
         routes = [
             self._route("/", "GET", self.index, public=True),
@@ -82,26 +97,35 @@ class Service:
             self._route("/healthz", "GET", self.health, public=True),
             self._route("/metrics", "GET", self.metrics_text, public=True),
             self._route("/v1/events", "POST", self.events, unproved=True),
-            self._route("/v1/packets", "POST", self.packets),
+            self._route("/v1/packets", "POST", self.packets, query=("source",)),
             self._route("/v1/materials", "POST", self.materials),
-            self._route("/v1/cases/{application_id}", "GET", self.case),
-            self._route("/v1/licences", "GET", self.licences),
+            self._route("/v1/cases/{application_id}", "GET", self.case, query=("holder",)),
+            self._route("/v1/licences", "GET", self.licences, query=("after", "limit")),
             self._route("/v1/licences/{number}", "GET", self.licence),
-            self._route("/v1/licences/{number}/artefact", "GET", self.artefact),
+            self._route("/v1/licences/{number}/artefact", "GET", self.artefact, query=("format", "version")),
             self._route("/v1/holders/{holder_id}", "GET", self.holder),
-            self._route("/v1/verify", "POST", self.verify, public=True),
-            self._route("/status/{path:path}", "GET", self.status, public=True),
+            self._route("/v1/verify", "POST", self.verify, public=True, query=("at",)),
+            self._route("/status/{path:path}", "GET", self.status, public=True, query=("time",)),
             self._route("/trust/{name}", "GET", self.trust, public=True),
         ]
         handlers = {HTTPException: _http_problem, Exception: _fault}
         return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
 
     def _route(
-        self, path: str, method: str, handler: Handler, *, public: bool = False, unproved: bool = False
+        self,
+        path: str,
+        method: str,
+        handler: Handler,
+        *,
+        public: bool = False,
+        unproved: bool = False,
+        query: tuple[str, ...] = (),
     ) -> Route:
         async def endpoint(request: Request) -> Response:
             start = time.monotonic()
             try:
+                self.callers.check(request)
+                check_query(request, query)
                 answer = await self._answer(request, handler, public=public, unproved=unproved)
             except Problem as problem:
                 answer = response(problem, request)
@@ -116,11 +140,9 @@ class Service:
         return Route(path, endpoint, methods=[method])
 
     async def _answer(self, request: Request, handler: Handler, *, public: bool, unproved: bool) -> Response:
-        self.callers.check_host(request)
-        self.callers.check_origin(request)
-        principal = None if public else self.callers.principal(request, unproved=unproved)
-        client = request.client.host if request.client else ""
-        self.rates.take(principal.name if principal and principal.kind != "local" else client)
+        client = self.callers.client(request)
+        principal = None if public else self.callers.principal(request, client, unproved=unproved)
+        self.rates.requests.take(principal.name if principal and principal.kind != "local" else client)
         answer = await handler(request, principal)
         answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         answer.headers.setdefault("Cache-Control", "no-store")
@@ -134,8 +156,12 @@ class Service:
         if kind not in (STRUCTURED, BATCH) or charset not in ("", "utf-8", "us-ascii"):
             raise Problem(415, hint=f"{STRUCTURED}, {BATCH}; charset=utf-8")
         batch = kind == BATCH
-        async with self.bodies.body(request, self.limits.batch_bytes if batch else MAX_BYTES) as raw:
-            taken = await self.intake.take(raw, principal, batch=batch, limit=self.limits.batch_events)
+        most = self.limits.batch_bytes if batch else MAX_BYTES
+        if principal is None:
+            self.rates.refused.check(self.callers.client(request))
+            most = min(most, self.limits.unproved_bytes)
+        async with self.bodies.body(request, most) as raw:
+            taken = await self._take(request, raw, principal, batch=batch)
         self._count(taken)
         if batch:
             return json_answer(results(taken), results_status(taken))
@@ -144,15 +170,29 @@ class Service:
             raise outcome
         return json_answer({"id": name, "state": "taken"}, 202)
 
+    async def _take(
+        self, request: Request, raw: bytes, principal: Principal | None, *, batch: bool
+    ) -> list[tuple[str, Taken]]:
+        """Take in events; a request without a token of which nothing was good is charged to its client."""
+        taken: list[tuple[str, Taken]] = []
+        try:
+            taken = await self.intake.take(raw, principal, batch=batch, limit=self.limits.batch_events)
+        finally:
+            if principal is None and not any(isinstance(outcome, Accepted) for _, outcome in taken):
+                self.rates.refused.charge(self.callers.client(request), len(raw))
+        return taken
+
     async def packets(self, request: Request, principal: Principal | None) -> Response:
         """Take in the PDF papers of one or more applications."""
         assert principal is not None  # the route asks for one
         if principal.kind == "enterprise":
             raise Problem(403, "由机构提交 / packets come from agencies")
         source = principal.subject if principal.kind == "agency" else request.query_params.get("source", "")
+        content_type = request.headers.get("content-type", "")
+        check_papers_type(content_type)
         async with self.bodies.body(request, self.limits.packet_bytes) as raw:
-            papers = papers_of(raw, request.headers.get("content-type", ""))
-            read = await self._work(self.lookups.packets, papers, source)
+            self._charge_upload(request, principal, len(raw))
+            read = await self._work(self.lookups.packets, raw, content_type, source)
             taken: list[tuple[str, Taken]] = []
             applications: list[str] = []
             for event in read:
@@ -160,7 +200,7 @@ class Service:
                     taken.append(("", event))
                     applications.append("")
                 else:
-                    taken += await self.intake.take(event, principal)
+                    taken += await self.intake.take(event, principal, made_here=True)
                     applications.append(msgspec.json.decode(event)["data"]["application_id"])
         self._count(taken)
         answer = results(taken)
@@ -170,8 +210,17 @@ class Service:
 
     async def materials(self, request: Request, principal: Principal | None) -> Response:
         """Keep a file under its hash."""
+        assert principal is not None  # the route asks for one
+        if media_type(request)[0] == MULTIPART:
+            raise Problem(415, hint="application/octet-stream")
         async with self.bodies.body(request, self.limits.upload_bytes) as raw:
+            self._charge_upload(request, principal, len(raw))
             return json_answer(await self._work(self.lookups.keep, raw), 201)
+
+    def _charge_upload(self, request: Request, principal: Principal, size: int) -> None:
+        """Count an upload to its caller's quota. Raises Problem 429 where that is used up."""
+        caller = principal.name if principal.kind != "local" else self.callers.client(request)
+        self.rates.uploads.take(caller, size)
 
     # --- out
 
@@ -183,9 +232,14 @@ class Service:
         )
 
     async def licences(self, request: Request, principal: Principal | None) -> Response:
-        """Answer with a page of the licences that the caller may see."""
-        first, count = number(request, "offset", 0, 10**9), number(request, "limit", 100, 1000)
-        return json_answer(await self._work(self.lookups.licences, principal, first, count))
+        """Answer with a page of the licences that the caller may see; `Link` names the next page (RFC 8288)."""
+        count = max(1, number(request, "limit", 100, 1000))
+        after = request.query_params.get("after", "")
+        rows, following = await self._work(self.lookups.licences, principal, after, count)
+        answer = json_answer(rows)
+        if following:
+            answer.headers["Link"] = f'</v1/licences?limit={count}&after={following}>; rel="next"'
+        return answer
 
     async def licence(self, request: Request, principal: Principal | None) -> Response:
         """Answer with a licence and its history."""
@@ -195,16 +249,16 @@ class Service:
         """Answer with the PDF of a version, or with a file attached to it."""
         form = request.query_params.get("format", "pdf")
         version = number(request, "version", -1, 10**6)
-        content, media_type, name = await self._work(
+        content, kind, name = await self._work(
             self.lookups.artefact,
             principal,
             request.path_params["number"],
             form,
             None if version < 0 else version,
         )
-        return Response(
-            content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-        )
+        disposition = f'attachment; filename="{name}"'
+        headers = {"Content-Disposition": disposition, "Cache-Control": _WRITE_ONCE}
+        return file_answer(request, content, kind, headers)
 
     async def holder(self, request: Request, principal: Principal | None) -> Response:
         """Answer with a holder: licences, cases, filings, checks."""
@@ -212,22 +266,35 @@ class Service:
 
     async def verify(self, request: Request, principal: Principal | None) -> Response:
         """Answer with the verdict on a file."""
-        async with self.bodies.body(request, MAX_INPUT) as raw:
-            return json_answer(await self._work(self.lookups.verify, raw, request.query_params.get("at", "")))
+        kind = media_type(request)[0]
+        if kind not in _VERIFIED:
+            raise Problem(
+                415, hint="application/octet-stream, application/pdf, image/png, image/jpeg, text/plain"
+            )
+        client = self.callers.client(request)
+        self.rates.slow_files.check(client)
+        with self.turns.turn(client):
+            async with self.bodies.body(request, MAX_INPUT) as raw:
+                content = only_file(raw, request.headers["content-type"]) if kind == MULTIPART else raw
+                try:
+                    at = request.query_params.get("at", "")
+                    return json_answer(await self._work(self.lookups.verify, content, at))
+                except Overrun:
+                    self.rates.slow_files.charge(client)
+                    raise
 
     async def status(self, request: Request, principal: Principal | None) -> Response:
         """Answer with a status list, its reasons, or an edition of either."""
         content = await self._work(
             self.lookups.status, request.path_params["path"], request.query_params.get("time", "")
         )
-        return Response(
-            content, media_type="application/statuslist+cwt", headers={"Cache-Control": "max-age=60"}
-        )
+        headers = {"Cache-Control": "max-age=60"}
+        return file_answer(request, content, "application/statuslist+cwt", headers)
 
     async def trust(self, request: Request, principal: Principal | None) -> Response:
         """Answer with a file of the trust folder."""
-        content, media_type = await self._work(self.lookups.trust_file, request.path_params["name"])
-        return Response(content, media_type=media_type, headers={"Cache-Control": "max-age=300"})
+        content, kind = await self._work(self.lookups.trust_file, request.path_params["name"])
+        return file_answer(request, content, kind, {"Cache-Control": "max-age=300"})
 
     async def health(self, request: Request, principal: Principal | None) -> Response:
         """Report that events are taken in and decided, or 503."""

@@ -1,6 +1,7 @@
-"""Intake of events over HTTP: one thread writes all that wait in one transaction and answers when it is durable.
+"""Intake of events over HTTP: threads read and authenticate, one thread writes all that wait in one transaction.
 
-An answer is never ahead of the disk, and many small requests share one flush.
+An answer is never ahead of the disk, and many small requests share one flush. Requests without a token are read by a
+thread of their own, so that junk from anybody delays no agency that has one.
 """
 
 from __future__ import annotations
@@ -10,39 +11,41 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from infra.agencies import check_proof, load_register
 from infra.bootstrap import Installation
 from infra.embedded.inbox import EmbeddedInbox
+from infra.http.batches import element_id, elements
 from infra.http.problems import Problem, is_full, of_error, out_of_room
 from processors.queries.access import Principal
 from producers.files import Accepted, Outcome
 from schemas.agencies import AgencyRegister
-from schemas.canonical_json import MAX_BYTES, loads
 from schemas.errors import Rejected, TransientError, ZhengzhaoError
-from schemas.events import Event, is_clean, parse_event, read_event
+from schemas.events import Event, parse_event
 from schemas.ledger import Auth
 
-_GROUP_BYTES: Final = 4 * 1024 * 1024  # of events in one transaction, about
+_GROUP_EVENTS: Final = 4000  # in one transaction, about
 _MOMENT: Final = 0.1  # seconds
 Taken = Accepted | Problem
-_Found = list[tuple[str, Event | Problem]] | Problem
+
+
+class _Read(msgspec.Struct):
+    """One event of a request: its id, what it is or why it is refused, and how it was authenticated."""
+
+    name: str
+    event: Event | Problem
+    auth: Auth = "none"
 
 
 class _Job(msgspec.Struct):
-    raw: bytes
-    batch: bool
-    principal: Principal | None
+    read: list[_Read]
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[list[tuple[str, Taken]]]
-    limit: int
 
 
 class IntakeThread:
@@ -57,6 +60,8 @@ class IntakeThread:
         self._wake = wake
         self._auth: dict[int, Auth] = {}
         self._closing = False
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
+        self._strangers = ThreadPoolExecutor(1, thread_name_prefix="read-unproved")
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._ready: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
@@ -69,6 +74,8 @@ class IntakeThread:
     def close(self) -> None:
         """Take in what waits, then end."""
         self._closing = True
+        self._readers.shutdown(wait=True)
+        self._strangers.shutdown(wait=True, cancel_futures=True)
         self._jobs.put(None)
         self._thread.join()
 
@@ -88,23 +95,87 @@ class IntakeThread:
         return self._waiting > 0 or time.monotonic() - self._answered_at < _MOMENT
 
     async def take(
-        self, raw: bytes, principal: Principal | None, *, batch: bool = False, limit: int = 1000
+        self,
+        raw: bytes,
+        principal: Principal | None,
+        *,
+        batch: bool = False,
+        limit: int = 1000,
+        made_here: bool = False,
     ) -> list[tuple[str, Taken]]:
         """Take in an event, or a batch of at most `limit`; return the id of each with its outcome.
 
-        Raises Problem where the whole request is unusable, too much waits, or the disk fails; then nothing was kept.
+        `made_here` says that this service made the event from papers of an authenticated caller, who cannot have
+        signed it. Raises Problem where the whole request is unusable, too much waits, or the disk fails; then
+        nothing was kept.
         """
         if self._waiting >= self._most or self._closing:
             raise Problem(503, hint="稍后原样重发 / send the same again later", retry_after=1)
         loop = asyncio.get_running_loop()
-        job = _Job(raw, batch, principal, loop, loop.create_future(), limit)
         self._waiting += 1
         try:
+            readers = self._strangers if principal is None else self._readers
+            read = await loop.run_in_executor(
+                readers, self._read, raw, principal, limit if batch else 0, made_here
+            )
+            if not any(isinstance(one.event, Event) for one in read):
+                return [(one.name, one.event) for one in read if isinstance(one.event, Problem)]
+            job = _Job(read, loop, loop.create_future())
             self._jobs.put(job)
             return await job.done
         finally:
             self._waiting -= 1
             self._answered_at = time.monotonic()
+
+    # --- reading: in the threads of readers
+
+    def _read(self, raw: bytes, principal: Principal | None, limit: int, made_here: bool) -> list[_Read]:
+        """Return the events of a request, each read or refused. Raises Problem where the whole is unusable."""
+        try:
+            register = load_register(self._installation.settings.data)
+            at = datetime.now(UTC)
+            parts = elements(raw, limit) if limit else [raw]
+            return [self._admit(part, principal, at, register, made_here) for part in parts]
+        except Problem:
+            raise
+        except Exception as error:
+            raise _fault(error) from error
+
+    def _admit(
+        self, raw: bytes, principal: Principal | None, at: datetime, register: AgencyRegister, made_here: bool
+    ) -> _Read:
+        name = ""
+        try:
+            event = parse_event(raw, at)
+            name = event.id
+            return _Read(name, event, self._authenticated(principal, event, at, register, made_here))
+        except Rejected as error:
+            return _Read(name or element_id(raw), of_error(error))
+        except Problem as problem:
+            return _Read(name, problem)
+
+    def _authenticated(
+        self,
+        principal: Principal | None,
+        event: Event,
+        at: datetime,
+        register: AgencyRegister,
+        made_here: bool,
+    ) -> Auth:
+        settings = self._installation.settings
+        unsigned = made_here and not settings.require_proof
+        auth: Auth = "none" if unsigned else check_proof(settings, event, at, register)
+        if principal is None:
+            if auth == "proof":
+                return auth
+            raise Problem(401, hint="需要令牌或签名 / a token, or a proof by a registered key")
+        if principal.kind == "enterprise" or (
+            principal.kind == "agency" and principal.subject != event.source
+        ):
+            raise Problem(403, "不能以此来源发送 / this caller may not send for this source", where="source")
+        return "token" if auth == "none" and principal.kind == "agency" else auth
+
+    # --- writing: in the one thread that holds the ledger
 
     def _run(self) -> None:
         try:
@@ -116,8 +187,8 @@ class IntakeThread:
             self._ready.put(error)
 
     def _gather(self, first: _Job) -> list[_Job]:
-        jobs, size = [first], len(first.raw)
-        while size < _GROUP_BYTES:
+        jobs, size = [first], len(first.read)
+        while size < _GROUP_EVENTS:
             try:
                 more = self._jobs.get_nowait()
             except queue.Empty:
@@ -126,83 +197,25 @@ class IntakeThread:
                 self._jobs.put(None)
                 break
             jobs.append(more)
-            size += len(more.raw)
+            size += len(more.read)
         return jobs
 
     def _group(self, inbox: EmbeddedInbox, jobs: list[_Job]) -> None:
-        received_at = datetime.now(UTC)
-        self._auth.clear()
-        read: list[tuple[_Job, _Found]] = []
+        read = [one for job in jobs for one in job.read if isinstance(one.event, Event)]
+        self._auth = {id(one.event): one.auth for one in read}
         try:
-            register = load_register(self._installation.settings.data)
-            read = [(job, self._read(job, received_at, register)) for job in jobs]
-            events = [
-                e for _, found in read if isinstance(found, list) for _, e in found if isinstance(e, Event)
-            ]
-            outcomes = iter(inbox.take(events, received_at) if events else ())
+            taken = inbox.take([one.event for one in read if isinstance(one.event, Event)], datetime.now(UTC))
         except (
             Exception
         ) as error:  # the thread goes on: those who wait get the error, and later requests may succeed
             fault = _fault(error)
-            for job, found in read or [(job, fault) for job in jobs]:
-                self._answer(job, found if isinstance(found, Problem) else fault)
+            for job in jobs:
+                self._answer(job, fault)
             return
-        if events:
-            self._wake.set()
-        for job, found in read:
-            if isinstance(found, Problem):
-                self._answer(job, found)
-            else:
-                self._answer(job, [(name, _outcome(e, outcomes)) for name, e in found])
-
-    def _read(self, job: _Job, at: datetime, register: AgencyRegister) -> _Found:
-        """Return the events of a request, each read or refused; a Problem where the request is no batch at all."""
-        try:
-            if not job.batch:
-                return [self._admit(job, lambda: parse_event(job.raw, at), at, register)]
-            values = loads(job.raw, max_bytes=len(job.raw), max_depth=33)
-            if not isinstance(values, list) or len(values) > job.limit:
-                return Problem(
-                    400,
-                    f"不是至多 {job.limit} 个事件的数组 / not an array of at most {job.limit} events",
-                    hint="application/cloudevents-batch+json",
-                )
-            controls, small = not is_clean(job.raw), len(job.raw) <= MAX_BYTES
-            return [
-                self._admit(job, partial(_event, value, at, controls, small), at, register, name=_name(value))
-                for value in values
-            ]
-        except Rejected as error:
-            return Problem(400, error.message, hint=error.hint, where=error.where)
-        except Exception as error:  # spoils no other request
-            return _fault(error)
-
-    def _admit(
-        self, job: _Job, read: Callable[[], Event], at: datetime, register: AgencyRegister, name: str = ""
-    ) -> tuple[str, Event | Problem]:
-        try:
-            event = read()
-            name = event.id
-            self._auth[id(event)] = self._authenticated(job.principal, event, at, register)
-        except Rejected as error:
-            return name, of_error(error)
-        except Problem as problem:
-            return name, problem
-        return name, event
-
-    def _authenticated(
-        self, principal: Principal | None, event: Event, at: datetime, register: AgencyRegister
-    ) -> Auth:
-        auth = check_proof(self._installation.settings, event, at, register)
-        if principal is None:
-            if auth == "proof":
-                return auth
-            raise Problem(401, hint="需要令牌或签名 / a token, or a proof by a registered key")
-        if principal.kind == "enterprise" or (
-            principal.kind == "agency" and principal.subject != event.source
-        ):
-            raise Problem(403, "不能以此来源发送 / this caller may not send for this source", where="source")
-        return "token" if auth == "none" and principal.kind == "agency" else auth
+        self._wake.set()
+        outcomes = iter(taken)
+        for job in jobs:
+            self._answer(job, [(one.name, _outcome(one.event, outcomes)) for one in job.read])
 
     @staticmethod
     def _answer(job: _Job, answer: list[tuple[str, Taken]] | Problem) -> None:
@@ -224,24 +237,6 @@ def _fault(error: Exception) -> Problem:
     what = f"{error}\nhint: {error.hint}" if isinstance(error, ZhengzhaoError) else type(error).__name__
     print(f"error: intake: {what}", file=sys.stderr, flush=True)
     return Problem(500, hint="查看服务日志 / see the log of the service")
-
-
-def _name(value: Any) -> str:
-    return str(value.get("id", ""))[:256] if isinstance(value, dict) else ""
-
-
-def _event(value: Any, at: datetime, controls: bool, small: bool) -> Event:
-    """Read an event of a batch. `controls`: control characters may be in it; `small`: the whole batch is within the limit."""
-    if not isinstance(value, dict):
-        raise Rejected(
-            "不是 JSON 对象 / not a JSON object", hint="一个事件是一个 JSON 对象 / one event is one object"
-        )
-    if not small and len(orjson.dumps(value)) > MAX_BYTES:
-        raise Rejected(
-            f"超过 {MAX_BYTES} 字节 / over {MAX_BYTES} bytes",
-            hint="分成多个事件 / split it into several events",
-        )
-    return read_event(value, at, controls=controls)
 
 
 def _outcome(event: Event | Problem, outcomes: Any) -> Taken:

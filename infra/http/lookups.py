@@ -6,27 +6,30 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
-from itertools import islice
 from typing import Any, Final, cast, get_args
 
 from infra.bootstrap import Installation
+from infra.http.limits import RequestLimits
+from infra.http.multipart import papers_of
+from infra.http.paging import Cursor, Cursors, Window
 from infra.http.problems import Problem, of_error
+from infra.http.verdicts import Verdicts
 from infra.persons.access_log import Accesses
-from infra.stores.uploads import FILES, Form, artefact, published_lists, put_upload
+from infra.persons.keys import installation_secret
+from infra.stores.uploads import FILES, Form, artefact, put_upload
 from processors.queries.access import Principal, Restricted
 from processors.queries.find import Queries
+from processors.queries.views import licence_row
 from producers.packet_events import grouped
 from schemas.calendar import CHINA
 from schemas.errors import NotFound, TransientError, ZhengzhaoError
 from schemas.ports import Store
+from schemas.rows import as_json
 from schemas.status_list import read_edition_name, reasons_key
-from schemas.trust import TrustStore
-from verification.verify import verify_bytes
 
 _TRUST_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _LIST: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -37,33 +40,46 @@ _MEDIA: Final = {
     "manifest": "application/json",
 }
 _THREADS: Final = max(4, 2 * (os.cpu_count() or 1))
+_VERDICTS: Final = 2  # files that are verified at once
 _PAPERS_SECONDS: Final = 45.0  # for the reading of a request's papers
 
 
 class Lookups:
     """Lookups in one installation; `store` takes the place of its store."""
 
-    def __init__(self, installation: Installation, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        store: Store | None = None,
+        *,
+        limits: RequestLimits = RequestLimits(),  # noqa: B008  # a frozen struct
+    ) -> None:
         self._installation = installation
         self._settings = installation.settings
         self._persons = installation.persons
         self._store = store or installation.store
         self._catalogue = installation.catalogue
         self._forms = installation.packet_forms
-        self._keep = partial(put_upload, self._store, self._persons)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookups")
         self._slow = ThreadPoolExecutor(_THREADS // 2, thread_name_prefix="papers")
-        self._trust: tuple[float, TrustStore] | None = None
+        self._cursors = Cursors(installation_secret(self._settings.data))
+        self._verdicts = Verdicts(
+            self._settings.trust, self._store, size=_VERDICTS, seconds=limits.verify_seconds
+        )
+        self._verifying = ThreadPoolExecutor(_VERDICTS, thread_name_prefix="verify")
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one of the threads. Papers and verdicts have threads of their own, so that no query waits for them."""
-        pool = self._slow if function in (self.packets, self.verify) else self._threads
+        pools = {self.packets: self._slow, self.papers: self._slow, self.verify: self._verifying}
+        pool = pools.get(function, self._threads)
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
     def close(self) -> None:
         """Wait for the calls under way, then close."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._slow.shutdown(wait=True, cancel_futures=True)
+        self._verdicts.close()
+        self._verifying.shutdown(wait=True, cancel_futures=True)
 
     # --- queries
 
@@ -72,10 +88,28 @@ class Lookups:
         with self._queries(principal) as ask:
             return ask.case(application, holder)
 
-    def licences(self, principal: Principal, first: int, count: int) -> list[dict[str, Any]]:
-        """Return a page of licences."""
-        with self._queries(principal) as ask:
-            return list(islice(ask.licences(), first, first + count))
+    def licences(self, principal: Principal, after: str, count: int) -> tuple[list[dict[str, Any]], str]:
+        """Return at most `count` licences, and the cursor of the next page (empty on the last one)."""
+        start = self._cursors.open(after)
+        rows: list[dict[str, Any]] = []
+        with self._installation.register() as register:
+            window = Window(register, start.holder)
+            for state in Restricted(window, principal, self._catalogue).states():
+                skip = start.skip if state.holder == start.holder else 0
+                for n, licence in enumerate(tuple(state.licences.values())[skip:], skip):
+                    if len(rows) == count:
+                        return self._shown(principal, rows), self._cursors.seal(Cursor(state.holder, n))
+                    rows.append(as_json(licence_row(licence, self._persons.open)))
+        following = window.next_holder
+        return self._shown(principal, rows), "" if following is None else self._cursors.seal(
+            Cursor(following)
+        )
+
+    def _shown(self, principal: Principal, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Record that a list is shown, where there is a person in it."""
+        if any("*" in row["holder_id"] for row in rows):
+            Accesses(self._settings.data, principal.name).record("*", "licence list")
+        return rows
 
     def licence(self, principal: Principal, number: str) -> dict[str, Any]:
         """Return a licence with its history."""
@@ -106,12 +140,16 @@ class Lookups:
 
     # --- papers and files
 
-    def packets(self, papers: list[tuple[str, bytes]], source: str) -> list[bytes | Problem]:
+    def packets(self, raw: bytes, content_type: str, source: str) -> list[bytes | Problem]:
         """Return the event of each application among the papers, or the reason why there is none.
 
         A faulty paper spoils no other application. Raises TransientError where a store is away: then the whole
         request is to be sent again.
         """
+        return self.papers(papers_of(raw, content_type), source)
+
+    def papers(self, papers: Iterable[tuple[str, bytes]], source: str) -> list[bytes | Problem]:
+        """Return the events of papers that were cut from their request already; see `packets`."""
         results: list[bytes | Problem] = []
         good: list[tuple[str, bytes]] = []
         now = datetime.now(CHINA).replace(microsecond=0)
@@ -136,8 +174,11 @@ class Lookups:
 
     def keep(self, content: bytes) -> dict[str, Any]:
         """Keep a material; return its `uri`, SHA-256 and size in bytes."""
-        uri = put_upload(self._store, self._persons, content)
+        uri = self._keep(content)
         return {"uri": uri, "sha256": uri.rpartition("/")[2], "size": len(content)}
+
+    def _keep(self, content: bytes) -> str:
+        return put_upload(self._store, self._persons, content)
 
     # --- for everyone
 
@@ -151,21 +192,10 @@ class Lookups:
             raise Problem(
                 400, "不是带时区的时间 / not a time with a zone", where="at", hint="2018-09-10T12:00:00+08:00"
             )
-        verdict = verify_bytes(
-            content, name="upload", trust=self._trusted(), status=published_lists(self._settings), at=moment
-        )
-        return verdict.to_json()
-
-    def _trusted(self) -> TrustStore:
-        """Return the trust store, read again when its list has changed. Raises Problem 503 without a trust folder."""
-        path = self._settings.trust / "trust.json"
-        try:
-            stamp = path.stat().st_mtime
-        except FileNotFoundError:
-            raise Problem(503, "未找到信任目录 / there is no trust folder") from None
-        if self._trust is None or self._trust[0] != stamp:
-            self._trust = (stamp, self._installation.read_trust())
-        return self._trust[1]
+        if not (self._settings.trust / "trust.json").is_file():
+            raise Problem(503, "未找到信任目录 / there is no trust folder")
+        lists = self._settings.store is not None or (self._settings.objects / "status").is_dir()
+        return self._verdicts.verdict(content, "upload", moment, lists=lists)
 
     def status(self, path: str, at: str) -> bytes:
         """Return a status list, its reasons (`<list>.reasons`), or the file of an edition (`<list>/<file>`).

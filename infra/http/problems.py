@@ -32,6 +32,7 @@ TITLES: Final = {
     409: "内容冲突 / conflicting content",
     413: "请求过大 / the request is too large",
     415: "不支持的媒体类型 / unsupported media type",
+    416: "范围无效 / range not satisfiable",
     421: "主机名不符 / not a host name of this service",
     422: "拒收 / rejected",
     429: "请求过多 / too many requests",
@@ -42,10 +43,20 @@ TITLES: Final = {
 
 
 class Problem(Exception):
-    """An error answer: status, what is wrong, where, and what to do (`hint`); `retry_after` in seconds."""
+    """An error answer: status, what is wrong, where, and what to do (`hint`).
+
+    `retry_after` in seconds; `close`: the connection ends after the answer.
+    """
 
     def __init__(
-        self, status: int, detail: str = "", *, hint: str = "", where: str = "", retry_after: int = 0
+        self,
+        status: int,
+        detail: str = "",
+        *,
+        hint: str = "",
+        where: str = "",
+        retry_after: int = 0,
+        close: bool = False,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -53,6 +64,7 @@ class Problem(Exception):
         self.hint = hint
         self.where = where
         self.retry_after = retry_after
+        self.close = close
 
 
 def of_error(error: ZhengzhaoError) -> Problem:
@@ -122,6 +134,8 @@ def response(problem: Problem, request: Request) -> Response:
         headers["Retry-After"] = str(problem.retry_after)
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="zhengzhao"'
+    if problem.close:
+        headers["Connection"] = "close"
     language = language_of(request)
     if language:
         headers["Content-Language"] = language

@@ -59,7 +59,7 @@ def service(
             opened.callback(drainer.close)
         intake.start()
         opened.callback(intake.close)
-        lookups = Lookups(installation())
+        lookups = Lookups(installation(), limits=limits)
         opened.callback(lookups.close)
         here = is_loopback(host)
         yield Service(
@@ -70,6 +70,7 @@ def service(
             limits=limits,
             hosts=(_HERE | {host.lower()} | allowed) if here or allowed else frozenset(),
             open_here=here and not allowed,
+            proxies=settings.proxies,
         )
 
 
@@ -78,6 +79,7 @@ def serve(built: Service, listening: socket.socket) -> None:
     config = uvicorn.Config(
         built.app(),
         access_log=False,  # paths name holders
+        proxy_headers=False,  # `Callers` believes the proxies that the settings name, and no other
         log_level="warning",
         lifespan="off",
         server_header=False,

@@ -40,8 +40,10 @@ class EmbeddedRegister:
         row = self._db.db.execute("SELECT holder FROM licences WHERE number = ?", (number,)).fetchone()
         return str(row[0]) if row else None
 
-    def states(self) -> Iterator[HolderState]:
-        for (raw,) in self._db.db.execute("SELECT state FROM states ORDER BY holder"):
+    def states(self, start: str = "") -> Iterator[HolderState]:
+        for (raw,) in self._db.db.execute(
+            "SELECT state FROM states WHERE holder >= ? ORDER BY holder", (start,)
+        ):
             yield state.decode(raw)
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
@@ -66,7 +68,7 @@ class EmptyRegister:
     def holder_of_licence(self, number: str) -> str | None:
         return None
 
-    def states(self) -> Iterator[HolderState]:
+    def states(self, start: str = "") -> Iterator[HolderState]:
         return iter(())
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:

@@ -63,12 +63,12 @@ class Restricted:
     def holder_of_licence(self, number: str) -> str | None:
         return self._register.holder_of_licence(number)
 
-    def states(self) -> Iterator[HolderState]:
+    def states(self, start: str = "") -> Iterator[HolderState]:
         if self._principal.kind == "enterprise":
             own = self.state(self._principal.subject)
             yield from [own] if own is not None else []
             return
-        for state in self._register.states():
+        for state in self._register.states(start):
             seen = self._part(state) if self._principal.kind == "agency" else state
             if seen is not None:
                 yield seen

@@ -28,8 +28,8 @@ class Register(Protocol):
         """Return the ledger key of a licence's holder by the licence's number (compared form)."""
         ...
 
-    def states(self) -> Iterator[HolderState]:
-        """Yield the state of every holder, in the order of their ledger keys."""
+    def states(self, start: str = "") -> Iterator[HolderState]:
+        """Yield the state of every holder from the ledger key `start` on, in the order of their ledger keys."""
         ...
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:

@@ -24,7 +24,7 @@ class WorldRegister(EmptyRegister):
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def states(self) -> Iterator[HolderState]:
+    def states(self, start: str = "") -> Iterator[HolderState]:
         yield from self._world.states.values()
 
 

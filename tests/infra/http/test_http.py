@@ -253,8 +253,7 @@ def test_who_asks_does_not_wait_for_papers(client: TestClient, built: Service) -
 
     async def ask() -> Any:
         reading = [
-            asyncio.ensure_future(built.lookups.run(built.lookups.packets, Slow(ready), ""))
-            for _ in range(30)
+            asyncio.ensure_future(built.lookups.run(built.lookups.papers, Slow(ready), "")) for _ in range(30)
         ]
         await asyncio.sleep(0.2)
         case = await asyncio.wait_for(built.lookups.run(built.lookups.case, LOCAL, "H-1", None), 30)

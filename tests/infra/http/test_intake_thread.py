@@ -126,9 +126,9 @@ def test_a_register_that_breaks_shuts_nobody_out_for_good(data: Path) -> None:
         assert status(take(intake, [signed(event(id="b-1"))])[0]) == 202
 
 
-def test_the_same_event_within_one_batch(data: Path) -> None:
+def test_the_same_event_within_one_batch(tmp_path: Path) -> None:
     """Once accepted, once a duplicate; other content under its id is a conflict, a bad neighbour spoils nothing."""
-    with opened(data, require_proof=False) as intake:
+    with opened(tmp_path, require_proof=False) as intake:
         batch = [event(id="s"), event(id="s"), event(id="s", subject="other"), 5, event(id="t")]
         found = take(intake, batch, Principal("agency", SOURCE))
         again = take(intake, [event(id="s"), event(id="t")], Principal("agency", SOURCE))
@@ -137,11 +137,49 @@ def test_the_same_event_within_one_batch(data: Path) -> None:
 
 
 @pytest.mark.parametrize("space", [b"", b"\n", b"\t"])
-def test_control_characters_in_a_batch(data: Path, space: bytes) -> None:
+def test_control_characters_in_a_batch(tmp_path: Path, space: bytes) -> None:
     """Are found in any writing: escaped, raw between others, with line feeds between the values."""
-    with opened(data, require_proof=False) as intake:
+    with opened(tmp_path, require_proof=False) as intake:
         for bad in (rb"\u0007", "\u202e".encode(), "\x85".encode()):
             batch = b"[" + space + raw(event(id="c")).replace("化工".encode(), bad) + space + b"]"
             ((_, refused),) = asyncio.run(intake.take(batch, Principal("agency", SOURCE), batch=True))
             assert isinstance(refused, Problem)
             assert "control character" in refused.detail
+
+
+BROKEN = [
+    rb'{"id": "b-1", "id": "b-1"}',
+    rb'{"id": "b-2", "n": NaN}',
+    rb'{"id": "b-3", "s": "\ud800"}',
+    b'{"id": "b-4", "s": "\xff"}',
+    b'{"id": "b-5", "s": "\xed\xa0\x80"}',
+    b'{"id": "b-6", "n": ' + b"9" * 5000 + b"}",
+    b'{"id": "b-7", "d": ' + b"[" * 40 + b"]" * 40 + b"}",
+    b'{"id": "b-8", "n": 1e999}',
+    b"5",
+    b"null",
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_event_of_a_batch_spoils_no_neighbour(tmp_path: Path, broken: bytes) -> None:
+    """A key twice, NaN, a lone surrogate, broken UTF-8, a number or a depth without end."""
+    good = [raw(event(id=f"n-{n}")) for n in range(2)]
+    with opened(tmp_path, require_proof=False) as intake:
+        batch = b"[" + b" ,\n".join([good[0], broken, good[1]]) + b"]"
+        found = asyncio.run(intake.take(batch, Principal("agency", SOURCE), batch=True))
+    assert [202, 422, 202] == [status(taken) for _, taken in found]
+    named = found[1][0]
+    assert named == (broken[8:11].decode() if broken.startswith(b"{") else "")
+
+
+def test_a_source_with_a_key_needs_a_proof(data: Path) -> None:
+    """From its first registered key on, with a token too; another source does not."""
+    with opened(data, require_proof=False) as intake:
+        for principal in (Principal("agency", SOURCE), Principal("local")):
+            (refused,) = take(intake, [event(id="k-1")], principal)
+            assert (status(refused), "no proof" in getattr(refused, "detail", "")) == (422, True)
+        (taken,) = take(intake, [signed(event(id="k-1"))], Principal("agency", SOURCE))
+        free = "urn:agency:630225:service-hall"
+        (other,) = take(intake, [event(id="k-2", source=free)], Principal("agency", free))
+    assert (202, 202) == (status(taken), status(other))

@@ -123,7 +123,7 @@ class FakeRegister:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def states(self) -> Any:
+    def states(self, start: str = "") -> Any:
         return iter([self._world.states[key] for key in sorted(self._world.states)])
 
 
