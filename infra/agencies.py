@@ -5,24 +5,20 @@ Signing events as an agency does, with its private key in a PEM file.
 
 from __future__ import annotations
 
-import codecs
 import fcntl
-import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from infra.settings import Settings
 from issuance.signer import ES256, SoftwareSigner
-from producers.files import InputLine, lines
 from schemas.agencies import AgencyRegister, concerns, judge, read_register
-from schemas.canonical_json import MAX_BYTES, loads
+from schemas.canonical_json import loads
 from schemas.errors import Rejected, UsageError
 from schemas.events import Event
 from schemas.ledger import Auth
@@ -108,19 +104,6 @@ def event_signer(path: Path) -> Sign:
         return json.dumps(event, ensure_ascii=False).encode()
 
     return sign
-
-
-def texts(file: BinaryIO) -> Iterator[InputLine]:
-    """The events of a file: the whole of it where that is one JSON text, over as many lines as it likes, else its lines."""
-    start = file.read(MAX_BYTES + 1)
-    whole = start.removeprefix(codecs.BOM_UTF8)
-    try:
-        loads(whole)
-    except Rejected:
-        rest = io.BytesIO(start + file.read())
-        yield from lines(rest)
-    else:
-        yield InputLine(1, whole)
 
 
 def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:

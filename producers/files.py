@@ -1,13 +1,12 @@
-"""Taking events in: from files and lines to an inbox, good neighbours of bad lines included.
+"""Intake of files: each input is recognised by its bytes, and its events go to an inbox.
 
-An inbox is the door of an engine. It says of each event whether it was accepted, is a duplicate, or is
-rejected because the same source and id came before with other content.
-
-A file of events, line by line, in bounded memory: one line is held, and never more of it than may be valid.
+An inbox is the door of an engine. It answers for each event: accepted, a duplicate, or rejected because the same
+source and id came before with other content. A bad event, row or file never keeps its neighbours out.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,50 +16,18 @@ from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
-from schemas.canonical_json import MAX_BYTES
+from producers.event_lines import read_events
+from producers.file_kinds import START, recognise
+from producers.tables import RowOutcome, is_text_table
 from schemas.errors import Rejected, UsageError, ZhengzhaoError
 from schemas.events import Event, parse_event
 
-_UTF8_BOM: Final = b"\xef\xbb\xbf"
-_UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
-_CHUNK: Final = MAX_BYTES + 8  # a BOM, the longest valid line and its end
-
-
-class InputLine(msgspec.Struct, frozen=True):
-    """`number` counts from 1. Of a line that is too long `raw` is the beginning, still over the limit."""
-
-    number: int
-    raw: bytes
-
-
-def lines(file: BinaryIO) -> Iterator[InputLine]:
-    """The lines of an open file without their ends; blank ones are left out, but counted.
-
-    A UTF-8 BOM at the start is no fault. A file in UTF-16 has no lines that bytes could show: it comes as one.
-    """
-    number = 0
-    while part := file.readline(_CHUNK):
-        number += 1
-        if number == 1:
-            if part[:2] in _UTF16_BOMS or b"\0" in part[:4]:
-                yield InputLine(1, part)
-                return
-            part = part.removeprefix(_UTF8_BOM)
-        if not part.endswith(b"\n"):
-            while (rest := file.readline(_CHUNK)) and not rest.endswith(b"\n"):
-                pass
-        raw = part.removesuffix(b"\n").removesuffix(b"\r")
-        if raw.strip():
-            yield InputLine(number, raw)
-
-
-STDIN = "-"
-_BATCH = 500
-_PDF = b"%PDF-"
+STDIN: Final = "-"
+_BATCH: Final = 500
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """An event that was taken in, or had been before."""
+    """An event that was taken in, now or before."""
 
     duplicate: bool = False
 
@@ -72,12 +39,12 @@ class Inbox(Protocol):
     """The door of an engine."""
 
     def take(self, events: Sequence[Event], received_at: datetime) -> list[Outcome]:
-        """Takes events in, all at once or none; one outcome for each, in order."""
+        """Take events in, all at once or none; return one outcome for each, in order."""
         ...
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """A line that was not taken in. `line` is 1 for a PDF, 0 for a file that could not be used at all."""
+    """A line or row that was not taken in. `line` is 1 for a PDF, 0 for a file that could not be used at all."""
 
     file: str
     line: int
@@ -86,14 +53,14 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct):
-    """What became of what was submitted."""
+    """The outcome of a submission: counts, and each rejection."""
 
     accepted: int = 0
     duplicates: int = 0
     rejected: list[Rejection] = msgspec.field(default_factory=list)
 
     def count(self, file: str, line: int, outcome: Outcome) -> None:
-        """Counts one event in."""
+        """Count one event."""
         if isinstance(outcome, Rejected):
             self.refuse(file, line, outcome)
         elif outcome.duplicate:
@@ -102,49 +69,66 @@ class Summary(msgspec.Struct):
             self.accepted += 1
 
     def refuse(self, file: str, line: int, error: ZhengzhaoError) -> None:
-        """Notes a rejection; the place in a file is part of the error, a whole file (line 0) is named already."""
+        """Record a rejection. The place in a file is part of the error; a whole file (line 0) is named already."""
         self.rejected.append(Rejection(file, line, str(error) if line else error.message, error.hint))
 
 
 Papers = Callable[[Sequence[str]], Iterator[tuple[str, bytes | ZhengzhaoError]]]
-"""From PDF files to the application event of each packet among them, named by its first file, or why not."""
+"""Function from PDF files to the application event of each packet among them, named by its first file, or an error."""
 
 
 class Sorted(msgspec.Struct, frozen=True):
-    """Inputs by what they are. `faults`: those that cannot be used, and why; they spoil no neighbour."""
+    """Inputs by their form: files of events, PDFs, tables of applications, and unusable ones with the reason."""
 
     lines: list[str]
     pdfs: list[str]
+    tables: list[str]
     faults: dict[str, UsageError]
 
 
 def sort_out(names: Sequence[str]) -> Sorted:
-    """Looks at each input before anything is taken in."""
-    found = Sorted([], [], {})
+    """Sort inputs by their content before anything is taken in; an unusable one spoils no neighbour."""
+    found = Sorted([], [], [], {})
     for name in names:
         try:
-            (found.pdfs if _is_pdf(name) else found.lines).append(name)
+            form = _form(name)
         except UsageError as error:
             found.faults[name] = error
+            continue
+        {"pdf": found.pdfs, "xlsx": found.tables}.get(form, found.lines).append(name)
     return found
 
 
-def _is_pdf(name: str) -> bool:
-    """Whether a file begins as a PDF does. UsageError for one that is absent, empty, a folder or unreadable."""
+def _form(name: str) -> str:
+    """Return `pdf`, `xlsx` (any table) or `json`. Raise UsageError for a file that cannot be submitted."""
     if name == STDIN:
-        return False
+        return "json"
     path = Path(name)
     if not path.exists():
         raise UsageError("文件不存在 / there is no such file", where=name, hint="检查路径 / check the path")
     if path.is_dir():
         raise UsageError("是目录 / is a folder", where=name, hint="zhengzhao submit DIR/*.jsonl")
     if path.is_fifo() or path.is_char_device():
-        return False  # what is read there is gone
+        return "json"  # A pipe cannot be read twice.
     with _opened(name) as file:
-        start = file.read(len(_PDF))
-    if not start:
-        raise _empty(name)
-    return start == _PDF
+        start = file.read(START)
+        if not start:
+            raise _empty(name)
+        kind = recognise(start + file.read() if start[:2] == b"PK" else start)
+    if kind.form == "other":
+        raise UsageError(
+            f"不能提交{kind.zh} / {kind.en} cannot be submitted",
+            where=name,
+            hint=kind.hint
+            or "提交 JSON 事件、PDF 材料、.xlsx 或 CSV / submit events, PDF papers, .xlsx or CSV",
+        )
+    return "xlsx" if kind.form == "text" and is_text_table(start) else kind.form
+
+
+def read_table_file(name: str) -> bytes:
+    """Return the bytes of a table. Raise UsageError for a file that cannot be read."""
+    with _opened(name) as file:
+        return file.read()
 
 
 def submit_file(
@@ -155,39 +139,67 @@ def submit_file(
     progress: Callable[[int], None] = lambda _: None,
     sign: Callable[[bytes], bytes] = lambda raw: raw,
 ) -> None:
-    """Takes one file in (`-`: standard input), line by line; UsageError where there is nothing in it.
+    """Take the events of one file in (`-`: standard input). Raise UsageError where there is nothing in it.
 
-    `sign` puts the sender's proof into an event before it is read.
+    `sign` puts the sender's proof into an event before it is read; `progress` is told the bytes read.
     """
     with _opened(name) as file:
         before = len(summary.rejected)
-        batch: list[tuple[int, Event]] = []
-        received_at = datetime.now(UTC)
+        batch = _Batch(name, inbox, summary)
         found = False
-        for line in lines(file):
+        for line in read_events(file, name):
             found = True
-            try:
-                batch.append((line.number, parse_event(sign(line.raw), received_at)))
-            except Rejected as error:
-                summary.refuse(name, line.number, error)
-            if len(batch) >= _BATCH:
-                _flush(name, batch, inbox, summary, received_at)
-                received_at = datetime.now(UTC)
+            batch.add(line.number, line.raw, sign)
             progress(len(line.raw) + 1)
-        _flush(name, batch, inbox, summary, received_at)
+        batch.flush()
     if not found:
         raise _empty(name)
     summary.rejected[before:] = sorted(summary.rejected[before:], key=lambda r: r.line)
 
 
-def _flush(
-    name: str, batch: list[tuple[int, Event]], inbox: Inbox, summary: Summary, received_at: datetime
+def submit_rows(
+    name: str,
+    rows: Iterator[RowOutcome],
+    inbox: Inbox,
+    summary: Summary,
+    *,
+    sign: Callable[[bytes], bytes] = lambda raw: raw,
 ) -> None:
-    if batch:
-        outcomes = inbox.take([event for _, event in batch], received_at)
-        for (line, _), outcome in zip(batch, outcomes, strict=True):
-            summary.count(name, line, outcome)
-        batch.clear()
+    """Take the applications of a table in; a rejection names the row."""
+    before = len(summary.rejected)
+    batch = _Batch(name, inbox, summary)
+    for number, made in rows:
+        if isinstance(made, Rejected):
+            summary.refuse(name, number, made)
+        else:
+            batch.add(number, json.dumps(made, ensure_ascii=False).encode(), sign)
+    batch.flush()
+    summary.rejected[before:] = sorted(summary.rejected[before:], key=lambda r: r.line)
+
+
+class _Batch:
+    """Events of one file on their way to the inbox, some hundred at a time."""
+
+    def __init__(self, name: str, inbox: Inbox, summary: Summary) -> None:
+        self._name, self._inbox, self._summary = name, inbox, summary
+        self._events: list[tuple[int, Event]] = []
+        self._received_at = datetime.now(UTC)
+
+    def add(self, number: int, raw: bytes, sign: Callable[[bytes], bytes]) -> None:
+        try:
+            self._events.append((number, parse_event(sign(raw), self._received_at)))
+        except Rejected as error:
+            self._summary.refuse(self._name, number, error)
+        if len(self._events) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._events:
+            outcomes = self._inbox.take([event for _, event in self._events], self._received_at)
+            for (number, _), outcome in zip(self._events, outcomes, strict=True):
+                self._summary.count(self._name, number, outcome)
+            self._events.clear()
+        self._received_at = datetime.now(UTC)
 
 
 def submit_papers(
@@ -198,7 +210,7 @@ def submit_papers(
     *,
     sign: Callable[[bytes], bytes] = lambda raw: raw,
 ) -> None:
-    """Takes PDF packets in: the papers of each application become one event."""
+    """Take PDF packets in: the papers of each application become one event."""
     received_at = datetime.now(UTC)
     for name, made in papers(names):
         try:

@@ -122,13 +122,14 @@ def sign(
     ] = "-",
 ) -> None:
     """签署事件 / Prints events with the agency's proof in them, to be sent by other means (curl, Kafka)."""
-    from infra.agencies import event_signer, texts
+    from infra.agencies import event_signer
+    from producers.event_lines import read_events
     from schemas.errors import Rejected
 
     signer, found = event_signer(key), False
     try:
         with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
-            for text in texts(source):
+            for text in read_events(source, file):
                 found = True
                 try:
                     output.line(signer(text.raw).decode("utf-8"))

@@ -168,6 +168,34 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML")]) ->
         output.line(f"{file}: {item.code} {item.title}: 可用 / good")
 
 
+@items_app.command(epilog="Example: zhengzhao items template industrial-product-licence -o applications.xlsx")
+def template(
+    code: Annotated[str, typer.Argument(metavar="ITEM", help="事项代码 / code of the item")],
+    target: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help=".xlsx 或 / or .csv: 写到 / file to write")
+    ],
+) -> None:
+    """写出空白申请表格 / Write an empty table of applications, with choice lists and a sheet that explains it."""
+    from infra.bootstrap import Installation
+    from producers import table_forms
+    from schemas import authorities
+
+    item = Installation(output.settings()).catalogue.get(code)
+    if item is None:
+        raise NotFound(f"没有此事项 / no such item: {code}", hint="zhengzhao items list")
+    form = target.suffix.lower()
+    if form not in (".xlsx", ".csv"):
+        raise UsageError(
+            f"不支持的格式 / no such form: {target.name}", where="--output", hint="-o FILE.xlsx, -o FILE.csv"
+        )
+    divisions = [(d.code, authorities.full_name(d.code)) for d in authorities.everything()]
+    target.write_bytes(table_forms.template(item, divisions, "xlsx" if form == ".xlsx" else "csv"))
+    if output.as_json():
+        output.print_json({"written": str(target)})
+    else:
+        output.line(str(target))
+
+
 guide_app = typer.Typer()
 _FORMATS = ("html", "pdf")
 

@@ -14,7 +14,7 @@ from event_samples import DATA, HOLDER, RECEIVED, bend, event, raw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.files import InputLine, lines
+from producers.event_lines import InputLine, read_events
 from schemas.canonical_json import canonical, loads
 from schemas.errors import Rejected
 from schemas.event_types import EVENT_TYPES
@@ -120,12 +120,14 @@ def test_strict_json_reads_what_json_writes(value: Any) -> None:
 def test_lines_of_a_file() -> None:
     """A BOM at the start is no fault, blank lines are skipped and counted, either line end, none at the end."""
     file = io.BytesIO(b"\xef\xbb\xbf{}\r\n\n  \n[]\n\xef\xbb\xbf{}")
-    assert [InputLine(1, b"{}"), InputLine(4, b"[]"), InputLine(5, b"\xef\xbb\xbf{}")] == list(lines(file))
+    assert [InputLine(1, b"{}"), InputLine(4, b"[]"), InputLine(5, b"\xef\xbb\xbf{}")] == list(
+        read_events(file, "")
+    )
 
 
 def test_a_line_of_20_mb_is_one_line() -> None:
     """It is cut where it is certainly too long, and its neighbours are whole."""
-    found = list(lines(io.BytesIO(b"{}\n" + b"x" * 20_000_000 + b"\n{}\n")))
+    found = list(read_events(io.BytesIO(b"{}\n" + b"x" * 20_000_000 + b"\n{}\n"), ""))
     assert [line.number for line in found] == [1, 2, 3]
     assert (1 << 20) < len(found[1].raw) < (1 << 20) + 100
     assert found[2].raw == b"{}"
@@ -135,7 +137,7 @@ def test_a_line_of_20_mb_is_one_line() -> None:
 def test_a_file_in_utf_16_is_one_line(encoding: str) -> None:
     """One rejection says so, instead of one for each piece."""
     file = io.BytesIO((json.dumps(event()) + "\n").encode(encoding) * 3)
-    (line,) = lines(file)
+    (line,) = read_events(file, "")
     with pytest.raises(Rejected, match="UTF-16"):
         parse_event(line.raw, RECEIVED)
 
