@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from infra.settings import Settings
 from schemas.errors import NotFound, TransientError, UsageError, VerificationError, ZhengzhaoError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from infra.embedded.inbox import EmbeddedInbox
     from infra.persons.keys import PersonsStore
     from infra.readmodel.database import Database
+    from infra.readmodel.letters import LetterBox
     from infra.recovery.replay import ReplayReport, Say
     from issuance.signer import SoftwareSigner
     from processors.queries.find import Queries
@@ -42,22 +43,6 @@ TURN_SECONDS = 600.0  # a command waits so long for another process to finish wi
 
 def _ignore(*_: Any) -> None:
     pass
-
-
-class LetterBox(Protocol):
-    """Dead letters of an engine."""
-
-    def letters(self) -> Iterator[dict[str, Any]]:
-        """Yield the open letters, oldest first."""
-        ...
-
-    def content(self, letter: int) -> bytes:
-        """Return the original bytes of a letter. Raises NotFound."""
-        ...
-
-    def retry(self, wanted: Sequence[int]) -> int:
-        """Return letters (all where none is named) to their stage; the result is their number."""
-        ...
 
 
 class Installation:
@@ -334,8 +319,10 @@ class Installation:
             with open_kafka_letters(self.settings) as box:
                 yield box
             return
+        from infra.embedded.letters import EmbeddedLetters
+
         with self.database() as db:
-            yield _EmbeddedLetters(db)
+            yield EmbeddedLetters(db)
 
     # --- recovery
 
@@ -374,26 +361,6 @@ class Installation:
 @contextmanager
 def _itself(settings: Settings, _: Say) -> Iterator[Settings]:
     yield settings
-
-
-class _EmbeddedLetters:
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    def letters(self) -> Iterator[dict[str, Any]]:
-        from infra.embedded import letters
-
-        return letters.letters(self._db)
-
-    def content(self, letter: int) -> bytes:
-        from infra.embedded import letters
-
-        return letters.content(self._db, letter)
-
-    def retry(self, wanted: Sequence[int]) -> int:
-        from infra.embedded import letters
-
-        return letters.retry(self._db, wanted)
 
 
 # The functions below stay only until every caller builds an `Installation`.

@@ -22,19 +22,19 @@ from issuance.issue import Issuer
 from issuance.keys import open_signer
 from issuance.page import RendererMissing
 from schemas.errors import LintError, NotFound, ObjectDiffers, VerificationError
-from schemas.item_types import ServiceItem
-from schemas.licence import Grant, Issued, Numbered, Product
+from schemas.licence import (
+    Grant,
+    IssuanceItem,
+    Issued,
+    Numbered,
+    Product,
+    decode_issuance_item,
+    decode_job,
+)
 from schemas.persons import is_sealed
 from schemas.ports import Store
 from schemas.trust import load_trust
 from verification.pdf import attachments, read_layout
-
-
-class Job(msgspec.Struct, frozen=True, array_like=True):
-    """What a worker needs to issue: the numbered grant, and the item as it was when that was decided."""
-
-    numbered: Numbered
-    item: bytes
 
 
 class Rebuild(msgspec.Struct, frozen=True, array_like=True):
@@ -57,40 +57,14 @@ class Rebuilt(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_job = msgspec.msgpack.Decoder(Job).decode
 _rebuild = msgspec.msgpack.Decoder(Rebuild).decode
 _rebuilt = msgspec.msgpack.Decoder(Rebuilt).decode
 _issued = msgspec.msgpack.Decoder(Issued).decode
 
 
-class IssuanceItem(msgspec.Struct, frozen=True, array_like=True):
-    """What issuance reads of a service item (`issuance.issue.PaperItem`), and what it was called before."""
-
-    name: str
-    type_code: str
-    template: str
-    titles: tuple[str, ...]
-    formerly: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # last day, name, names in other languages
-
-    def on(self, day: str) -> IssuanceItem:
-        """The paper under the name that it had on a day."""
-        for until, name, titles in self.formerly:
-            if day <= until:
-                return IssuanceItem(name, self.type_code, self.template, titles)
-        return self
-
-
-def encode_paper(item: ServiceItem) -> bytes:
-    """What a worker needs of an item."""
-    before = tuple(
-        (old.until, (old.name or item.name).zh, (old.name or item.name).others) for old in item.formerly
-    )
-    return _encode(IssuanceItem(item.title, item.type_code, item.template, item.titles, before))
-
-
 @lru_cache(maxsize=256)
-def _paper(raw: bytes) -> IssuanceItem:
-    return msgspec.msgpack.decode(raw, type=IssuanceItem)
+def _item(raw: bytes) -> IssuanceItem:
+    return decode_issuance_item(raw)
 
 
 def recipe(settings: Settings) -> Recipe:
@@ -99,21 +73,6 @@ def recipe(settings: Settings) -> Recipe:
         "infra.issue_worker:issue_task",
         (str(settings.data), settings.store, settings.passphrase, settings.shared_persons),
     )
-
-
-def encode_job(numbered: Numbered, item: bytes) -> bytes:
-    """A job as it travels."""
-    return _encode(Job(numbered, item))
-
-
-def holder_of(job: bytes) -> str:
-    """Whose licence a job issues: the ledger key."""
-    return _job(job).numbered.grant.holder
-
-
-def decode_job(raw: bytes) -> Job:
-    """The job again."""
-    return _job(raw)
 
 
 def decode_issued(raw: bytes) -> Issued:
@@ -134,9 +93,9 @@ def issue_task(
     issuer = Issuer(trust, lambda grant: items[grant.item_digest].on(grant.issued_on))
 
     def task(raw: bytes) -> bytes:
-        job = _job(raw)
+        job = decode_job(raw)
         grant = job.numbered.grant
-        items[grant.item_digest] = _paper(job.item)
+        items[grant.item_digest] = _item(job.item)
         name, address = clear_texts(grant, persons.open)
         numbered = with_products(job.numbered, persons.open)
         issued, pdf = issuer.issue(numbered, name, address, signer)
@@ -236,7 +195,7 @@ def rebuild_task(
 
     def task(raw: bytes) -> bytes:
         job = _rebuild(raw)
-        items[job.numbered.grant.item_digest] = _paper(job.item)
+        items[job.numbered.grant.item_digest] = _item(job.item)
         return _encode(_compare(issuer, job, store, target, opened))
 
     return task

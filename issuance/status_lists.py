@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from issuance.signer import ES256, Signer
 from schemas import cose
+from schemas.signatures import verifies
 from schemas.status_list import (
     BITS,
     EDITION,
@@ -33,6 +36,7 @@ from schemas.status_list import (
     pack,
     reasons_key,
 )
+from schemas.trust import ANY_AUTHORITY, TrustStore
 
 _DAY: Final = 86_400
 
@@ -136,4 +140,51 @@ def prepare(listed: StatusList, last: Published | None, now: int, kid: str) -> U
         kid=kid,
         list_payload=cose.encode(claims),
         reasons=encode_reasons(listed.reasons),
+    )
+
+
+class EditionRecord(msgspec.Struct, frozen=True):
+    """What is recorded of an edition: enough to rebuild it without private keys, from the list as it then stood."""
+
+    name: str
+    now: int
+    kid: str
+    last: Published | None
+    published: Published
+    list_signature: bytes
+    reasons_signature: bytes
+
+
+encode_edition = msgspec.msgpack.Encoder().encode
+decode_edition = msgspec.msgpack.Decoder(EditionRecord).decode
+
+
+def sign_edition(
+    listed: StatusList, last: Published | None, now: int, trust: TrustStore, signer: Signer
+) -> tuple[EditionRecord, Edition]:
+    """Sign the next edition of a list and return what is recorded of it, and its objects."""
+    at = datetime.fromtimestamp(max(now, last.issued_at if last else now)).astimezone()
+    kid = trust.signing_key(ANY_AUTHORITY, "status", at).kid
+    unsigned = prepare(listed, last, now, kid)
+    first = signer.sign(kid, ES256, unsigned.list_to_be_signed)
+    second = signer.sign(kid, ES256, unsigned.reasons_to_be_signed(first))
+    record = EditionRecord(listed.name, now, kid, last, unsigned.published, first, second)
+    return record, unsigned.finish(first, second)
+
+
+def rebuild_edition(record: EditionRecord, listed: StatusList) -> list[tuple[str, bytes]]:
+    """Return the objects (key, bytes) of a recorded edition, made again from the list as it stood."""
+    unsigned = prepare(listed, record.last, record.now, record.kid)
+    edition = unsigned.finish(record.list_signature, record.reasons_signature)
+    return [(edition.reasons_key, edition.reasons_cwt), (edition.list_key, edition.list_cwt)]
+
+
+def is_signed(record: EditionRecord, listed: StatusList, trust: TrustStore) -> bool:
+    """Tell whether the recorded signatures are over the edition as it is rebuilt."""
+    if record.kid not in trust.keys:
+        return False
+    unsigned = prepare(listed, record.last, record.now, record.kid)
+    public = trust.public_key(record.kid)
+    return verifies(public, record.list_signature, unsigned.list_to_be_signed) and verifies(
+        public, record.reasons_signature, unsigned.reasons_to_be_signed(record.list_signature)
     )

@@ -1,7 +1,7 @@
 """`decide(state, entry, catalogue) -> facts`: the one place where anything is decided. Pure; time is an argument.
 
-Before an event of a holder is decided, what of that holder fell due by then happens first. Everything is decided as
-of the later of the event's time and the moment as of which something was decided for that holder before.
+Before an event of a holder is decided, everything of that holder that fell due by then happens first. An event is
+decided as of its own time, or as of the last moment decided for that holder where that is later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,19 @@ from schemas import facts as f
 from schemas.calendar import day_of, workday_calendar
 from schemas.facts import Fact
 from schemas.items import Catalogue
-from schemas.ledger import Entry
+from schemas.ledger import (
+    ClaimedEntry,
+    Entry,
+    EventEntry,
+    FailedEntry,
+    FailedVersion,
+    IssuedEntry,
+    NumberAnswer,
+    NumberedEntry,
+    TickEntry,
+    entry_of,
+    entry_record,
+)
 from schemas.licence import Issued, Numbered
 
 Handler = Callable[[DecisionContext, Any, dict[str, Any]], None]
@@ -58,34 +70,34 @@ class Decision(NamedTuple):
 
 
 def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
-    """Decides one entry for one holder; `state` stays as it is.
+    """Decide one entry for one holder; `state` is not changed.
 
-    Ticks and catalogues concern everyone: a tick is put to each holder for whom something may be due.
+    Ticks and catalogues concern everyone; a tick is decided for each holder for whom something may be due.
     """
     desk = DecisionContext(state, catalogue)
-    if entry.kind in ("event", "tick"):
+    if isinstance(entry, EventEntry | TickEntry):
         if not _known(desk.state, entry):
             if desk.state.waiting:
                 _wait(desk, entry)
             else:
                 _arrives(desk, entry)
-    elif entry.kind == "numbered":
-        _numbered(desk, entry)
-    elif entry.kind == "claimed":
-        _claimed(desk, entry)
-    elif entry.kind == "issued":
-        _issued(desk, entry)
-    elif entry.kind == "failed":
-        _failed(desk, entry)
+    elif isinstance(entry, NumberedEntry):
+        _numbered(desk, entry.payload)
+    elif isinstance(entry, ClaimedEntry):
+        _claimed(desk, entry.payload)
+    elif isinstance(entry, IssuedEntry):
+        _issued(desk, entry.payload)
+    elif isinstance(entry, FailedEntry):
+        _failed(desk, entry.payload)
     return Decision(desk.facts, desk.state)
 
 
 def contradicts(state: HolderState, entry: Entry) -> bool:
-    """Whether an event of this holder had the same source and id, and other content: it may not enter.
+    """Tell whether an event with this source and id, and other content, came for the holder before.
 
-    Where one door sees every event it is turned away there; on Kafka here, before it leaves a trace.
+    The embedded engine turns such an event away at the door; on Kafka it is found here, before it leaves a trace.
     """
-    if entry.kind != "event":
+    if not isinstance(entry, EventEntry):
         return False
     key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
     known = [state.seen[key]] if key in state.seen else []
@@ -93,9 +105,9 @@ def contradicts(state: HolderState, entry: Entry) -> bool:
     return bool(known) and content not in known
 
 
-def _known(state: HolderState, entry: Entry) -> bool:
-    """Whether this very entry was decided, or waits already; of a tick, whether a waiting entry does the same."""
-    if entry.kind == "tick":
+def _known(state: HolderState, entry: EventEntry | TickEntry) -> bool:
+    """Tell whether an event was decided or waits already, or whether a waiting entry makes a tick superfluous."""
+    if isinstance(entry, TickEntry):
         return _covered(state, entry)
     key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
     return (
@@ -105,13 +117,13 @@ def _known(state: HolderState, entry: Entry) -> bool:
     )
 
 
-def _covered(state: HolderState, tick: Entry) -> bool:
-    """Whether something waits that will let happen what this tick would: all falls due at the beginning of a day."""
-    day = day_of(tick.payload["time"])
+def _covered(state: HolderState, tick: TickEntry) -> bool:
+    """Tell whether a waiting entry has the same effect as a tick, since everything falls due at the start of a day."""
+    day = day_of(tick.payload.time)
     return any(day_of(waiting["payload"]["time"]) >= day for waiting in state.waiting)
 
 
-def _arrives(desk: DecisionContext, entry: Entry) -> None:
+def _arrives(desk: DecisionContext, entry: EventEntry | TickEntry) -> None:
     try:
         _one(desk, entry)
     except MustAsk as question:
@@ -121,40 +133,40 @@ def _arrives(desk: DecisionContext, entry: Entry) -> None:
         _wait(desk, entry)
 
 
-def _one(desk: DecisionContext, entry: Entry) -> None:
-    """Decides an entry. Raises MustWait where something has to be known first."""
-    time = max(entry.payload["time"], desk.state.upto)
-    if entry.kind == "tick":
-        due.run(desk, entry.payload["time"])
+def _one(desk: DecisionContext, entry: EventEntry | TickEntry) -> None:
+    """Decide an entry. Raises MustWait where something has to be known first."""
+    time = max(entry.payload.time, desk.state.upto)
+    if isinstance(entry, TickEntry):
+        due.run(desk, entry.payload.time)
         return
+    sent = entry.payload
     due.run(desk, time)
     desk.open(entry.id, time)
-    desk.event = entry.payload["type"]
-    desk.source = entry.payload["source"]
-    desk.display = entry.payload["who"]["display"]
-    desk.event_day = day_of(entry.payload["time"])
+    desk.event = sent.type
+    desk.source = sent.source
+    desk.display = sent.who.display
+    desk.event_day = day_of(sent.time)
     if entry.id[:KEY_LENGTH] in desk.state.seen:
         desk.refuse_event(reasons.other_content())
         return
-    data = msgspec.convert(entry.payload["data"], e.EVENT_TYPES[desk.event])
-    # of an agency's own topic its name says who sent it; else the source does
+    data = msgspec.convert(sent.data, e.EVENT_TYPES[desk.event])
+    # Only one agency can write to its own topic, so the principal says who sent the event; elsewhere `auth` does.
     known_by = entry.principal if entry.auth == "topic" else entry.auth
-    HANDLERS[desk.event](desk, data, {**entry.payload, "auth": known_by})
+    HANDLERS[desk.event](desk, data, {**msgspec.to_builtins(sent), "auth": known_by})
     due.run(desk, time)
 
 
-def _wait(desk: DecisionContext, entry: Entry) -> None:
-    desk.open(f"waits:{entry.id}", desk.state.upto or entry.payload["time"])
-    desk.write(f.EventWaits(msgspec.to_builtins(entry)))
+def _wait(desk: DecisionContext, entry: EventEntry | TickEntry) -> None:
+    desk.open(f"waits:{entry.id}", desk.state.upto or entry.payload.time)
+    desk.write(f.EventWaits(entry_record(entry)))
 
 
-def _ask(desk: DecisionContext, entry: Entry, question: MustAsk) -> None:
-    desk.open(f"asks:{entry.id}", desk.state.upto or entry.payload["time"])
+def _ask(desk: DecisionContext, entry: EventEntry | TickEntry, question: MustAsk) -> None:
+    desk.open(f"asks:{entry.id}", desk.state.upto or entry.payload.time)
     desk.write(f.NumberAsked(question.number, question.place.series, question.place.serial))
 
 
-def _numbered(desk: DecisionContext, entry: Entry) -> None:
-    numbered = msgspec.convert(entry.payload, Numbered)
+def _numbered(desk: DecisionContext, numbered: Numbered) -> None:
     grant = numbered.grant
     found = desk.state.licences[grant.licence_id].version(grant.version)
     if found is not None and found.identifier:
@@ -173,23 +185,23 @@ def _numbered(desk: DecisionContext, entry: Entry) -> None:
     _release(desk)
 
 
-def _claimed(desk: DecisionContext, entry: Entry) -> None:
-    """The number of the import that waits first is free, or somebody else's."""
-    if desk.state.asked == entry.payload["number"]:
-        desk.free = entry.payload["free"]
+def _claimed(desk: DecisionContext, answer: NumberAnswer) -> None:
+    """Decide the import that waits first, now that its number is known to be free or taken."""
+    if desk.state.asked == answer.number:
+        desk.free = answer.free
         _release_first(desk)
         desk.free = None
         _release(desk)
 
 
 def _release(desk: DecisionContext) -> None:
-    """Decides what waits, in its order, up to the first entry that has to wait on."""
+    """Decide what waits, in its order, up to the first entry that has to wait on."""
     while desk.state.waiting and not desk.state.asked:
         trial = DecisionContext(desk.state, desk.catalogue)
         try:
             _release_first(trial)
         except MustAsk as question:
-            _ask(desk, msgspec.convert(desk.state.waiting[0], Entry), question)
+            _ask(desk, _first(desk), question)
         except MustWait:
             return
         else:
@@ -197,14 +209,19 @@ def _release(desk: DecisionContext) -> None:
 
 
 def _release_first(desk: DecisionContext) -> None:
-    first = msgspec.convert(desk.state.waiting[0], Entry)
-    desk.open(f"released:{first.id}", desk.state.upto or first.payload["time"])
+    first = _first(desk)
+    desk.open(f"released:{first.id}", desk.state.upto or first.payload.time)
     desk.write(f.EventReleased())
     _one(desk, first)
 
 
-def _issued(desk: DecisionContext, entry: Entry) -> None:
-    issued = msgspec.convert(entry.payload, Issued)
+def _first(desk: DecisionContext) -> EventEntry | TickEntry:
+    first = entry_of(desk.state.waiting[0])
+    assert isinstance(first, EventEntry | TickEntry)  # nothing else ever waits
+    return first
+
+
+def _issued(desk: DecisionContext, issued: Issued) -> None:
     found = desk.state.licences[issued.licence_id].version(issued.version)
     if found is None or found.object_key:
         return
@@ -212,16 +229,15 @@ def _issued(desk: DecisionContext, entry: Entry) -> None:
     desk.write(f.LicenceIssued(issued))
 
 
-def _failed(desk: DecisionContext, entry: Entry) -> None:
-    """A version could not be issued: its certificate's last day falls due from here on, or has passed already."""
-    key, version = entry.payload["licence_id"], entry.payload["version"]
-    licence = desk.state.licences[key]
-    found = licence.version(version)
-    told = any(u.version == version for u in licence.unissued)
-    if found is None or found.object_key or told:
+def _failed(desk: DecisionContext, failed: FailedVersion) -> None:
+    """Record that a version could not be issued; the last day for its certificate falls due from here on."""
+    licence = desk.state.licences[failed.licence_id]
+    found = licence.version(failed.version)
+    recorded = any(u.version == failed.version for u in licence.unissued)
+    if found is None or found.object_key or recorded:
         return
     last = due.certificate(found.grant)
     desk.open(f"failed:{found.grant.grant_id}", found.grant.decided_at)
     digest = workday_calendar().digest
-    desk.write(f.IssueFailed(key, version, last.on.isoformat(), last.fallback, digest))
+    desk.write(f.IssueFailed(failed.licence_id, failed.version, last.on.isoformat(), last.fallback, digest))
     due.run(desk, desk.state.upto)

@@ -1,6 +1,6 @@
-"""`number`: the single writer of a series. Serials without gaps, identifiers, places in a status list.
+"""`number`: the single writer of a series. It gives serials without gaps, identifiers, and places in a status list.
 
-Which series a licence number is of: its writer is the one that can say whether the number is free.
+The writer of a number's series is also the only one that knows whether the number is free.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 
 import msgspec
 
-from schemas.facts import Reason
+from schemas.errors import ZhengzhaoError
 from schemas.identifiers import make_identifier, serial_text
 from schemas.licence import Grant, Numbered
 
@@ -24,19 +24,21 @@ class Series(msgspec.Struct, frozen=True, omit_defaults=True):
     next_status: int = 0
 
 
-class SeriesFull(Exception):
-    """No serial is left: the grant waits, and an alarm is raised."""
+class SeriesFull(ZhengzhaoError):
+    """No serial is left in a series; the grant waits in the dead letters."""
 
     def __init__(self, series: str) -> None:
-        super().__init__(series)
-        self.reason = Reason(f"编号系列 {series} 已满", f"the series {series} is full")
+        super().__init__(
+            f"编号系列 {series} 已满 / the series {series} is full",
+            hint="增加该事项编号的位数，再执行 letters retry / raise the digits of the item's number, then: zhengzhao letters retry",
+        )
 
 
 def number(series: Series, grant: Grant, known: str | None = None) -> tuple[Series, Numbered]:
-    """Gives a version its number, identifier and place in a status list.
+    """Give a version its number, identifier and place in a status list.
 
     `known` is the number that an earlier version of the licence got, where the grant does not carry it yet. The
-    caller keeps what was given by `grant_id` and never asks twice. Raises SeriesFull.
+    caller remembers what was given by `grant_id` and never asks twice. Raises SeriesFull.
     """
     given = grant.number or known
     serial = 0
@@ -59,15 +61,21 @@ def number(series: Series, grant: Grant, known: str | None = None) -> tuple[Seri
     )
 
 
+def place_in_series(numbered: Numbered) -> int:
+    """Return the place of a numbered grant, counted from 0 through all status lists of its series."""
+    part = int(numbered.status_list.rpartition("-")[2]) - 1
+    return part * LIST_CAPACITY + numbered.status_index
+
+
 def imported(series: Series, serial: int | None) -> Series:
-    """A series goes on after the highest serial known."""
+    """Return the series, going on after an imported serial where that is the highest."""
     if serial is None or serial < series.next_serial:
         return series
     return msgspec.structs.replace(series, next_serial=serial + 1)
 
 
 def is_free(owner: str | None, holder: str) -> bool:
-    """Whether a holder may import a number: nobody has it, or this holder asked for it before.
+    """Tell whether a holder may import a number: nobody has it, or this holder asked for it before.
 
     `owner` is the holder who imported it, empty where it was given by a series of ours, None where nobody has it.
     """
@@ -75,7 +83,7 @@ def is_free(owner: str | None, holder: str) -> bool:
 
 
 def list_name(series: str) -> str:
-    """The name of a series' status lists: short, since each credential carries it, and plain (`schemas.status_list`)."""
+    """Return the name of a series' status lists: short, since each credential carries it, and plain ASCII."""
     return hashlib.sha256(series.encode()).hexdigest()[:12]
 
 

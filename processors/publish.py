@@ -1,20 +1,28 @@
-"""What the world outside hears: facts as CloudEvents on the outbound topics, persons masked by what facts hold."""
+"""What the world outside hears: facts as CloudEvents on the outbound topics. Facts hold persons only masked."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from processors import topology
+from processors.streams import CASES, FILINGS, INSPECTIONS, LICENCES, Stream, filings_topic
 from schemas import facts as f
 from schemas.facts import Fact
 
 SOURCE = "urn:zhengzhao:installation"
 
 
-def outbound(fact: Fact) -> tuple[str, dict[str, Any]] | None:
-    """Topic and CloudEvent of a fact; None for what concerns nobody outside."""
+class Outbound(NamedTuple):
+    """A CloudEvent for an outbound topic, keyed by its holder."""
+
+    topic: str
+    holder: str
+    event: dict[str, Any]
+
+
+def outbound(fact: Fact) -> Outbound | None:
+    """Return the CloudEvent of a fact with its topic; None for a fact that concerns nobody outside."""
     body = fact.body
     if isinstance(body, f.INTERNAL):
         return None
@@ -28,15 +36,25 @@ def outbound(fact: Fact) -> tuple[str, dict[str, Any]] | None:
         "datacontenttype": "application/json",
         "data": msgspec.to_builtins(body),
     }
-    return _topic(body, fact.type), event
+    return Outbound(_topic(body, fact.type), fact.holder, event)
+
+
+def stream_of(type_name: str) -> Stream:
+    """Return the outbound stream for facts of a type.
+
+    A department's own topic carries its tasks (filings pushed to it, and alarms); its answers interest others.
+    """
+    if type_name in ("filing.pushed", "filing.overdue"):
+        return FILINGS
+    if type_name.startswith(("licence.", "bar.")):
+        return LICENCES
+    return INSPECTIONS if type_name.startswith(("check.", "inspection.")) else CASES
 
 
 def _topic(body: f.Body, type_name: str) -> str:
-    """A department's topic tells what it has to do: filings pushed to it, and alarms. Its answers are news for others."""
-    if isinstance(body, f.FilingPushed | f.FilingOverdue) and body.filing is not None:
-        return topology.FILINGS.topic.replace("<department>", body.filing.department)
-    if type_name.startswith(("licence.", "bar.")):
-        return topology.LICENCES.topic
-    if type_name.startswith(("check.", "inspection.")):
-        return topology.INSPECTIONS.topic
-    return topology.CASES.topic
+    stream = stream_of(type_name)
+    if stream is not FILINGS:
+        return stream.topic
+    filing = body.filing if isinstance(body, f.FilingPushed | f.FilingOverdue) else None
+    # An alarm written by an early release does not say which department it concerns.
+    return filings_topic(filing.department) if filing else CASES.topic

@@ -17,7 +17,17 @@ from schemas.canonical_json import derived_id
 from schemas.errors import Rejected
 from schemas.events import Event
 from schemas.identifiers import compare, is_citizen_id, is_uscc, looks_personal, mask, masked
-from schemas.ledger import Auth, Entry
+from schemas.items import Catalogue, to_record
+from schemas.ledger import (
+    Auth,
+    CatalogueEntry,
+    ClockReading,
+    Entry,
+    EventEntry,
+    NamedHolder,
+    RoutedEvent,
+    TickEntry,
+)
 from schemas.persons import Persons, holder_key, is_pseudonym
 
 _SEALED = ("name", "address", "site", "detail")
@@ -51,18 +61,16 @@ def route(
         return tick(event.time, received_at, event.source, auth, event.department)
     data = _plain(event.raw["data"], persons)
     key, who, data = _holder(data, event, persons)
-    payload: dict[str, Any] = {
-        "type": event.type_name,
-        "source": event.source,
-        "id": _redacted(event.id, persons),
-        "time": time_text(event.time),
-        "data": data,
-        "who": who,
-    }
-    uris = _uris(data)
-    if uris:
-        payload["files"] = {uri: files(uri) if files else "absent" for uri in uris}
-    return Entry(entry_id(event), "event", key, time_text(received_at), payload, principal, auth)
+    routed = RoutedEvent(
+        type=event.type_name,
+        source=event.source,
+        id=_redacted(event.id, persons),
+        time=time_text(event.time),
+        data=data,
+        who=who,
+        files={uri: files(uri) if files else "absent" for uri in _uris(data)},
+    )
+    return EventEntry(entry_id(event), key, time_text(received_at), routed, principal, auth)
 
 
 def entry_id(event: Event) -> str:
@@ -70,7 +78,9 @@ def entry_id(event: Event) -> str:
     return derived_id("event", event.source, event.id) + event.content_digest[:16]
 
 
-def tick(at: datetime, received_at: datetime, principal: str, auth: Auth, department: str = "clock") -> Entry:
+def tick(
+    at: datetime, received_at: datetime, principal: str, auth: Auth, department: str = "clock"
+) -> TickEntry:
     """A tick: it concerns everyone. Raises Rejected from another department than the clock."""
     if department != "clock":
         raise Rejected(
@@ -79,20 +89,11 @@ def tick(at: datetime, received_at: datetime, principal: str, auth: Auth, depart
             hint="urn:agency:<division>:clock",
         )
     time = time_text(at)
-    return Entry(
-        f"tick:{time}",
-        "tick",
-        "",
-        time_text(received_at),
-        {"type": "clock.ticked", "time": time},
-        principal,
-        auth,
-    )
+    reading = ClockReading("clock.ticked", time)
+    return TickEntry(f"tick:{time}", "", time_text(received_at), reading, principal, auth)
 
 
-def _holder(
-    data: dict[str, Any], event: Event, persons: Persons
-) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _holder(data: dict[str, Any], event: Event, persons: Persons) -> tuple[str, NamedHolder, dict[str, Any]]:
     """Key and description of the holder, and the data with the key in the place of the number."""
     for part in ("applicant", "holder"):
         if isinstance(data.get(part), dict) and "id" in data[part] and "holder_id" not in data:
@@ -110,12 +111,12 @@ def _holder(
     return key, who, _products_sealed(data, key, persons)
 
 
-def _describe(number: str, kind: str, persons: Persons) -> tuple[str, dict[str, Any]]:
+def _describe(number: str, kind: str, persons: Persons) -> tuple[str, NamedHolder]:
     compared = compare(number)
     key = holder_key(number, kind, persons)
     personal = key != compared
     good = is_citizen_id(compared) if kind == "person" else is_uscc(compared)
-    return key, {"display": mask(compared) if personal else compared, "id_ok": good}
+    return key, NamedHolder(mask(compared) if personal else compared, good)
 
 
 def _sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
@@ -167,15 +168,9 @@ def _uris(data: dict[str, Any]) -> list[str]:
     return [m["uri"] for m in materials if isinstance(m, dict) and isinstance(m.get("uri"), str)]
 
 
-def catalogue_entry(payload: dict[str, Any], received_at: datetime) -> Entry:
-    """The items in force from here on."""
-    digest = hashlib.sha256(f"{payload['digest']}:{time_text(received_at)}".encode()).hexdigest()[:16]
-    return Entry(
-        f"catalogue:{payload['digest'][:32]}:{digest}",
-        "catalogue",
-        "",
-        time_text(received_at),
-        payload,
-        "settings",
-        "internal",
-    )
+def catalogue_entry(catalogue: Catalogue, received_at: datetime) -> CatalogueEntry:
+    """Return the entry that brings a catalogue of service items into force."""
+    time = time_text(received_at)
+    digest = hashlib.sha256(f"{catalogue.digest}:{time}".encode()).hexdigest()[:16]
+    entry_id = f"catalogue:{catalogue.digest[:32]}:{digest}"
+    return CatalogueEntry(entry_id, "", time, to_record(catalogue), "settings", "internal")

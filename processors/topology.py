@@ -1,55 +1,69 @@
-"""Read this first: the stages, in their order, with what each consumes, how it is keyed, and what it emits.
+"""Read this first: the stages in their order, with what each consumes, how that is keyed, and what it emits.
 
-Both engines run exactly this. A stage is a pure function; what it needs from outside reaches it as a port.
+Both engines iterate over `TOPOLOGY`: they run each stage's step and store what it returns. A step is a pure function
+of `processors.stages`, except for three stages that touch the world outside; those are ports (`reaches`).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
-
-class Stream(NamedTuple):
-    """A stream of records. `key` says what keeps its order; on Kafka `topic` is its topic."""
-
-    name: str
-    topic: str
-    key: str
-
-
-INBOX = Stream("inbox", "zhengzhao.inbox", "any")
-LEDGER = Stream("ledger", "zhengzhao.ledger", "holder")
-FACTS = Stream("facts", "zhengzhao.facts", "holder")
-GRANTS = Stream("grants", "zhengzhao.grants", "series")
-NUMBERED = Stream("numbered", "zhengzhao.numbered", "grant")
-LETTERS = Stream("letters", "zhengzhao.dead-letters", "any")
-CASES = Stream("cases", "zhengzhao.cases", "holder")
-LICENCES = Stream("licences", "zhengzhao.licences", "holder")
-FILINGS = Stream("filings", "zhengzhao.filings.<department>", "holder")
-INSPECTIONS = Stream("inspections", "zhengzhao.inspections", "holder")
+from processors import route, stages
+from processors.streams import (
+    CASES,
+    CLOCK,
+    EDITIONS,
+    FACTS,
+    FILINGS,
+    GRANTS,
+    INBOX,
+    INSPECTIONS,
+    LEDGER,
+    LETTERS,
+    LICENCES,
+    NUMBERED,
+    Stream,
+)
 
 
 class Stage(NamedTuple):
-    """One stage. `state` is what it keeps for each key; a stage without one may run many times at once."""
+    """One stage.
+
+    `step` is applied to each input; where a stage `reaches` outside (keys, store, webhooks), its step only says what
+    follows from the outcome. `state` names what the stage keeps for each key; a stage without state may run many
+    times at once. `settled`: on one machine the stage runs once nothing else is pending.
+    """
 
     name: str
-    function: str
+    step: Callable[..., Any] | None
     consumes: Stream
     keyed_by: str
     state: str
     emits: tuple[Stream, ...]
+    reaches: str = ""
+    settled: bool = False
 
 
-TOPOLOGY: tuple[Stage, ...] = (
-    Stage("route", "processors.route:route", INBOX, "nothing", "", (LEDGER, LETTERS)),
-    Stage("decide", "processors.decide:decide", LEDGER, "holder", "HolderState", (FACTS, GRANTS)),
-    Stage(
-        "publish",
-        "processors.publish:outbound",
-        FACTS,
-        "holder",
-        "",
-        (CASES, LICENCES, FILINGS, INSPECTIONS),
-    ),
-    Stage("number", "processors.number:number", GRANTS, "series", "Series", (NUMBERED, LEDGER)),
-    Stage("issue", "issuance.issue:Issuer", NUMBERED, "nothing", "", (LEDGER, LETTERS)),
+TOPOLOGY: Final[tuple[Stage, ...]] = (
+    Stage("route", route.route, INBOX, "nothing", "", (LEDGER, LETTERS)),
+    Stage("clock", route.tick, CLOCK, "nothing", "", (LEDGER,)),
+    Stage("decide", stages.decide_step, LEDGER, "holder", "HolderState", (FACTS, GRANTS, LETTERS)),
+    Stage("publish", stages.publish_step, FACTS, "holder", "", (CASES, LICENCES, FILINGS, INSPECTIONS)),
+    Stage("number", stages.number_step, GRANTS, "series", "Series", (NUMBERED, LEDGER, LETTERS)),
+    Stage("issue", stages.issued_step, NUMBERED, "nothing", "", (LEDGER, LETTERS), "keys, objects"),
+    Stage("status", None, FACTS, "list", "StatusList", (EDITIONS,), "keys, objects", settled=True),
+    Stage("deliver", None, FILINGS, "department", "", (), "folders, webhooks", settled=True),
 )
+
+_BY_NAME: Final = {stage.name: stage for stage in TOPOLOGY}
+
+
+def stage(name: str) -> Stage:
+    """Return the stage of a name. Raises KeyError for an unknown one."""
+    return _BY_NAME[name]
+
+
+def returns_to(place: str) -> Stream:
+    """Return the stream that takes a dead letter back: what the stage that failed consumes."""
+    return stage(place).consumes

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from schemas.ledger import CURRENT, upcast, upcast_within
 from schemas.licence import FilingRef, Grant, HolderKind, Issued, Product
 
 LicenceStatus = Literal["valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired"]
@@ -453,4 +454,33 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(Fact).decode
+_read = msgspec.json.Decoder(Fact).decode
+
+
+def decode(raw: bytes) -> Fact:
+    """Read the stored JSON of a fact of this release or an earlier one.
+
+    Raises msgspec.DecodeError for what is no fact, UsageError for a fact of a later release.
+    """
+    try:
+        fact = _read(raw)
+    except msgspec.ValidationError:
+        old = msgspec.json.decode(raw, type=dict[str, Any])
+        if (new := _upcast(old)) == old:
+            raise
+        return _read(encode(new))
+    return fact if _is_current(fact) else _read(encode(_upcast(msgspec.json.decode(raw))))
+
+
+def _is_current(fact: Fact) -> bool:
+    if fact.v != CURRENT["fact"]:
+        return False
+    if isinstance(fact.body, LicenceGranted | ImportRecorded):
+        return fact.body.grant.v == CURRENT["grant"]
+    return fact.body.issued.v == CURRENT["issued"] if isinstance(fact.body, LicenceIssued) else True
+
+
+def _upcast(record: dict[str, Any]) -> dict[str, Any]:
+    record = upcast("fact", record)
+    body = record.get("body")
+    return {**record, "body": upcast_within(body)} if isinstance(body, dict) else record

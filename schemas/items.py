@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -45,15 +45,22 @@ def catalogue_of(items: Sequence[ServiceItem]) -> Catalogue:
     return Catalogue(by_code, digests, digest(digests))
 
 
-def to_json(catalogue: Catalogue) -> dict[str, Any]:
-    """The catalogue as the ledger keeps it."""
-    return {"digest": catalogue.digest, "items": msgspec.to_builtins(list(catalogue.items.values()))}
+class RecordedCatalogue(msgspec.Struct, frozen=True):
+    """A catalogue as the ledger keeps it: its digest, and its items as plain data."""
+
+    digest: str
+    items: list[dict[str, Any]]
 
 
-def from_json(payload: Mapping[str, Any]) -> Catalogue:
-    """A catalogue out of the ledger. Raises ItemError where its digest is not its own."""
-    catalogue = catalogue_of(msgspec.convert(payload["items"], list[ServiceItem]))
-    if catalogue.digest != payload["digest"]:
+def to_record(catalogue: Catalogue) -> RecordedCatalogue:
+    """Return the catalogue in the form that the ledger keeps."""
+    return RecordedCatalogue(catalogue.digest, msgspec.to_builtins(list(catalogue.items.values())))
+
+
+def from_record(recorded: RecordedCatalogue) -> Catalogue:
+    """Read a catalogue from the ledger. Raises ItemError where its digest is not its own."""
+    catalogue = catalogue_of(msgspec.convert(recorded.items, list[ServiceItem]))
+    if catalogue.digest != recorded.digest:
         raise ItemError("the catalogue in the ledger is not the one that its digest names")
     return catalogue
 

@@ -1,65 +1,241 @@
-"""The ledger: the one order, per holder, of everything that `decide` reads.
+"""The ledger: one order, per holder, of everything that `decide` reads.
 
-`route` writes events, the clock writes ticks, `number` and `issue` write back what they did, and settings
-and item files that influence a result are written too. So the ledger alone tells how every decision came
-about. Entries carry a version; old ones are read through `schemas.ledger`.
+`route` writes events, the clock writes ticks, `number` and `issue` write back what they did, and the catalogue of
+service items is written whenever it changes. The ledger alone therefore explains every decision.
 
-Records of earlier releases, read as records of this one.
+An entry is one of seven classes, told apart by `kind`; each has a payload of its own type. The stored JSON has the
+keys in a fixed order (`id`, `kind`, `holder`, …), because `replay --decide` compares stored bytes.
 
-Whatever is stored carries its version as `v`; events carry theirs in the type (`….v1`). A release that
-changes a form raises the form's number in `CURRENT` and registers one step from the number before; steps
-are chained, so the oldest record still reads. Steps are pure, and never leave: what was written once is read
-for ever.
+Stored records carry a version as `v`; events carry theirs in the type (`….v1`). A release that changes a stored form
+raises its number in `CURRENT` and registers one step from the number before. Steps are chained and never removed, so
+the oldest record can still be read.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import msgspec
 
 from schemas.errors import UsageError
+from schemas.items import RecordedCatalogue
+from schemas.licence import Issued, Numbered
 
-LEDGER_PARTITIONS = 64  # for ever: a holder's partition never changes
+LEDGER_PARTITIONS = 64  # fixed for ever, so that a holder's partition never changes
 
 Auth = Literal["none", "proof", "token", "topic", "internal"]
-Kind = Literal["event", "tick", "catalogue", "numbered", "claimed", "issued", "failed", "material"]
+Kind = Literal["event", "tick", "catalogue", "numbered", "claimed", "issued", "failed"]
+P = TypeVar("P")
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One ledger entry.
+class NamedHolder(msgspec.Struct, frozen=True):
+    """The holder that an event names: USCC or mask, and whether the number passes its check digits."""
 
-    `id` identifies the content: the same event routed twice has the same id. `holder` is the compared form
-    of a USCC or a person's pseudonym; empty for ticks and catalogues, which concern everyone. `payload` is
-    the routed event (personal fields sealed), or what a stage sent back.
+    display: str
+    id_ok: bool
+
+
+class RoutedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A CloudEvent as `route` passes it on, persons' texts sealed and numbers replaced by pseudonyms.
+
+    `data` keeps fields that this release does not know. `files` maps the `uri` of each uploaded material to
+    `verified`, `mismatched` or `absent`.
     """
 
+    type: str  # without prefix and suffix
+    source: str
     id: str
-    kind: Kind
+    time: str  # RFC 3339, +08:00
+    data: dict[str, Any]
+    who: NamedHolder
+    files: dict[str, str] = {}
+
+
+class ClockReading(msgspec.Struct, frozen=True):
+    """The time that a tick tells (RFC 3339, +08:00)."""
+
+    type: str
+    time: str
+
+
+class NumberAnswer(msgspec.Struct, frozen=True):
+    """The answer of `number` to an import: whether the holder may have this number."""
+
+    number: str
+    free: bool
+
+
+class FailedVersion(msgspec.Struct, frozen=True):
+    """A version of a licence that could not be numbered or issued."""
+
+    licence_id: str
+    version: int
+
+
+class _Entry(msgspec.Struct, Generic[P], frozen=True):
+    """The fields that all ledger entries share.
+
+    `id` identifies the content: the same event routed twice has the same id. `holder` is a USCC in the compared form
+    or a person's pseudonym; it is empty for ticks and catalogues, which concern everyone.
+    """
+
+    kind: ClassVar[Kind]
+    id: str
     holder: str
-    received_at: str  # RFC 3339 with zone; for events the moment of routing
-    payload: dict[str, Any]
-    principal: str = ""  # who sent it: the source URN, or the stage
+    received_at: str  # RFC 3339 with zone, the moment of routing; empty for what a stage sent back
+    payload: P
+    principal: str = ""  # the sender: a source URN, or a stage
     auth: Auth = "none"
     v: int = 1
 
 
+class EventEntry(_Entry[RoutedEvent], frozen=True):
+    """An event of an agency or applicant."""
+
+    kind: ClassVar[Kind] = "event"
+
+
+class TickEntry(_Entry[ClockReading], frozen=True):
+    """A tick of the clock. `holder` is set only where one holder's tick returns from the dead letters."""
+
+    kind: ClassVar[Kind] = "tick"
+
+
+class CatalogueEntry(_Entry[RecordedCatalogue], frozen=True):
+    """The service items in force from here on."""
+
+    kind: ClassVar[Kind] = "catalogue"
+
+
+class NumberedEntry(_Entry[Numbered], frozen=True):
+    """A version got its number, identifier and place in a status list."""
+
+    kind: ClassVar[Kind] = "numbered"
+
+
+class ClaimedEntry(_Entry[NumberAnswer], frozen=True):
+    """The answer to an import that claims a number."""
+
+    kind: ClassVar[Kind] = "claimed"
+
+
+class IssuedEntry(_Entry[Issued], frozen=True):
+    """A version was signed and stored."""
+
+    kind: ClassVar[Kind] = "issued"
+
+
+class FailedEntry(_Entry[FailedVersion], frozen=True):
+    """A version waits in the dead letters, unnumbered or unissued."""
+
+    kind: ClassVar[Kind] = "failed"
+
+
+Entry = EventEntry | TickEntry | CatalogueEntry | NumberedEntry | ClaimedEntry | IssuedEntry | FailedEntry
+
+
 def partition_of(holder: str) -> int:
-    """The ledger partition (0 … 63) of a holder, the same in every client and release: SHA-256, not murmur2."""
+    """Return the ledger partition (0 … 63) of a holder: SHA-256, the same in every client and release."""
     return hashlib.sha256(holder.encode()).digest()[0] % LEDGER_PARTITIONS
 
+
+# --- stored form
+
+
+class _Stored(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An entry as it is stored; its payload is parsed once `kind` is known."""
+
+    id: str
+    kind: Kind
+    holder: str
+    received_at: str
+    payload: msgspec.Raw
+    principal: str = ""
+    auth: Auth = "none"
+    v: int = 1
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Stored).decode
+_FORMS: Final[dict[str, tuple[type[Any], Callable[[bytes | msgspec.Raw], Any]]]] = {
+    "event": (EventEntry, msgspec.json.Decoder(RoutedEvent).decode),
+    "tick": (TickEntry, msgspec.json.Decoder(ClockReading).decode),
+    "catalogue": (CatalogueEntry, msgspec.json.Decoder(RecordedCatalogue).decode),
+    "numbered": (NumberedEntry, msgspec.json.Decoder(Numbered).decode),
+    "claimed": (ClaimedEntry, msgspec.json.Decoder(NumberAnswer).decode),
+    "issued": (IssuedEntry, msgspec.json.Decoder(Issued).decode),
+    "failed": (FailedEntry, msgspec.json.Decoder(FailedVersion).decode),
+}
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return the stored JSON of an entry."""
+    payload = msgspec.Raw(_encode(entry.payload))
+    return _encode(
+        _Stored(
+            entry.id, entry.kind, entry.holder, entry.received_at, payload, entry.principal, entry.auth, entry.v
+        )
+    )  # fmt: skip
+
+
+def decode_entry(raw: bytes) -> Entry:
+    """Read stored JSON of this release or an earlier one.
+
+    Raises msgspec.DecodeError for what is no entry, UsageError for an entry of a later release.
+    """
+    try:
+        entry = _read(raw)
+    except msgspec.ValidationError:
+        old = _record(raw)
+        if (new := upcast_entry(old)) == old:
+            raise
+        return _read(_encode(new))
+    return entry if _is_current(entry) else _read(_encode(upcast_entry(_record(raw))))
+
+
+def entry_record(entry: Entry) -> dict[str, Any]:
+    """Return an entry as plain data, for facts that carry one."""
+    return _record(encode_entry(entry))
+
+
+def entry_of(record: Mapping[str, Any]) -> Entry:
+    """Read an entry from plain data (`entry_record`)."""
+    return decode_entry(_encode(record))
+
+
+def _read(raw: bytes) -> Entry:
+    stored = _decode(raw)
+    made, payload = _FORMS[stored.kind]
+    return made(  # type: ignore[no-any-return]
+        stored.id, stored.holder, stored.received_at, payload(stored.payload), stored.principal, stored.auth, stored.v
+    )  # fmt: skip
+
+
+def _record(raw: bytes) -> dict[str, Any]:
+    return msgspec.json.decode(raw, type=dict[str, Any])
+
+
+def _is_current(entry: Entry) -> bool:
+    if entry.v != CURRENT["entry"]:
+        return False
+    if isinstance(entry, NumberedEntry):
+        return entry.payload.v == CURRENT["numbered"] and entry.payload.grant.v == CURRENT["grant"]
+    return entry.payload.v == CURRENT["issued"] if isinstance(entry, IssuedEntry) else True
+
+
+# --- records of earlier releases
 
 Record = dict[str, Any]
 Step = Callable[[Record], Record]
 
 
 class Upcasters:
-    """The current version of each form, and the steps that lead to it."""
+    """The current version of each stored form, and the steps that lead to it."""
 
     def __init__(self, current: Mapping[str, int], steps: Mapping[tuple[str, int], Step]) -> None:
-        """ValueError when a step is missing, or leads nowhere."""
+        """Check the steps. Raises ValueError when one is missing, or leads nowhere."""
         expected = {(form, v) for form, last in current.items() for v in range(1, last)}
         if expected != set(steps):
             raise ValueError(f"steps missing or too many: {sorted(expected ^ set(steps))}")
@@ -67,7 +243,7 @@ class Upcasters:
         self._steps = dict(steps)
 
     def read(self, form: str, record: Record) -> Record:
-        """The record in its current version. UsageError when a newer release wrote it."""
+        """Return the record in its current version. Raises UsageError when a later release wrote it."""
         version = record.get("v", 1)
         current = self._current[form]
         if not isinstance(version, int) or not 1 <= version <= current:
@@ -88,5 +264,22 @@ UPCASTERS: Final = Upcasters(CURRENT, STEPS)
 
 
 def upcast(form: str, record: Record) -> Record:
-    """A stored `entry`, `fact`, `grant`, `numbered` or `issued` record in the form that this release reads."""
+    """Return a stored `entry`, `fact`, `grant`, `numbered` or `issued` record in the form that this release reads."""
     return record if record.get("v", 1) == CURRENT[form] else UPCASTERS.read(form, record)
+
+
+def upcast_within(record: Record) -> Record:
+    """Bring the records that an entry's payload or a fact's body contains into their current forms."""
+    nested = {
+        form: upcast(form, record[form]) for form in ("grant", "issued") if isinstance(record.get(form), dict)
+    }
+    return {**record, **nested}
+
+
+def upcast_entry(record: Record) -> Record:
+    """Return a stored entry, with what it contains, in the form that this release reads."""
+    record = upcast("entry", record)
+    payload, kind = record.get("payload"), record.get("kind")
+    if kind in ("numbered", "issued") and isinstance(payload, dict):
+        return {**record, "payload": upcast_within(upcast(kind, payload))}
+    return record

@@ -1,31 +1,28 @@
-"""A licence on its way from decision to signed object: grant → numbered → issued.
+"""A licence on its way from decision to signed object: grant → numbered → issued, its body, and its QR text.
 
-A *grant* is what `decide` emits for every version of a licence; `number` turns it into a *numbered* grant
-with number, identifier and place in a status list; `issue` turns that into one stored object and reports
-*issued* with the signatures in it. From a numbered grant, an issued record and the public certificates,
-every byte of the object follows.
+A *grant* is what `decide` emits for every version of a licence; `number` turns it into a *numbered* grant with number,
+identifier and place in a status list; `issue` turns that into one stored object and reports *issued* with the
+signatures in it. Every byte of the object follows from a numbered grant, an issued record and the public certificates.
 
-`licence.json`: the signed body of a licence, under the metadata names of GB/T 36903.
+`licence.json` is the signed body of a licence under the metadata names of GB/T 36903. Its bytes are RFC 8785, one
+encoding for each content; the credential carries their SHA-256.
 
-The fields have English names here and the standard's names on the wire, one to one. Its bytes are RFC 8785,
-one encoding for each content; the credential carries their SHA-256.
-
-The text in the QR of a licence: `HTTPS://<HOST>/#` and a decimal number.
-
-The number's big-endian bytes are 0x01 (the version of this form) and the credential. Upper-case letters
-and digits keep the symbol in its alphanumeric and numeric modes, so that it stays readable at 150 dpi. What
-follows `#` never leaves the reader's browser.
+The QR text is `HTTPS://<HOST>/#` and a decimal number, whose big-endian bytes are 0x01 (the version of this form) and
+the credential. Upper-case letters and digits keep the symbol in its alphanumeric and numeric modes, so that it stays
+readable at 150 dpi. The part after `#` never leaves the reader's browser.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
 
 from schemas.canonical_json import canonical
 from schemas.errors import VerificationError
+from schemas.item_types import ServiceItem
 
 HolderKind = Literal["enterprise", "person"]
 MAX_PARTICULAR = 4000  # code points of one particular: several times the longest 经营范围 that is published
@@ -142,6 +139,47 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
     template: str
     fonts: str
     v: int = 1
+
+
+class IssuanceItem(msgspec.Struct, frozen=True, array_like=True):
+    """What issuance reads of a service item, and the names that the item had before."""
+
+    name: str
+    type_code: str
+    template: str
+    titles: tuple[str, ...]
+    formerly: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # last day, name, names in other languages
+
+    def on(self, day: str) -> IssuanceItem:
+        """Return the item under the name that it had on a day (ISO date)."""
+        for until, name, titles in self.formerly:
+            if day <= until:
+                return IssuanceItem(name, self.type_code, self.template, titles)
+        return self
+
+
+class Job(msgspec.Struct, frozen=True, array_like=True):
+    """A numbered grant for `issue`, with the service item as it was when the grant was decided.
+
+    `item` is an encoded IssuanceItem.
+    """
+
+    numbered: Numbered
+    item: bytes
+
+
+_pack = msgspec.msgpack.Encoder().encode
+decode_issuance_item = msgspec.msgpack.Decoder(IssuanceItem).decode
+encode_job: Callable[[Job], bytes] = _pack
+decode_job = msgspec.msgpack.Decoder(Job).decode
+
+
+def issuance_item(item: ServiceItem) -> bytes:
+    """Return what issuance needs of a service item, encoded."""
+    before = tuple(
+        (old.until, (old.name or item.name).zh, (old.name or item.name).others) for old in item.formerly
+    )
+    return _pack(IssuanceItem(item.title, item.type_code, item.template, item.titles, before))
 
 
 def object_key(number: str, version: int) -> str:

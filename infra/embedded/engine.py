@@ -1,13 +1,11 @@
-"""The embedded engine: one process decides, a pool of processes issues, SQLite remembers.
+"""The embedded engine: one process decides, a pool of processes issues, SQLite keeps ledger, facts and state.
 
-`drain` is the loop. In one transaction it writes what workers have answered, decides the next entries of the
-ledger in their order, and moves its position; only then are new jobs sent out. So a process that is killed
-anywhere goes on where the last transaction ended: what a worker had stored and nobody recorded is issued
-again, to the same bytes.
+`drain` is the loop. In one transaction it writes what workers have answered, decides the next entries of the ledger in
+their order, and moves its position; only then are new jobs sent out. A process that is killed anywhere continues where
+the last transaction ended: what a worker had stored and nobody recorded is issued again, to the same bytes.
 
-One process decides at a time in a data folder; readers and `submit` never wait for it.
-
-The lock is the kernel's, so that it ends with its process, however that ends. The file tells who holds it.
+One process decides at a time in a data folder; readers and `submit` never wait for it. The lock is the operating
+system's, so that it ends with its process, however that ends. The lock file names the holder.
 """
 
 from __future__ import annotations
@@ -15,23 +13,26 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra import issue_worker
 from infra.delivery.outbox import DeliveryReport, deliver
+from infra.embedded.inbox import EmbeddedInbox
 from infra.embedded.status import publish
-from infra.embedded.writer import Batch, Items
+from infra.embedded.writer import BATCH_STAGES, Batch
 from infra.failpoints import failpoint
 from infra.pool import Failure, Pool, Result
 from infra.readmodel.database import Database
+from infra.readmodel.items import RecordedItems
 from infra.readmodel.projector import renew
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.folder import FolderStore
 from issuance.keys import open_signer
 from issuance.signer import Signer, keystore_path
+from processors.topology import TOPOLOGY
 from schemas.errors import KeysMissing, TransientError, UsageError
 from schemas.trust import TrustStore, load_trust
 
@@ -52,9 +53,9 @@ def decider(
     say: Callable[[str], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
-    """Holds the folder for deciding; waits its turn up to `wait` seconds. Held where that is not enough.
+    """Hold the folder for deciding; wait up to `wait` seconds for another holder. Raises FolderHeld.
 
-    A holder whose purpose is `run` does not end by itself: nobody waits for that one.
+    A holder whose purpose is `run` does not end by itself, so nobody waits for that one.
     """
     data.mkdir(parents=True, exist_ok=True)
     handle = os.open(data / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -77,11 +78,11 @@ def _acquire(handle: int, wait: float, say: Callable[[str], None], sleep: Callab
             holder = os.pread(handle, 200, 0).decode("utf-8", "replace") or "another process"
         if holder.startswith("run ") or waited >= wait:
             raise FolderHeld(
-                f"the data folder is in use: {holder} / 数据目录正被另一进程使用",
+                f"数据目录正被另一进程使用 / the data folder is in use: {holder}",
                 hint="`zhengzhao run` 会自行处理；否则等待或结束它 / `zhengzhao run` processes by itself; otherwise wait for it, or end it",
             )
         if waited == 0:
-            say(f"waiting for {holder} / 等待另一进程")
+            say(f"正在等待另一进程 / waiting for {holder}")
         sleep(_STEP)
         waited += _STEP
 
@@ -92,7 +93,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
 
 class DrainProgress:
-    """What a drain has done so far; `pending` entries and jobs are left."""
+    """Counts of what a drain has done so far; `pending` entries and jobs are left."""
 
     def __init__(self) -> None:
         self.decided = 0
@@ -104,12 +105,16 @@ class DrainProgress:
 
 
 class Engine:
-    """The deciding side of a data folder. Hold the folder (`holding`) before `drain`."""
+    """The deciding side of a data folder. Hold the folder (`holding`) before `drain`.
+
+    `runs` names what runs each stage of the topology: `route` and `clock` run where an event or tick comes in
+    (`infra.embedded.inbox`), the others in `drain`.
+    """
 
     def __init__(self, settings: Settings) -> None:
         if not settings.trust.is_dir() or not keystore_path(settings.data).exists():
             raise KeysMissing(
-                "没有签发密钥 / there are no keys", where=str(settings.data), hint="zhengzhao keys init"
+                "缺少签发密钥 / there are no keys", where=str(settings.data), hint="zhengzhao keys init"
             )
         self.settings = settings
         self.db = Database(settings.database, create=True)
@@ -119,7 +124,7 @@ class Engine:
         self._pool: Pool | None = None  # kept from drain to drain: a service need not start workers anew
 
     def close(self) -> None:
-        """Ends the workers and closes the data file."""
+        """End the workers and close the data file."""
         self._end_pool()
         self.db.close()
 
@@ -129,7 +134,7 @@ class Engine:
             self._pool = None
 
     def signer(self) -> Signer:
-        """The signer of the installation, opened when it is first needed."""
+        """Return the signer of the installation, opened when it is first needed."""
         if self._signer is None:
             self._signer = open_signer(self.settings.data, self.settings.passphrase)
         return self._signer
@@ -139,15 +144,15 @@ class Engine:
         report: Callable[[DrainProgress], None] = lambda _: None,
         most: Callable[[], int] = lambda: BATCH,
     ) -> DrainProgress:
-        """Processes until nothing is pending, publishes the status lists that changed, and delivers filings.
+        """Process until nothing is pending, then publish the status lists that changed and deliver filings.
 
-        `most` entries in one transaction: while it lasts nobody else writes.
+        At most `most()` entries are decided in one transaction, since nobody else writes while it lasts.
 
-        SurroundingsError where store or disk fail for longer than the patience; nothing is lost then.
+        Raises TransientError where store or disk fail for longer than the patience; nothing is lost then.
         """
         progress = DrainProgress()
         renew(self.db)
-        self.signer()  # a wrong passphrase is told before anything is decided
+        self.signer()  # a wrong passphrase is reported before anything is decided
         if isinstance(self.store, FolderStore):
             self.store.sweep()
         if self._pool is None:
@@ -155,14 +160,33 @@ class Engine:
         try:
             self._run(_Issuing(self.db, self._pool, self.settings.patience), progress, report, most)
         except BaseException:
-            self._end_pool()  # its answers would come to nobody
+            self._end_pool()  # nobody would read its answers
             raise
-        progress.editions = publish(self.db, self.store, self.trust, self.signer, self.clock())
-        progress.filings = deliver(self.settings.data, self.db, self.trust, self.signer)
+        for stage in TOPOLOGY:
+            if stage.settled:
+                self.runs[stage.name](progress)
         return progress
 
+    @property
+    def runs(self) -> Mapping[str, Callable[..., object]]:
+        """Return what runs each stage, by the stage's name."""
+        return {
+            "route": EmbeddedInbox.take,
+            "clock": EmbeddedInbox.append,
+            **BATCH_STAGES,
+            "publish": self._deliver,  # without a broker, filings alone leave the machine
+            "status": self._publish,
+            "deliver": self._deliver,
+        }
+
+    def _publish(self, progress: DrainProgress) -> None:
+        progress.editions = publish(self.db, self.store, self.trust, self.signer, self.clock())
+
+    def _deliver(self, progress: DrainProgress) -> None:
+        progress.filings = deliver(self.settings.data, self.db, self.trust, self.signer)
+
     def clock(self) -> int:
-        """Unix seconds of the last event or tick decided; 0 before the first."""
+        """Return the time of the last event or tick decided (Unix seconds); 0 before the first."""
         return int(self.db.meta("clock", "0"))
 
     def _run(
@@ -173,7 +197,7 @@ class Engine:
         most: Callable[[], int],
     ) -> None:
         position = int(self.db.meta("position", "0"))
-        items = Items(self.db)
+        items = RecordedItems(self.db)
         while True:
             rows = self.db.entries(position, most())
             results = jobs.results(wait=not rows)
@@ -196,7 +220,7 @@ class Engine:
 
 
 class _Issuing:
-    """The jobs of the outbox: sent to the pool, tried again after faults of the surroundings."""
+    """The jobs of the outbox: sent to the pool, and again after a transient failure."""
 
     def __init__(self, db: Database, pool: Pool, patience: float) -> None:
         self._db = db
@@ -212,16 +236,16 @@ class _Issuing:
 
     @property
     def busy(self) -> bool:
-        """Whether jobs are under way or held back."""
+        """Tell whether jobs are under way or held back."""
         return bool(self._jobs)
 
     def waiting(self) -> int:
-        """Jobs without a result."""
+        """Return how many jobs have no result yet."""
         row = self._db.db.execute("SELECT coalesce(max(seq), 0) FROM outbox").fetchone()
         return max(0, int(row[0]) - self._sent) + len(self._jobs)
 
     def send(self) -> None:
-        """Sends what there is room for, unless the surroundings need a pause."""
+        """Send as many jobs as the pool has room for, unless a transient failure imposes a pause."""
         if time.monotonic() < self._hold_until:
             return
         self._pool.submit(self._again)
@@ -240,7 +264,7 @@ class _Issuing:
                 self._pool.submit(rows)
 
     def results(self, *, wait: bool) -> list[Result]:
-        """What workers answered; faults of the surroundings stay here and are tried again."""
+        """Return what workers answered; transient failures stay here and are tried again."""
         self.send()
         if wait and self._jobs and not len(self._pool):
             time.sleep(max(0.0, min(1.0, self._hold_until - time.monotonic())))
@@ -259,13 +283,11 @@ class _Issuing:
             self._top_up()
 
     def record(self, batch: Batch, results: list[Result]) -> None:
-        """Writes answers: `issued` entries into the ledger, what failed by itself to the dead letters."""
+        """Enter answers into a batch: licences that are stored, and jobs that failed permanently."""
         for result in results:
             content = self._jobs.pop(result.job)
             if result.failure is None:
-                batch.issued(
-                    result.job, issue_worker.decode_issued(result.output), issue_worker.holder_of(content)
-                )
+                batch.issued(result.job, issue_worker.decode_issued(result.output), content)
             else:
                 batch.park(result.job, content, result.failure)
 
@@ -292,7 +314,7 @@ def holding(
     wait: float = WAIT_SECONDS,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Engine]:
-    """The engine of a data folder, with the folder held."""
+    """Open the engine of a data folder and hold the folder."""
     engine = Engine(settings)
     try:
         with decider(settings.data, purpose, wait=wait, say=say):

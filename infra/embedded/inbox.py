@@ -1,4 +1,4 @@
-"""The door of the embedded engine: events routed and appended to the ledger, all of a call or none."""
+"""The inbox of the embedded engine: events are routed and appended to the ledger, all of a call or none."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from infra.embedded.writer import encode_entry
 from infra.failpoints import failpoint
 from infra.readmodel.database import Database
 from processors.route import Files, catalogue_entry, entry_id, route
+from processors.stages import is_duplicate
 from producers.files import Accepted, Outcome
 from schemas.errors import Rejected
 from schemas.events import Event
-from schemas.items import Catalogue, to_json
-from schemas.ledger import Auth, Entry
+from schemas.items import Catalogue
+from schemas.ledger import Auth, Entry, encode_entry
 from schemas.persons import Persons
 
 Authenticate = Callable[[Event], Auth]
-"""How an event is authenticated; raises Rejected where its proof is not good, or one is required and absent."""
+"""Authenticate an event; raises Rejected where its proof is not good, or one is required and absent."""
 
 
 class EmbeddedInbox:
-    """Appends to the ledger of a data file; may be used while another process drains."""
+    """The inbox of a data file; may be used while another process drains."""
 
     def __init__(
         self, db: Database, persons: Persons, catalogue: Catalogue, authenticate: Authenticate, files: Files
@@ -34,7 +34,8 @@ class EmbeddedInbox:
         self._files = files
 
     def take(self, events: Sequence[Event], received_at: datetime) -> list[Outcome]:
-        # routed before the transaction: other writers need not wait for that
+        """Append new events to the ledger and return the outcome of each."""
+        # Events are routed before the transaction, so that other writers need not wait for that.
         routed = [self._route(event, received_at) for event in events]
         with self._db.transaction():
             outcomes = self._compared(events, routed)
@@ -50,13 +51,13 @@ class EmbeddedInbox:
         return outcomes
 
     def append(self, entry: Entry, received_at: datetime) -> None:
-        """Appends an entry that is no event, such as a tick."""
+        """Append an entry that is no event, such as a tick."""
         with self._db.transaction():
             self._append([entry], received_at)
 
     def _append(self, entries: Sequence[Entry], received_at: datetime) -> None:
         if self._db.meta("catalogue") != self._catalogue.digest:
-            in_force = catalogue_entry(to_json(self._catalogue), received_at)
+            in_force = catalogue_entry(self._catalogue, received_at)
             self._db.append([(in_force.kind, in_force.holder, encode_entry(in_force))])
             self._db.set_meta("catalogue", self._catalogue.digest)
         self._db.append((e.kind, e.holder, encode_entry(e)) for e in entries)
@@ -72,7 +73,7 @@ class EmbeddedInbox:
             return error
 
     def _compared(self, events: Sequence[Event], routed: Sequence[Entry | Rejected]) -> list[Outcome]:
-        """What each event is beside those that came before, in this call too; the new ones are remembered."""
+        """Compare each event with those that came before, in this call too, and remember the new ones."""
         keys = [entry_id(event)[:32] for event in events]
         sql = "SELECT event, digest FROM seen WHERE event IN (SELECT value FROM json_each(?))"
         known: dict[str, str] = dict(self._db.db.execute(sql, (json.dumps(keys),)))
@@ -81,22 +82,14 @@ class EmbeddedInbox:
         for key, event, one in zip(keys, events, routed, strict=True):
             if isinstance(one, Rejected):
                 outcomes.append(one)
-            elif key in known:
-                outcomes.append(_again(event, known[key]))
-            else:
+                continue
+            try:
+                duplicate = is_duplicate(known.get(key), event.content_digest)
+            except Rejected as error:
+                outcomes.append(error)
+                continue
+            outcomes.append(Accepted(duplicate=duplicate))
+            if not duplicate:
                 known[key] = new[key] = event.content_digest
-                outcomes.append(Accepted())
         self._db.db.executemany("INSERT INTO seen VALUES (?, ?)", sorted(new.items()))
         return outcomes
-
-
-def _again(event: Event, digest: str) -> Outcome:
-    """A duplicate, or other content under a source and id that were used; `digest` of what came before."""
-    # what came by way of Kafka is known by the beginning of its digest, as the ledger has it
-    if event.content_digest.startswith(digest):
-        return Accepted(duplicate=True)
-    return Rejected(
-        "同一来源、同一编号的事件已收过，内容不同 / an event of this source and id came before with other content",
-        where="id",
-        hint="新的事件用新的编号 / give a new event a new id",
-    )

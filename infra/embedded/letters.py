@@ -1,7 +1,7 @@
-"""Dead letters of the embedded engine: what failed by itself, and its way back after a fix.
+"""The way back of dead letters in the embedded engine.
 
-What was to be decided comes back through the ledger; what was to be numbered or issued keeps its grant and its
-number and is tried again.
+An entry returns through the ledger; a grant that got no number, or was not issued, keeps its grant and its number and
+is tried again.
 """
 
 from __future__ import annotations
@@ -9,55 +9,45 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from infra.embedded.writer import Batch, decode_entry, decode_grant
+from infra.embedded.writer import Batch
 from infra.readmodel.database import Database
-from schemas.errors import NotFound
-
-_COLUMNS = ("letter", "time", "place", "error", "hint", "at", "state", "bytes")
-_PLACES = {"decide", "number", "issue"}
-
-
-def letters(db: Database) -> Iterator[dict[str, Any]]:
-    """The open letters, oldest first; `bytes` is the size of the original content."""
-    sql = (
-        "SELECT seq, time, place, error, hint, at, state, length(content) FROM letters"
-        " WHERE state = 'open' ORDER BY seq"
-    )
-    for row in db.db.execute(sql):
-        yield dict(zip(_COLUMNS, row, strict=True))
+from infra.readmodel.letters import chosen_letters, mark_returned, open_letters, stored_content
+from processors import streams
+from processors.topology import returns_to
+from schemas.ledger import decode_entry
 
 
-def content(db: Database, letter: int) -> bytes:
-    """The original bytes of a letter."""
-    row = db.db.execute("SELECT content FROM letters WHERE seq = ?", (letter,)).fetchone()
-    if row is None:
-        raise NotFound("没有这封死信 / no such letter", where=str(letter), hint="zhengzhao letters list")
-    return bytes(row[0])
+class EmbeddedLetters:
+    """The letter box of a data file."""
 
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
-def retry(db: Database, wanted: Sequence[int] = ()) -> int:
-    """Sends letters back (all that are open, or those wanted); how many. `drain` then tries them again."""
-    open_ones = {int(row["letter"]): str(row["place"]) for row in letters(db)}
-    for letter in wanted:
-        if letter not in open_ones:
-            raise NotFound(
-                "没有这封死信 / no such open letter", where=str(letter), hint="zhengzhao letters list"
-            )
-    chosen = {n: place for n, place in open_ones.items() if not wanted or n in wanted}
-    with db.transaction():
-        for letter, place in chosen.items():
-            _back(db, place, content(db, letter))
-            db.db.execute("UPDATE letters SET state = 'returned' WHERE seq = ?", (letter,))
-    return len(chosen)
+    def letters(self) -> Iterator[dict[str, Any]]:
+        """Yield the open letters, oldest first."""
+        return open_letters(self._db)
 
+    def content(self, letter: int) -> bytes:
+        """Return the original bytes of a letter."""
+        return stored_content(self._db, letter)
 
-def _back(db: Database, place: str, raw: bytes) -> None:
-    if place == "decide":
-        entry = decode_entry(raw)
-        db.append([(entry.kind, entry.holder, raw)])
-    elif place == "number":
-        batch = Batch(db)
-        batch.renumber(decode_grant(raw))
-        batch.write(int(db.meta("position", "0")))
-    else:
-        db.db.execute("INSERT INTO outbox (job) VALUES (?)", (raw,))
+    def retry(self, wanted: Sequence[int] = ()) -> int:
+        """Send letters back (all that are open, or those wanted) and return how many; `drain` tries them again."""
+        chosen = chosen_letters(self._db, wanted)
+        with self._db.transaction():
+            for row in chosen:
+                self._return(str(row["place"]), self.content(row["letter"]))
+                mark_returned(self._db, row["letter"])
+        return len(chosen)
+
+    def _return(self, place: str, raw: bytes) -> None:
+        stream = returns_to(place)
+        if stream is streams.LEDGER:
+            entry = decode_entry(raw)
+            self._db.append([(entry.kind, entry.holder, raw)])
+        elif stream is streams.GRANTS:
+            batch = Batch(self._db)
+            batch.renumber(raw)
+            batch.write(int(self._db.meta("position", "0")))
+        else:
+            self._db.db.execute("INSERT INTO outbox (job) VALUES (?)", (raw,))

@@ -1,4 +1,4 @@
-"""`drain` on Kafka: the workers process; this waits until nothing is under way."""
+"""`drain` on Kafka: the workers process, and this waits until nothing is under way."""
 
 from __future__ import annotations
 
@@ -11,49 +11,52 @@ from kafka.errors import KafkaError
 from infra.kafka import topics
 from infra.kafka.connection import Connection, client, parse
 from infra.kafka.reading import Place, Reader
+from infra.kafka.records import decode_edition_record
 from infra.settings import Settings
+from infra.stores import open_store
+from processors.topology import TOPOLOGY
 from schemas.errors import BrokerUnavailable, TransientError
 
 GROUPS = {
-    "route": (topics.INBOX,),
-    "decide": (topics.LEDGER,),
-    "number": (topics.GRANTS,),
-    "issue": (topics.NUMBERED,),
+    stage.name: (stage.consumes.topic,)
+    for stage in TOPOLOGY
+    if stage.name in ("route", "decide", "number", "issue")
 }
+"""The stages that commit offsets, with the topics that they consume."""
 _STEP = 0.5
 
 
 class Backlog:
-    """How far each stage is behind the ends of what it reads."""
+    """The distance of each stage from the ends of the topics that it consumes."""
 
     def __init__(self, connection: Connection, inboxes: Iterable[str] = ()) -> None:
-        """`inboxes`: the topics that agencies have of their own."""
+        """Connect; `inboxes` are the topics that agencies have of their own. Raises BrokerUnavailable."""
         self._groups = {**GROUPS, "route": (topics.INBOX, *inboxes)}
         try:
             self._admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=20_000)
         except KafkaError as error:
             raise BrokerUnavailable(
-                f"the broker does not answer: {error!r}",
+                f"消息服务没有应答 / the broker does not answer: {error!r}",
                 where=connection.bootstrap,
                 hint="zhengzhao stack status",
             ) from error
         self._reader = Reader(connection, [name for names in self._groups.values() for name in names])
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._reader.close()
         self._admin.close()
 
     def ends(self) -> dict[Place, int]:
-        """The ends of everything that a stage reads."""
+        """Return the ends of everything that a stage reads."""
         return self._reader.ends()
 
     def lags(self, ends: dict[Place, int]) -> dict[str, int]:
-        """Stage → inputs before these ends that are not committed."""
+        """Return for each stage how many inputs before these ends are not committed."""
         return {stage: self._lag(stage, names, ends) for stage, names in self._groups.items()}
 
     def committed(self, stage: str) -> dict[Place, int]:
-        """The committed offsets of a stage."""
+        """Return the committed offsets of a stage."""
         group = f"{topics.APP_ID}-{stage}"
         try:
             found = self._admin.list_group_offsets(group)
@@ -68,11 +71,11 @@ class Backlog:
 
 
 def undecided(settings: Settings, *, seconds: float) -> int:
-    """How many of the events and entries that are there now are not decided after `seconds`; 0 once all are."""
+    """Wait until everything that is there now is decided, and return how many inputs are left after `seconds`."""
     backlog = Backlog(parse(settings.broker or ""), settings.inboxes)
     deadline = time.monotonic() + seconds
     try:
-        # what route takes in must stand in the ledger before the ledger's end is looked at
+        # The events that `route` has taken in must stand in the ledger before its end is read.
         for stage in ("route", "decide"):
             ends = backlog.ends()
             while left := backlog.lags(ends)[stage]:
@@ -85,18 +88,15 @@ def undecided(settings: Settings, *, seconds: float) -> int:
 
 
 def editions_missing(settings: Settings) -> list[str]:
-    """Status lists whose latest edition was told and is not stored yet."""
-    from infra.kafka.status import decode_told
-    from infra.stores import open_store
-
+    """Return the status lists whose latest edition was published and is not stored yet."""
     latest: dict[str, str] = {}
     with Reader(parse(settings.broker or ""), [topics.EDITIONS]) as reader:
         reader.seek({})
         for records in reader.up_to(reader.ends()):
             for record in records:
-                told = decode_told(record.value)
-                if told.objects:
-                    latest[told.record.name] = told.objects[-1][0]
+                edition = decode_edition_record(record.value)
+                if edition.objects:
+                    latest[edition.record.name] = edition.objects[-1][0]
     store = open_store(settings.store, settings.objects)
     return [name for name, key in latest.items() if not store.exists(key)]
 
@@ -104,9 +104,9 @@ def editions_missing(settings: Settings) -> list[str]:
 def wait_until_idle(
     settings: Settings, say: Callable[[str], None] = lambda _: None, *, seconds: float = 600
 ) -> None:
-    """Waits until every stage has committed everything and nothing came in the meantime.
+    """Wait until every stage has committed everything and nothing came in the meantime.
 
-    SurroundingsError where nothing moves for `seconds`: then no worker runs some stage.
+    Raises TransientError where nothing moves for `seconds`, which means that no worker runs some stage.
     """
     backlog = Backlog(parse(settings.broker or ""), settings.inboxes)
     try:
@@ -115,18 +115,19 @@ def wait_until_idle(
         while not quiet:
             last, ends = ends, backlog.ends()
             lags = backlog.lags(ends)
-            # a stage commits after its messages are there: with the ends as they were, nothing is under way
+            # A stage commits after its messages are acknowledged, so with unchanged ends nothing is under way.
             quiet = last == ends and not any(lags.values())
             if lags != before:
                 moved, before = time.monotonic(), lags
                 if any(lags.values()):
-                    say("left: " + ", ".join(f"{stage} {n}" for stage, n in lags.items() if n))
+                    say("尚余 / left: " + ", ".join(f"{stage} {n}" for stage, n in lags.items() if n))
             if time.monotonic() - moved > seconds:
                 raise TransientError(
-                    f"nothing moved for {seconds:.0f} s, left: {lags}", hint="does a worker run each stage?"
+                    f"{seconds:.0f} 秒内没有进展 / nothing moved for {seconds:.0f} s, left: {lags}",
+                    hint="检查每个环节是否有 worker / check that a worker runs each stage",
                 )
             if quiet and (missing := editions_missing(settings)):
-                say(f"left: {len(missing)} status lists to be stored")
+                say(f"尚余状态列表 / left: {len(missing)} status lists to be stored")
                 quiet = False
             if not quiet:
                 time.sleep(_STEP)

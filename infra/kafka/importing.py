@@ -1,8 +1,8 @@
-"""An exported log taken over into Kafka: as if everything in it had been decided here, and nothing of it again.
+"""`log import` on Kafka: an exported log becomes the topics of an installation, as if it had been decided there.
 
-It is unpacked and verified by replay in a scratch folder first. Then ledger and facts are written in their order,
-the tables of `decide` and `number` as they stand after them, and the offsets of both stages are committed behind
-them. No worker may run yet: the topics have to be empty.
+The archive is unpacked and verified by replay in a scratch folder first. Then ledger and facts are written in their
+order, the tables of `decide` and `number` as they stand after them, and the offsets of both stages are committed behind
+them, so that nothing is decided again. The topics have to be empty, so no worker may run yet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from infra.embedded.status import decode_edition
 from infra.kafka import topics
 from infra.kafka.connection import Connection, client, parse
 from infra.kafka.deciding import CATALOGUE_KEY
@@ -32,8 +31,13 @@ from infra.kafka.numbering import index_records, series_record
 from infra.kafka.outbox import Record, Send, encode
 from infra.kafka.publisher import send_all
 from infra.kafka.reading import Reader
-from infra.kafka.records import SerialSeen, decode_entry, encode_entry, send_entry, send_facts, send_to_number
-from infra.kafka.status import PublishedEdition, encode_told
+from infra.kafka.records import (
+    PublishedEdition,
+    encode_edition_record,
+    send_entry,
+    send_facts,
+    send_question,
+)
 from infra.persons import open_persons
 from infra.persons.keys import DATABASE, PersonsStore
 from infra.readmodel.database import Database
@@ -43,19 +47,28 @@ from infra.recovery.unpack import Say
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.folder import FolderStore
+from issuance.status_lists import decode_edition
 from processors import state as states
 from processors.number import Series
+from processors.stages import SerialSeen
 from schemas import facts as f
 from schemas.errors import BrokerUnavailable, UsageError
-from schemas.ledger import LEDGER_PARTITIONS, Entry, partition_of
-from schemas.licence import Numbered
+from schemas.ledger import (
+    LEDGER_PARTITIONS,
+    CatalogueEntry,
+    Entry,
+    NumberedEntry,
+    decode_entry,
+    encode_entry,
+    partition_of,
+)
 
 _STEP = 2000
 _COORDINATOR_SECONDS = 60
 
 
 def import_log_kafka(settings: Settings, file: Path, say: Say = lambda *_: None) -> ReplayReport:
-    """Takes an exported file over into empty topics and the store; nothing where replay finds a difference."""
+    """Import an exported file into empty topics and the store; nothing is written where replay finds a difference."""
     connection = parse(settings.broker or "")
     _check_empty(connection)
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -78,12 +91,12 @@ def _check_empty(connection: Connection) -> None:
         if any(reader.ends().values()):
             raise UsageError(
                 "主题不是空的 / the topics are not empty", where=connection.bootstrap,
-                hint="import into a new cluster, before the first worker starts",
+                hint="请在首个 worker 启动前导入新集群 / import into a new cluster, before the first worker starts",
             )  # fmt: skip
 
 
 def _beside(staged: Settings, settings: Settings, say: Say) -> None:
-    """Objects, trust folder and the persons' keys."""
+    """Copy objects, the trust folder and the persons' keys."""
     objects, store = FolderStore(staged.objects), open_store(settings.store, settings.objects)
     keys = list(objects.list())
     for n, key in enumerate(keys, 1):
@@ -110,14 +123,14 @@ def _log(db: Database, connection: Connection) -> None:
 
 
 class ImportedNumbers(NamedTuple):
-    """A number that was given: to a licence, or for a grant."""
+    """A number that was given to a licence or for a grant, and its series."""
 
     number: str
     series: str
 
 
 class _Taken:
-    """What a log becomes. `ledger` and `facts` count the records of each partition."""
+    """The messages that a log becomes. `ledger` and `facts` count the records of each partition."""
 
     def __init__(self, db: Database) -> None:
         self._db = db.db
@@ -128,7 +141,7 @@ class _Taken:
         self.facts: Counter[int] = Counter()
 
     def sends(self) -> Iterator[Send]:
-        """Ledger, facts and editions in their order."""
+        """Yield ledger, facts and editions in their order."""
         for (raw,) in self._db.execute("SELECT CAST(entry AS BLOB) FROM ledger ORDER BY seq"):
             yield from self._entry(decode_entry(raw))
         editions = self._db.execute(
@@ -144,10 +157,10 @@ class _Taken:
             yield self._edition(raw)
 
     def _entry(self, entry: Entry) -> Iterator[Send]:
-        if entry.kind == "catalogue":
+        if isinstance(entry, CatalogueEntry):
             self._catalogue = entry
-        elif entry.kind == "numbered":
-            numbered = msgspec.convert(entry.payload, Numbered)
+        elif isinstance(entry, NumberedEntry):
+            numbered = entry.payload
             given = ImportedNumbers(numbered.number, numbered.grant.series)
             self._licences[numbered.grant.licence_id] = self._grants[numbered.grant.grant_id] = given
         for send in send_entry(entry):
@@ -158,10 +171,15 @@ class _Taken:
     def _edition(self, raw: bytes) -> Send:
         record = decode_edition(raw)
         upto = {str(n): count for n, count in self.facts.items()}
-        return Send(topics.EDITIONS, record.name.encode(), encode_told(PublishedEdition(record, (), upto)), 0)
+        return Send(
+            topics.EDITIONS,
+            record.name.encode(),
+            encode_edition_record(PublishedEdition(record, (), upto)),
+            0,
+        )
 
     def tables(self) -> Iterator[Send]:
-        """The tables' changelogs, and the catalogue in force."""
+        """Yield the tables' changelogs, and the catalogue in force."""
         for holder, state, due in self._db.execute("SELECT holder, state, due FROM states"):
             partition = partition_of(holder)
             raw = encode(self.ledger[partition] - 1, Record(states.STATE_SCHEMA, state, (), due or ""))
@@ -174,9 +192,9 @@ class _Taken:
                 yield Send(
                     topics.changelog(topics.CATALOGUES_TABLE), CATALOGUE_KEY % partition, raw, partition
                 )
-        # the first record of each partition says nothing: what the tables reflect has to have an offset
+        # The tables have to reflect some offset, so each partition begins with a record that changes nothing.
         for partition in range(topics.GRANTS_PARTITIONS):
-            nothing = send_to_number(SerialSeen("imported", "-", 0))
+            nothing = send_question(SerialSeen("imported", "-", 0))
             yield msgspec.structs.replace(nothing, partition=partition)
         changelog = topics.changelog(topics.SERIES_TABLE)
         for name, state in self._db.execute("SELECT name, state FROM series"):
@@ -214,12 +232,12 @@ def _commit(connection: Connection, ledger: Counter[int]) -> None:
             admin.close()
     except KafkaError as error:
         raise BrokerUnavailable(
-            f"the offsets could not be set: {error!r}", where=connection.bootstrap
+            f"消费位置无法设置 / the offsets could not be set: {error!r}", where=connection.bootstrap
         ) from error
 
 
 def _alter(admin: KafkaAdminClient, group: str, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
-    """A broker that never had a group makes the topic of their offsets first, and says so meanwhile."""
+    """Set the offsets of a group; a broker that never had a group first creates the topic that keeps offsets."""
     deadline = time.monotonic() + _COORDINATOR_SECONDS
     while True:
         try:

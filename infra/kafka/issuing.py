@@ -1,7 +1,7 @@
-"""`issue` on Kafka: numbered grants → signed, stored licences. No state; several at once, in processes of their own.
+"""`issue` on Kafka: numbered grants → signed, stored licences. The stage has no state and issues several at once.
 
-Only workers with this stage hold keys. A fault of store or disk is tried again with growing pauses and holds what
-comes after it; what fails by itself goes to the dead letters and keeps its number.
+Only workers with this stage or `status` hold keys. A transient failure of store or disk is tried again with growing
+pauses and holds back what comes after it; a job that fails permanently goes to the dead letters and keeps its number.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import logging
 import queue
 import threading
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
 
 from infra import issue_worker
-from infra.kafka import topics
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Send
-from infra.kafka.records import back, send_entry, send_failed
+from infra.kafka.records import sends
 from infra.kafka.stage import StageLoop
-from infra.pool import Failure, Pool, Recipe, Result
+from infra.pool import Failure, Pool, Recipe, Result, cores
+from processors import topology
+from processors.stages import failed_step, issued_step
 from schemas.errors import ZhengzhaoError
+from schemas.licence import decode_job
 
 log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
@@ -31,10 +34,9 @@ _POLL = 0.05
 
 
 class Issuing(StageLoop):
-    """Takes jobs as long as there is room, and reports each when its object is stored."""
+    """The loop that takes jobs as long as there is room, and reports each when its object is stored."""
 
-    name = "issue"
-    topic = topics.NUMBERED
+    stage = topology.stage("issue")
 
     def __init__(self, app: StageApp, recipe: Recipe, workers: int) -> None:
         super().__init__(app)
@@ -57,40 +59,32 @@ class Issuing(StageLoop):
 
     async def _issue(self, event: Any, ticket: Any) -> None:
         try:
-            sends = await self._done(event)
+            messages = await self._done(event)
         finally:
             self._room.release()
-        # what is stored is stored, whoever owns the partition by now: telling it twice changes nothing
-        self.loop.finish(event, ticket, await self.loop.send(sends))
+        # The object is stored, whichever worker owns the partition by now; reporting it twice changes nothing.
+        self.loop.finish(event, ticket, await self.loop.send(messages))
 
     async def _done(self, event: Any) -> list[Send]:
         raw = event.message.value or b""
         try:
-            grant = issue_worker.decode_job(raw).numbered.grant
+            grant = decode_job(raw).numbered.grant
         except msgspec.MsgspecError as error:
             return [self.dead(event, error)]
         result = await asyncio.wrap_future(self._pool.submit(raw))
         if result.failure is not None:
-            return [self.dead(event, _named(result.failure)), *send_failed(grant)]
-        issued = issue_worker.decode_issued(result.output)
-        return list(send_entry(back("issued", grant.grant_id, grant.holder, msgspec.to_builtins(issued))))
+            return [self.dead(event, result.failure.error()), *sends(failed_step(grant))]
+        return list(sends(issued_step(grant, issue_worker.decode_issued(result.output))))
 
     def _waits(self, failure: Failure) -> None:
         self.metrics.retries += 1
         log.warning("issue waits: %s", failure.message)
 
 
-def _named(failure: Failure) -> ZhengzhaoError:
-    return failure.error()
-
-
 class PoolThread:
-    """The pool of processes behind a thread of its own: jobs in from the event loop, futures out."""
+    """The pool of processes behind a thread of its own: it takes jobs from the event loop and returns futures."""
 
     def __init__(self, recipe: Recipe, workers: int, waits: Any) -> None:
-        from concurrent.futures import Future
-
-        self._future: type[Future[Result]] = Future
         self._recipe = recipe
         self._workers = workers
         self._waits = waits
@@ -102,23 +96,21 @@ class PoolThread:
 
     @property
     def room(self) -> int:
-        """How many jobs may be under way."""
-        from infra.pool import cores
-
+        """Return how many jobs may be under way."""
         return (self._workers or cores()) * 12
 
     def submit(self, job: bytes) -> Any:
-        """A future of the job's result; faults of the surroundings never end it."""
+        """Return a future of the job's result; transient failures never end it."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="issue-pool", daemon=True)
             self._thread.start()
-        number, future = next(self._numbers), self._future()
+        number, future = next(self._numbers), Future[Result]()
         self._open[number] = (job, future)
         self._jobs.put((number, job))
         return future
 
     def close(self) -> None:
-        """Ends the processes; what is under way is done again by whoever reads it next."""
+        """End the processes; the next owner of the partition does again what was under way."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join(15)
@@ -149,7 +141,7 @@ class PoolThread:
                         self._resolve(result)
 
     def _feed(self, pool: Pool, holding: bool) -> None:
-        """Hands new jobs to the pool; while it holds, they wait in the queue."""
+        """Hand new jobs to the pool; while it holds, they wait in the queue."""
         if holding:
             time.sleep(_POLL)
             return

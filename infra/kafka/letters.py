@@ -1,7 +1,6 @@
-"""Dead letters on Kafka: read in the projection, returned to where they failed.
+"""Dead letters on Kafka: read in the projection, and returned to the topic that the stage consumes where they failed.
 
-What failed at the door goes back to the inbox, what failed to be decided to the ledger, a grant to the grants, a
-job to `issue`. A letter that was returned is told as such; the same failure again opens it again.
+A letter that was returned is recorded as such; the same failure again opens it again.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from typing import Any
 
 import msgspec
 
-from infra import issue_worker
-from infra.embedded import letters
 from infra.kafka import topics
 from infra.kafka.connection import Connection, parse
 from infra.kafka.outbox import Send
@@ -22,17 +19,20 @@ from infra.kafka.projection import PATIENCE, Projection, open_caught_up
 from infra.kafka.publisher import send_all
 from infra.kafka.records import (
     LetterRecord,
-    decode_entry,
-    decode_to_number,
+    decode_question,
     send_entry,
+    send_job,
     send_letter,
-    send_to_number,
+    send_question,
 )
 from infra.persons import open_persons
 from infra.persons.keys import PersonsStore
+from infra.readmodel.letters import chosen_letters, mark_returned, open_letters, stored_content
 from infra.settings import Settings
-from schemas.errors import NotFound
-from schemas.ledger import Entry, partition_of
+from processors import streams
+from processors.topology import returns_to
+from schemas.ledger import TickEntry, decode_entry, encode_entry, partition_of
+from schemas.licence import decode_job
 
 
 class KafkaLetters:
@@ -44,36 +44,32 @@ class KafkaLetters:
         self._persons = persons
 
     def letters(self) -> Iterator[dict[str, Any]]:
-        """The open letters, oldest first."""
-        return letters.letters(self._db)
+        """Yield the open letters, oldest first."""
+        return open_letters(self._db)
 
     def content(self, letter: int) -> bytes:
-        """The original bytes of a letter."""
-        raw = letters.content(self._db, letter)
+        """Return the original bytes of a letter."""
+        raw = stored_content(self._db, letter)
         return self._persons.open_file(raw) if self._row(letter)[3] else raw
 
     def retry(self, wanted: Sequence[int] = ()) -> int:
-        """Sends letters back (all that are open, or those wanted); how many."""
-        open_ones = [row for row in self.letters() if not wanted or row["letter"] in wanted]
-        for number in set(wanted) - {row["letter"] for row in open_ones}:
-            raise NotFound(
-                "没有这封死信 / no such open letter", where=str(number), hint="zhengzhao letters list"
-            )
-        for row in open_ones:
+        """Send letters back (all that are open, or those wanted) and return how many."""
+        chosen = chosen_letters(self._db, wanted)
+        for row in chosen:
             send_all(self._connection, self._back(row))
             with self._db.transaction():
-                self._db.db.execute("UPDATE letters SET state = 'returned' WHERE seq = ?", (row["letter"],))
-        return len(open_ones)
+                mark_returned(self._db, row["letter"])
+        return len(chosen)
 
     def _back(self, row: dict[str, Any]) -> list[Send]:
-        raw, stored = self.content(row["letter"]), letters.content(self._db, row["letter"])
+        raw, stored = self.content(row["letter"]), stored_content(self._db, row["letter"])
         letter_id, topic, key, sealed = self._row(row["letter"])
         closed = LetterRecord(
             id=letter_id, time=row["time"], place=row["place"], error=row["error"], hint=row["hint"],
             at=row["at"], topic=topic, key=key, content=base64.b64encode(stored).decode(), state="returned",
             sealed=bool(sealed),
         )  # fmt: skip
-        # the key of a sealed letter is not kept: any other does
+        # The key of a sealed letter is not kept; any other key will do.
         key = key or letter_id
         return [*returned(row["place"], topic, key.encode(), raw), send_letter(closed)]
 
@@ -84,26 +80,27 @@ class KafkaLetters:
 
 
 def returned(place: str, topic: str, key: bytes, raw: bytes) -> list[Send]:
-    """What brings back the content of a letter."""
-    if place == "decide":
+    """Return the messages that bring back the content of a letter."""
+    stream = returns_to(place)
+    if stream is streams.LEDGER:
         entry = decode_entry(raw)
-        return list(send_entry(entry)) if entry.kind != "tick" else [_to_one(entry, raw)]
-    if place == "number":
-        return [send_to_number(decode_to_number(raw))]
-    if place == "issue":
-        return [Send(topics.NUMBERED, issue_worker.decode_job(raw).numbered.grant.grant_id.encode(), raw)]
+        return [_to_one(entry)] if isinstance(entry, TickEntry) else list(send_entry(entry))
+    if stream is streams.GRANTS:
+        return [send_question(decode_question(raw))]
+    if stream is streams.NUMBERED:
+        return [send_job(decode_job(raw))]
     return [Send(topic, key, raw)]
 
 
-def _to_one(entry: Entry, raw: bytes) -> Send:
-    """A tick that one holder could not take comes back to that holder's partition, for all who are there."""
+def _to_one(entry: TickEntry) -> Send:
+    """Return a tick that failed for one holder to that holder's partition, for all holders there."""
     again = msgspec.structs.replace(entry, holder="")
-    return Send(topics.LEDGER, b"", msgspec.json.encode(again), partition_of(entry.holder))
+    return Send(topics.LEDGER, b"", encode_entry(again), partition_of(entry.holder))
 
 
 @contextmanager
 def open_kafka_letters(settings: Settings) -> Iterator[KafkaLetters]:
-    """The letter box, caught up with the broker."""
+    """Open the letter box, caught up with the broker."""
     connection = parse(settings.broker or "")
     projection, _ = open_caught_up(settings, connection, PATIENCE)
     persons = open_persons(settings.data, settings.shared_persons)

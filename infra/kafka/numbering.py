@@ -1,48 +1,49 @@
 """`number` on Kafka: grants → numbered grants, one writer for each series.
 
-The series' record is the outbox: it holds the next serial, and what was numbered for inputs not committed yet.
-Beside it stands an index record per licence: its number, and the grants that have it. It is written after the series'
-record, into the same changelog partition, and can be made again from it: so a crash between the two loses nothing.
+The series' record is the outbox: it holds the next serial, and what was numbered for inputs not committed yet. Beside
+it stands an index record per licence with its number and the grants that have it. The index record is written after
+the series' record, into the same changelog partition, and can be made again from it, so a crash between the two loses
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
 import msgspec
 from faust.types import TP
 
-from infra import issue_worker
 from infra.kafka import topics
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Codec, Outbox, Record, Send, encode
-from infra.kafka.records import (
+from infra.kafka.records import decode_question, sends
+from infra.kafka.stage import StageLoop
+from processors import topology
+from processors.number import Series, number, place_in_series
+from processors.stages import (
     NumberClaimed,
     Question,
-    SerialSeen,
     ToNumber,
-    back,
-    decode_to_number,
-    send_entry,
-    send_failed,
+    number_step,
+    numbered_again,
+    unnumbered,
 )
-from infra.kafka.stage import StageLoop
-from processors.number import Series, SeriesFull, imported, is_free, number
-from schemas.errors import ZhengzhaoError
+from schemas.licence import Grant, Numbered
 
+_OFFSET_BYTES = 8  # in front of an index record's text
 _GIVEN = b"given:"  # licence id → number, and the grants that were numbered with it
-_DONE = b"done:"  # grant id → number; what was imported or numbered by an earlier release stands here
-_OWNED = b"owned:"  # number → the holder who imported it; nothing where it was given here
+_DONE = b"done:"  # grant id → number; for imports, and for what an earlier release numbered
+_OWNED = b"owned:"  # number → the holder who imported it; empty where a series gave it
 _SERIES = b"series:"
 
 
 class GivenNumber(msgspec.Struct, frozen=True, array_like=True):
-    """A grant that was numbered for the input at `offset`: enough to say the same again, given the grant.
+    """A grant that was numbered for the input at `offset`: enough to send the same again, given the grant.
 
-    `serial` is 0 where an earlier version had the number; `place` counts through all lists of the series. What is
-    sent is not kept beside it: a series that is busy would carry hundreds of grants in each of its records.
+    `serial` is 0 where an earlier version had the number; `place` counts through all lists of the series. The messages
+    themselves are not kept, because a busy series would carry hundreds of grants in each of its records.
     """
 
     offset: int
@@ -70,7 +71,7 @@ _CODEC: Codec[Numbers] = Codec(
 
 
 def series_record(series: Series) -> tuple[bytes, bytes]:
-    """Key and record of a series that was numbered elsewhere, as of the first input."""
+    """Return key and record of a series that was numbered elsewhere, as of the first input."""
     state = _CODEC.to_bytes(Numbers(series))
     return _SERIES + series.series.encode(), encode(0, Record(_CODEC.schema, state))
 
@@ -80,33 +81,107 @@ def index_records(
     grants: Mapping[str, tuple[str, str]],
     claims: Mapping[str, tuple[str, str]],
 ) -> Iterator[tuple[bytes, bytes, str]]:
-    """(key, record, series) of the index over what was numbered elsewhere: ids → number and series.
+    """Yield (key, record, series) of the index over what was numbered elsewhere.
 
-    `claims` are the imported numbers: number → holder and series.
+    `licences` and `grants` map ids to number and series, `claims` map imported numbers to holder and series.
     """
     for prefix, found in ((_GIVEN, licences), (_DONE, grants), (_OWNED, claims)):
         for name, (value, series) in found.items():
-            yield prefix + name.encode(), bytes(8) + value.encode(), series
+            yield prefix + name.encode(), bytes(_OFFSET_BYTES) + value.encode(), series
     for given, series in licences.values():
-        yield _OWNED + given.encode(), bytes(8), series
+        yield _OWNED + given.encode(), bytes(_OFFSET_BYTES), series
 
 
-def messages(asked: ToNumber, given: GivenNumber) -> tuple[Send, ...]:
-    """The numbered grant for `issue` and for the ledger: the same each time."""
-    grant = asked.grant
-    as_it_was = Series(grant.series, max(given.serial, 1), given.place)
-    _, numbered = number(as_it_was, grant, None if given.serial else given.number)
-    entry = back("numbered", grant.grant_id, grant.holder, msgspec.to_builtins(numbered))
-    return Send(
-        topics.NUMBERED, grant.grant_id.encode(), issue_worker.encode_job(numbered, asked.paper)
-    ), *send_entry(entry)
+class SeriesBook:
+    """The book of one partition for the input at `offset` (`processors.stages.NumberBook`).
+
+    What a step puts is kept until `write`, which stores it and returns the changelog records.
+    """
+
+    def __init__(self, table: MutableMapping[bytes, bytes], outbox: Outbox[Numbers], offset: int) -> None:
+        self._table = table
+        self._outbox = outbox
+        self._offset = offset
+        self._series: dict[str, Series] = {}
+        self._numbered: Numbered | None = None
+        self._index_records: list[tuple[bytes, str]] = []
+
+    def series(self, name: str) -> Series:
+        """Return a series as it stands."""
+        return self._series.get(name) or self._outbox.state(_series_key(name)).series
+
+    def number_of(self, licence_id: str) -> str | None:
+        """Return the number that a licence got, None before its first version."""
+        return self._index(licence_id)[0] or None
+
+    def is_numbered(self, grant: Grant) -> bool:
+        """Tell whether a grant was numbered before: it may come again."""
+        if any(g.grant_id == grant.grant_id for g in self._outbox.state(_series_key(grant.series)).given):
+            return True
+        if grant.grant_id in self._index(grant.licence_id)[1]:
+            return True
+        return self._table.get(_DONE + grant.grant_id.encode()) is not None
+
+    def owner(self, number: str) -> str | None:
+        """Return the holder who imported a number, empty where a series gave it, None where nobody has it."""
+        raw = self._table.get(_OWNED + number.encode())
+        return None if raw is None else raw[_OFFSET_BYTES:].decode()
+
+    def put_series(self, series: Series) -> None:
+        """Keep a series as it stands now."""
+        self._series[series.series] = series
+
+    def put_numbered(self, numbered: Numbered) -> None:
+        """Keep the number of a licence."""
+        self._numbered = numbered
+        grant = numbered.grant
+        _, grants = self._index(grant.licence_id)
+        text = "\n".join(dict.fromkeys((numbered.number, *grants, grant.grant_id)))
+        self._index_records.append((_GIVEN + grant.licence_id.encode(), text))
+        if numbered.serial:
+            self._index_records.append((_OWNED + numbered.number.encode(), ""))
+
+    def put_claim(self, claimed: NumberClaimed) -> None:
+        """Keep the holder of an imported number."""
+        self._index_records.append((_OWNED + claimed.number.encode(), claimed.holder))
+
+    def write(self) -> Iterator[tuple[bytes, bytes]]:
+        """Store what was put and yield the records (key, value): the series first, then the index."""
+        for name, series in self._series.items():
+            applied = self._outbox.apply(_series_key(name), self._offset, partial(self._step, series))
+            if applied is not None:
+                yield _series_key(name), applied[0]
+        for key, text in self._index_records:
+            self._table[key] = value = self._offset.to_bytes(_OFFSET_BYTES, "big") + text.encode()
+            yield key, value
+
+    def _step(self, series: Series, state: Numbers) -> tuple[Numbers, tuple[Send, ...]]:
+        kept = tuple(g for g in state.given if g.offset >= self._outbox.committed())
+        return Numbers(series, (*kept, *self._given())), ()
+
+    def _given(self) -> Iterator[GivenNumber]:
+        if (one := self._numbered) is not None:
+            grant = one.grant
+            place = place_in_series(one)
+            yield GivenNumber(self._offset, grant.grant_id, grant.licence_id, one.number, one.serial, place)
+
+    def _index(self, licence_id: str) -> tuple[str, list[str]]:
+        """Return a licence's number, empty where it has none yet, and the grants that were numbered with it."""
+        raw = self._table.get(_GIVEN + licence_id.encode())
+        found, *grants = (raw[_OFFSET_BYTES:] if raw else b"").decode().split("\n")
+        return found, grants
+
+
+def given_again(question: ToNumber, given: GivenNumber) -> Numbered:
+    """Return the numbered grant as it was, from what is kept of it."""
+    as_it_was = Series(question.grant.series, max(given.serial, 1), given.place)
+    return number(as_it_was, question.grant, None if given.serial else given.number)[1]
 
 
 class Numbering(StageLoop):
     """The single writer of the series in its partitions."""
 
-    name = "number"
-    topic = topics.GRANTS
+    stage = topology.stage("number")
 
     def __init__(self, app: StageApp) -> None:
         super().__init__(app)
@@ -117,101 +192,44 @@ class Numbering(StageLoop):
         app.prepare, app.starts = self._prepare, self._starts
 
     async def handle(self, event: Any) -> list[Any]:
+        """Number a grant, or answer a question."""
+        try:
+            question = decode_question(event.message.value)
+        except (msgspec.DecodeError, TypeError) as error:
+            return await self.loop.send([self.dead(event, error)])
+        return await self.loop.send(self._answer(question, event))
+
+    def _answer(self, question: Question, event: Any) -> list[Send]:
         partition, offset = event.message.partition, event.message.offset
         outbox = self._partitions[partition]
-        sends: list[Send] = []
+        messages = self._again(question, outbox, offset, partition)
         try:
-            asked = decode_to_number(event.message.value)
-            for key, (record, _) in outbox.again(offset).items():
-                sends.append(self._changelog(key, record, partition))
-                sends += self._given(asked, outbox.state(key), offset, partition)
-            sends += self._number(asked, outbox, offset, partition)
-            if isinstance(asked, NumberClaimed):
-                sends += self._claimed(asked, offset, partition)
-        except Exception as error:  # a full series, or what nobody foresaw: it waits in the dead letters
-            sends.append(self.dead(event, _named(error)))
-            if isinstance(error, SeriesFull) and isinstance(asked, ToNumber):
-                sends += send_failed(asked.grant)
-        return await self.loop.send(sends)
+            book = SeriesBook(self.table, outbox, offset)
+            produced = number_step(book, question)
+            messages += (_changelog(key, value, partition) for key, value in book.write())
+        except (
+            Exception
+        ) as error:  # a full series, or a fault of ours: the question waits in the dead letters
+            messages.append(self.dead(event, error))
+            produced = unnumbered(question)
+        return [*messages, *sends(produced)]
 
-    def _number(self, asked: Question, outbox: Outbox[Numbers], offset: int, partition: int) -> list[Send]:
-        series = asked.grant.series if isinstance(asked, ToNumber) else asked.series
-        key = _SERIES + series.encode()
-        if isinstance(asked, ToNumber) and self._is_done(asked):
-            return []
-
-        def step(state: Numbers) -> tuple[Numbers, tuple[Send, ...]] | None:
-            kept = tuple(g for g in state.given if g.offset >= outbox.committed())
-            if not isinstance(asked, ToNumber):
-                free = isinstance(asked, SerialSeen) or self._free(asked)
-                after = imported(state.series, asked.serial if free else None)
-                return None if after == state.series else (Numbers(after, kept), ())
-            if any(g.grant_id == asked.grant.grant_id for g in state.given):
-                return None
-            known, _ = self._index(asked.grant.licence_id)
-            place = state.series.next_status
-            series, numbered = number(state.series, asked.grant, known or None)
-            given = GivenNumber(
-                offset, asked.grant.grant_id, asked.grant.licence_id, numbered.number, numbered.serial, place
-            )
-            return Numbers(series, (*kept, given)), ()
-
-        applied = outbox.apply(key, offset, step)
-        if applied is None:
-            return []
-        return [
-            self._changelog(key, applied[0], partition),
-            *self._given(asked, outbox.state(key), offset, partition),
-        ]
-
-    def _free(self, asked: NumberClaimed) -> bool:
-        owner = self.table.get(_OWNED + asked.number.encode())
-        return is_free(owner if owner is None else owner[8:].decode(), asked.holder)
-
-    def _claimed(self, asked: NumberClaimed, offset: int, partition: int) -> list[Send]:
-        """The answer for the ledger, the same each time, and before it the record of whose the number is now."""
-        free = self._free(asked)
-        answer = {"number": asked.number, "free": free}
-        entry = back("claimed", f"{asked.holder}:{asked.number}", asked.holder, answer)
-        return [
-            *(self._record(_OWNED + asked.number.encode(), asked.holder, offset, partition) if free else ()),
-            *send_entry(entry),
-        ]
-
-    def _record(self, key: bytes, text: str, offset: int, partition: int) -> Iterator[Send]:
-        self.table[key] = value = offset.to_bytes(8, "big") + text.encode()
-        yield self._changelog(key, value, partition)
-
-    def _given(self, asked: Question, state: Numbers, offset: int, partition: int) -> list[Send]:
-        """What follows from what was given for an input: the index record, the job, the entry for the ledger."""
-        given = next((g for g in state.given if g.offset == offset), None)
-        if given is None or not isinstance(asked, ToNumber):
-            return []
-        _, grants = self._index(given.licence_id)
-        text = "\n".join(dict.fromkeys((given.number, *grants, given.grant_id)))
-        sends = [*self._record(_GIVEN + given.licence_id.encode(), text, offset, partition)]
-        if given.serial:
-            sends += self._record(_OWNED + given.number.encode(), "", offset, partition)
-        return [*sends, *messages(asked, given)]
-
-    def _index(self, licence_id: str) -> tuple[str, list[str]]:
-        """A licence's number, empty where it has none yet, and the grants that were numbered with it."""
-        raw = self.table.get(_GIVEN + licence_id.encode())
-        found, *grants = (raw[8:] if raw else b"").decode().split("\n")
-        return found, grants
-
-    def _is_done(self, asked: ToNumber) -> bool:
-        grant = asked.grant
-        if grant.grant_id in self._index(grant.licence_id)[1]:
-            return True
-        return self.table.get(_DONE + grant.grant_id.encode()) is not None
-
-    @staticmethod
-    def _changelog(key: bytes, record: bytes, partition: int) -> Send:
-        return Send(topics.changelog(topics.SERIES_TABLE), key, record, partition)
+    def _again(self, question: Question, outbox: Outbox[Numbers], offset: int, partition: int) -> list[Send]:
+        """Return the records and messages of an input that was applied before, to be sent once more."""
+        messages: list[Send] = []
+        for key, (record, _) in outbox.again(offset).items():
+            messages.append(_changelog(key, record, partition))
+            given = next((g for g in outbox.state(key).given if g.offset == offset), None)
+            if given is not None and isinstance(question, ToNumber):
+                numbered = given_again(question, given)
+                book = SeriesBook(self.table, outbox, offset)
+                book.put_numbered(numbered)
+                messages += (_changelog(k, value, partition) for k, value in book.write())
+                messages += sends(numbered_again(question, numbered))
+        return messages
 
     async def _prepare(self) -> None:
-        """Takes the recovered table over."""
+        """Take the recovered table over."""
         mine = [tp for tp in self.loop.consumer.assignment() if tp.topic == self.topic]
         progress = self.loop.consumer.progress
         partitions: dict[int, Outbox[Numbers]] = {
@@ -227,7 +245,7 @@ class Numbering(StageLoop):
         self._partitions = partitions
 
     def _starts(self, committed: Mapping[TP, int]) -> dict[TP, int]:
-        """A partition whose state is behind what is committed is read again from there."""
+        """Return where to read from: a partition whose state is behind what is committed is read again."""
         return {
             tp: min(offset, self._partitions[tp.partition].newest + 1)
             for tp, offset in committed.items()
@@ -235,9 +253,9 @@ class Numbering(StageLoop):
         }
 
 
-def _named(error: Exception) -> Exception:
-    if isinstance(error, SeriesFull):
-        return ZhengzhaoError(
-            str(error.reason), hint="raise the digits of the item's number, then: zhengzhao letters retry"
-        )
-    return error
+def _series_key(name: str) -> bytes:
+    return _SERIES + name.encode()
+
+
+def _changelog(key: bytes, record: bytes, partition: int) -> Send:
+    return Send(topics.changelog(topics.SERIES_TABLE), key, record, partition)

@@ -1,9 +1,8 @@
-"""What the internal topics carry, as bytes and back. JSON, except a job for `issue`.
+"""The records of the internal topics, as bytes and back (JSON, except jobs for `issue`), and the merged ledger.
 
-One order for the ledger of many partitions.
-
-Entries of a holder stay in their order. What concerns everyone (ticks, catalogues) stands in every partition; it is
-a barrier: what came before it in any partition comes before it here, and it comes once.
+`merge` brings the partitions of the ledger into one order. Entries of a holder stay in their order. Ticks and
+catalogues stand in every partition and act as barriers: what precedes one in any partition precedes it in the merged
+order, where it stands once.
 """
 
 from __future__ import annotations
@@ -17,60 +16,30 @@ import msgspec
 from infra.kafka import topics
 from infra.kafka.outbox import Send
 from infra.pool import Failure
+from issuance.status_lists import EditionRecord
+from processors.publish import Outbound
+from processors.stages import Produced, Question, series_of
+from processors.streams import FACTS, GRANTS, LEDGER, NUMBERED, Stream
 from schemas import facts as f
 from schemas.canonical_json import derived_id
 from schemas.facts import Fact
-from schemas.ledger import LEDGER_PARTITIONS, Entry, Kind, partition_of
-from schemas.licence import Grant
+from schemas.ledger import LEDGER_PARTITIONS, Entry, TickEntry, decode_entry, encode_entry, partition_of
+from schemas.licence import Job, encode_job
 
-encode_entry = msgspec.json.Encoder().encode
-decode_entry = msgspec.json.Decoder(Entry).decode
 encode_fact = f.encode
 _FACTS_BYTES = 1 << 20  # of one record of facts; a single fact may be larger
 
 
-class ToNumber(msgspec.Struct, frozen=True, tag="grant"):
-    """A grant for `number`; `paper` is what `issue` needs of its service item."""
-
-    grant: Grant
-    paper: bytes
-
-
-class SerialSeen(msgspec.Struct, frozen=True, tag="imported"):
-    """An imported licence has this serial of a series: the series goes on after it."""
-
-    id: str
-    series: str
-    serial: int
-
-
-class NumberClaimed(msgspec.Struct, frozen=True, tag="claimed"):
-    """A holder would import this number: the ledger is told whether it is free."""
-
-    holder: str
-    number: str
-    series: str
-    serial: int | None = None
-
-
-def send_failed(grant: Grant) -> tuple[Send, ...]:
-    """That a version could not be numbered or issued, on its way to the ledger."""
-    told = {"licence_id": grant.licence_id, "version": grant.version}
-    return send_entry(back("failed", grant.grant_id, grant.holder, told))
-
-
-Question = ToNumber | SerialSeen | NumberClaimed
 _encode = msgspec.json.Encoder().encode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-decode_to_number: Callable[[bytes], Question] = msgspec.json.Decoder(Question).decode
+decode_question: Callable[[bytes], Question] = msgspec.json.Decoder(Question).decode
 
 
 class LetterRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A dead letter: what failed by itself, where, why, with its original bytes.
+    """A dead letter: an input that failed permanently, its stage, the reason, and its original bytes.
 
-    `content` is base64; `sealed` where it may name a person, as what comes from outside does: then it is encrypted
-    with the installation's secret, and the record's key is left out. `state` `returned` closes the letter with the
-    same id.
+    `content` is base64. Content from outside may name a person, so it is encrypted with the installation's secret
+    (`sealed`) and the record's key is left out. `state` `returned` closes the letter of the same id.
     """
 
     id: str
@@ -88,7 +57,7 @@ class LetterRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def raw(self) -> bytes:
-        """The original bytes."""
+        """Return the original bytes (encrypted where `sealed`)."""
         return base64.b64decode(self.content)
 
 
@@ -103,7 +72,7 @@ def letter(
     raw: bytes | None = None,
     seal: Callable[[bytes], bytes] | None = None,
 ) -> LetterRecord:
-    """The letter for a message that failed in a stage; the same message gives the same id."""
+    """Return the letter for a message that failed in a stage; the same message gives the same id."""
     at = f"{message.topic}[{message.partition}]@{message.offset}"
     content = raw if raw is not None else message.value or b""
     return LetterRecord(
@@ -121,12 +90,12 @@ def letter(
 
 
 def send_letter(one: LetterRecord) -> Send:
-    """A letter on its way."""
+    """Return a dead letter as a message."""
     return Send(topics.DEAD_LETTERS, one.id.encode(), _encode(one))
 
 
 def send_entry(entry: Entry) -> tuple[Send, ...]:
-    """An entry on its way to its holder's partition of the ledger, or to every one."""
+    """Return the messages for an entry: one to its holder's partition of the ledger, or one to every partition."""
     raw = encode_entry(entry)
     if entry.holder:
         return (Send(topics.LEDGER, entry.holder.encode(), raw, partition_of(entry.holder)),)
@@ -134,7 +103,7 @@ def send_entry(entry: Entry) -> tuple[Send, ...]:
 
 
 def send_facts(facts: Sequence[Fact]) -> Iterator[Send]:
-    """The facts that one input led to for one holder, in as few records as are not too large."""
+    """Yield the facts that one input led to for one holder, in as few records as the size limit allows."""
     portion: list[bytes] = []
     for fact in facts:
         raw = encode_fact(fact)
@@ -151,32 +120,64 @@ def _facts_record(holder: str, portion: list[bytes]) -> Send:
 
 
 def decode_facts(raw: bytes) -> list[Fact]:
-    """The facts in a record: a list, or (of an earlier release) a single one."""
+    """Return the facts in a record; an earlier release wrote a single one instead of a list."""
     if raw.startswith(b"["):
         return [f.decode(bytes(one)) for one in _list(raw)]
     return [f.decode(raw)]
 
 
-def back(kind: Kind, grant_id: str, holder: str, payload: dict[str, Any]) -> Entry:
-    """What `number` and `issue` tell the ledger. It carries no time of ours: the same again is the same."""
-    return Entry(derived_id(kind, grant_id), kind, holder, "", payload, principal=kind, auth="internal")
+def send_question(question: Question) -> Send:
+    """Return a grant or a question for `number`, in the partition of its series."""
+    series = series_of(question)
+    return Send(topics.GRANTS, series.encode(), _encode(question), topics.series_partition(series))
 
 
-def send_to_number(one: Question) -> Send:
-    """A grant or a question on its way to `number`, in the partition of its series."""
-    series = one.grant.series if isinstance(one, ToNumber) else one.series
-    return Send(topics.GRANTS, series.encode(), _encode(one), topics.series_partition(series))
+def send_job(job: Job) -> Send:
+    """Return a numbered grant for `issue`."""
+    return Send(topics.NUMBERED, job.numbered.grant.grant_id.encode(), encode_job(job))
+
+
+def send_outside(told: Outbound) -> Send:
+    """Return a CloudEvent for the topics that the world outside reads."""
+    return Send(told.topic, told.holder.encode(), _encode(told.event))
+
+
+_SENDERS: dict[Stream, Callable[[Any], Iterable[Send]]] = {
+    FACTS: lambda facts: send_facts(facts),
+    GRANTS: lambda questions: map(send_question, questions),
+    NUMBERED: lambda jobs: map(send_job, jobs),
+    LEDGER: lambda entries: (send for entry in entries for send in send_entry(entry)),
+}
+
+
+def sends(produced: Produced) -> Iterator[Send]:
+    """Yield what a step returned as messages for the topics of its streams."""
+    for stream, records in produced.streams():
+        yield from _SENDERS[stream](records)
+
+
+class PublishedEdition(msgspec.Struct, frozen=True):
+    """An edition of a status list as published: its record, its objects, and the facts that were folded for it."""
+
+    record: EditionRecord
+    objects: tuple[tuple[str, bytes], ...]
+    upto: dict[str, int]  # partition of the facts → offset of the next one
+    v: int = 1
+
+
+encode_edition_record = msgspec.msgpack.Encoder().encode
+decode_edition_record = msgspec.msgpack.Decoder(PublishedEdition).decode
 
 
 class MergedLine(NamedTuple):
-    """An entry and its bytes."""
+    """A ledger entry and its stored bytes."""
 
     entry: Entry
     raw: bytes
 
 
 def merge(partitions: Mapping[int, Iterable[bytes]]) -> Iterator[MergedLine]:
-    """The entries of all partitions in one order."""
+    """Yield the entries of all partitions in one order."""
     sources = {n: iter(rows) for n, rows in sorted(partitions.items())}
     told: set[str] = set()
     waiting: dict[int, MergedLine] = {}
@@ -192,7 +193,7 @@ def merge(partitions: Mapping[int, Iterable[bytes]]) -> Iterator[MergedLine]:
             else:
                 del sources[n]
         if waiting:
-            # two schedulers that ran at once may have told two ticks in two orders: the earlier one first
+            # Two clocks that ran at once may have written two ticks in different orders: the earlier one counts first.
             barrier = min(waiting.values(), key=_moment)
             told.add(barrier.entry.id)
             yield barrier
@@ -202,5 +203,6 @@ def merge(partitions: Mapping[int, Iterable[bytes]]) -> Iterator[MergedLine]:
 
 def _moment(line: MergedLine) -> tuple[str, str, str]:
     entry = line.entry
-    # a catalogue stands before the first event: it never waits for a tick
-    return ("0" if entry.kind == "catalogue" else "1", str(entry.payload.get("time", "")), entry.received_at)
+    if isinstance(entry, TickEntry):
+        return "1", entry.payload.time, entry.received_at
+    return "0", "", entry.received_at  # a catalogue precedes the first event, so it never waits for a tick

@@ -1,7 +1,7 @@
-"""`replay` of a Kafka run: the topics copied into a data file, which is then replayed like the embedded engine's.
+"""`replay` of a Kafka run: the topics are copied into a data file, which is replayed like the embedded engine's.
 
-Facts stand in that file in an order in which every edition of a status list comes right after the facts that it
-was made from; the states to compare with are those in the changelog of `decide`, which are the live ones.
+In that file every edition of a status list comes right after the facts that it was made from. The states to compare
+with are those in the changelog of `decide`, which are the live ones.
 """
 
 from __future__ import annotations
@@ -11,30 +11,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
-from infra.embedded.status import encode_edition, read_list
-from infra.embedded.writer import Items
 from infra.kafka import topics
 from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
 from infra.kafka.outbox import decode, offset_of
 from infra.kafka.projection import Projection
 from infra.kafka.reading import Place, Reader
-from infra.kafka.records import merge
-from infra.kafka.status import PublishedEdition, decode_told
+from infra.kafka.records import PublishedEdition, decode_edition_record, merge
 from infra.readmodel.database import Database
+from infra.readmodel.items import RecordedItems
+from infra.readmodel.lists import follows_last, record_edition
 from infra.readmodel.projector import FORM
 from infra.recovery.replay import BY_HOLDER, ReplayReport, Say, prepare
 from infra.recovery.replay import replay as replay_file
 from infra.settings import Settings
 from processors.state import STATE_SCHEMA
+from schemas.ledger import CatalogueEntry
 
 _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRIMARY KEY (partition, offset))"
 
 
 def replay_kafka(settings: Settings, into: Path, *, decide: bool, say: Say) -> ReplayReport:
-    """Replays what the broker has recorded; waits first until the workers have nothing under way."""
+    """Replay what the broker has recorded, once the workers have nothing under way."""
     prepare(into)
     with copied(settings, say) as copy_of:
         return replay_file(copy_of, into, decide=decide, say=say)
@@ -42,7 +40,7 @@ def replay_kafka(settings: Settings, into: Path, *, decide: bool, say: Say) -> R
 
 @contextmanager
 def copied(settings: Settings, say: Say = lambda *_: None) -> Iterator[Settings]:
-    """Settings whose data file is a copy of what the broker has recorded, while nothing is under way."""
+    """Give settings whose data file is a copy of what the broker has recorded, once nothing is under way."""
     wait_until_idle(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="copy-", dir=settings.data) as folder:
@@ -68,7 +66,7 @@ class _Copied(Settings):
 
 
 def copy(connection: Connection, path: Path, say: Say = lambda *_: None) -> None:
-    """Copies ledger, facts, editions and live states into a data file at `path`."""
+    """Copy ledger, facts, editions and live states into a data file at `path`."""
     projection = Projection(path)
     try:
         _facts(connection, projection, say)
@@ -82,16 +80,16 @@ def _facts(connection: Connection, projection: Projection, say: Say) -> None:
     with Reader(connection, [topics.FACTS]) as facts:
         facts.seek({})
         ends = facts.ends()
-        for told in _editions(connection):
-            wanted: dict[Place, int] = {(topics.FACTS, int(n)): at for n, at in told.upto.items()}
+        for edition in _editions(connection):
+            wanted: dict[Place, int] = {(topics.FACTS, int(n)): at for n, at in edition.upto.items()}
             _take_up_to(facts, projection, wanted)
-            _edition(projection.db, told)
+            _edition(projection.db, edition)
         _take_up_to(facts, projection, ends)
         say("facts", projection.db.head()[0], projection.db.head()[0])
 
 
 def _take_up_to(facts: Reader, projection: Projection, ends: dict[Place, int]) -> None:
-    """Exactly up to these offsets: what was fetched beyond them stays for later."""
+    """Fold records exactly up to these offsets; records fetched beyond them stay for later."""
     for records in facts.up_to(ends):
         wanted = [r for r in records if r.offset < ends.get((r.topic, r.partition), 0)]
         projection.take(wanted)
@@ -104,23 +102,14 @@ def _editions(connection: Connection) -> Iterator[PublishedEdition]:
         editions.seek({})
         for records in editions.up_to(editions.ends()):
             for record in records:
-                yield decode_told(record.value)
+                yield decode_edition_record(record.value)
 
 
-def _edition(db: Database, told: PublishedEdition) -> None:
-    """Records an edition, unless another one had taken its place already."""
-    listed = db.db.execute("SELECT 1 FROM lists WHERE name = ?", (told.record.name,)).fetchone()
-    if listed is None or read_list(db, told.record.name)[1] != told.record.last:
-        return
-    with db.transaction():
-        db.db.execute(
-            "INSERT INTO editions (list, after_fact, edition) VALUES (?, ?, ?)",
-            (told.record.name, db.head()[0], encode_edition(told.record)),
-        )
-        db.db.execute(
-            "UPDATE lists SET changed = 0, published = ? WHERE name = ?",
-            (msgspec.msgpack.encode(told.record.published), told.record.name),
-        )
+def _edition(db: Database, edition: PublishedEdition) -> None:
+    """Record an edition, unless another one had taken its place already."""
+    if follows_last(db, edition.record):
+        with db.transaction():
+            record_edition(db, edition.record)
 
 
 def _ledger(connection: Connection, db: Database, say: Say) -> None:
@@ -134,11 +123,11 @@ def _ledger(connection: Connection, db: Database, say: Say) -> None:
                     [(r.partition, r.offset, r.value) for r in records],
                 )
     partitions = [int(row[0]) for row in db.db.execute("SELECT DISTINCT partition FROM copied")]
-    items, count = Items(db), 0
+    items, count = RecordedItems(db), 0
     with db.transaction():
         for line in merge({n: _rows(db, n) for n in partitions}):
             db.append([(line.entry.kind, line.entry.holder, line.raw)])
-            if line.entry.kind == "catalogue":
+            if isinstance(line.entry, CatalogueEntry):
                 items.enter(line.entry)
             count += 1
         db.set_meta("position", str(count))
@@ -157,7 +146,7 @@ def _rows(db: Database, partition: int) -> Iterator[bytes]:
 
 
 def _states(connection: Connection, db: Database) -> None:
-    """The live states, in the place of those that the fold gave."""
+    """Replace the states that the fold gave by the live ones."""
     with db.transaction():
         db.db.execute("DELETE FROM states")
         db.db.executemany(
@@ -168,7 +157,7 @@ def _states(connection: Connection, db: Database) -> None:
 
 
 def live_records(connection: Connection) -> dict[bytes, bytes]:
-    """The records in the changelog of `decide`: of each holder the one that reflects the latest input."""
+    """Return each holder's record that reflects the latest input, from the changelog of `decide`."""
     newest: dict[bytes, bytes] = {}
     with Reader(connection, [topics.changelog(topics.HOLDERS_TABLE)]) as changelog:
         changelog.seek({})

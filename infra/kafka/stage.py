@@ -1,4 +1,4 @@
-"""What all stages share: a subscription, poison kept apart from faults of the surroundings, raw bytes in and out."""
+"""The base of every stage's loop: its subscription, its dead letters, and patience with transient failures."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from infra.kafka.faust_app import Loop, StageApp, StageMetrics
 from infra.kafka.outbox import Send
 from infra.kafka.records import letter, send_letter
 from infra.pool import describe
+from processors.topology import Stage
 from schemas.errors import TransientError, ZhengzhaoError
 
 log = logging.getLogger(__name__)
@@ -22,15 +23,19 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
 
 
 class StageLoop:
-    """One stage of a worker. Subclasses say what `handle` does with an event."""
+    """One stage of a worker; subclasses implement `handle`.
 
-    name: str
-    topic: str
+    `also_runs` names stages that have no loop of their own because this one runs them too.
+    """
+
+    stage: Stage
+    also_runs: tuple[Stage, ...] = ()
     more_topics: tuple[str, ...] = ()
-    seal: Callable[[bytes], bytes] | None = None  # for the content of dead letters that may name a person
+    seal: Callable[[bytes], bytes] | None = None  # encrypts dead letters that may name a person
 
     def __init__(self, app: StageApp) -> None:
         self.app = app
+        self.name = self.stage.name
         self.metrics = StageMetrics(self.name)
         self.loop = Loop(app, self.metrics)
         self.metrics.lag = self._lag
@@ -45,7 +50,7 @@ class StageLoop:
                 try:
                     await self._take(event)
                 except Exception as error:
-                    # Faust would start the loop anew behind this event; nothing may pass one that is not done
+                    # Faust would start the loop anew behind this event, but nothing may pass one that is not done.
                     log.exception("%s cannot go on", self.name)
                     await app.crash(error)
                     return
@@ -54,12 +59,17 @@ class StageLoop:
 
         app.agent(channel, name=f"{self.name}-loop")(run)
 
+    @property
+    def topic(self) -> str:
+        """Return the topic whose partitions are assigned to the loop."""
+        return self.stage.consumes.topic
+
     async def handle(self, event: Any) -> list[Any]:
-        """Does what an event asks for; returns futures of everything that it sent."""
+        """Process an event and return futures of everything that it sent."""
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Ends what the stage runs beside the loop."""
+        """End what the stage runs beside the loop."""
 
     async def _take(self, event: Any) -> None:
         ticket = await self.loop.begin(event)
@@ -73,7 +83,7 @@ class StageLoop:
         self.loop.finish(event, ticket, waiting)
 
     async def patiently(self, event: Any, act: Callable[[], Awaitable[T]]) -> T:
-        """Tries again, with growing pauses, as long as the surroundings fail; the partition waits meanwhile."""
+        """Try again, with growing pauses, as long as failures are transient; the partition waits meanwhile."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -86,12 +96,12 @@ class StageLoop:
             pause = min(_LONGEST_PAUSE, pause * 2)
 
     def check(self, event: Any) -> None:
-        """Raises Stale when the event belongs to somebody else since the last rebalance."""
+        """Raise Stale when the last rebalance gave the event's partition to another worker."""
         if not self.loop.is_current(event):
             raise Stale
 
     def dead(self, event: Any, error: Exception, raw: bytes | None = None) -> Send:
-        """The dead letter of an event that fails by itself."""
+        """Return the dead letter of an event that fails permanently."""
         self.metrics.dead_letters += 1
         failure = describe(error)
         if not isinstance(error, ZhengzhaoError):
@@ -111,4 +121,4 @@ class StageLoop:
 
 
 class Stale(Exception):
-    """The event was fetched before a rebalance: whoever has the partition now reads it again."""
+    """An event was fetched before a rebalance; the new owner of its partition reads it again."""

@@ -1,13 +1,11 @@
-"""The stages that a worker can run, in the order of `processors.topology`, and how each is built.
+"""The stages that a worker runs, in the order of `processors.topology`; the loops of `route` and `clock` stand here.
 
-`route` on Kafka: inbox → ledger. No state: an event may come under any key, in any partition, from any client.
+`route` has no state: an event may come under any key, in any partition, from any client. The moment of receipt is the
+broker's stamp of the record, so a record that is read twice is routed the same.
 
-The moment of receipt is the broker's stamp of the record, so that a record read twice is routed the same.
-
-The scheduler: one tick a minute for every partition of the ledger, from one worker, whoever that is.
-
-Who has the one partition of `zhengzhao.clock` ticks; when that worker dies, the group gives the partition to
-another. Two who tick at once (one was paused) change nothing: a tick is named after its minute.
+`clock` ticks once a minute for every partition of the ledger. The worker to whom the one partition of `zhengzhao.clock`
+is assigned does it; when that worker dies, the group gives the partition to another. Two workers that tick at once
+change nothing, since a tick is named after its minute.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -31,25 +29,27 @@ from infra.kafka.issuing import Issuing
 from infra.kafka.numbering import Numbering
 from infra.kafka.records import send_entry
 from infra.kafka.stage import StageLoop
+from infra.kafka.status import Listing
 from infra.persons.keys import PersonsStore
 from infra.settings import Settings
+from processors import topology
 from processors.route import route, tick
+from processors.topology import TOPOLOGY
 from schemas.errors import Rejected, TransientError, UsageError
 from schemas.events import Event, parse_event
 from schemas.ledger import Auth, Entry
 
 Router = Callable[[bytes, datetime, str], Entry]
-"""From an event's bytes, the moment of its receipt and the topic that it came by to its ledger entry.
+"""Turn an event's bytes, the moment of its receipt and the topic that it came by into its ledger entry.
 
-Rejected where it may not enter.
+Raises Rejected where the event may not enter.
 """
 
 
 class Routing(StageLoop):
-    """Checks, stamps, and writes to the partition of the holder."""
+    """The loop that checks events, stamps them, and writes them to the partition of their holder."""
 
-    name = "route"
-    topic = topics.INBOX
+    stage = topology.stage("route")
 
     def __init__(
         self,
@@ -68,14 +68,14 @@ class Routing(StageLoop):
         raw = event.message.value or b""
 
         async def routed() -> Entry:
-            # a new person's key is looked up in the store: not on the event loop
+            # The key of a new person is looked up in the store, which would block the event loop.
             return await asyncio.to_thread(self._router, raw, received, event.message.topic)
 
         try:
             entry = await self.patiently(event, routed)
         except TransientError:
             raise
-        except Exception as error:  # whatever it is, the event fails by itself and must stay findable
+        except Exception as error:  # the event fails permanently, whatever the error, and must stay findable
             return await self.loop.send([self.dead(event, error)])
         self.check(event)
         return await self.loop.send(send_entry(entry))
@@ -87,10 +87,9 @@ _STEP = 1.0
 
 
 class ClockStage(StageLoop):
-    """Ticks at each full period of the wall clock."""
+    """The loop that ticks at each full period of the wall clock."""
 
-    name = "clock"
-    topic = topics.CLOCK
+    stage = topology.stage("clock")
 
     def __init__(
         self, app: StageApp, seconds: int, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -102,7 +101,7 @@ class ClockStage(StageLoop):
         app.timer(interval=_STEP)(self._maybe)
 
     async def handle(self, event: Any) -> list[Any]:
-        """Nothing is ever written to this topic; what somebody wrote all the same is passed."""
+        """Skip the event: nobody of ours writes to this topic."""
         return []
 
     async def _maybe(self) -> None:
@@ -117,17 +116,32 @@ class ClockStage(StageLoop):
         self.metrics.handled(None)
 
     def moment(self, now: datetime) -> datetime:
-        """The last full period: the same for every clock."""
+        """Return the start of the current period, which is the same for every clock."""
         return now.replace(microsecond=0) - timedelta(seconds=int(now.timestamp()) % self._seconds)
 
 
-STAGES = ("route", "decide", "number", "issue", "status", "clock", "project")
-DEFAULT_STAGES = STAGES[:-1]
-SIGNING = {"issue", "status"}  # stages that need keys
+_LOOPS: Mapping[str, type[StageLoop]] = {
+    "route": Routing,
+    "clock": ClockStage,
+    "decide": Deciding,
+    "number": Numbering,
+    "issue": Issuing,
+    "status": Listing,
+}
+RUNS: Final[Mapping[str, type[StageLoop]]] = {
+    **_LOOPS,
+    **{also.name: loop for loop in _LOOPS.values() for also in loop.also_runs},
+}
+"""The loop that runs each stage of the topology."""
+
+PROJECT: Final = "project"  # keeps the read model of this worker up to date; no stage
+DEFAULT_STAGES: Final = tuple(stage.name for stage in TOPOLOGY if stage.name in _LOOPS)
+STAGES: Final = (*DEFAULT_STAGES, PROJECT)
+SIGNING: Final = {"issue", "status"}  # stages that need keys
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How a worker is set up. `tables`: `memory` or `rocksdb`; `tick` in seconds."""
+    """The set-up of a worker: its stages, `tables` in `memory` or `rocksdb`, `tick` in seconds."""
 
     stages: tuple[str, ...] = DEFAULT_STAGES
     tables: str = "memory"
@@ -137,12 +151,13 @@ class Options(msgspec.Struct, frozen=True):
 
 
 def check_stages(named: str) -> tuple[str, ...]:
-    """The stages in a text like `route,decide`; UsageError for an unknown one."""
+    """Return the stages in a text like `route,decide`. Raises UsageError for an unknown one."""
     found = tuple(dict.fromkeys(part.strip() for part in named.split(",") if part.strip()))
     unknown = [stage for stage in found if stage not in STAGES]
     if unknown or not found:
         raise UsageError(
-            f"unknown stage: {unknown[0]}" if unknown else "no stage is named", hint=", ".join(STAGES)
+            f"未知的环节 / unknown stage: {unknown[0]}" if unknown else "未指定环节 / no stage is named",
+            hint=", ".join(STAGES),
         )
     return found
 
@@ -150,7 +165,7 @@ def check_stages(named: str) -> tuple[str, ...]:
 def build(
     settings: Settings, options: Options, connection: Connection, persons: PersonsStore
 ) -> list[StageLoop]:
-    """The Faust loops of the stages named; `project` is none of them."""
+    """Build the Faust loops of the stages named, in the order of the topology."""
 
     def app(stage: str) -> StageApp:
         return make_app(
@@ -162,21 +177,20 @@ def build(
             standbys=options.standbys,
         )
 
-    builders: dict[str, Callable[[], StageLoop]] = {
-        "route": lambda: Routing(
-            app("route"), router(settings, persons), persons.seal_file, settings.inboxes
-        ),
-        "decide": lambda: Deciding(app("decide"), connection),
-        "number": lambda: Numbering(app("number")),
-        "issue": lambda: Issuing(app("issue"), issue_worker.recipe(settings), settings.workers),
-        "status": lambda: _status(settings, options, connection, app("status")),
-        "clock": lambda: ClockStage(app("clock"), options.tick),
+    builders: dict[str, Callable[[StageApp], StageLoop]] = {
+        "route": lambda made: Routing(made, router(settings, persons), persons.seal_file, settings.inboxes),
+        "clock": lambda made: ClockStage(made, options.tick),
+        "decide": lambda made: Deciding(made, connection),
+        "number": Numbering,
+        "issue": lambda made: Issuing(made, issue_worker.recipe(settings), settings.workers),
+        "status": lambda made: Listing(made, settings, connection, options.folder),
     }
-    return [builders[stage]() for stage in options.stages if stage in builders]
+    wanted = [stage.name for stage in TOPOLOGY if stage.name in _LOOPS and stage.name in options.stages]
+    return [builders[name](app(name)) for name in wanted]
 
 
 def router(settings: Settings, persons: PersonsStore) -> Router:
-    """How an event's bytes become a ledger entry: the same functions as the embedded engine's door."""
+    """Build the router from the functions that the inbox of the embedded engine uses too."""
     from infra.bootstrap import authenticator, upload_checker
 
     authenticate, files = authenticator(settings), upload_checker(settings, persons)
@@ -190,24 +204,18 @@ def router(settings: Settings, persons: PersonsStore) -> Router:
 
 
 def known_by(topic: str, event: Event, inboxes: Mapping[str, str], auth: Auth) -> tuple[str, Auth]:
-    """Who sent an event, and how that is known. Only one source may speak through an agency's own topic."""
+    """Return the sender of an event and how it is authenticated. Raises Rejected on another agency's topic."""
     if topic not in inboxes:
         return event.source, auth
     if event.source != inboxes[topic]:
         raise Rejected(
-            f"来源与主题不符 / the topic {topic} is that of {inboxes[topic]}", where="source",
-            hint="send it to the topic of its own source",
+            f"来源与主题不符 / the topic {topic} belongs to {inboxes[topic]}", where="source",
+            hint="请发往该来源自己的主题 / send it to the topic of its own source",
         )  # fmt: skip
     return (f"topic:{topic}", "topic") if auth == "none" else (event.source, auth)
 
 
-def _status(settings: Settings, options: Options, connection: Connection, app: StageApp) -> StageLoop:
-    from infra.kafka.status import Listing
-
-    return Listing(app, settings, connection, options.folder)
-
-
 def worker_folder(settings: Settings, name: str) -> Path:
-    """Where a worker keeps its tables and projections; safe to lose."""
+    """Return the folder of a worker's tables and projections, which are safe to lose."""
     safe = hashlib.sha256(name.encode()).hexdigest()[:8] if name else "default"
     return settings.data / "worker" / (f"{name}-{safe}" if name.isalnum() else safe)

@@ -1,9 +1,9 @@
-"""`status` on Kafka: the status lists that changed, published by one worker, whoever that is.
+"""`status` on Kafka: one worker publishes the status lists that changed.
 
-The owner of the one partition of `zhengzhao.status` folds the facts into a projection of its own. An edition is
-first told to `zhengzhao.editions`, signatures and objects included, and stored once it is read back from there.
-So of two who publish at once the first one in that topic counts: an edition follows the one that it names as its
-last, or it is none. Who takes over stores what the one before had told and not stored.
+The worker to whom the one partition of `zhengzhao.status` is assigned folds the facts into a projection of its own. An
+edition is first written to `zhengzhao.editions`, signatures and objects included, and stored once it is read back from
+there. Of two workers that publish at once the first one in that topic counts, because an edition is valid only where
+it follows the one that it names as its last. A worker that takes over stores what its predecessor had not stored.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
-from infra.embedded.status import EditionRecord, due_lists, read_list, sign_edition
 from infra.kafka import topics
 from infra.kafka.backlog import Backlog
 from infra.kafka.connection import Connection
@@ -27,13 +24,17 @@ from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Send
 from infra.kafka.projection import Projection
 from infra.kafka.reading import Place, Reader, cluster_id
-from infra.kafka.records import decode_entry
+from infra.kafka.records import PublishedEdition, decode_edition_record, encode_edition_record
 from infra.kafka.stage import StageLoop
+from infra.readmodel.lists import due_lists, follows_last, read_list, set_published
 from infra.settings import Settings
 from infra.stores import open_store
 from issuance.keys import open_signer
 from issuance.signer import Signer
+from issuance.status_lists import sign_edition
+from processors import topology
 from schemas.errors import TransientError
+from schemas.ledger import EventEntry, TickEntry, decode_entry
 from schemas.ports import Store
 from schemas.trust import load_trust
 
@@ -44,37 +45,27 @@ _PAUSE = 10.0  # seconds after a fault of store or broker
 _EVERY = 2.0  # seconds between two looks
 
 
-class PublishedEdition(msgspec.Struct, frozen=True):
-    """An edition as it is told: the record, its objects, and up to where the facts were folded for it."""
-
-    record: EditionRecord
-    objects: tuple[tuple[str, bytes], ...]
-    upto: dict[str, int]  # partition of the facts → offset of the next one
-    v: int = 1
-
-
-encode_told = msgspec.msgpack.Encoder().encode
-decode_told = msgspec.msgpack.Decoder(PublishedEdition).decode
-
-
 class Listing(StageLoop):
-    """Publishes status lists as long as the partition is ours."""
+    """The loop that publishes status lists as long as the partition is ours."""
 
-    name = "status"
-    topic = topics.STATUS
+    stage = topology.stage("status")
 
     def __init__(self, app: StageApp, settings: Settings, connection: Connection, folder: Path) -> None:
         super().__init__(app)
         self._publisher = StatusPublisher(settings, connection, folder)
         self._busy = False
         self._not_before = 0.0
-        self._thread = ThreadPoolExecutor(
-            1, "status"
-        )  # one thread: a data file is of the thread that opened it
+        # A data file may be used only by the thread that opened it, so there is one thread.
+        self._thread = ThreadPoolExecutor(1, "status")
         app.timer(interval=_EVERY)(self._maybe)
 
+    @property
+    def topic(self) -> str:
+        """Return the topic whose one partition decides which worker publishes."""
+        return topics.STATUS
+
     async def handle(self, event: Any) -> list[Any]:
-        """Nothing is ever written to this topic; what somebody wrote all the same is passed."""
+        """Skip the event: nobody of ours writes to this topic."""
         return []
 
     async def close(self) -> None:
@@ -93,21 +84,22 @@ class Listing(StageLoop):
             if not mine:
                 await self._in_thread(self._publisher.close)
                 return
-            for told in await self._in_thread(self._publisher.look):
-                send = Send(topics.EDITIONS, told.record.name.encode(), encode_told(told), 0)
+            for edition in await self._in_thread(self._publisher.poll):
+                raw = encode_edition_record(edition)
+                send = Send(topics.EDITIONS, edition.record.name.encode(), raw, 0)
                 await asyncio.gather(*await self.loop.send([send]))
                 self.metrics.handled(None)
         except (TransientError, OSError) as error:
             self.metrics.retries += 1
             log.warning("status lists wait: %s", error)
-            self._not_before = time.monotonic() + _PAUSE  # it begins anew, and that has a price
+            self._not_before = time.monotonic() + _PAUSE  # beginning anew reads every fact again
             await self._in_thread(self._publisher.close)
         finally:
             self._busy = False
 
 
 class StatusPublisher:
-    """What is published, and what is due. Runs in a thread; nothing in it is shared."""
+    """The publisher of status lists; it runs in one thread, and nothing in it is shared."""
 
     def __init__(self, settings: Settings, connection: Connection, path: Path) -> None:
         self._settings = settings
@@ -115,15 +107,15 @@ class StatusPublisher:
         self._path = path
         self._parts: _Parts | None = None
 
-    def look(self) -> list[PublishedEdition]:
-        """Stores what was told since, and signs what is due now."""
+    def poll(self) -> list[PublishedEdition]:
+        """Store the editions written since the last call, and return those that are due now, signed."""
         if self._parts is None:
             path = self._path / f"status-{cluster_id(self._connection)}.sqlite"
             self._parts = _Parts(self._settings, self._connection, path)
-        return self._parts.look()
+        return self._parts.poll()
 
     def close(self) -> None:
-        """Lets go of everything; the next look begins anew."""
+        """Close every connection and file; the next `poll` begins anew."""
         if self._parts is not None:
             self._parts.close()
             self._parts = None
@@ -144,14 +136,14 @@ class _Parts:
         self._clock = self._seen = 0
         self._facts.seek(self._projection.positions())
         self._editions.seek({})
-        # the last event or tick tells the time; what came long before does not
+        # Only the last events and ticks can be the latest moment.
         self._ticks.seek({place: end - _LAST for place, end in self._ticks.ends().items()})
 
     def close(self) -> None:
         for part in (self._facts, self._editions, self._ticks, self._backlog, self._projection):
             part.close()
 
-    def look(self) -> list[PublishedEdition]:
+    def poll(self) -> list[PublishedEdition]:
         self._read_editions()
         self._read_facts()
         db = self._projection.db
@@ -172,7 +164,7 @@ class _Parts:
         return self._opened
 
     def _read_facts(self) -> None:
-        """Folds every fact, then takes over the clock: the last event or tick that all partitions have decided."""
+        """Fold every fact, then set the clock to the last event or tick that all partitions have decided."""
         ends = self._ticks.ends()
         moment = self._seen
         for records in self._ticks.up_to(ends):
@@ -189,30 +181,25 @@ class _Parts:
     def _read_editions(self) -> None:
         for records in self._editions.up_to(self._editions.ends()):
             for record in records:
-                self._accept(decode_told(record.value))
+                self._accept(decode_edition_record(record.value))
 
-    def _accept(self, told: PublishedEdition) -> None:
-        """An edition that follows the last one: its facts are folded, it is stored, and is the last one now."""
-        wanted: dict[Place, int] = {(topics.FACTS, int(n)): at for n, at in told.upto.items()}
+    def _accept(self, edition: PublishedEdition) -> None:
+        """Fold the facts of an edition that follows the latest one, and store it."""
+        wanted: dict[Place, int] = {(topics.FACTS, int(n)): at for n, at in edition.upto.items()}
         for records in self._facts.up_to(wanted):
             self._projection.take(records)
         db = self._projection.db
-        row = db.db.execute("SELECT 1 FROM lists WHERE name = ?", (told.record.name,)).fetchone()
-        if row is None or read_list(db, told.record.name)[1] != told.record.last:
+        if not follows_last(db, edition.record):
             return
-        for key, data in told.objects:
+        for key, data in edition.objects:
             if not self._store.exists(key):
                 self._store.put(key, data)
         with db.transaction():
-            # `due_lists` compares digests where something changed since
-            db.db.execute(
-                "UPDATE lists SET changed = 1, published = ? WHERE name = ?",
-                (msgspec.msgpack.encode(told.record.published), told.record.name),
-            )
+            set_published(db, edition.record, changed=True)
 
 
 def _moment(raw: bytes) -> int:
     entry = decode_entry(raw)
-    if entry.kind not in ("event", "tick"):
+    if not isinstance(entry, EventEntry | TickEntry):
         return 0
-    return int(datetime.fromisoformat(str(entry.payload["time"])).timestamp())
+    return int(datetime.fromisoformat(entry.payload.time).timestamp())

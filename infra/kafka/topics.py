@@ -1,7 +1,6 @@
-"""Every topic: its name, its partitions, how long it keeps what it is told.
+"""Every topic with its partitions and retention. The names are those of `processors.streams`.
 
-Public (the contract fixes the names): `zhengzhao.inbox`, `.cases`, `.licences`, `.filings.<department>`,
-`.inspections`, `.dead-letters`. All others are internal.
+The contract fixes the names of the public ones (`streams.PUBLIC`); all others are internal.
 """
 
 from __future__ import annotations
@@ -16,25 +15,26 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from infra.kafka.connection import Connection, client
+from processors import streams
+from processors.streams import filings_topic
 from schemas.errors import BrokerUnavailable
 from schemas.ledger import LEDGER_PARTITIONS
 
 APP_ID = "zhengzhao"  # Faust's: names consumer group and changelogs, and so never changes with a release
 
-INBOX = "zhengzhao.inbox"
-LEDGER = "zhengzhao.ledger"
-FACTS = "zhengzhao.facts"
-GRANTS = "zhengzhao.grants"
-NUMBERED = "zhengzhao.numbered"
-CASES = "zhengzhao.cases"
-LICENCES = "zhengzhao.licences"
-FILINGS = "zhengzhao.filings"  # one topic per department: zhengzhao.filings.<department>
-INSPECTIONS = "zhengzhao.inspections"
-DEAD_LETTERS = "zhengzhao.dead-letters"
-CLOCK = "zhengzhao.clock"  # never written: who has its one partition ticks
-STATUS = "zhengzhao.status"  # never written: who has its one partition publishes status lists
-EDITIONS = "zhengzhao.editions"  # every edition of a status list, as published
-CATALOGUE = "zhengzhao.catalogue"  # the catalogue in force, last one counts
+INBOX = streams.INBOX.topic
+LEDGER = streams.LEDGER.topic
+FACTS = streams.FACTS.topic
+GRANTS = streams.GRANTS.topic
+NUMBERED = streams.NUMBERED.topic
+CASES = streams.CASES.topic
+LICENCES = streams.LICENCES.topic
+INSPECTIONS = streams.INSPECTIONS.topic
+DEAD_LETTERS = streams.LETTERS.topic
+CLOCK = streams.CLOCK.topic
+STATUS = streams.STATUS.topic
+EDITIONS = streams.EDITIONS.topic
+CATALOGUE = streams.CATALOGUE.topic
 
 # (stage, table): the changelog is named after both
 HOLDERS_TABLE = ("decide", "holders")
@@ -45,14 +45,14 @@ GRANTS_PARTITIONS = 16
 _DAY = 86_400_000
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY), "retention.bytes": "-1"}
-# A worker that was paused and comes back may append an older state after a newer one. Recovery takes the one
-# with the higher offset; so both have to be there until somebody recovered: nothing younger is compacted.
+# A worker that was paused and comes back may append an older state after a newer one. Recovery takes the one with the
+# higher offset, so both have to be there until somebody has recovered: nothing younger is compacted.
 _COMPACTED = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * _DAY)}
 _KEPT_LAST = {"cleanup.policy": "compact"}
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """A topic as it has to be."""
+    """The required settings of a topic."""
 
     name: str
     partitions: int
@@ -60,21 +60,16 @@ class Topic(msgspec.Struct, frozen=True):
 
 
 def changelog(table: tuple[str, str]) -> str:
-    """The name that Faust gives to a table's changelog."""
+    """Return the name that Faust gives to a table's changelog."""
     return f"{APP_ID}-{table[0]}-{table[1]}-changelog"
 
 
 def series_partition(series: str) -> int:
-    """The partition in which the single writer of a series works; never changes."""
+    """Return the partition in which the single writer of a series works; it never changes."""
     return hashlib.sha256(series.encode()).digest()[0] % GRANTS_PARTITIONS
 
 
-def filings_topic(department: str) -> str:
-    """Where the filings of one department are told."""
-    return f"{FILINGS}.{department}"
-
-
-# The broker's clock stamps what enters: a record read twice is received at the same moment.
+# The broker's clock stamps records as they enter, so a record that is read twice has one moment of receipt.
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 _INBOX = {**_WEEK, **_STAMPED, "max.message.bytes": "4194304"}
 TOPICS: tuple[Topic, ...] = (
@@ -98,7 +93,7 @@ TOPICS: tuple[Topic, ...] = (
 
 
 def topics(departments: Iterable[str] = (), inboxes: Iterable[str] = ()) -> tuple[Topic, ...]:
-    """All topics of an installation whose items have filings for these departments; `inboxes` are agencies' own."""
+    """Return all topics of an installation; `departments` get filings, `inboxes` are topics of agencies' own."""
     filings = tuple(Topic(filings_topic(d), 4, _FOREVER) for d in sorted(set(departments)))
     return TOPICS + filings + tuple(Topic(name, 12, _INBOX) for name in sorted(inboxes))
 
@@ -111,9 +106,9 @@ def ensure_topics(
     replication: int = 1,
     seconds: float = 60,
 ) -> list[str]:
-    """Makes what is missing, leaves what is there as it is; returns the names made.
+    """Create missing topics, leave existing ones as they are, and return the names created.
 
-    Waits until the broker leads every partition. Raises BrokerUnavailable.
+    Waits until every partition has a leader. Raises BrokerUnavailable.
     """
     wanted = topics(departments, inboxes)
     try:
@@ -125,7 +120,7 @@ def ensure_topics(
             admin.close()
     except KafkaError as error:
         raise BrokerUnavailable(
-            f"the topics could not be made on {connection.bootstrap}: {error!r}"
+            f"主题无法创建 / the topics could not be created on {connection.bootstrap}: {error!r}"
         ) from error
     return made
 
@@ -137,7 +132,7 @@ def _create(admin: KafkaAdminClient, wanted: Iterable[Topic], replication: int) 
         new = [NewTopic(t.name, t.partitions, replication, topic_configs=dict(t.config)) for t in missing]
         try:
             admin.create_topics(new)
-        except TopicAlreadyExistsError:  # somebody else was quicker: what counts is that it is there
+        except TopicAlreadyExistsError:  # another process was quicker
             return _create(admin, wanted, replication)
     return [t.name for t in missing]
 
@@ -146,7 +141,7 @@ def _wait_for_leaders(admin: KafkaAdminClient, names: list[str], seconds: float)
     deadline = time.monotonic() + seconds
     while not _all_led(admin, names):
         if time.monotonic() > deadline:
-            raise BrokerUnavailable(f"no leader for every partition after {seconds:.0f} s")
+            raise BrokerUnavailable(f"分区没有主节点 / partitions without a leader after {seconds:.0f} s")
         time.sleep(0.2)
 
 
@@ -162,9 +157,9 @@ def _all_led(admin: KafkaAdminClient, names: list[str]) -> bool:
 def wrong_settings(
     connection: Connection, departments: Iterable[str] = (), inboxes: Iterable[str] = ()
 ) -> list[str]:
-    """What an installation's topics have that they must not: one sentence each, for `doctor`.
+    """Return what is wrong with the settings of an installation's topics, one sentence each, for `doctor`.
 
-    A ledger or fact that the broker forgets cannot be decided or replayed again.
+    Entries and facts that the broker deletes could never be decided or replayed again.
     """
     wanted = topics(departments, inboxes)
     try:
@@ -179,7 +174,7 @@ def wrong_settings(
             admin.close()
     except KafkaError as error:
         raise BrokerUnavailable(
-            f"{connection.bootstrap} does not tell about its topics: {error!r}"
+            f"无法读取主题设置 / the topics of {connection.bootstrap} cannot be described: {error!r}"
         ) from error
     return missing + [line for t in found for line in _differences(t, counts[t.name], configs[t.name])]
 

@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from infra.kafka.connection import Connection, parse
 from infra.kafka.faust_app import prometheus
 from infra.kafka.inbox import ensure_catalogue
+from infra.kafka.projection import keep_up
 from infra.kafka.stage import StageLoop
 from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
@@ -154,8 +155,6 @@ def _projecting(settings: Settings, options: Options, connection: Connection) ->
     """Keeps the projection up to date in a thread; returns what ends it."""
     if "project" not in options.stages:
         return lambda: None
-    from infra.kafka.projection import keep_up
-
     ended = threading.Event()
     thread = threading.Thread(target=keep_up, args=(settings, connection, ended), name="project", daemon=True)
     thread.start()

@@ -16,6 +16,7 @@ from processors import state as states
 from processors.decisions.due import next_due
 from processors.evolve import apply
 from processors.queries.projection import ending, places
+from processors.stages import refold
 from processors.state import HolderState
 from schemas import facts as f
 from schemas.facts import Fact
@@ -157,12 +158,8 @@ def renew(db: Database) -> int:
     if db.meta(FORM, "1") == str(states.STATE_SCHEMA):
         return 0
     with db.transaction():
-        folded: dict[str, HolderState] = {}
-        for (raw,) in db.db.execute("SELECT CAST(fact AS BLOB) FROM facts ORDER BY seq"):
-            fact = f.decode(raw)
-            if fact.holder not in folded:
-                folded[fact.holder] = states.initial(fact.holder)
-            apply(folded[fact.holder], fact)
+        recorded = db.db.execute("SELECT CAST(fact AS BLOB) FROM facts ORDER BY seq")
+        folded = refold(f.decode(raw) for (raw,) in recorded)
         rows = [(holder, states.encode(state), due_in_part(state)) for holder, state in folded.items()]
         db.db.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", rows)
         db.set_meta(FORM, str(states.STATE_SCHEMA))

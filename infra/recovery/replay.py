@@ -22,20 +22,21 @@ from pathlib import Path
 import msgspec
 
 from infra import issue_worker
-from infra.embedded.status import decode_edition, read_list, rebuild, verified
-from infra.embedded.writer import Batch, Items
+from infra.embedded.writer import Batch
 from infra.persons.keys import DATABASE, SECRET
 from infra.pool import Pool, Recipe
 from infra.readmodel.database import Database
+from infra.readmodel.items import RecordedItems
+from infra.readmodel.lists import read_list
 from infra.readmodel.projector import Projector, due_in_part, renew
 from infra.settings import Settings
 from infra.stores import open_store
 from infra.stores.folder import FolderStore
+from issuance.status_lists import decode_edition, is_signed, rebuild_edition
 from processors import state as states
 from schemas import facts as f
 from schemas.errors import NotFound, UsageError, VerificationError
 from schemas.facts import Fact, LicenceIssued
-from schemas.item_types import ServiceItem
 from schemas.licence import Numbered
 from schemas.ports import Store
 from schemas.trust import load_trust
@@ -183,11 +184,11 @@ class _Fold:
             record = decode_edition(self._editions.pop(0)[1])
             self._projector.write()
             listed, _ = read_list(self._target, record.name)
-            for key, data in rebuild(record, listed):
+            for key, data in rebuild_edition(record, listed):
                 self._keys.add(key)
                 _compare_object(self._store, key, data, self._report)
                 self._into.put(key, data)
-            if not verified(record, listed, self._trust):
+            if not is_signed(record, listed, self._trust):
                 self._report.add("object", record.name, "a recorded signature is not over what is rebuilt")
             self._report.editions += 1
 
@@ -280,7 +281,7 @@ class _Jobs:
         self._source = source
         self._target = target
         self._report = report
-        self._papers: dict[str, bytes] = {}
+        self._items = RecordedItems(source)
         self.keys: dict[int, str] = {}
         self.all_keys: set[str] = set()
 
@@ -293,7 +294,9 @@ class _Jobs:
             self.all_keys.add(issued.object_key)
             try:
                 numbered = self._numbered(fact)
-                job = issue_worker.encode_rebuild(numbered, self._paper(numbered.grant.item_digest), issued)
+                job = issue_worker.encode_rebuild(
+                    numbered, self._items.paper(numbered.grant.item_digest), issued
+                )
             except (VerificationError, KeyError, StopIteration) as error:
                 self._report.add("fact", fact.id, f"nothing to rebuild it from / 缺少依据: {error}")
                 continue
@@ -318,15 +321,6 @@ class _Jobs:
             status_index=version.status_index,
         )
 
-    def _paper(self, digest: str) -> bytes:
-        if digest not in self._papers:
-            row = self._source.db.execute("SELECT item FROM items WHERE digest = ?", (digest,)).fetchone()
-            if row is None:
-                raise VerificationError(f"no service item has the digest {digest}")
-            item = msgspec.json.decode(row[0], type=ServiceItem)
-            self._papers[digest] = issue_worker.encode_paper(item)
-        return self._papers[digest]
-
 
 def _too_many(settings: Settings, expected: set[str], report: ReplayReport) -> None:
     """Step 4, second half: objects that no fact accounts for."""
@@ -344,7 +338,7 @@ def decide_again(source: Database, into: Path, report: ReplayReport, say: Say) -
     """Decides every entry up to the recorded position, and reports facts and numbers that differ."""
     last = int(source.meta("position", "0"))
     with Database(into / "decided.sqlite", create=True) as target:
-        position, items = 0, Items(target)
+        position, items = 0, RecordedItems(target)
         while position < last:
             rows = [row for row in source.entries(position, _DECIDE_STEP) if row[0] <= last]
             if not rows:

@@ -25,18 +25,28 @@ from typing import IO, Final
 
 import msgspec
 
-from infra import issue_worker
-from infra.embedded.writer import Items, decode_entry
+from infra.embedded.number_book import TableBook
 from infra.persons.keys import DATABASE
 from infra.readmodel.database import Database
+from infra.readmodel.items import RecordedItems
 from infra.stores.folder import FolderStore
-from processors import number as numbers
 from processors import state as states
 from processors.decisions.due import next_due
+from processors.evolve import KEY_LENGTH
+from processors.stages import NumberClaimed, SerialSeen, recall
 from schemas import facts as f
 from schemas.errors import TransientError, UsageError
-from schemas.ledger import Entry
-from schemas.licence import Numbered
+from schemas.ledger import (
+    CatalogueEntry,
+    ClaimedEntry,
+    Entry,
+    EventEntry,
+    IssuedEntry,
+    NumberedEntry,
+    TickEntry,
+    decode_entry,
+)
+from schemas.licence import Job, Numbered, encode_job
 from schemas.ports import checked_key
 
 FORMAT: Final = "zhengzhao-log-1"
@@ -191,77 +201,59 @@ def complete(db: Database) -> None:
     if db.db.execute("SELECT 1 FROM seen LIMIT 1").fetchone() is not None:
         return  # an archive of the embedded engine: nothing is missing
     with db.transaction():
-        rebuilt = _Rebuilt()
+        rebuilt = _Rebuilt(db)
         for _, raw in db.entries(0, -1):
             rebuilt.take(decode_entry(raw))
         for (raw,) in db.db.execute(_IMPORTS):
             rebuilt.take_imported(f.decode(raw))
-        rebuilt.write(db)
+        rebuilt.write()
         for holder, raw in db.db.execute("SELECT holder, state FROM states").fetchall():
             due = next_due(states.decode(raw))
             db.db.execute("UPDATE states SET due = ? WHERE holder = ?", (due, holder))
 
 
 class _Rebuilt:
-    def __init__(self) -> None:
+    """Tables that follow from ledger and facts."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._book = TableBook(db)
         self._seen: list[tuple[str, str]] = []
-        self._series: dict[str, numbers.Series] = {}
-        self._given: dict[str, str] = {}
-        self._claims: dict[str, tuple[str, str]] = {}  # imported number → holder, series
         self._free: set[tuple[str, str]] = set()  # holder and number, where the answer was yes
         self._open: dict[str, Numbered] = {}  # grant id → numbered, not issued yet
         self._catalogue = ""
         self._clock = 0
 
     def take(self, entry: Entry) -> None:
-        if entry.kind == "event":
-            self._seen.append((entry.id[:32], entry.id[32:]))
-        if entry.kind in ("event", "tick"):
-            self._clock = max(self._clock, int(datetime.fromisoformat(entry.payload["time"]).timestamp()))
-        elif entry.kind == "catalogue":
-            self._catalogue = str(entry.payload["digest"])
-        elif entry.kind == "numbered":
-            self._take_numbered(msgspec.convert(entry.payload, Numbered))
-        elif entry.kind == "claimed" and entry.payload["free"]:
-            self._free.add((entry.holder, entry.payload["number"]))
-        elif entry.kind == "issued":
-            self._open.pop(str(entry.payload["grant_id"]), None)
+        """Take an entry of the ledger into account."""
+        if isinstance(entry, EventEntry):
+            self._seen.append((entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]))
+        if isinstance(entry, EventEntry | TickEntry):
+            self._clock = max(self._clock, int(datetime.fromisoformat(entry.payload.time).timestamp()))
+        elif isinstance(entry, CatalogueEntry):
+            self._catalogue = entry.payload.digest
+        elif isinstance(entry, NumberedEntry):
+            recall(self._book, entry.payload)
+            self._open[entry.payload.grant.grant_id] = entry.payload
+        elif isinstance(entry, ClaimedEntry) and entry.payload.free:
+            self._free.add((entry.holder, entry.payload.number))
+        elif isinstance(entry, IssuedEntry):
+            self._open.pop(entry.payload.grant_id, None)
 
     def take_imported(self, fact: f.Fact) -> None:
-        if isinstance(fact.body, f.ImportRecorded):
-            name = fact.body.grant.series
-            self._series[name] = numbers.imported(self._of(name), fact.body.serial)
-        elif isinstance(fact.body, f.NumberAsked) and (fact.holder, fact.body.number) in self._free:
-            name, serial = fact.body.series, fact.body.serial
-            self._claims[fact.body.number] = fact.holder, name
-            if serial is not None:
-                self._series[name] = numbers.imported(self._of(name), serial)
+        """Take a fact about an imported number into account, once every entry was taken."""
+        body = fact.body
+        if isinstance(body, f.ImportRecorded) and body.serial is not None:
+            recall(self._book, SerialSeen(fact.id, body.grant.series, body.serial))
+        elif isinstance(body, f.NumberAsked) and (fact.holder, body.number) in self._free:
+            recall(self._book, NumberClaimed(fact.holder, body.number, body.series, body.serial))
 
-    def write(self, db: Database) -> None:
-        items = Items(db)
-        db.db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", self._seen)
-        rows = [(name, msgspec.json.encode(series)) for name, series in self._series.items()]
-        db.db.executemany("INSERT OR REPLACE INTO series VALUES (?, ?)", rows)
-        db.db.executemany("INSERT OR REPLACE INTO given VALUES (?, ?)", self._given.items())
-        claims = [(number, *claim) for number, claim in self._claims.items()]
-        db.db.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", claims)
-        jobs = [
-            (issue_worker.encode_job(one, items.paper(one.grant.item_digest)),) for one in self._open.values()
-        ]
-        db.db.executemany("INSERT INTO outbox (job) VALUES (?)", jobs)
-        db.set_meta("catalogue", self._catalogue)
-        db.set_meta("clock", str(self._clock))
-
-    def _take_numbered(self, numbered: Numbered) -> None:
-        grant = numbered.grant
-        series = numbers.imported(self._of(grant.series), numbered.serial or None)
-        part = int(numbered.status_list.rpartition("-")[2]) - 1
-        place = part * numbers.LIST_CAPACITY + numbered.status_index + 1
-        self._series[grant.series] = msgspec.structs.replace(
-            series, next_status=max(series.next_status, place)
-        )
-        self._given[grant.licence_id] = numbered.number
-        self._open[grant.grant_id] = numbered
-
-    def _of(self, name: str) -> numbers.Series:
-        return self._series.get(name) or numbers.Series(name)
+    def write(self) -> None:
+        """Write the tables; call it inside a transaction."""
+        db, items = self._db.db, RecordedItems(self._db)
+        db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", self._seen)
+        self._book.write()
+        jobs = (Job(one, items.paper(one.grant.item_digest)) for one in self._open.values())
+        db.executemany("INSERT INTO outbox (job) VALUES (?)", ((encode_job(job),) for job in jobs))
+        self._db.set_meta("catalogue", self._catalogue)
+        self._db.set_meta("clock", str(self._clock))
