@@ -1,8 +1,8 @@
 """The public schemas as files: JSON Schema of every event, and an AsyncAPI 3 document of the topics.
 
-`export(folder)` writes them; `schemas/exported/` holds the committed copies: what comes in at the top, what goes
-out (facts) under `outbound/`. The schemas describe form: rules that a schema cannot say (an id after NFKC, a
-time not in the future) stand in the descriptions.
+`export(folder)` writes them; `schemas/exported/` holds the committed copies, with outbound events (facts) under
+`outbound/`. A schema describes form; rules that it cannot express (an id after NFKC, a time not in the future) stand in
+the descriptions.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
+from processors import streams
+from processors.publish import stream_of
 from schemas import facts
 from schemas.event_types import EVENT_TYPES, PREFIX, SUFFIX, official_results
 from schemas.events import MAX_EVENT_ID, SOURCE
@@ -21,18 +23,16 @@ from schemas.events import MAX_EVENT_ID, SOURCE
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ASYNCAPI: Final = "asyncapi.json"
 VERSION: Final = "1.0.0"  # of the event contract
-INBOX: Final = "zhengzhao.inbox"
 _OUTBOUND: Final = {
-    "cases": ("zhengzhao.cases", "What became of applications, filings and holders."),
-    "licences": ("zhengzhao.licences", "Licences from grant to end, and bars."),
+    "cases": (streams.CASES.topic, "What became of applications, filings and holders."),
+    "licences": (streams.LICENCES.topic, "Licences from grant to end, and bars."),
     "filings": (
-        "zhengzhao.filings.{department}",
+        streams.filings_topic("{department}"),
         "Filings pushed to a department, and alarms of those that it has not answered.",
     ),
-    "inspections": ("zhengzhao.inspections", "Checks that fall due, and inspections."),
+    "inspections": (streams.INSPECTIONS.topic, "Checks that fall due, and inspections."),
 }
 
-DEAD_LETTERS: Final = "zhengzhao.dead-letters"
 _LETTER: Final[dict[str, Any]] = {
     "type": "object",
     "description": "What failed by itself, where, why, with its original bytes (base64; encrypted where `sealed`).",
@@ -52,7 +52,7 @@ Document = dict[str, Any]
 
 
 def export(folder: Path) -> list[Path]:
-    """Writes every schema into a folder, made where it is absent; the files written, in order."""
+    """Write every schema into a folder, created where absent, and return the files written, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, document in documents().items():
@@ -66,25 +66,25 @@ def export(folder: Path) -> list[Path]:
 
 
 def documents() -> dict[str, Document]:
-    """File name → JSON document."""
+    """Return the JSON document of each file name."""
     events = {f"{event_type(name)}.json": event_schema(name) for name in sorted(EVENT_TYPES)}
     outbound = {f"outbound/{event_type(name)}.json": fact_schema(name) for name in sorted(fact_types())}
     return {**events, **outbound, ASYNCAPI: asyncapi()}
 
 
 def fact_types() -> dict[str, type[Any]]:
-    """Name → struct of every fact that goes out."""
+    """Return name and struct of every fact that goes out."""
     bodies = [b for b in typing.get_args(facts.Body) if b not in facts.INTERNAL]
     return {str(b.__struct_config__.tag): b for b in bodies}
 
 
 def event_type(name: str) -> str:
-    """The whole type of an event from its name without prefix and suffix."""
+    """Return the whole type of an event from its name without prefix and suffix."""
     return f"{PREFIX}{name}{SUFFIX}"
 
 
 def event_schema(name: str) -> Document:
-    """JSON Schema of one inbound event: the CloudEvents envelope with its data."""
+    """Return the JSON Schema of one inbound event: the CloudEvents envelope with its data."""
     struct = EVENT_TYPES[name]
     (data,), definitions = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
     for key, more in _together().items():
@@ -138,7 +138,7 @@ def _needs(name: str, kind: str = "string") -> Document:
 
 
 def _together() -> dict[str, Document]:
-    """What fields of one object have to do with each other."""
+    """Return the rules between fields of one object, by the name of its struct."""
     named: Document = {"anyOf": [_needs("licence_number"), _needs("granted_by")]}
     several: Document = {"anyOf": [_needs("licence_numbers", "array"), _needs("granted_by", "array")]}
     something: Document = {
@@ -174,7 +174,7 @@ def _when(action: Document, then: Document) -> Document:
 
 
 def fact_schema(name: str) -> Document:
-    """JSON Schema of one outbound event: a fact in its CloudEvents envelope."""
+    """Return the JSON Schema of one outbound event: a fact in its CloudEvents envelope."""
     (data,), definitions = msgspec.json.schema_components([fact_types()[name]], ref_template="#/$defs/{name}")
     kind = event_type(name)
     texts: Document = {key: {"type": "string"} for key in ("id", "source", "subject", "datacontenttype")}
@@ -195,27 +195,22 @@ def fact_schema(name: str) -> Document:
     }
 
 
-def channel_of(name: str) -> str:
-    """The outbound channel of a fact."""
-    if name in ("filing.pushed", "filing.overdue"):
-        return "filings"
-    if name.startswith(("licence.", "bar.")):
-        return "licences"
-    return "inspections" if name.startswith(("check.", "inspection.")) else "cases"
-
-
 def asyncapi() -> Document:
-    """The AsyncAPI 3 document of the topics: one channel for what comes in, four for what goes out."""
+    """Return the AsyncAPI 3 document of the topics: one channel for inbound events, four for outbound ones."""
     inbound = {_key(name): _message(name, EVENT_TYPES[name], "") for name in sorted(EVENT_TYPES)}
     told = {f"outbound_{_key(n)}": _message(n, body, "outbound/") for n, body in sorted(fact_types().items())}
-    channels = {"inbox": _channel(INBOX, "Under any key; the holder's id is the natural one.", list(inbound))}
+    channels = {
+        "inbox": _channel(
+            streams.INBOX.topic, "Under any key; the holder's id is the natural one.", list(inbound)
+        )
+    }
     operations = {"takeIn": _operation("receive", "inbox", list(inbound))}
     for channel, (address, about) in _OUTBOUND.items():
-        keys = [f"outbound_{_key(n)}" for n in sorted(fact_types()) if channel_of(n) == channel]
+        keys = [f"outbound_{_key(n)}" for n in sorted(fact_types()) if stream_of(n).name == channel]
         channels[channel] = _channel(address, about, keys)
         operations[f"tell{channel.title()}"] = _operation("send", channel, keys)
     channels["deadLetters"] = _channel(
-        DEAD_LETTERS, "What could not be handled; it can return.", ["deadLetter"]
+        streams.LETTERS.topic, "What could not be handled; it can return.", ["deadLetter"]
     )
     operations["tellDeadLetters"] = _operation("send", "deadLetters", ["deadLetter"])
     told["deadLetter"] = {"name": "deadLetter", "contentType": "application/json", "payload": _LETTER}
@@ -257,5 +252,5 @@ def _operation(action: str, channel: str, keys: list[str]) -> Document:
 
 
 def _key(name: str) -> str:
-    """A name that AsyncAPI takes as a key: letters, digits, `_`, `-`."""
+    """Return a name in the form that AsyncAPI takes as a key: letters, digits, `_`, `-`."""
     return name.replace(".", "_")

@@ -24,7 +24,9 @@ LICENCES: Final = Stream("licences", "zhengzhao.licences", "holder")
 FILINGS: Final = Stream("filings", "zhengzhao.filings", "holder")  # one topic for each department
 INSPECTIONS: Final = Stream("inspections", "zhengzhao.inspections", "holder")
 EDITIONS: Final = Stream("editions", "zhengzhao.editions", "list")
-CATALOGUE: Final = Stream("catalogue", "zhengzhao.catalogue", "none")  # the catalogue in force; the last one counts
+CATALOGUE: Final = Stream(
+    "catalogue", "zhengzhao.catalogue", "none"
+)  # the catalogue in force; the last one counts
 # These two carry nothing: the worker to whom their one partition is assigned ticks, or publishes status lists.
 CLOCK: Final = Stream("clock", "zhengzhao.clock", "none")
 STATUS: Final = Stream("status", "zhengzhao.status", "none")

@@ -35,7 +35,6 @@ from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
 from infra.kafka.publisher import Publisher
 from infra.kafka.reading import Reader
-from infra.kafka.records import decode_entry
 from infra.pool import cores
 from infra.settings import Settings, load
 from infra.stack import local
@@ -44,6 +43,7 @@ from schemas.calendar import CHINA
 from schemas.errors import TransientError
 from schemas.events import parse_event
 from schemas.items import load_catalogue
+from schemas.ledger import IssuedEntry, decode_entry
 
 T = TypeVar("T")
 _STEP = 0.02
@@ -289,7 +289,7 @@ def _stored(connection: Connection, wanted: dict[str, float]) -> dict[str, float
         for records in reader.up_to(reader.ends()):
             for record in records:
                 entry = decode_entry(record.value)
-                if entry.kind == "issued" and entry.holder in wanted:
+                if isinstance(entry, IssuedEntry) and entry.holder in wanted:
                     found.setdefault(entry.holder, record.timestamp / 1000)
     return found
 

@@ -24,7 +24,6 @@ import psutil
 from infra.bootstrap import open_inbox
 from infra.demo.samples_day import ITEM, PROVINCE, uscc
 from infra.embedded.engine import holding
-from infra.issue_worker import IssuanceItem
 from infra.persons.keys import PersonsStore
 from infra.pool import cores
 from infra.recovery.replay import replay
@@ -44,7 +43,7 @@ from schemas.calendar import CHINA
 from schemas.events import parse_event
 from schemas.items import Catalogue, load_catalogue
 from schemas.ledger import Entry
-from schemas.licence import Grant, Numbered
+from schemas.licence import Grant, IssuanceItem, Numbered
 from schemas.trust import load_trust
 from verification.pdf import attachments
 from verification.verify import verify_bytes

@@ -174,7 +174,7 @@ class Delivery:
     def _content(self, fact: Fact) -> bytes:
         message = outbound(fact)
         assert message is not None  # every fact of a filing is published
-        event = message[1]
+        event = message.event
         # Without a key in force at that time the file goes out without a proof, which a webhook can see.
         with contextlib.suppress(LintError):
             event = self._sign(event, datetime.fromisoformat(fact.time))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from infra.readmodel.database import Database
@@ -68,6 +70,6 @@ class TableBook:
         claims = [(number, one.holder, one.series) for number, one in self._claims.items()]
         db.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", claims)
 
-    def _value(self, sql: str, key: str) -> object:
+    def _value(self, sql: str, key: str) -> Any:
         row = self._db.db.execute(sql, (key,)).fetchone()
         return row[0] if row else None

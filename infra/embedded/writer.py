@@ -6,7 +6,7 @@ decided. A grant whose series is full becomes a dead letter too and waits there 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -189,5 +189,9 @@ def _described(letter: DeadLetter) -> tuple[Any, ...]:
     return letter.place, error, failure.hint, failure.where, letter.ref, letter.content
 
 
-BATCH_STAGES = {"decide": Batch.decide, "number": Batch.renumber, "issue": Batch.issued}
+BATCH_STAGES: Mapping[str, Callable[..., object]] = {
+    "decide": Batch.decide,
+    "number": Batch.renumber,
+    "issue": Batch.issued,
+}
 """The stages that run in the transaction of a batch."""

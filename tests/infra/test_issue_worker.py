@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from infra.issue_worker import IssuanceItem, encode_paper
 from schemas.item_types import Former, Names
 from schemas.items import load_catalogue
+from schemas.licence import decode_issuance_item, issuance_item
 
 
 def test_a_paper_has_the_name_of_its_day() -> None:
@@ -16,9 +16,7 @@ def test_a_paper_has_the_name_of_its_day() -> None:
         Former("2014-12-31", name=Names("旧证", "Old licence")),
         Former("2018-10-31", authority="{division}局"),
     )
-    paper = msgspec.msgpack.decode(
-        encode_paper(msgspec.structs.replace(item, formerly=old)), type=IssuanceItem
-    )
+    paper = decode_issuance_item(issuance_item(msgspec.structs.replace(item, formerly=old)))
     assert (paper.on("2014-12-31").name, paper.on("2014-12-31").titles) == ("旧证", ("Old licence",))
     assert {paper.on(day).name for day in ("2015-01-01", "2018-11-01")} == {item.title}
 
@@ -26,4 +24,4 @@ def test_a_paper_has_the_name_of_its_day() -> None:
 def test_a_paper_of_an_earlier_release_is_read() -> None:
     """Jobs that wait over an update have no earlier names."""
     before = msgspec.msgpack.encode(["证", "T", "general", []])
-    assert msgspec.msgpack.decode(before, type=IssuanceItem).on("2018-01-01").name == "证"
+    assert decode_issuance_item(before).on("2018-01-01").name == "证"

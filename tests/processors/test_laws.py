@@ -188,7 +188,7 @@ def test_the_life_of_a_licence_keeps_its_laws(plan: list[Step]) -> None:
             assert {"cancelled"} >= set(seen[ended + 1 :])
     assert len(numbers) == len(set(numbers))
     granted = {f.body.grant.licence_id for f in world.facts if isinstance(f.body, LicenceGranted)}
-    assert len(granted) == sum(s.next_serial - 1 for s in world.series.values())
+    assert len(granted) == sum(s.next_serial - 1 for s in world.book.of_series.values())
     places = [
         (v.status_list, v.status_index)
         for s in world.states.values()

@@ -6,19 +6,17 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
-from processors.decide import decide
 from processors.decisions import due
-from processors.number import Series, imported, is_free, number
+from processors.number import Series
 from processors.queries import views
 from processors.route import route
+from processors.stages import NumberClaimed, decide_step, failed_step, issued_step, number_step
 from processors.state import HolderState, initial
 from schemas.errors import NotFound
 from schemas.events import parse_event
-from schemas.facts import Fact, ImportRecorded, LicenceGranted, NumberAsked
+from schemas.facts import Fact
 from schemas.items import Catalogue, load_catalogue
-from schemas.ledger import Entry
+from schemas.ledger import Entry, TickEntry
 from schemas.licence import Grant, Issued, Numbered, object_key
 from schemas.persons import Sealer, holder_key, keys_of, pseudonym
 from schemas.rows import as_json
@@ -43,6 +41,40 @@ class FakePersons:
         return self._sealer.open(p, sealed)
 
 
+class MemoryBook:
+    """Series, numbers given and claimed, in memory."""
+
+    def __init__(self) -> None:
+        self.of_series: dict[str, Series] = {}
+        self.numbers: dict[str, str] = {}
+        self.owners: dict[str, str] = {}  # number → the holder who imported it, empty where it was given here
+        self.grants: set[str] = set()
+
+    def series(self, name: str) -> Series:
+        return self.of_series.get(name, Series(name))
+
+    def number_of(self, licence_id: str) -> str | None:
+        return self.numbers.get(licence_id)
+
+    def is_numbered(self, grant: Grant) -> bool:
+        return grant.grant_id in self.grants
+
+    def owner(self, number: str) -> str | None:
+        return self.owners.get(number)
+
+    def put_series(self, series: Series) -> None:
+        self.of_series[series.series] = series
+
+    def put_numbered(self, numbered: Numbered) -> None:
+        self.grants.add(numbered.grant.grant_id)
+        self.numbers[numbered.grant.licence_id] = numbered.number
+        if numbered.serial:
+            self.owners[numbered.number] = ""
+
+    def put_claim(self, claimed: NumberClaimed) -> None:
+        self.owners[claimed.number] = claimed.holder
+
+
 class World:
     """Decides entries one after another; numbers and issues at once, or when `settle` is called."""
 
@@ -50,12 +82,10 @@ class World:
         self.catalogue = catalogue or load_catalogue()
         self.persons = FakePersons()
         self.states: dict[str, HolderState] = {}
-        self.series: dict[str, Series] = {}
-        self.numbers: dict[str, str] = {}
-        self.owners: dict[str, str] = {}  # number → the holder who imported it, empty where it was given here
+        self.book = MemoryBook()
         self.facts: list[Fact] = []
         self.unissuable: set[str] = set()  # applications whose versions fail when they are to be issued
-        self.letters: list[tuple[Issued, Grant]] = []
+        self.letters: list[Numbered] = []
         self.prompt = prompt
         self.pending: list[Entry] = []
         self.ledger: list[Entry] = []
@@ -73,10 +103,10 @@ class World:
 
     def take(self, entry: Entry) -> None:
         self.ledger.append(entry)
-        if entry.kind == "tick":
+        if isinstance(entry, TickEntry):
             for holder, state in sorted(self.states.items()):
                 when = due.next_due(state)
-                if when and when <= entry.payload["time"]:
+                if when and when <= entry.payload.time:
                     self._decide(holder, entry)
         else:
             self._decide(entry.holder, entry)
@@ -91,55 +121,36 @@ class World:
 
     def _decide(self, holder: str, entry: Entry) -> None:
         before = self.states.get(holder) or initial(holder)
-        facts, after = decide(before, entry, self.catalogue)
-        self.states[holder] = after
-        self.facts += facts
-        for fact in facts:
-            if isinstance(fact.body, LicenceGranted):
-                self._number(fact.body.grant)
-            elif isinstance(fact.body, NumberAsked):
-                self._claim(fact.body, holder)
-            elif isinstance(fact.body, ImportRecorded):
-                series = fact.body.grant.series
-                self.series[series] = imported(self.series.get(series, Series(series)), fact.body.serial)
+        self.states[holder], produced = decide_step(before, entry, self.catalogue, lambda _: b"")
+        self.facts += produced.facts
+        for question in produced.grants:
+            answered = number_step(self.book, question)
+            self.pending += answered.ledger
+            for job in answered.numbered:
+                self._issue(job.numbered)
 
-    def _claim(self, asked: NumberAsked, holder: str) -> None:
-        free = is_free(self.owners.get(asked.number), holder)
-        if free:
-            self.owners[asked.number] = holder
-            series = self.series.get(asked.series, Series(asked.series))
-            self.series[asked.series] = imported(series, asked.serial)
-        payload = {"number": asked.number, "free": free}
-        self.pending.append(Entry(f"claimed:{holder}:{asked.number}", "claimed", holder, "", payload))
-
-    def _number(self, grant: Grant) -> None:
-        series = self.series.get(grant.series, Series(grant.series))
-        self.series[grant.series], given = number(series, grant, self.numbers.get(grant.licence_id))
-        self.numbers[grant.licence_id] = given.number
-        if given.serial:
-            self.owners[given.number] = ""
-        self._back("numbered", given, grant)
-        issued = Issued(
-            grant.grant_id, grant.licence_id, grant.version, given.number, given.identifier,
-            object_key(given.number, grant.version), "", "", "", "", "", "", "", "",
-        )  # fmt: skip
+    def _issue(self, numbered: Numbered) -> None:
+        grant = numbered.grant
         if grant.application_id in self.unissuable:
-            self.letters.append((issued, grant))
-            payload = {"licence_id": grant.licence_id, "version": grant.version}
-            self.pending.append(Entry(f"failed:{grant.grant_id}", "failed", grant.holder, "", payload))
+            self.letters.append(numbered)
+            self.pending += failed_step(grant).ledger
         else:
-            self._back("issued", issued, grant)
+            self._issued(numbered)
+
+    def _issued(self, numbered: Numbered) -> None:
+        grant = numbered.grant
+        issued = Issued(
+            grant.grant_id, grant.licence_id, grant.version, numbered.number, numbered.identifier,
+            object_key(numbered.number, grant.version), "", "", "", "", "", "", "", "",
+        )  # fmt: skip
+        self.pending += issued_step(grant, issued).ledger
 
     def retry(self) -> None:
         """What failed is issued."""
-        for issued, grant in self.letters:
-            self._back("issued", issued, grant)
+        for numbered in self.letters:
+            self._issued(numbered)
         self.letters.clear()
         self.settle()
-
-    def _back(self, kind: Any, what: Numbered | Issued, grant: Grant) -> None:
-        payload = msgspec.to_builtins(what)
-        self.pending.append(Entry(f"{kind}:{grant.grant_id}", kind, grant.holder, grant.decided_at, payload))
 
     def state(self, number: str) -> HolderState:
         for key in keys_of(number, self.persons):

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from story import PROVINCE, Events, Office, uscc
 
-from infra.embedded.writer import decode_entry
-from schemas.ledger import Entry
+from schemas.ledger import EventEntry, decode_entry
 
 ABSENT = "0" * 64
 
@@ -24,11 +23,12 @@ def office(tmp_path: Path) -> Office:
     return made
 
 
-def entries(office: Office) -> list[Entry]:
+def entries(office: Office) -> list[EventEntry]:
     """The events in the ledger, as they were recorded."""
     with closing(sqlite3.connect(office.data / "zhengzhao.sqlite")) as db:
         rows = db.execute("SELECT entry FROM ledger WHERE kind = 'event' ORDER BY seq").fetchall()
-    return [decode_entry(row[0]) for row in rows]
+    found = [decode_entry(row[0]) for row in rows]
+    return [entry for entry in found if isinstance(entry, EventEntry)]
 
 
 def put(office: Office, content: bytes) -> str:
@@ -56,7 +56,7 @@ def test_what_became_of_a_file_is_recorded(office: Office) -> None:
     e.apply(at.format(4), "M-4", uscc(4), materials=with_form(good, sha256=ABSENT))
     office.tell(e)
     assert ["verified", "mismatched", "absent", "verified"] == [
-        next(iter(entry.payload["files"].values())) for entry in entries(office)
+        next(iter(entry.payload.files.values())) for entry in entries(office)
     ]
     cases = [office.case(f"M-{n}") for n in (1, 2, 3, 4)]
     assert ["issued", *["correction-requested"] * 3] == [case["state"] for case in cases]

@@ -3,16 +3,16 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.kafka.records import encode_entry, merge
-from schemas.ledger import Entry
+from infra.kafka.records import merge
+from schemas.ledger import ClaimedEntry, ClockReading, NumberAnswer, TickEntry, encode_entry
 
 
 def event(holder: str, n: int) -> bytes:
-    return encode_entry(Entry(f"{holder}-{n}", "event", holder, "", {}))
+    return encode_entry(ClaimedEntry(f"{holder}-{n}", holder, "", NumberAnswer(f"{n}", True)))
 
 
 def tick(n: int) -> bytes:
-    return encode_entry(Entry(f"tick:{n:03d}", "tick", "", "", {"time": f"{n:03d}"}))
+    return encode_entry(TickEntry(f"tick:{n:03d}", "", "", ClockReading("clock.ticked", f"{n:03d}")))
 
 
 @settings(max_examples=60)

@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 from story import Events, uscc
 from world import World
 
-from infra import issue_worker
-from infra.kafka.numbering import GivenNumber, messages
-from infra.kafka.records import ToNumber, decode_entry
+from infra.kafka.numbering import GivenNumber, given_again
+from infra.kafka.records import sends
 from processors.number import LIST_CAPACITY, Series, number
+from processors.stages import ToNumber, numbered_again
 from schemas.facts import LicenceGranted
-from schemas.licence import Numbered
+from schemas.ledger import decode_entry
+from schemas.licence import decode_job
 
 
 def granted() -> list[ToNumber]:
@@ -39,6 +40,7 @@ def test_law_the_same_message_each_time(serial: int, place: int) -> None:
         one = ToNumber(grant, asked.paper)
         _, numbered = number(series, grant, known)
         kept = GivenNumber(5, grant.grant_id, grant.licence_id, numbered.number, numbered.serial, place)
-        job, entry = messages(one, kept)
-        assert issue_worker.decode_job(job.value).numbered == numbered
-        assert msgspec.convert(decode_entry(entry.value).payload, Numbered) == numbered
+        assert given_again(one, kept) == numbered
+        job, entry = sends(numbered_again(one, given_again(one, kept)))
+        assert decode_job(job.value).numbered == numbered
+        assert decode_entry(entry.value).payload == numbered

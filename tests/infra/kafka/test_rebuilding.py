@@ -6,10 +6,11 @@ from story import Events, uscc
 from world import World
 
 from infra.kafka import topics
-from infra.kafka.deciding import is_old, rebuild, tell, tell_again
+from infra.kafka.deciding import is_old, published_again, rebuild
 from infra.kafka.outbox import Codec, Outbox, Pending, Record, decode, encode, offset_of
-from infra.kafka.records import decode_facts, encode_fact, send_facts
+from infra.kafka.records import decode_facts, encode_fact, send_facts, send_outside
 from processors import state as states
+from processors.stages import publish_step
 
 
 def told() -> World:
@@ -66,6 +67,6 @@ def test_facts_travel_as_a_list_and_single_ones_are_read() -> None:
 def test_what_is_told_outside_follows_from_what_is_sent_again() -> None:
     """Of an outbox only facts and grants are kept; the outbound events come out the same."""
     facts = [fact for fact in told().facts if fact.holder == uscc(1)]
-    first = list(tell(facts))
-    assert list(tell_again(send_facts(facts))) == first
+    first = [send_outside(one) for one in publish_step(facts)]
+    assert list(published_again(send_facts(facts))) == first
     assert {send.topic for send in first} >= {topics.CASES, topics.LICENCES}

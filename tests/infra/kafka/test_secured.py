@@ -37,7 +37,7 @@ AGENCY = "urn:agency:632200:market-regulation"
 INBOX = "zhengzhao.inbox.632200"
 PASSWORDS = {"admin": "geheim-1", "agency": "p@ss/wort:1", "front": "w-1", "issuer": "w-2", "desk": "w-3"}
 READ, WRITE, DESCRIBE = ACLOperation.READ, ACLOperation.WRITE, ACLOperation.DESCRIBE
-OUTBOUND = (topics.CASES, topics.LICENCES, topics.INSPECTIONS, f"{topics.FILINGS}.*")
+OUTBOUND = (topics.CASES, topics.LICENCES, topics.INSPECTIONS, topics.filings_topic("*"))
 CHANGELOGS = ("zhengzhao-decide-*", "zhengzhao-number-*")
 
 # user → (operation, kind of resource, names; `*` at the end: everything that begins so); docs/operations.md says the same

@@ -27,7 +27,7 @@ def told_outside(world: World) -> list[tuple[str, dict[str, Any]]]:
     """What the topics of departments hear: department and event."""
     found = [told for fact in world.facts if (told := outbound(fact))]
     before = "zhengzhao.filings."
-    return [(topic.removeprefix(before), event) for topic, event in found if topic.startswith(before)]
+    return [(topic.removeprefix(before), event) for topic, _, event in found if topic.startswith(before)]
 
 
 def as_demanded(world: World, told: Told, holder: str) -> None:
