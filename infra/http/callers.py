@@ -59,10 +59,10 @@ class Callers:
     def client(self, request: Request) -> str:
         """Return the client's address: the nearest one in `X-Forwarded-For` that is no proxy of ours, else the peer's."""
         peer = request.client.host if request.client else ""
-        if not self._is_proxy(peer):
-            return peer
+        if not self.is_proxy(peer):
+            return network_of(peer)
         hops = [hop.strip() for line in request.headers.getlist("x-forwarded-for") for hop in line.split(",")]
-        return next((hop[:60] for hop in reversed(hops) if hop and not self._is_proxy(hop)), peer)
+        return network_of(next((hop for hop in reversed(hops) if hop and not self.is_proxy(hop)), peer))
 
     def principal(self, request: Request, client: str, *, unproved: bool) -> Principal | None:
         """Return the caller that the token names; None where a proof may name it later (`unproved`).
@@ -91,7 +91,8 @@ class Callers:
         if self._hosts and name.lower() not in self._hosts:
             raise Problem(421, hint="zhengzhao run --allow-host NAME")
 
-    def _is_proxy(self, address: str) -> bool:
+    def is_proxy(self, address: str) -> bool:
+        """Tell if an address is one of the proxies in front of this service."""
         try:
             found = ipaddress.ip_address(address)
         except ValueError:
@@ -109,6 +110,17 @@ class Callers:
             return bool(self._tokens.all())
         except UsageError as error:
             raise _unreadable(error) from None
+
+
+def network_of(address: str) -> str:
+    """Return the address by which a client is counted: an IPv4 address, or the /64 network of an IPv6 one."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:60]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 def _check_framing(request: Request) -> None:

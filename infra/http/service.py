@@ -87,7 +87,7 @@ def serve(built: Service, listening: socket.socket) -> None:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_STOP_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
-        http=protocol(built.limits),
+        http=protocol(built.limits, built.callers.is_proxy),
     )
     _Server(config).run(sockets=[listening])
 

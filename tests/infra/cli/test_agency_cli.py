@@ -86,12 +86,13 @@ def test_an_event_over_several_lines_is_signed_as_one(call: Call) -> None:
 
 
 def test_without_require_proof(call: Call) -> None:
-    """What nothing here can check counts as none; what the register knows to be wrong is refused."""
+    """A proof that nothing here can check counts as none; from its first registered key on a source signs."""
     ours = call.key("ours")
     assert call.submit("1", "--sign", ours)["accepted"] == 1
     call("agency", "add", SOURCE, call.key("registered").with_suffix(".pub.pem"))
-    assert call.submit("2")["accepted"] == 1
-    assert call.submit("3", "--sign", ours, code=1)["rejected"]
+    assert call.submit("2", code=1)["rejected"]
+    assert call.submit("2", "--sign", ours, code=1)["rejected"]
+    assert call.submit("2", "--sign", call.folder / "registered.pem")["accepted"] == 1
 
 
 def test_the_same_event_signed_or_not_is_one(call: Call) -> None:
