@@ -24,6 +24,14 @@ def _end(kind: str, n: int) -> str:
     return joined(kind, n)
 
 
+RULES = 2
+"""The release of the rules of decisions, which `route` writes into each entry.
+
+An entry of an earlier release is decided by its rules, so that an old ledger leads to its recorded facts again.
+Release 1 judged competence by the division that an event stated; from 2 on the register decides.
+"""
+
+
 class MustWait(Exception):
     """The event names a number that the holder's unnumbered grant may yet get; it is decided when that is known."""
 
@@ -52,6 +60,7 @@ class DecisionContext:
         self.display = ""  # USCC or mask of the holder that the event names
         self.event_day: date = date.min  # China date of the event itself
         self.day = ""  # the same, ISO
+        self.rules = RULES  # the release of the rules by which the event was taken in
         self.free: bool | None = None  # the answer about the number that an import asked for
         self._begin = ""  # what the ids of this cause's facts begin with
         self._n = 0
@@ -79,6 +88,14 @@ class DecisionContext:
     def refuse_event(self, *reasons: Reason, licence: str = "", case: str = "") -> None:
         """The event has no effect, and why."""
         self.write(EventRefused(self.event, reasons, self.source, licence, case, self.display))
+
+    @property
+    def record(self) -> HolderState | None:
+        """Return the holder's record where a living licence vouches for it; None for any other holder.
+
+        What the record says can then be changed by a `change` alone.
+        """
+        return self.state if any(licence.living for licence in self.state.licences.values()) else None
 
     def item(self, code: str) -> ServiceItem | None:
         """The item of a code, in the catalogue in force."""

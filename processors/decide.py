@@ -144,6 +144,7 @@ def _one(desk: DecisionContext, entry: EventEntry | TickEntry) -> None:
     desk.open(entry.id, time)
     desk.event = sent.type
     desk.source = sent.source
+    desk.rules = sent.rules
     desk.display = sent.who.display
     desk.event_day = day_of(sent.time)
     if entry.id[:KEY_LENGTH] in desk.state.seen:

@@ -72,13 +72,19 @@ def _opened(state: HolderState, fact: Fact, b: f.CaseOpened) -> None:
         key=b.case, application_id=b.application_id, content=b.content, item=b.item, action=b.action,
         state="correction-requested", applicant=b.applicant, filed_on=b.filed_on, source=b.source, auth=b.auth,
         window=b.window, channel=b.channel, targets=b.targets, products=b.products, materials=b.materials,
-        change=b.change, chosen=b.chosen, answers=b.answers, conflicts=b.conflicts, history=(line,),
+        change=b.change, chosen=b.chosen, answers=b.answers, conflicts=b.conflicts, unprintable=b.unprintable,
+        history=(line,),
     )  # fmt: skip
-    if not state.licences:  # what applicants say counts until a licence says it
-        told = b.applicant
-        state.kind, state.display = told.kind, told.display
-        state.name, state.address = told.name or state.name, told.address or state.address
-        state.division = told.division or state.division
+    state.display = state.display or b.applicant.display
+    _keep_folds(state, b.applicant.folds, b.change.folds if b.change else {})
+    if not state.licences and not state.name:  # an applicant's own words are shown until something is decided
+        state.kind, state.name, state.address = b.applicant.kind, b.applicant.name, b.applicant.address
+
+
+def _keep_folds(state: HolderState, *folds: dict[str, str]) -> None:
+    for one in folds:
+        if one:
+            state.folds = {**state.folds, **one}
 
 
 def _refused(state: HolderState, fact: Fact, b: f.CaseRefused) -> None:
@@ -98,8 +104,9 @@ def _supplied(state: HolderState, fact: Fact, b: f.MaterialsTaken) -> None:
     _case(
         state, fact, b.case, detail,
         applicant=b.applicant, products=b.products, materials=b.materials, missing=b.missing,
-        deferred=b.deferred, answers=b.answers, conflicts=b.conflicts, change=b.change,
+        deferred=b.deferred, answers=b.answers, conflicts=b.conflicts, change=b.change, unprintable=b.unprintable,
     )  # fmt: skip
+    _keep_folds(state, b.applicant.folds)
 
 
 def _accepted(state: HolderState, fact: Fact, b: f.CaseAccepted) -> None:
@@ -119,6 +126,10 @@ def _accepted(state: HolderState, fact: Fact, b: f.CaseAccepted) -> None:
         state="accepted", complete_on=b.complete_on, promised=b.promised, statutory=b.statutory,
         deferred=b.deferred, missing=(), reasons=(), fallback=fallback,
     )  # fmt: skip
+    if not state.licences:  # an accepted application says who the holder is until a licence does
+        applicant = state.cases[b.case].applicant
+        state.kind, state.display = applicant.kind, applicant.display
+        state.name, state.address, state.division = applicant.name, applicant.address, applicant.division
 
 
 def _completed(state: HolderState, fact: Fact, b: f.CaseCompleted) -> None:
@@ -179,6 +190,7 @@ def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
     grant = b.grant
     line = Happening(fact.time, "granted", f"{b.action}, v{grant.version}")
     old = state.licences.get(grant.licence_id)
+    known = any(licence.living for licence in state.licences.values())
     if old is None:
         new = Licence(
             grant.licence_id, grant.item, (Version(grant),), number=grant.number or "", history=(line,)
@@ -187,9 +199,8 @@ def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
         new = replace(old, versions=(*old.versions, Version(grant)), history=(*old.history, line))
     state.licences[grant.licence_id] = new
     state.kind, state.display = grant.holder_kind, grant.holder_id
-    if (
-        b.action in ("new", "change") or not state.name
-    ):  # other versions say again what their licence said before
+    first = b.action == "new" and not known
+    if first or b.action == "change" or not state.name:  # other grants repeat what the register says
         _register(state, grant)
     if b.replaces:
         state.licences[b.replaces] = replace(state.licences[b.replaces], followed_by=grant.licence_id)
@@ -205,10 +216,13 @@ def _register(state: HolderState, grant: Grant) -> None:
 def _imported(state: HolderState, fact: Fact, b: f.ImportRecorded) -> None:
     grant = b.grant
     line = Happening(fact.time, "imported")
+    known = bool(state.licences)
     state.licences[grant.licence_id] = Licence(
         grant.licence_id, grant.item, (Version(grant),), number=grant.number or "", history=(line,)
     )
-    _register(state, grant)
+    _keep_folds(state, b.folds)
+    if not known:
+        _register(state, grant)
 
 
 def _numbered(state: HolderState, fact: Fact, b: f.LicenceNumbered) -> None:
@@ -356,7 +370,7 @@ def _classified(state: HolderState, fact: Fact, b: f.ClassRecorded) -> None:
 
 
 def _event_refused(state: HolderState, fact: Fact, b: f.EventRefused) -> None:
-    state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons))
+    state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons, b.source))
     state.display = state.display or b.display
     if b.licence in state.licences:
         _licence(state, fact, b.licence, f"refused:{b.event}", _text(b.reasons))

@@ -8,10 +8,11 @@ in other texts and ids are masked.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+from processors.context import RULES
 from schemas.calendar import time_text
 from schemas.canonical_json import derived_id
 from schemas.errors import Rejected
@@ -28,6 +29,7 @@ from schemas.ledger import (
     RoutedEvent,
     TickEntry,
 )
+from schemas.names import fold
 from schemas.persons import Persons, holder_key, is_pseudonym
 
 _SEALED = ("name", "address", "site", "detail")
@@ -45,7 +47,11 @@ _IDS = frozenset(
 )
 _DIGESTS = frozenset(("uri", "sha256", "text_sha256"))
 
-Files = Callable[[str], str]  # a material's uri → verified, mismatched or absent
+Files = Callable[[str], str]
+"""What became of an uploaded file: a material's uri → verified, mismatched or absent."""
+
+Unprintable = Callable[[str], str]
+"""The characters of a text that no font of the certificates has, each once; empty where all can be printed."""
 
 
 def route(
@@ -55,12 +61,17 @@ def route(
     auth: Auth,
     persons: Persons,
     files: Files | None = None,
+    unprintable: Unprintable | None = None,
 ) -> Entry:
-    """The ledger entry of an event. Raises Rejected for a tick that is not the clock's."""
+    """Return the ledger entry of an event. Raises Rejected for a tick that is not the clock's.
+
+    What depends on the installation (the state of files, the characters that fonts have, a person's key) is settled
+    here and stands in the entry, so that the entry decides the same on every machine.
+    """
     if event.type_name == "clock.ticked":
         return tick(event.time, received_at, event.source, auth, event.department)
-    data = _plain(event.raw["data"], persons)
-    key, who, data = _holder(data, event, persons)
+    plain = _plain(event.raw["data"], persons)
+    key, who, data = _holder(plain, event, persons)
     routed = RoutedEvent(
         type=event.type_name,
         source=event.source,
@@ -69,8 +80,63 @@ def route(
         data=data,
         who=who,
         files={uri: files(uri) if files else "absent" for uri in _uris(data)},
+        folds=_folds(plain, key, persons),
+        unprintable=_unprintable(plain, is_pseudonym(key), unprintable) if unprintable else {},
+        rules=RULES,
     )
     return EventEntry(entry_id(event), key, time_text(received_at), routed, principal, auth)
+
+
+def _folds(data: dict[str, Any], key: str, persons: Persons) -> dict[str, str]:
+    """Return the sealed folded form of a person's sealed names and addresses, where it differs from the text."""
+    if not is_pseudonym(key):
+        return {}
+    texts = [
+        part[name].strip()
+        for part in (data.get("applicant"), data.get("holder"), data.get("change"))
+        if isinstance(part, dict)
+        for name in ("name", "address")
+        if isinstance(part.get(name), str) and part[name].strip()
+    ]
+    return {persons.seal(key, text): persons.seal(key, fold(text)) for text in texts if fold(text) != text}
+
+
+def _unprintable(data: dict[str, Any], personal: bool, unprintable: Unprintable) -> dict[str, str]:
+    """Return the characters that cannot be printed, by the name of what is missing because of them.
+
+    Of a person's texts their places are named instead, since the texts are sealed.
+    """
+    found: dict[str, str] = {}
+    for name, text in _printed(data):
+        missing = unprintable(text)
+        if not missing:
+            continue
+        if personal:
+            places = ", ".join(str(n) for n, char in enumerate(text.strip(), 1) if char in missing)
+            found[name] = f"第 {places} 字 / character {places}"
+        else:
+            found[name] = " ".join(f"{char} (U+{ord(char):04X})" for char in missing)
+    return found
+
+
+def _printed(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the texts that come to stand on a certificate, with the name of what they belong to."""
+    for part in ("applicant", "holder", "change"):
+        sent = data.get(part)
+        if isinstance(sent, dict):
+            yield from ((f"{part}.{n}", sent[n]) for n in ("name", "address") if isinstance(sent.get(n), str))
+    changed = data["change"].get("products") if isinstance(data.get("change"), dict) else None
+    for products in (data.get("products"), changed):
+        for product in products if isinstance(products, list) else ():
+            if isinstance(product, dict):
+                yield from (
+                    ("products", product[n]) for n in ("site", "detail") if isinstance(product.get(n), str)
+                )
+    choices = data.get("items") if isinstance(data.get("items"), list) else []
+    answers = [data.get("shared"), *(one.get("answers") for one in choices if isinstance(one, dict))]
+    for given in answers:
+        if isinstance(given, dict):
+            yield from ((f"fields.{name}", value) for name, value in given.items() if isinstance(value, str))
 
 
 def entry_id(event: Event) -> str:

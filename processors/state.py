@@ -17,7 +17,7 @@ from schemas.facts import (
 )
 from schemas.licence import FilingRef, Grant, HolderKind, Product
 
-STATE_SCHEMA = 2  # stored state of another number is rebuilt from facts
+STATE_SCHEMA = 3  # stored state of another number is rebuilt from facts
 
 
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,6 +50,7 @@ class Case(msgspec.Struct, frozen=True, omit_defaults=True):
     chosen: tuple[str, ...] = ()
     answers: dict[str, Any] = {}
     conflicts: tuple[str, ...] = ()
+    unprintable: dict[str, str] = {}
     missing: tuple[str, ...] = ()
     deferred: dict[str, str] = {}
     approvals: tuple[str, ...] = ()
@@ -163,6 +164,7 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
     time: str
     event: str
     reasons: tuple[Reason, ...]
+    source: str = ""
 
 
 class HolderState(msgspec.Struct, omit_defaults=True):
@@ -186,6 +188,9 @@ class HolderState(msgspec.Struct, omit_defaults=True):
     seen: dict[str, str] = {}  # key of an event → digest of its content
     waiting: tuple[dict[str, Any], ...] = ()
     asked: str = ""  # the number for whose answer the first of `waiting` waits
+    folds: dict[
+        str, str
+    ] = {}  # sealed name or address of a person → its sealed folded form, where they differ
     schema: int = STATE_SCHEMA
 
     def copy(self) -> HolderState:
@@ -194,7 +199,7 @@ class HolderState(msgspec.Struct, omit_defaults=True):
             self.holder, self.kind, self.display, self.name, self.address, self.division, self.credit_class, self.upto,
             dict(self.cases), dict(self.licences), dict(self.checks), dict(self.filings),
             self.bars, self.refused, self.inspections, dict(self.seen), self.waiting, self.asked,
-            self.schema,
+            self.folds, self.schema,
         )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ class ApplicantSeen(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
     address: str = ""
     division: str = ""
+    folds: dict[str, str] = {}  # sealed text → its sealed folded form, where the two differ
 
 
 class ChangeSeen(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,6 +63,7 @@ class ChangeSeen(msgspec.Struct, frozen=True, omit_defaults=True):
     address: str | None = None
     division: str | None = None
     products: tuple[Product, ...] | None = None
+    folds: dict[str, str] = {}  # as of ApplicantSeen
 
 
 class CaseOpened(_Body, frozen=True, tag="case.opened"):
@@ -86,6 +88,7 @@ class CaseOpened(_Body, frozen=True, tag="case.opened"):
     chosen: tuple[str, ...] = ()  # filing items
     answers: dict[str, Any] = {}
     conflicts: tuple[str, ...] = ()  # fields with two different values
+    unprintable: dict[str, str] = {}  # what is missing because of it → the characters that no font has
 
 
 class CaseRefused(_Body, frozen=True, tag="case.refused"):
@@ -119,6 +122,7 @@ class MaterialsTaken(_Body, frozen=True, tag="case.materials-supplied"):
     answers: dict[str, Any] = {}
     conflicts: tuple[str, ...] = ()
     change: ChangeSeen | None = None
+    unprintable: dict[str, str] = {}
 
 
 class CaseAccepted(_Body, frozen=True, tag="case.accepted"):
@@ -223,6 +227,7 @@ class ImportRecorded(_Body, frozen=True, tag="licence.imported"):
 
     grant: Grant
     serial: int | None = None  # where the number is of a series of ours
+    folds: dict[str, str] = {}  # as of ApplicantSeen
 
 
 class LicenceNumbered(_Body, frozen=True, tag="licence.numbered"):

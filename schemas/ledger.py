@@ -41,7 +41,8 @@ class RoutedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """A CloudEvent as `route` passes it on, persons' texts sealed and numbers replaced by pseudonyms.
 
     `data` keeps fields that this release does not know. `files` maps the `uri` of each uploaded material to
-    `verified`, `mismatched` or `absent`.
+    `verified`, `mismatched` or `absent`. `folds` maps a person's sealed texts to their sealed folded forms, where the
+    two differ; `unprintable` the name of a part of the data to its characters that no font of the certificates has.
     """
 
     type: str  # without prefix and suffix
@@ -51,6 +52,9 @@ class RoutedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     data: dict[str, Any]
     who: NamedHolder
     files: dict[str, str] = {}
+    folds: dict[str, str] = {}
+    unprintable: dict[str, str] = {}
+    rules: int = 1  # release of the rules by which it is decided (`processors.context.RULES`)
 
 
 class ClockReading(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from processors.context import DecisionContext
 from processors.decisions import grants, intake, lifecycle, normalise, orders, reasons, registrations
 from processors.state import Case
 from schemas import facts as f
-from schemas.authorities import competent_for_application, competent_for_review, find, issuing_authority
+from schemas.authorities import competent_for_review, issuing_authority
 from schemas.calendar import add_with_stops
 from schemas.event_types import ApplicationReviewed, ApplicationWithdrawn, ClockChanged, MaterialsSupplied
 from schemas.facts import ApplicantSeen
@@ -22,41 +22,40 @@ from schemas.item_types import ServiceItem
 from schemas.licence import Authority
 
 
-def _open_case(desk: DecisionContext, application_id: str) -> tuple[Case, ServiceItem] | None:
+def _open_case(context: DecisionContext, application_id: str) -> tuple[Case, ServiceItem] | None:
     """The open case of an event; refuses the event and gives None where there is none."""
-    case = desk.case(application_id)
+    case = context.case(application_id)
     if case is None:
-        desk.refuse_event(reasons.unknown_case(application_id))
+        context.refuse_event(reasons.unknown_case(application_id))
         return None
-    item = desk.item(case.item)
+    item = context.item(case.item)
     if not case.open or item is None:
-        desk.refuse_event(
+        context.refuse_event(
             reasons.not_open("granted" if case.state == "issued" else case.state), case=case.key
         )
         return None
     return case, item
 
 
-def _window(desk: DecisionContext, case: Case, item: ServiceItem, division: str) -> bool:
-    """Whether the source may take in papers for this case; refuses the event where not."""
-    own = desk.source.split(":")[2]
-    if competent_for_application(desk.source, item, division if find(division) else own):
+def _at_window(context: DecisionContext, case: Case, item: ServiceItem) -> bool:
+    """Tell whether the source may act for the applicant of this case; refuse the event where not."""
+    if intake.is_competent_for_case(context, context.source, case, item):
         return True
-    desk.refuse_event(reasons.not_competent(desk.source), case=case.key)
+    context.refuse_event(reasons.not_competent(context.source), case=case.key)
     return False
 
 
-def supplied(desk: DecisionContext, data: MaterialsSupplied, payload: dict[str, Any]) -> None:
+def supplied(context: DecisionContext, data: MaterialsSupplied, payload: dict[str, Any]) -> None:
     """Something of what was missing comes. Parts shorten the list; nothing is ever added to it."""
-    found = _open_case(desk, data.application_id)
+    found = _open_case(context, data.application_id)
     if found is None:
         return
     case, item = found
-    applicant = _completed(case, data)
-    if not _window(desk, case, item, applicant.division):
+    applicant = _completed(case, data, payload)
+    if not _at_window(context, replace(case, applicant=applicant), item):
         return
     if not case.missing and not case.deferred:
-        desk.refuse_event(reasons.nothing_missing(), case=case.key)
+        context.refuse_event(reasons.nothing_missing(), case=case.key)
         return
     wanted = {*case.missing, *case.deferred}
     came = tuple(m for m in normalise.materials_seen(data.materials, payload) if m.kind in wanted)
@@ -69,131 +68,155 @@ def supplied(desk: DecisionContext, data: MaterialsSupplied, payload: dict[str, 
     answers, conflicts = registrations.answered(case, data.shared or {})
     trial = replace(
         case, applicant=applicant, products=goods, change=changed, materials=(*case.materials, *came),
-        answers=answers, conflicts=conflicts,
+        answers=answers, conflicts=conflicts, unprintable=_unprintable(case, data, payload),
     )  # fmt: skip
-    grounds = [*intake.late_grounds(item, case, trial), *registrations.vanished(desk, case)]
+    grounds = [*intake.late_grounds(context, item, case, trial), *registrations.vanished(context, case)]
     if grounds:
-        desk.write(f.CaseRefused(case.key, tuple(grounds)))
+        context.write(f.CaseRefused(case.key, tuple(grounds)))
         return
     missing_of = registrations.missing_of if item.mode == "consolidated" else intake.missing_of
-    still, _ = missing_of(desk, trial, item, case.deferred)
+    still, _ = missing_of(context, trial, item, case.deferred)
     missing = tuple(name for name in case.missing if name in still)
-    here = intake.here_of(trial, item)
+    here = intake.here_of(context, trial, item)
     deferred = {kind: day for kind, day in case.deferred.items() if kind not in here}
-    desk.write(
+    context.write(
         f.MaterialsTaken(
-            case.key, applicant, goods, trial.materials, missing, deferred, answers, conflicts, changed
+            case.key,
+            applicant,
+            goods,
+            trial.materials,
+            missing,
+            deferred,
+            answers,
+            conflicts,
+            changed,
+            trial.unprintable,
         )
     )
-    now = desk.state.cases[case.key]
+    now = context.state.cases[case.key]
     if case.state == "correction-requested" and not missing:
-        grants.accept(desk, now, item, deferred)
+        grants.accept(context, now, item, deferred)
     elif case.state == "accepted" and not deferred:
-        desk.write(f.CaseCompleted(case.key, *grants.limits(desk, item, now.stopped)))
-        grants.grant_if_ready(desk, desk.state.cases[case.key], item)
+        context.write(f.CaseCompleted(case.key, *grants.limits(context, item, now.stopped)))
+        grants.grant_if_ready(context, context.state.cases[case.key], item)
 
 
-def _completed(case: Case, data: MaterialsSupplied) -> ApplicantSeen:
-    """The applicant with the parts that were missing and have come."""
+def _unprintable(case: Case, data: MaterialsSupplied, payload: dict[str, Any]) -> dict[str, str]:
+    """Return what still has a character that no font has, once the parts that were asked for have come."""
+    came = {f"applicant.{name}" for name in ("name", "address") if getattr(data.applicant, name, None)}
+    came |= {"products"} if data.products else set()
+    came |= {f"fields.{name}" for name in data.shared or {}}
+    came &= set(case.missing)
+    left = {name: text for name, text in case.unprintable.items() if name not in came}
+    return left | {name: text for name, text in normalise.unprintable(payload).items() if name in came}
+
+
+def _completed(case: Case, data: MaterialsSupplied, payload: dict[str, Any]) -> ApplicantSeen:
+    """Return the applicant with the parts that were missing and have come."""
     if data.applicant is None:
         return case.applicant
     parts = {
-        part: (getattr(data.applicant, part) or "").strip()
+        part: normalise.division(getattr(data.applicant, part))
+        if part == "division"
+        else (getattr(data.applicant, part) or "").strip()
         for part in ("name", "address", "division")
         if f"applicant.{part}" in case.missing
     }
-    return replace(case.applicant, **{key: value for key, value in parts.items() if value})
+    folds = {**case.applicant.folds, **normalise.folds(payload)}
+    return replace(case.applicant, folds=folds, **{key: value for key, value in parts.items() if value})
 
 
-def withdrawn(desk: DecisionContext, data: ApplicationWithdrawn) -> None:
+def withdrawn(context: DecisionContext, data: ApplicationWithdrawn) -> None:
     """The applicant takes the application back."""
-    found = _open_case(desk, data.application_id)
-    if found and _window(desk, found[0], found[1], found[0].applicant.division):
-        desk.write(f.CaseWithdrawn(found[0].key, data.reason or ""))
+    found = _open_case(context, data.application_id)
+    if found and _at_window(context, *found):
+        context.write(f.CaseWithdrawn(found[0].key, data.reason or ""))
 
 
-def reviewed(desk: DecisionContext, data: ApplicationReviewed) -> None:
+def reviewed(context: DecisionContext, data: ApplicationReviewed) -> None:
     """A department approves or rejects; the first rejection refuses."""
-    found = _under_review(desk, data.application_id, data.department)
+    found = _under_review(context, data.application_id, data.department)
     if found is None:
         return
     case, item = found
     if data.decision == "approve" and data.department in case.approvals:
-        desk.refuse_event(reasons.reviewed_already(data.department), case=case.key)
+        context.refuse_event(reasons.reviewed_already(data.department), case=case.key)
         return
     false_material = data.decision == "reject" and bool(data.false_material)
     grounds = data.grounds or ""
-    desk.write(
+    context.write(
         f.CaseReviewed(case.key, data.department, data.officer, data.decision, grounds, false_material)
     )
     if data.decision == "approve":
-        grants.grant_if_ready(desk, desk.state.cases[case.key], item)
+        grants.grant_if_ready(context, context.state.cases[case.key], item)
         return
-    desk.write(f.CaseRefused(case.key, (reasons.rejected(data.department, grounds),)))
+    context.write(f.CaseRefused(case.key, (reasons.rejected(data.department, grounds),)))
     if false_material:
-        orders.bar(desk, case.item, desk.event_day, lifecycle.FALSE_MATERIAL_YEARS, reasons.false_material())
+        orders.bar(
+            context, case.item, context.event_day, lifecycle.FALSE_MATERIAL_YEARS, reasons.false_material()
+        )
 
 
 def _under_review(
-    desk: DecisionContext, application_id: str, department: str | None
+    context: DecisionContext, application_id: str, department: str | None
 ) -> tuple[Case, ServiceItem] | None:
     """The case that a department of the item may act on; refuses the event and gives None where not."""
-    found = _open_case(desk, application_id)
+    found = _open_case(context, application_id)
     if found is None:
         return None
     case, item = found
     grounds = []
-    issuer = _issuer(desk, case, item)
-    named = department or desk.source.rsplit(":", 1)[-1]
-    if issuer is None or not competent_for_review(desk.source, named, item, issuer):
-        grounds.append(reasons.not_competent(desk.source))
+    issuer = _issuer(context, case, item)
+    named = department or context.source.rsplit(":", 1)[-1]
+    if issuer is None or not competent_for_review(context.source, named, item, issuer):
+        grounds.append(reasons.not_competent(context.source))
     if item.mode != "review" or case.action in ("reissue", "surrender"):
         grounds.append(reasons.not_reviewed())
     elif case.state != "accepted":
         grounds.append(reasons.not_complete())
     if grounds:
-        desk.refuse_event(*grounds, case=case.key)
+        context.refuse_event(*grounds, case=case.key)
         return None
     return found
 
 
-def _issuer(desk: DecisionContext, case: Case, item: ServiceItem) -> Authority | None:
+def _issuer(context: DecisionContext, case: Case, item: ServiceItem) -> Authority | None:
     if case.targets:
-        return desk.state.licences[case.targets[0]].now.authority
+        return context.state.licences[case.targets[0]].now.authority
     return issuing_authority(item, case.applicant.division)
 
 
-def clock_stopped(desk: DecisionContext, data: ClockChanged) -> None:
+def clock_stopped(context: DecisionContext, data: ClockChanged) -> None:
     """Hearing, testing or expert review begins: the days from tomorrow do not count."""
-    found = _under_review(desk, data.application_id, None)
+    found = _under_review(context, data.application_id, None)
     if found is None:
         return
     if data.cause in found[0].clocks:
-        desk.refuse_event(reasons.clock_stopped(), case=found[0].key)
+        context.refuse_event(reasons.clock_stopped(), case=found[0].key)
         return
-    desk.write(f.ClockStopped(found[0].key, data.cause, desk.day))
+    context.write(f.ClockStopped(found[0].key, data.cause, context.day))
 
 
-def clock_resumed(desk: DecisionContext, data: ClockChanged) -> None:
+def clock_resumed(context: DecisionContext, data: ClockChanged) -> None:
     """It ends: today does not count, tomorrow does."""
-    found = _under_review(desk, data.application_id, None)
+    found = _under_review(context, data.application_id, None)
     if found is None:
         return
     case, item = found
     since = case.clocks.get(data.cause)
     if since is None:
-        desk.refuse_event(reasons.clock_runs(), case=case.key)
+        context.refuse_event(reasons.clock_runs(), case=case.key)
         return
-    stops = (*case.stopped, (since, desk.day))
-    today = desk.day
+    stops = (*case.stopped, (since, context.day))
+    today = context.day
     if not case.complete_on:  # a late material is still to come: no limit runs yet
-        desk.write(f.ClockResumed(case.key, data.cause, today))
+        context.write(f.ClockResumed(case.key, data.cause, today))
         return
     complete_on = date.fromisoformat(case.complete_on)
     promised = add_with_stops(complete_on, item.limits.promised, stops)
     statutory = add_with_stops(complete_on, item.limits.statutory, stops)
     fallback = promised.fallback or statutory.fallback
-    desk.write(
+    context.write(
         f.ClockResumed(
             case.key, data.cause, today, promised.on.isoformat(), statutory.on.isoformat(), fallback
         )

@@ -87,43 +87,43 @@ def next_due(state: HolderState) -> str | None:
     return min((due.moment for due in dues(state)), default=None)
 
 
-def run(desk: DecisionContext, until: str) -> None:
+def run(context: DecisionContext, until: str) -> None:
     """Lets happen what fell due by a moment (that moment included), in order."""
     while True:
-        first = min(dues(desk.state), default=None)
+        first = min(dues(context.state), default=None)
         if first is None or first.moment > until:
             return
-        desk.open(f"due:{first.kind}:{first.subject}:{first.moment}", first.moment)
-        _HANDLERS[first.kind](desk, first.subject)
+        context.open(f"due:{first.kind}:{first.subject}:{first.moment}", first.moment)
+        _HANDLERS[first.kind](context, first.subject)
 
 
-def _suspension_ends(desk: DecisionContext, key: str) -> None:
-    desk.write(f.LicenceStatusChanged(key, "valid", "suspension.ended"))
+def _suspension_ends(context: DecisionContext, key: str) -> None:
+    context.write(f.LicenceStatusChanged(key, "valid", "suspension.ended"))
 
 
-def _deferral_ends(desk: DecisionContext, key: str) -> None:
-    day = min(desk.state.cases[key].deferred.values())
-    desk.write(f.CaseLapsed(key, (reasons.not_in_time(day),)))
+def _deferral_ends(context: DecisionContext, key: str) -> None:
+    day = min(context.state.cases[key].deferred.values())
+    context.write(f.CaseLapsed(key, (reasons.not_in_time(day),)))
 
 
-def _correction_ends(desk: DecisionContext, key: str) -> None:
-    desk.write(f.CaseLapsed(key, (reasons.not_in_time(desk.state.cases[key].correction),)))
+def _correction_ends(context: DecisionContext, key: str) -> None:
+    context.write(f.CaseLapsed(key, (reasons.not_in_time(context.state.cases[key].correction),)))
 
 
-def _validity_ends(desk: DecisionContext, key: str) -> None:
-    licence = desk.state.licences[key]
+def _validity_ends(context: DecisionContext, key: str) -> None:
+    licence = context.state.licences[key]
     renewal = next(
-        (c for c in desk.state.cases.values() if c.open and c.action == "renew" and key in c.targets), None
+        (c for c in context.state.cases.values() if c.open and c.action == "renew" and key in c.targets), None
     )
     if renewal is not None:
-        item = desk.item(renewal.item)
+        item = context.item(renewal.item)
         if item is not None and _deemed(renewal, licence, item):
-            grants.grant(desk, renewal, item, deemed=True)
+            grants.grant(context, renewal, item, deemed=True)
             return
         complete = renewal.state == "accepted" and not renewal.deferred
         ground = reasons.expired_undecided() if complete else reasons.expired_incomplete()
-        desk.write(f.CaseRefused(renewal.key, (ground,)))
-    orders.end(desk, licence, "expired", "licence.expired", "有效期届满 / the validity has ended")
+        context.write(f.CaseRefused(renewal.key, (ground,)))
+    orders.end(context, licence, "expired", "licence.expired", "有效期届满 / the validity has ended")
 
 
 def _deemed(case: Case, licence: Licence, item: ServiceItem) -> bool:
@@ -133,32 +133,32 @@ def _deemed(case: Case, licence: Licence, item: ServiceItem) -> bool:
     return timely and case.state == "accepted" and not case.deferred
 
 
-def _promised_overdue(desk: DecisionContext, key: str) -> None:
-    desk.write(f.CaseOverdue(key, "promised", desk.state.cases[key].promised))
+def _promised_overdue(context: DecisionContext, key: str) -> None:
+    context.write(f.CaseOverdue(key, "promised", context.state.cases[key].promised))
 
 
-def _statutory_overdue(desk: DecisionContext, key: str) -> None:
-    desk.write(f.CaseOverdue(key, "statutory", desk.state.cases[key].statutory))
+def _statutory_overdue(context: DecisionContext, key: str) -> None:
+    context.write(f.CaseOverdue(key, "statutory", context.state.cases[key].statutory))
 
 
-def _check_overdue(desk: DecisionContext, key: str) -> None:
-    desk.write(f.CheckOverdue(key, desk.state.checks[key].due))
+def _check_overdue(context: DecisionContext, key: str) -> None:
+    context.write(f.CheckOverdue(key, context.state.checks[key].due))
 
 
-def _yellow(desk: DecisionContext, key: str) -> None:
-    filing = desk.state.filings[key]
-    desk.write(f.FilingOverdue(key, "yellow", filing.yellow, filing.round, filing.ref))
+def _yellow(context: DecisionContext, key: str) -> None:
+    filing = context.state.filings[key]
+    context.write(f.FilingOverdue(key, "yellow", filing.yellow, filing.round, filing.ref))
 
 
-def _red(desk: DecisionContext, key: str) -> None:
-    filing = desk.state.filings[key]
-    desk.write(f.FilingOverdue(key, "red", filing.red, filing.round, filing.ref))
+def _red(context: DecisionContext, key: str) -> None:
+    filing = context.state.filings[key]
+    context.write(f.FilingOverdue(key, "red", filing.red, filing.round, filing.ref))
 
 
-def _certificate_overdue(desk: DecisionContext, subject: str) -> None:
+def _certificate_overdue(context: DecisionContext, subject: str) -> None:
     key, _, version = subject.rpartition(":")
-    one = next(u for u in desk.state.licences[key].unissued if u.version == int(version))
-    desk.write(f.CertificateOverdue(key, one.version, one.due))
+    one = next(u for u in context.state.licences[key].unissued if u.version == int(version))
+    context.write(f.CertificateOverdue(key, one.version, one.due))
 
 
 _HANDLERS: dict[str, Callable[[DecisionContext, str], None]] = {

@@ -28,26 +28,26 @@ from schemas.licence import MAX_PARTICULAR, FilingRef, Grant, Particular, Produc
 Late = dict[str, str]  # kind of a material that may come late → its last day (容缺受理)
 
 
-def accept(desk: DecisionContext, case: Case, item: ServiceItem, late: Late) -> None:
+def accept(context: DecisionContext, case: Case, item: ServiceItem, late: Late) -> None:
     """Nothing is missing: limits run, unless something comes late, and it is granted where nobody is waited for."""
-    grounds = _still_good(desk, case)
+    grounds = _still_good(context, case)
     if grounds:
-        desk.write(f.CaseRefused(case.key, grounds))
+        context.write(f.CaseRefused(case.key, grounds))
     elif late:
-        desk.write(f.CaseAccepted(case.key, deferred=late))
+        context.write(f.CaseAccepted(case.key, deferred=late))
     else:
-        desk.write(f.CaseAccepted(case.key, *limits(desk, item, ())))
-        grant_if_ready(desk, desk.state.cases[case.key], item)
+        context.write(f.CaseAccepted(case.key, *limits(context, item, ())))
+        grant_if_ready(context, context.state.cases[case.key], item)
 
 
 def limits(
-    desk: DecisionContext, item: ServiceItem, stops: calendar.Stops
+    context: DecisionContext, item: ServiceItem, stops: calendar.Stops
 ) -> tuple[str, str, str, bool, str]:
     """Today as the day on which an application became complete, its limits, and how they were counted."""
-    promised = calendar.add_with_stops(desk.today, item.limits.promised, stops)
-    statutory = calendar.add_with_stops(desk.today, item.limits.statutory, stops)
+    promised = calendar.add_with_stops(context.today, item.limits.promised, stops)
+    statutory = calendar.add_with_stops(context.today, item.limits.statutory, stops)
     return (
-        desk.day,
+        context.day,
         promised.on.isoformat(),
         statutory.on.isoformat(),
         promised.fallback or statutory.fallback,
@@ -55,70 +55,72 @@ def limits(
     )
 
 
-def grant_if_ready(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
+def grant_if_ready(context: DecisionContext, case: Case, item: ServiceItem) -> None:
     """Grants an accepted application once late materials are here and every department has approved."""
     waits_for_review = item.mode == "review" and case.action not in ("reissue", "surrender")
     if case.deferred or (waits_for_review and set(item.deciding) - set(case.approvals)):
         return
-    grounds = _still_good(desk, case)
+    grounds = _still_good(context, case)
     if grounds:
-        desk.write(f.CaseRefused(case.key, grounds))
+        context.write(f.CaseRefused(case.key, grounds))
     else:
-        grant(desk, case, item)
+        grant(context, case, item)
 
 
-def _still_good(desk: DecisionContext, case: Case) -> tuple[Reason, ...]:
+def _still_good(context: DecisionContext, case: Case) -> tuple[Reason, ...]:
     """What may have changed since intake: a bar, or a licence that came by another way (一企一证)."""
     if case.action != "new":
         return ()
-    grounds = desk.barred(case.item, desk.today)
-    living = desk.living_of(case.item)
-    if living and desk.catalogue.items[case.item].mode != "consolidated":
+    grounds = context.barred(case.item, context.today)
+    living = context.living_of(case.item)
+    if living and context.catalogue.items[case.item].mode != "consolidated":
         grounds.append(reasons.living_licence(reasons.naming(living)))
     return tuple(grounds)
 
 
-def grant(desk: DecisionContext, case: Case, item: ServiceItem, *, deemed: bool = False) -> None:
+def grant(context: DecisionContext, case: Case, item: ServiceItem, *, deemed: bool = False) -> None:
     """Grants a case: next version, first version, or the end that was asked for."""
-    targets = [desk.state.licences[key] for key in case.targets]
+    targets = [context.state.licences[key] for key in case.targets]
     if case.action == "surrender":
-        _surrender(desk, case, targets[0])
+        _surrender(context, case, targets[0])
     elif case.action == "new":
-        _first(desk, case, item)
+        _first(context, case, item)
     elif case.action == "merge":
-        _merge(desk, case, targets)
+        _merge(context, case, targets)
     else:
-        _next(desk, case, item, targets[0], deemed)
+        _next(context, case, item, targets[0], deemed)
 
 
-def _first(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
+def _first(context: DecisionContext, case: Case, item: ServiceItem) -> None:
     if item.mode == "consolidated":
-        living = desk.living_of(item.code)
+        living = context.living_of(item.code)
         if living:
-            _push(desk, case, item)
+            _push(context, case, item)
             now = living.now
             new: dict[str, object] = {
-                "filings": _filings(desk, now.filings, case),
+                "filings": _filings(context, now.filings, case),
                 "particulars": particulars_of(item, case.answers, now.particulars),
             }
-            _version(desk, case, living, new)
+            _version(context, case, living, new)
             return
-    made = new_grant(desk, case, item)
+    made = new_grant(context, case, item)
     if item.mode == "consolidated":
-        _push(desk, case, item)
-        made = replace(made, filings=_filings(desk, (), case), particulars=particulars_of(item, case.answers))
-    desk.write(f.LicenceGranted(made, case.key, case.action))
-    desk.write(f.CaseGranted(case.key, made.licence_id, 1))
+        _push(context, case, item)
+        made = replace(
+            made, filings=_filings(context, (), case), particulars=particulars_of(item, case.answers)
+        )
+    context.write(f.LicenceGranted(made, case.key, case.action))
+    context.write(f.CaseGranted(case.key, made.licence_id, 1))
     if item.check:
-        _schedule(desk, case, made.licence_id, item, tuple(dict.fromkeys(p.site for p in case.products)))
+        _schedule(context, case, made.licence_id, item, tuple(dict.fromkeys(p.site for p in case.products)))
 
 
-def new_grant(desk: DecisionContext, case: Case, item: ServiceItem) -> Grant:
+def new_grant(context: DecisionContext, case: Case, item: ServiceItem) -> Grant:
     """Version 1 of a new licence of an item."""
-    authority = issuing_authority(item, case.applicant.division, desk.day)
+    authority = issuing_authority(item, case.applicant.division, context.day)
     assert authority is not None  # intake has looked at the division
     assert item.number is not None  # the item loader asks for it
-    state = desk.state
+    state = context.state
     licence_id = derived_id("licence", state.holder, case.key, item.code)
     category = item.category(case.products[0].category) if case.products else None
     series = _series(item.number.prefix, authority.division, category.code if category else "")
@@ -127,7 +129,7 @@ def new_grant(desk: DecisionContext, case: Case, item: ServiceItem) -> Grant:
         licence_id=licence_id,
         version=1,
         item=item.code,
-        item_digest=desk.catalogue.digests[item.code],
+        item_digest=context.catalogue.digests[item.code],
         application_id=case.application_id,
         holder=state.holder,
         holder_kind=case.applicant.kind,
@@ -136,10 +138,10 @@ def new_grant(desk: DecisionContext, case: Case, item: ServiceItem) -> Grant:
         address=case.applicant.address,
         division=case.applicant.division,
         authority=authority,
-        issued_on=desk.day,
-        valid_from=desk.day,
-        valid_until=_end(desk.today, item.validity_years),
-        decided_at=desk.time,
+        issued_on=context.day,
+        valid_from=context.day,
+        valid_until=_end(context.today, item.validity_years),
+        decided_at=context.time,
         series=series,
         digits=item.number.digits,
         type_code=item.type_code,
@@ -158,7 +160,7 @@ def _end(first: date, years: int | None) -> str | None:
     return valid_until(first, years).isoformat() if years else None
 
 
-def _next(desk: DecisionContext, case: Case, item: ServiceItem, licence: Licence, deemed: bool) -> None:
+def _next(context: DecisionContext, case: Case, item: ServiceItem, licence: Licence, deemed: bool) -> None:
     now = licence.now
     if case.action == "extend":
         added = tuple(p for p in case.products if p not in now.products)
@@ -169,9 +171,9 @@ def _next(desk: DecisionContext, case: Case, item: ServiceItem, licence: Licence
                 if p.site and compare(p.site) not in {compare(q.site) for q in now.products}
             )
         )
-        _version(desk, case, licence, {"products": (*now.products, *dict.fromkeys(added))})
+        _version(context, case, licence, {"products": (*now.products, *dict.fromkeys(added))})
         if item.check and item.check.new_site and new_sites:
-            _schedule(desk, case, licence.key, item, new_sites)
+            _schedule(context, case, licence.key, item, new_sites)
     elif case.action == "change":
         assert case.change is not None  # the contract rejects a change with nothing in it
         change = {
@@ -181,13 +183,13 @@ def _next(desk: DecisionContext, case: Case, item: ServiceItem, licence: Licence
             "products": case.change.products,
         }
         new = {key: _trimmed(value) for key, value in change.items() if value}
-        _version(desk, case, licence, new)
+        _version(context, case, licence, new)
     elif case.action == "renew":
         old_end = date.fromisoformat(now.valid_until or "")
         until = _end(old_end + ONE_DAY, item.validity_years)  # none where only an imported licence had an end
-        _version(desk, case, licence, {"valid_until": until}, deemed=deemed)
+        _version(context, case, licence, {"valid_until": until}, deemed=deemed)
     else:
-        _version(desk, case, licence, {})
+        _version(context, case, licence, {})
 
 
 def _trimmed(value: object) -> object:
@@ -195,45 +197,47 @@ def _trimmed(value: object) -> object:
 
 
 def _version(
-    desk: DecisionContext, case: Case, licence: Licence, new: dict[str, object], *, deemed: bool = False
+    context: DecisionContext, case: Case, licence: Licence, new: dict[str, object], *, deemed: bool = False
 ) -> None:
     """The next version: same number, and what is not named in `new` as it was."""
-    made = next_grant(desk, licence, case.application_id, new)
-    desk.write(f.LicenceGranted(made, case.key, case.action))
-    desk.write(f.CaseGranted(case.key, licence.key, made.version, deemed))
+    made = next_grant(context, licence, case.application_id, new)
+    context.write(f.LicenceGranted(made, case.key, case.action))
+    context.write(f.CaseGranted(case.key, licence.key, made.version, deemed))
 
 
-def next_grant(desk: DecisionContext, licence: Licence, application_id: str, new: dict[str, object]) -> Grant:
+def next_grant(
+    context: DecisionContext, licence: Licence, application_id: str, new: dict[str, object]
+) -> Grant:
     """The grant of a licence's next version, dated today."""
     version = licence.now.version + 1
-    today = desk.day
-    item = desk.item(licence.item)
+    today = context.day
+    item = context.item(licence.item)
     return replace(
         licence.now,
         grant_id=derived_id(licence.key, version),
         version=version,
         application_id=application_id,
-        item_digest=desk.catalogue.digests.get(licence.item, licence.now.item_digest),
+        item_digest=context.catalogue.digests.get(licence.item, licence.now.item_digest),
         authority=named_on(licence.now.authority, item, today),
         issued_on=today,
         valid_from=today,
-        decided_at=desk.time,
+        decided_at=context.time,
         number=licence.number or None,
         certificate_days=item.limits.certificate if item else licence.now.certificate_days,
         **new,
     )
 
 
-def _merge(desk: DecisionContext, case: Case, targets: list[Licence]) -> None:
+def _merge(context: DecisionContext, case: Case, targets: list[Licence]) -> None:
     """The one issued first takes the products of all and the earliest end; the others are cancelled, naming it."""
     base, *others = sorted(targets, key=lambda x: (x.versions[0].grant.issued_on, x.number, x.key))
     products = _union(licence.now.products for licence in (base, *others))
     ends = [licence.now.valid_until for licence in targets if licence.now.valid_until]
-    _version(desk, case, base, {"products": products, "valid_until": min(ends) if ends else None})
+    _version(context, case, base, {"products": products, "valid_until": min(ends) if ends else None})
     name = base.number or base.now.application_id
     for licence in others:
         orders.end(
-            desk,
+            context,
             licence,
             "cancelled",
             "merge",
@@ -246,18 +250,18 @@ def _union(lists: Iterable[tuple[Product, ...]]) -> tuple[Product, ...]:
     return tuple(dict.fromkeys(product for products in lists for product in products))
 
 
-def _surrender(desk: DecisionContext, case: Case, licence: Licence) -> None:
-    desk.write(f.CaseGranted(case.key, licence.key, 0))
-    orders.end(desk, licence, "cancelled", "surrender", "持证人申请注销 / surrendered by the holder")
+def _surrender(context: DecisionContext, case: Case, licence: Licence) -> None:
+    context.write(f.CaseGranted(case.key, licence.key, 0))
+    orders.end(context, licence, "cancelled", "surrender", "持证人申请注销 / surrendered by the holder")
 
 
 def _schedule(
-    desk: DecisionContext, case: Case, licence: str, item: ServiceItem, sites: tuple[str, ...]
+    context: DecisionContext, case: Case, licence: str, item: ServiceItem, sites: tuple[str, ...]
 ) -> None:
     assert item.check is not None
-    due = desk.today + timedelta(days=item.check.days)
+    due = context.today + timedelta(days=item.check.days)
     check = f"{case.application_id}:check"
-    desk.write(f.CheckScheduled(check, licence, due.isoformat(), tuple(s for s in sites if s)))
+    context.write(f.CheckScheduled(check, licence, due.isoformat(), tuple(s for s in sites if s)))
 
 
 # ---- particulars of a consolidated certificate --------------------------------------------------------------
@@ -291,20 +295,20 @@ def particulars_of(
 # ---- filings of a consolidated certificate ------------------------------------------------------------------
 
 
-def _push(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
+def _push(context: DecisionContext, case: Case, item: ServiceItem) -> None:
     """Pushes one filing for each chosen item that was not pushed for this holder before."""
-    pushed = {filing.ref.item for filing in desk.state.filings.values()}
+    pushed = {filing.ref.item for filing in context.state.filings.values()}
     for code in dict.fromkeys(case.chosen):
-        chosen = desk.catalogue.items[code]
+        chosen = context.catalogue.items[code]
         if code in pushed:
             continue
         ref = FilingRef(f"{case.application_id}:{code}", code, chosen.name.zh, chosen.department)
         answers = {rule.name: case.answers[rule.name] for rule in chosen.fields if rule.name in case.answers}
-        push_filing(desk, ref, case.key, chosen, answers, 1)
+        push_filing(context, ref, case.key, chosen, answers, 1)
 
 
 def push_filing(
-    desk: DecisionContext,
+    context: DecisionContext,
     ref: FilingRef,
     case: str,
     item: ServiceItem,
@@ -312,14 +316,14 @@ def push_filing(
     round_: int,
 ) -> None:
     """Pushes a filing to its department, with its yellow and red days."""
-    yellow = calendar.add(desk.today, item.yellow_days).on.isoformat()
-    red = calendar.add(desk.today, item.red_days).on.isoformat()
-    desk.write(f.FilingPushed(ref, case, desk.day, yellow, red, answers, round_))
+    yellow = calendar.add(context.today, item.yellow_days).on.isoformat()
+    red = calendar.add(context.today, item.red_days).on.isoformat()
+    context.write(f.FilingPushed(ref, case, context.day, yellow, red, answers, round_))
 
 
-def _filings(desk: DecisionContext, before: tuple[FilingRef, ...], case: Case) -> tuple[FilingRef, ...]:
+def _filings(context: DecisionContext, before: tuple[FilingRef, ...], case: Case) -> tuple[FilingRef, ...]:
     """What stands on the certificate: the filings of before and every one chosen now, each once."""
-    chosen = [x.ref for x in desk.state.filings.values() if x.ref.item in case.chosen]
+    chosen = [x.ref for x in context.state.filings.values() if x.ref.item in case.chosen]
     return tuple({ref.item: ref for ref in (*chosen, *before)}[i] for i in _order(before, chosen))
 
 

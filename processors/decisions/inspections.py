@@ -14,25 +14,25 @@ from schemas.identifiers import compare
 MIN_INSPECTORS = 2
 
 
-def recorded(desk: DecisionContext, data: InspectionRecorded) -> None:
+def recorded(context: DecisionContext, data: InspectionRecorded) -> None:
     """An inspection is recorded; a false commitment or a failed check of a commitment item ends the licence."""
-    licence = desk.licence_named(data.licence_number, data.granted_by)
+    licence = context.licence_named(data.licence_number, data.granted_by)
     if licence is None:
-        desk.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
+        context.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
         return
-    grounds = _grounds(desk, licence, data)
+    grounds = _grounds(context, licence, data)
     if grounds:
-        desk.refuse_event(*grounds, licence=licence.key)
+        context.refuse_event(*grounds, licence=licence.key)
         return
-    item = desk.item(licence.item)
+    item = context.item(licence.item)
     commitment = item is not None and item.mode == "commitment"
     ends = (
         licence.living
         and commitment
         and (data.commitment_false or (data.kind == "post-issuance" and not data.passed))
     )
-    check = _settled(desk, licence) if data.kind == "post-issuance" else ""
-    desk.write(
+    check = _settled(context, licence) if data.kind == "post-issuance" else ""
+    context.write(
         f.InspectionTaken(
             inspection=compare(data.inspection_id),
             inspection_id=data.inspection_id,
@@ -51,34 +51,34 @@ def recorded(desk: DecisionContext, data: InspectionRecorded) -> None:
     if ends:
         ground = f"后置核查不合格或承诺不实：{data.result} / failed check or false commitment"
         orders.end(
-            desk,
-            desk.state.licences[licence.key],
+            context,
+            context.state.licences[licence.key],
             "rescinded",
             "inspection.recorded",
             ground,
-            decided_on=desk.event_day.isoformat(),
+            decided_on=context.event_day.isoformat(),
             deceit=data.commitment_false,
         )
 
 
-def _grounds(desk: DecisionContext, licence: Licence, data: InspectionRecorded) -> list[Reason]:
+def _grounds(context: DecisionContext, licence: Licence, data: InspectionRecorded) -> list[Reason]:
     grounds = []
-    item = desk.item(licence.item)
+    item = context.item(licence.item)
     departments = item.deciding if item else (licence.now.authority.department,)
-    if not any(competent_in_division(desk.source, d, licence.now.division) for d in departments):
-        grounds.append(reasons.not_competent(desk.source))
+    if not any(competent_in_division(context.source, d, licence.now.division) for d in departments):
+        grounds.append(reasons.not_competent(context.source))
     if len({compare(i.id) for i in data.inspectors}) < MIN_INSPECTORS:
         grounds.append(reasons.too_few_inspectors())
-    if compare(data.inspection_id) in desk.state.inspections:
+    if compare(data.inspection_id) in context.state.inspections:
         grounds.append(reasons.known_inspection(data.inspection_id))
     return grounds
 
 
-def _settled(desk: DecisionContext, licence: Licence) -> str:
+def _settled(context: DecisionContext, licence: Licence) -> str:
     """The scheduled check that this one settles: the earliest that is open."""
     waiting = [
         c
-        for c in desk.state.checks.values()
+        for c in context.state.checks.values()
         if c.licence == licence.key and c.state in ("scheduled", "overdue")
     ]
     return min(waiting, key=lambda c: (c.due, c.key)).key if waiting else ""

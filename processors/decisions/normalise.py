@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from schemas.event_types import ApplicationSubmitted, Material, ProductIn
 from schemas.facts import ApplicantSeen, ChangeSeen, MaterialSeen
 from schemas.identifiers import compare
 from schemas.licence import Product
+from schemas.names import same_text
+from schemas.persons import is_sealed
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _NOT_CONTENT = frozenset(("application_id", "window", "channel"))
@@ -37,8 +40,33 @@ def applicant_seen(applicant: Any, payload: dict[str, Any]) -> ApplicantSeen:
         payload["who"]["display"],
         (applicant.name or "").strip(),
         (applicant.address or "").strip(),
-        (applicant.division or "").strip(),
+        division(applicant.division),
+        folds(payload),
     )
+
+
+def division(code: str | None) -> str:
+    """Return a division's code as it is compared: full-width digits and blanks around it do not count."""
+    return unicodedata.normalize("NFKC", code or "").strip()
+
+
+def folds(payload: dict[str, Any]) -> dict[str, str]:
+    """Return the sealed folded forms of a person's sealed texts, as `route` made them."""
+    found: dict[str, str] = payload.get("folds", {})
+    return found
+
+
+def same(folds: dict[str, str], one: str, other: str) -> bool:
+    """Tell whether two names or addresses say the same; a person's are compared by their sealed folded forms."""
+    if is_sealed(one) or is_sealed(other):
+        return folds.get(one, one) == folds.get(other, other)
+    return same_text(one, other)
+
+
+def unprintable(payload: dict[str, Any]) -> dict[str, str]:
+    """Return the characters that no font has, by the name of what is then missing, as `route` found them."""
+    found: dict[str, str] = payload.get("unprintable", {})
+    return found
 
 
 def products(sent: Sequence[ProductIn] | None) -> tuple[Product, ...]:
@@ -74,13 +102,15 @@ def materials_seen(sent: Sequence[Material] | None, payload: dict[str, Any]) -> 
     return tuple(seen)
 
 
-def change(data: ApplicationSubmitted) -> ChangeSeen | None:
+def change(data: ApplicationSubmitted, payload: dict[str, Any]) -> ChangeSeen | None:
+    """Return what the holder becomes, None for any other action than `change`."""
     change = data.change
     if change is None or data.action != "change":
         return None
     return ChangeSeen(
         change.name,
         change.address,
-        change.division,
+        division(change.division) if change.division is not None else None,
         products(change.products) if change.products is not None else None,
+        folds(payload),
     )

@@ -31,7 +31,7 @@ from schemas.event_types import (
     LicenceRescinded,
     LicenceSuspended,
 )
-from schemas.facts import LicenceStatus, Reason
+from schemas.facts import ApplicantSeen, LicenceStatus, Reason
 from schemas.identifiers import compare
 from schemas.items import place_of
 from schemas.licence import Grant
@@ -39,40 +39,49 @@ from schemas.licence import Grant
 Order = LicenceOrder | LicenceRescinded | LicenceSuspended
 
 
-def ordered(desk: DecisionContext, data: Order) -> None:
+def ordered(context: DecisionContext, data: Order) -> None:
     """An order of an authority."""
-    licence = desk.licence_named(data.licence_number, data.granted_by)
+    licence = context.licence_named(data.licence_number, data.granted_by)
     if licence is None:
-        desk.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
+        context.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
         return
-    status, grounds = _outcome(desk, licence, data)
+    status, grounds = _outcome(context, licence, data)
     if grounds:
-        desk.refuse_event(*grounds, licence=licence.key)
+        context.refuse_event(*grounds, licence=licence.key)
         return
     decided_on = data.decided_on.isoformat()
     if status in ("valid", "suspended"):
         until = data.until.isoformat() if isinstance(data, LicenceSuspended) else ""
-        desk.write(
+        context.write(
             f.LicenceStatusChanged(
-                licence.key, status, desk.event, data.ground, data.legal_basis or "", decided_on, until
+                licence.key, status, context.event, data.ground, data.legal_basis or "", decided_on, until
             )
         )
         return
     deceit = isinstance(data, LicenceRescinded) and data.deceit
-    end(desk, licence, status, desk.event, data.ground, data.legal_basis or "", decided_on, deceit=deceit)
+    end(
+        context,
+        licence,
+        status,
+        context.event,
+        data.ground,
+        data.legal_basis or "",
+        decided_on,
+        deceit=deceit,
+    )
 
 
-def _outcome(desk: DecisionContext, licence: Licence, data: Order) -> tuple[LicenceStatus, list[Reason]]:
+def _outcome(context: DecisionContext, licence: Licence, data: Order) -> tuple[LicenceStatus, list[Reason]]:
     grounds = []
-    if not competent_as_authority(desk.source, licence.now.authority):
-        grounds.append(reasons.not_competent(desk.source))
-    if data.decided_on > desk.event_day:
+    if not competent_as_authority(context.source, licence.now.authority):
+        grounds.append(reasons.not_competent(context.source))
+    if data.decided_on > context.event_day:
         grounds.append(reasons.in_the_future("decided_on"))
-    if isinstance(data, LicenceSuspended) and data.until < desk.event_day:
+    if isinstance(data, LicenceSuspended) and data.until < context.event_day:
         grounds.append(reasons.until_before())
-    status = lifecycle.after(licence.status, desk.event)
+    status = lifecycle.after(licence.status, context.event)
     if status is None:
-        grounds.append(_not_from(licence, desk.event))
+        grounds.append(_not_from(licence, context.event))
     return status or licence.status, grounds
 
 
@@ -85,7 +94,7 @@ def _not_from(licence: Licence, event: str) -> Reason:
 
 
 def end(
-    desk: DecisionContext,
+    context: DecisionContext,
     licence: Licence,
     status: LicenceStatus,
     event: str,
@@ -97,9 +106,9 @@ def end(
     merged_into: str = "",
 ) -> None:
     """Ends a licence; bars what it bars, and refuses the open case on it."""
-    decided_on = decided_on or desk.day
+    decided_on = decided_on or context.day
     was_living = licence.living
-    desk.write(
+    context.write(
         f.LicenceStatusChanged(
             licence.key, status, event, ground, legal_basis, decided_on, "", deceit, merged_into
         )
@@ -107,7 +116,7 @@ def end(
     if status == "revoked" or (status == "rescinded" and deceit):
         ground_of_bar = reasons.revoked() if status == "revoked" else reasons.rescinded_for_deceit()
         bar(
-            desk,
+            context,
             licence.item,
             date.fromisoformat(decided_on),
             lifecycle.BAR_YEARS,
@@ -115,64 +124,66 @@ def end(
             licence.key,
         )
     if was_living:
-        for case in list(desk.state.cases.values()):
+        for case in list(context.state.cases.values()):
             if case.open and licence.key in case.targets:
-                desk.write(f.CaseRefused(case.key, (reasons.licence_ended(status),)))
+                context.write(f.CaseRefused(case.key, (reasons.licence_ended(status),)))
 
 
-def bar(desk: DecisionContext, item: str, since: date, years: int, ground: Reason, licence: str = "") -> None:
+def bar(
+    context: DecisionContext, item: str, since: date, years: int, ground: Reason, licence: str = ""
+) -> None:
     """No application for an item until the day before the anniversary."""
     until = barred_until(since, years).isoformat()
-    desk.write(f.BarImposed(item, since.isoformat(), until, ground, licence))
+    context.write(f.BarImposed(item, since.isoformat(), until, ground, licence))
 
 
-def annulled(desk: DecisionContext, data: DecisionAnnulled) -> None:
+def annulled(context: DecisionContext, data: DecisionAnnulled) -> None:
     """A review or a court lifts the decision: the bar goes, and the holder gets a new licence."""
-    licence = desk.licence_named(data.licence_number, data.granted_by)
+    licence = context.licence_named(data.licence_number, data.granted_by)
     if licence is None:
-        desk.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
+        context.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
         return
-    grounds = _annul_grounds(desk, licence, data)
+    grounds = _annul_grounds(context, licence, data)
     if grounds:
-        desk.refuse_event(*grounds, licence=licence.key)
+        context.refuse_event(*grounds, licence=licence.key)
         return
-    desk.write(f.AnnulmentRecorded(licence.key, data.ground, data.decided_on.isoformat()))
+    context.write(f.AnnulmentRecorded(licence.key, data.ground, data.decided_on.isoformat()))
     key = derived_id("annulled", licence.key)
-    today = desk.day
+    today = context.day
     made = replace(
         licence.now,
         grant_id=derived_id(key, 1),
         licence_id=key,
         version=1,
         number=None,
-        authority=named_on(licence.now.authority, desk.item(licence.item), today),
+        authority=named_on(licence.now.authority, context.item(licence.item), today),
         issued_on=today,
         valid_from=today,
-        decided_at=desk.time,
+        decided_at=context.time,
     )
     case = compare(licence.now.application_id) if licence.now.application_id else ""
-    desk.write(f.LicenceGranted(made, case, "annulled", licence.key))
+    context.write(f.LicenceGranted(made, case, "annulled", licence.key))
 
 
-def _annul_grounds(desk: DecisionContext, licence: Licence, data: DecisionAnnulled) -> list[Reason]:
+def _annul_grounds(context: DecisionContext, licence: Licence, data: DecisionAnnulled) -> list[Reason]:
     grounds = []
-    if not competent_as_authority(desk.source, licence.now.authority):
-        grounds.append(reasons.not_competent(desk.source))
-    if data.decided_on > desk.event_day:
+    if not competent_as_authority(context.source, licence.now.authority):
+        grounds.append(reasons.not_competent(context.source))
+    if data.decided_on > context.event_day:
         grounds.append(reasons.in_the_future("decided_on"))
     if not licence.decision:
         grounds.append(reasons.nothing_to_annul(reasons.naming(licence)))
     elif licence.annulled:
         grounds.append(reasons.annulled_already(reasons.naming(licence)))
     old_end = licence.now.valid_until
-    if old_end is not None and desk.day > old_end:
+    if old_end is not None and context.day > old_end:
         grounds.append(reasons.after_old_end(old_end))
     return grounds
 
 
-def imported(desk: DecisionContext, data: LicenceImported, payload: dict[str, Any]) -> None:
+def imported(context: DecisionContext, data: LicenceImported, payload: dict[str, Any]) -> None:
     """A licence issued elsewhere enters the register as version 0, where its number is nobody else's."""
-    item = desk.item(data.item)
+    item = context.item(data.item)
     holder = normalise.applicant_seen(data.holder, payload)
     number = compare(data.licence_number)
     grounds = []
@@ -186,9 +197,13 @@ def imported(desk: DecisionContext, data: LicenceImported, payload: dict[str, An
         grounds.append(reasons.unknown_division(holder.division))
     issued = data.issued_on.isoformat()
     authority = issuing_authority(item, holder.division, issued) if item and find(holder.division) else None
-    if authority is not None and not competent_as_authority(desk.source, authority):
-        grounds.append(reasons.not_competent(desk.source))
-    if any(licence.number == number for licence in desk.state.licences.values()):
+    if authority is not None and not competent_as_authority(context.source, authority):
+        grounds.append(reasons.not_competent(context.source))
+    elif context.rules >= 2 and context.state.licences and _contradicts_record(context, holder):
+        recorded = issuing_authority(item, context.state.division, issued) if item else None
+        if recorded is None or not competent_as_authority(context.source, recorded):
+            grounds += [reasons.contradicts_record(), reasons.not_competent(context.source)]
+    if any(licence.number == number for licence in context.state.licences.values()):
         grounds.append(reasons.known_number(number))
     end_of_it = data.valid_until or date.max
     if not data.issued_on <= end_of_it >= data.valid_from:
@@ -201,25 +216,40 @@ def imported(desk: DecisionContext, data: LicenceImported, payload: dict[str, An
             if item.products and not item.category(p.category)
         ]
     if grounds or item is None or authority is None:
-        desk.refuse_event(*(grounds or [reasons.unknown_division(holder.division)]))
+        context.refuse_event(*(grounds or [reasons.unknown_division(holder.division)]))
         return
-    if desk.free is None:
-        raise MustAsk(number, place_of(number, desk.catalogue))
-    if not desk.free:
-        desk.refuse_event(reasons.anothers_number(number))
+    if context.free is None:
+        raise MustAsk(number, place_of(number, context.catalogue))
+    if not context.free:
+        context.refuse_event(reasons.anothers_number(number))
         return
-    key = derived_id("imported", desk.state.holder, number)
+    no_glyph = normalise.unprintable(payload)
+    if no_glyph:
+        context.refuse_event(reasons.no_glyph(no_glyph))
+        return
+    key = derived_id("imported", context.state.holder, number)
     digits = item.number.digits if item.number else 5
     series, serial = _series(number, digits)
     made = Grant(
         grant_id=derived_id(key, 0), licence_id=key, version=0, item=item.code,
-        item_digest=desk.catalogue.digests[item.code], application_id="", holder=desk.state.holder,
+        item_digest=context.catalogue.digests[item.code], application_id="", holder=context.state.holder,
         holder_kind=holder.kind, holder_id=holder.display, holder_name=holder.name, address=holder.address,
         division=holder.division, authority=authority, issued_on=data.issued_on.isoformat(),
-        valid_from=data.valid_from.isoformat(), valid_until=data.valid_until.isoformat() if data.valid_until else None, decided_at=desk.time,
+        valid_from=data.valid_from.isoformat(), valid_until=data.valid_until.isoformat() if data.valid_until else None, decided_at=context.time,
         series=series, digits=digits, type_code=item.type_code, number=number, products=products,
     )  # fmt: skip
-    desk.write(f.ImportRecorded(made, serial))
+    context.write(f.ImportRecorded(made, serial, holder.folds))
+
+
+def _contradicts_record(context: DecisionContext, holder: ApplicantSeen) -> bool:
+    """Tell whether an import says another name, address or division of a known holder than the register."""
+    state = context.state
+    folds = {**state.folds, **holder.folds}
+    return not (
+        find(holder.division) == find(state.division)
+        and normalise.same(folds, holder.name, state.name)
+        and normalise.same(folds, holder.address, state.address)
+    )
 
 
 def _series(number: str, digits: int) -> tuple[str, int | None]:
@@ -228,9 +258,9 @@ def _series(number: str, digits: int) -> tuple[str, int | None]:
     return (head, int(tail)) if head and tail.isascii() and tail.isdigit() else (number, None)
 
 
-def classified(desk: DecisionContext, data: HolderClassified) -> None:
+def classified(context: DecisionContext, data: HolderClassified) -> None:
     """The credit class of a holder."""
-    if not competent_in_division(desk.source, "market-regulation", desk.state.division):
-        desk.refuse_event(reasons.not_competent(desk.source))
+    if not competent_in_division(context.source, "market-regulation", context.state.division):
+        context.refuse_event(reasons.not_competent(context.source))
         return
-    desk.write(f.ClassRecorded(data.credit_class, desk.display))
+    context.write(f.ClassRecorded(data.credit_class, context.display))

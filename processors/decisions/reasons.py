@@ -126,6 +126,19 @@ def contradicts(field: str) -> Reason:
     )
 
 
+def contradicts_record() -> Reason:
+    return Reason(
+        "与该持证人的登记信息不符，须由其登记地的发证机关导入",
+        "it contradicts the register: the authority of the holder's division on record must import it",
+    )
+
+
+def no_glyph(characters: dict[str, str]) -> Reason:
+    """Name the characters that no font has, with the fields in which they stand."""
+    named = "；".join(f"{name}: {text}" for name, text in characters.items())
+    return Reason(f"以下文字无字形，不能制证：{named}", f"no font has these characters: {named}")
+
+
 def not_reviewed() -> Reason:
     return Reason("本申请无须审查", "this application needs no review")
 

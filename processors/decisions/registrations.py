@@ -10,7 +10,7 @@ from typing import Any
 
 from processors.context import DecisionContext
 from processors.decisions import grants, intake, lifecycle, normalise, reasons
-from processors.state import Case, Filing
+from processors.state import Case, Filing, Licence
 from schemas import facts as f
 from schemas.authorities import competent_for_application, competent_in_division, find
 from schemas.event_types import FilingEvent, RegistrationSubmitted
@@ -19,36 +19,31 @@ from schemas.identifiers import compare
 from schemas.item_types import FieldRule, ServiceItem
 
 
-def consolidated(desk: DecisionContext) -> ServiceItem | None:
+def consolidated(context: DecisionContext) -> ServiceItem | None:
     """The item of the consolidated certificate."""
-    return next((i for i in desk.catalogue.items.values() if i.mode == "consolidated"), None)
+    return next((i for i in context.catalogue.items.values() if i.mode == "consolidated"), None)
 
 
-def submitted(desk: DecisionContext, data: RegistrationSubmitted, payload: dict[str, Any]) -> None:
+def submitted(context: DecisionContext, data: RegistrationSubmitted, payload: dict[str, Any]) -> None:
     """A registration with its chosen filings."""
-    item = consolidated(desk)
+    item = consolidated(context)
     key = compare(data.application_id)
     content = normalise.content(payload["data"])
-    known = desk.state.cases.get(key)
-    if known is not None:
-        if known.content == content:
-            desk.write(f.EventRepeated(key))
-        else:
-            desk.refuse_event(reasons.used_id(known.application_id))
+    if intake.repeats(context, key, content):
         return
     code = item.code if item else "business-licence"
-    living = desk.living_of(code)
+    living = context.living_of(code)
     answers, conflicts = _collected(data)
     opened = f.CaseOpened(
         case=key,
         application_id=data.application_id,
         content=content,
         item=code,
-        item_digest=desk.catalogue.digests.get(code, ""),
+        item_digest=context.catalogue.digests.get(code, ""),
         action="new",
         applicant=normalise.applicant_seen(data.applicant, payload),
-        filed_on=desk.day,
-        source=desk.source,
+        filed_on=context.day,
+        source=context.source,
         auth=payload.get("auth", "none"),
         window=str(payload["data"].get("window") or ""),
         channel=str(payload["data"].get("channel") or ""),
@@ -57,77 +52,88 @@ def submitted(desk: DecisionContext, data: RegistrationSubmitted, payload: dict[
         chosen=tuple(dict.fromkeys(choice.item for choice in data.items)),
         answers=answers,
         conflicts=conflicts,
+        unprintable=normalise.unprintable(payload),
     )
-    grounds = _grounds(desk, opened, item, payload)
-    desk.write(opened)
-    if grounds or item is None:
-        desk.write(f.CaseRefused(key, tuple(grounds)))
-        return
-    judge(desk, desk.state.cases[key], item)
+    grounds = _grounds(context, opened, item, payload, [living] if living else [])
+    intake.open_case(context, opened, item, grounds)
+    if item is not None and not grounds:
+        judge(context, context.state.cases[key], item)
 
 
-def judge(desk: DecisionContext, case: Case, item: ServiceItem) -> None:
+def judge(context: DecisionContext, case: Case, item: ServiceItem) -> None:
     """Asks for what is missing, or accepts and grants."""
-    late = intake.deferred_of(desk, case, item)
-    missing, why = missing_of(desk, case, item, late)
+    late = intake.deferred_of(context, case, item)
+    missing, why = missing_of(context, case, item, late)
     if missing:
-        intake.ask(desk, case, item, missing, why, late)
+        intake.ask(context, case, item, missing, why, late)
     else:
-        grants.accept(desk, case, item, late)
+        grants.accept(context, case, item, late)
 
 
 def _grounds(
-    desk: DecisionContext, opened: f.CaseOpened, item: ServiceItem | None, payload: dict[str, Any]
+    context: DecisionContext,
+    opened: f.CaseOpened,
+    item: ServiceItem | None,
+    payload: dict[str, Any],
+    targets: list[Licence],
 ) -> list[Reason]:
     if item is None:
         return [reasons.unknown_item(opened.item)]
-    grounds = intake.holder_grounds(desk, opened.applicant, item, payload)
+    grounds = intake.holder_grounds(context, opened.applicant, item, payload, targets)
     for code in opened.chosen:
-        chosen = desk.item(code)
+        chosen = context.item(code)
         if chosen is None:
             grounds.append(reasons.unknown_item(code))
         elif chosen.mode != "filing":
             grounds.append(reasons.not_applied_for(code, "application.submitted"))
-    grounds += desk.barred(item.code, desk.today)
-    open_case = desk.open_case_of(item.code)
+    grounds += context.barred(item.code, context.today)
+    open_case = context.open_case_of(item.code)
     if open_case:
         grounds.append(reasons.open_case(open_case.application_id))
     return grounds
 
 
 def missing_of(
-    desk: DecisionContext, case: Case, item: ServiceItem, late: grants.Late
+    context: DecisionContext, case: Case, item: ServiceItem, late: grants.Late
 ) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
     """As `intake.missing_of`, and the fields that every chosen item asks for, each once."""
-    missing, why = intake.missing_of(desk, case, item, late)
+    missing, why = intake.missing_of(context, case, item, late)
     unfit = grants.unprintable(item, case.answers)
-    asked = fields_of(desk, not_pushed(desk, case.chosen), item)
+    no_glyph = {
+        name: text
+        for name, text in case.unprintable.items()
+        if name.removeprefix("fields.") in {rule.name for rule in item.fields}
+    }
+    asked = fields_of(context, not_pushed(context, case.chosen), item)
     double = [rule.name for rule in asked if rule.name in case.conflicts]
     fields = [
         f"fields.{rule.name}"
         for rule in asked
-        if rule.name in (*double, *unfit) or (rule.required and _blank(case.answers.get(rule.name)))
+        if rule.name in (*double, *unfit)
+        or f"fields.{rule.name}" in no_glyph
+        or (rule.required and _blank(case.answers.get(rule.name)))
     ]
     grounds = [reasons.contradictory(double)] if double else []
     grounds += [reasons.unprintable(unfit)] if unfit else []
+    grounds += [reasons.no_glyph(no_glyph)] if no_glyph else []
     return (*missing, *fields), (*why, *grounds)
 
 
-def vanished(desk: DecisionContext, case: Case) -> list[Reason]:
+def vanished(context: DecisionContext, case: Case) -> list[Reason]:
     """Chosen items that the catalogue in force has no more, since the registration came in."""
-    return [reasons.unknown_item(code) for code in case.chosen if desk.item(code) is None]
+    return [reasons.unknown_item(code) for code in case.chosen if context.item(code) is None]
 
 
-def not_pushed(desk: DecisionContext, chosen: tuple[str, ...]) -> tuple[str, ...]:
+def not_pushed(context: DecisionContext, chosen: tuple[str, ...]) -> tuple[str, ...]:
     """The chosen items whose filing this holder does not have yet: only they are pushed, and asked about."""
-    pushed = {filing.ref.item for filing in desk.state.filings.values()}
+    pushed = {filing.ref.item for filing in context.state.filings.values()}
     return tuple(code for code in chosen if code not in pushed)
 
 
-def fields_of(desk: DecisionContext, chosen: tuple[str, ...], item: ServiceItem) -> list[FieldRule]:
+def fields_of(context: DecisionContext, chosen: tuple[str, ...], item: ServiceItem) -> list[FieldRule]:
     """The fields of the certificate and its chosen filings, each name once; required where any item requires it."""
     found: dict[str, FieldRule] = {}
-    for source in (item, *(desk.catalogue.items[c] for c in chosen if c in desk.catalogue.items)):
+    for source in (item, *(context.catalogue.items[c] for c in chosen if c in context.catalogue.items)):
         for rule in source.fields:
             if rule.name not in found or (rule.required and not found[rule.name].required):
                 found[rule.name] = rule
@@ -163,40 +169,40 @@ def answered(case: Case, shared: Mapping[str, Any]) -> tuple[dict[str, Any], tup
 # ---- filings ------------------------------------------------------------------------------------------------
 
 
-def moved(desk: DecisionContext, data: FilingEvent) -> None:
+def moved(context: DecisionContext, data: FilingEvent) -> None:
     """A department on its filing, or the correction of one that it returned."""
-    filing = desk.state.filings.get(compare(data.filing_id))
+    filing = context.state.filings.get(compare(data.filing_id))
     if filing is None:
-        desk.refuse_event(reasons.unknown_filing(data.filing_id))
+        context.refuse_event(reasons.unknown_filing(data.filing_id))
         return
-    grounds = _filing_grounds(desk, filing, data)
-    state = lifecycle.MOVES.get((filing.state, desk.event))
+    grounds = _filing_grounds(context, filing, data)
+    state = lifecycle.MOVES.get((filing.state, context.event))
     if state is None:
-        grounds.append(reasons.filing_state(filing.state, desk.event))
+        grounds.append(reasons.filing_state(filing.state, context.event))
     if grounds or state is None:
-        desk.refuse_event(*grounds)
+        context.refuse_event(*grounds)
         return
-    if desk.event == "filing.corrected":
-        item = desk.item(filing.ref.item)
+    if context.event == "filing.corrected":
+        item = context.item(filing.ref.item)
         if item is None:  # the catalogue has it no more: its days and fields are not known
-            desk.refuse_event(reasons.unknown_item(filing.ref.item))
+            context.refuse_event(reasons.unknown_item(filing.ref.item))
             return
         answers = {**filing.answers, **{k: v for k, v in (data.answers or {}).items() if not _blank(v)}}
-        grants.push_filing(desk, filing.ref, filing.case, item, answers, filing.round + 1)
+        grants.push_filing(context, filing.ref, filing.case, item, answers, filing.round + 1)
         return
-    desk.write(f.FilingMoved(compare(data.filing_id), state, data.reason or "", filing.ref))
+    context.write(f.FilingMoved(compare(data.filing_id), state, data.reason or "", filing.ref))
 
 
-def _filing_grounds(desk: DecisionContext, filing: Filing, data: FilingEvent) -> list[Reason]:
-    if desk.event != "filing.corrected" and data.department != filing.ref.department:
+def _filing_grounds(context: DecisionContext, filing: Filing, data: FilingEvent) -> list[Reason]:
+    if context.event != "filing.corrected" and data.department != filing.ref.department:
         return [reasons.anothers_filing(data.department)]
-    if desk.event == "filing.corrected":
-        item = consolidated(desk)
-        division = desk.state.division
-        own = desk.source.split(":")[2]
+    if context.event == "filing.corrected":
+        item = consolidated(context)
+        division = context.state.division
+        own = context.source.split(":")[2]
         good = item is not None and competent_for_application(
-            desk.source, item, division if find(division) else own
+            context.source, item, division if find(division) else own
         )
     else:
-        good = competent_in_division(desk.source, filing.ref.department, desk.state.division)
-    return [] if good else [reasons.not_competent(desk.source)]
+        good = competent_in_division(context.source, filing.ref.department, context.state.division)
+    return [] if good else [reasons.not_competent(context.source)]

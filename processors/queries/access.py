@@ -1,7 +1,8 @@
-"""Who may read what: the register as one principal sees it.
+"""Access to the register: the part of it that one caller may read.
 
-At this machine (`local`): everything. An enterprise or person: the own record. An agency: cases that it sent,
-and what its department decides in its division or below; holders of whom it may read nothing do not exist for it.
+The operator of this machine (`local`) reads everything, an enterprise or a person the own record. An agency reads the
+cases that it sent and what its department decides in its division or below. A holder of whom it may read nothing does
+not exist for it, and of a holder it knows only by a case of its own it reads the name that this case states.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ LOCAL: Final = Principal("local")
 
 
 class Restricted:
-    """The port `Register` for one principal."""
+    """The port `Register` for one caller."""
 
     def __init__(self, register: Register, principal: Principal, catalogue: Catalogue) -> None:
         self._register = register
@@ -74,7 +75,7 @@ class Restricted:
                 yield seen
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
-        """Figures over everyone are for this machine alone."""
+        """Yield facts to the operator of this machine alone, since figures over everyone are read from them."""
         if self._principal.kind == "local":
             yield from self._register.facts(types)
 
@@ -91,7 +92,14 @@ class Restricted:
             if f.case in part.cases or competent_in_division(self._source, f.ref.department, state.division)
         }
         part.checks = {k: c for k, c in state.checks.items() if c.licence in part.licences}
-        return part if part.cases or part.licences or part.filings else None
+        if not (part.cases or part.licences or part.filings):
+            return None
+        if not (part.licences or part.filings):  # its own cases give no right to what others have registered
+            last = max(part.cases.values(), key=lambda case: case.history[0].time)
+            part.name, part.address = last.applicant.name, last.applicant.address
+            part.division, part.credit_class = last.applicant.division, ""
+            part.refused = tuple(one for one in state.refused if one.source == self._source)
+        return part
 
     @property
     def _source(self) -> str:

@@ -79,10 +79,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "wrong check digit": ({"applicant": who(id=H[:-1] + "0")}, "check digit"),
     "a person for an enterprise's item": ({"applicant": who(kind="person", id=ric(3))}, "enterprises only"),
     "unknown division": ({"applicant": who(division="999999")}, "999999"),
-    "department not competent": ({"source": "urn:agency:630000:tax"}, "not competent"),
-    "division beside": ({"source": "urn:agency:630222:market-regulation"}, "not competent"),
-    "division below": ({"applicant": who(division="630200"), "source": COUNTY_HALL}, "not competent"),
-    "another province": ({"source": "urn:agency:620000:market-regulation"}, "not competent"),
 }
 
 
@@ -96,6 +92,28 @@ def test_refused(name: str) -> None:
     row = World().tell(e.lines).case(holder, "N")
     assert (row["state"], row["due"]["promised"]) == ("refused", None)
     assert word in row["reason"]
+
+
+INCOMPETENT: dict[str, dict[str, Any]] = {
+    "department not competent": {"source": "urn:agency:630000:tax"},
+    "division beside": {"source": "urn:agency:630222:market-regulation"},
+    "division below": {"applicant": who(division="630200"), "source": COUNTY_HALL},
+    "another province": {"source": "urn:agency:620000:market-regulation"},
+    "an unknown item, and a division beside": {"item": "no-such-item", "source": "urn:agency:630222:tax"},
+}
+
+
+@pytest.mark.parametrize("name", INCOMPETENT)
+def test_without_competence_nothing_but_the_refusal_is_left(name: str) -> None:
+    """No case, no record and no bar: the application id stays free, and the real application comes through."""
+    e = Events()
+    new(e, **INCOMPETENT[name])
+    world = World().tell(e.lines)
+    row = world.holder(H)
+    assert ([], None) == (row["cases"], row["name"])
+    assert "not competent" in row["refused"][0]["reason"]
+    new(e, "2018-03-01T11:00:00+08:00")
+    assert "issued" == World().tell(e.lines).case(H, "N")["state"]
 
 
 ACCEPTED: dict[str, dict[str, Any]] = {
@@ -330,7 +348,9 @@ def test_ids_of_applications_are_compared() -> None:
 )
 def test_validity(time: str, end: str) -> None:
     """The day before the fifth anniversary; dates are dates in China."""
-    world = told(lambda e: new(e, time, materials=full("2018-02-01")))
+    world = told(
+        lambda e: new(e, time, materials=full(time[:10] if time.endswith("+08:00") else "2018-02-01"))
+    )
     assert end == world.licences(H)[0]["valid_until"]
 
 
@@ -680,8 +700,8 @@ def test_bars(kind: str, over: dict[str, Any], last: str | None) -> None:
         order(e, kind, "2018-04-10T10:00:00+08:00", decided_on="2018-04-02", **over)
         new(e, "2018-04-11T10:00:00+08:00", "B0", materials=full())
         if last:
-            new(e, f"{last}T23:59:59+08:00", "B1", materials=full())
-            new(e, "2021-04-02T00:00:00+08:00", "B2", materials=full())
+            new(e, f"{last}T23:59:59+08:00", "B1")
+            new(e, "2021-04-02T00:00:00+08:00", "B2")
 
     world = told(tell)
     assert ("refused" if last else "issued") == world.case(H, "B0")["state"]
