@@ -121,7 +121,7 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Signatures are raw `r ‖ s` (64 bytes, hex) of the credential and DER (hex) of the PDF's CMS signature.
     `renderer` names the page renderer and its version, `template` the digest of the page template,
-    `fonts` the digest of the font set.
+    `fonts` the digest of the font set. `credential_sha256` is the digest of `credential.cwt`, which the log names.
     """
 
     grant_id: str
@@ -139,6 +139,7 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
     template: str
     fonts: str
     v: int = 1
+    credential_sha256: str = ""  # absent in facts from before the transparency log
 
 
 class IssuanceItem(msgspec.Struct, frozen=True, array_like=True):

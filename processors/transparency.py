@@ -1,0 +1,59 @@
+"""The log's entries: which facts are published there, and in which order (a stage with one writer).
+
+Every fact that makes something public leads to an entry; the same fact told again leads to the same entry, which
+has its place already. The order is recorded once and never made again: two engines may find different ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+import msgspec
+
+from schemas.facts import Fact, LicenceImported, LicenceIssued
+from schemas.transparency.entries import ImportedEntry, LicenceEntry, LogEntry
+
+
+class Sequenced(msgspec.Struct, frozen=True):
+    """An entry with its place: `index` from 0 without gaps, `id` of its content, the bytes that are hashed."""
+
+    index: int
+    id: str
+    entry: bytes
+
+
+def entries_of(fact: Fact) -> tuple[LogEntry, ...]:
+    """Return the entries that a fact leads to; none for what is not published.
+
+    A licence that was issued before credentials' digests were recorded leads to none: `logged_from` says since
+    when the log is whole.
+    """
+    match fact.body:
+        case LicenceIssued(issued=issued) if issued.credential_sha256:
+            return (
+                LicenceEntry(
+                    issued.number,
+                    issued.version,
+                    issued.identifier,
+                    issued.credential_sha256,
+                    issued.object_sha256,
+                ),
+            )
+        case LicenceImported(grant=grant) if grant.number:
+            return (ImportedEntry(grant.number),)
+    return ()
+
+
+def sequence(
+    next_index: int, entries: Iterable[LogEntry], seen: Container[str]
+) -> tuple[Sequenced, ...]:
+    """Give places to entries that have none yet, in the order in which they came.
+
+    `seen` holds the ids of everything that has a place, `next_index` is their number.
+    """
+    given: dict[str, Sequenced] = {}
+    for entry in entries:
+        identity = entry.id
+        if identity not in given and identity not in seen:
+            given[identity] = Sequenced(next_index + len(given), identity, entry.to_bytes())
+    return tuple(given.values())
