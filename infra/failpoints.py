@@ -28,6 +28,12 @@ OF_FILINGS = (
     "deliver-after-record",  # recorded, nothing sent
     "deliver-after-answer",  # the department has taken it, that is not recorded
 )
+OF_LOG = (
+    "log-before-tiles",  # the order is recorded, no tile of it written
+    "log-between-tiles",  # some tiles are written
+    "log-before-checkpoint",  # all tiles are written, witnesses have signed, nothing is published
+    "log-before-archive",  # published, not kept for proofs of the past
+)
 _passed: dict[str, int] = {}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable
 
 import msgspec
 
-from schemas.facts import Fact, LicenceImported, LicenceIssued
+from schemas.facts import Fact, ImportRecorded, LicenceIssued
 from schemas.transparency.entries import ImportedEntry, LicenceEntry, LogEntry
 
 
@@ -39,14 +39,12 @@ def entries_of(fact: Fact) -> tuple[LogEntry, ...]:
                     issued.object_sha256,
                 ),
             )
-        case LicenceImported(grant=grant) if grant.number:
+        case ImportRecorded(grant=grant) if grant.number:
             return (ImportedEntry(grant.number),)
     return ()
 
 
-def sequence(
-    next_index: int, entries: Iterable[LogEntry], seen: Container[str]
-) -> tuple[Sequenced, ...]:
+def sequence(next_index: int, entries: Iterable[LogEntry], seen: Container[str]) -> tuple[Sequenced, ...]:
     """Give places to entries that have none yet, in the order in which they came.
 
     `seen` holds the ids of everything that has a place, `next_index` is their number.

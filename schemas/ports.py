@@ -30,6 +30,14 @@ class Store(Protocol):
         ...
 
 
+class ReplacingStore(Store, Protocol):
+    """A store with a few keys whose object is replaced: the head of a log, and nothing that anybody signed for good."""
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Put an object in the place of the one before, durably: a reader sees the old one or the new one, whole."""
+        ...
+
+
 def checked_key(key: str) -> str:
     """A key that no store can misread: parts of ASCII letters, digits and `-._~:`, joined by `/`."""
     parts = key.split("/")

@@ -22,10 +22,10 @@ from schemas.errors import NotFound, VerificationError
 from schemas.transparency.entries import LogEntry, read_entry
 from schemas.transparency.merkle import HASH_SIZE
 from schemas.transparency.notes import Checkpoint
-from schemas.transparency.tiles import ENTRIES, WIDTH, RightEdge, Tile, grow, split_bundle, tile_at
+from schemas.transparency.tiles import ENTRIES, WIDTH, RightEdge, Tile, grow, read_tile, split_bundle, tile_at
 from verification.log_book import LogBook
 from verification.transparency import LogPolicy, WitnessedCheckpoint, verify_checkpoint
-from verification.verdict import Check
+from verification.verify import CheckResult
 
 _MOST = 20  # faults told of one step
 
@@ -41,7 +41,7 @@ class LogSource(Protocol):
 class AuditReport(msgspec.Struct, frozen=True):
     """The outcome of an audit: `checkpoint` is what to keep for the next one, None where it cannot be believed."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[CheckResult, ...]
     size: int
     checkpoint: bytes | None
 
@@ -67,7 +67,7 @@ def audit(
     fails; whatever is wrong with the log stands in the report.
     """
     data = source.fetch("checkpoint")
-    checks: list[Check] = []
+    checks: list[CheckResult] = []
     head = _head(data, policy, checks)  # 1
     if head is None:
         return AuditReport(tuple(checks), 0, None)
@@ -81,7 +81,9 @@ def audit(
     for index, entry in entries:
         book.add(index, entry)
     checks += [
-        _check("numbers", book.number_faults(), f"{len(book.versions)} 个编号 / {len(book.versions)} numbers"),  # 4
+        _check(
+            "numbers", book.number_faults(), f"{len(book.versions)} 个编号 / {len(book.versions)} numbers"
+        ),  # 4
         _check("draws", book.draw_faults(), f"{len(book.draws)} 次抽查 / {len(book.draws)} draws"),  # 5
         _check("editions", book.edition_faults(), "次序正确 / in order"),  # 6
     ]
@@ -90,52 +92,56 @@ def audit(
     return AuditReport(tuple(checks), head.size, data if all(c.ok for c in checks) else None)
 
 
-def _head(data: bytes, policy: LogPolicy, checks: list[Check]) -> Checkpoint | None:
+def _head(data: bytes, policy: LogPolicy, checks: list[CheckResult]) -> Checkpoint | None:
     """Return the checkpoint, where the log itself signed it; witnesses that are missing are a fault all the same."""
     try:
         seen = verify_checkpoint(data, msgspec.structs.replace(policy, needed=0))
     except VerificationError as error:
-        checks.append(Check("checkpoint", False, str(error)))
+        checks.append(CheckResult("checkpoint", False, str(error)))
         return None
-    checks.append(Check("checkpoint", True, f"{seen.checkpoint.size} 条 / {seen.checkpoint.size} entries"))
+    checks.append(
+        CheckResult("checkpoint", True, f"{seen.checkpoint.size} 条 / {seen.checkpoint.size} entries")
+    )
     checks.append(_witnesses(seen, policy))
     return seen.checkpoint
 
 
-def _witnesses(seen: WitnessedCheckpoint, policy: LogPolicy) -> Check:
+def _witnesses(seen: WitnessedCheckpoint, policy: LogPolicy) -> CheckResult:
     names = ", ".join(one.witness.name for one in seen.cosignatures) or "无 / none"
     enough = policy.needed == 0 or seen.witnessed_by(policy.needed) is not None
-    return Check("witnesses", enough, f"{names} ({policy.needed} needed / 需要 {policy.needed} 个)")
+    return CheckResult("witnesses", enough, f"{names} ({policy.needed} needed / 需要 {policy.needed} 个)")
 
 
-def _before(since: bytes | None, policy: LogPolicy, checks: list[Check]) -> Checkpoint | None:
+def _before(since: bytes | None, policy: LogPolicy, checks: list[CheckResult]) -> Checkpoint | None:
     """Return the checkpoint seen before: what this log has signed must be explained, whoever kept it."""
     if since is None:
         return None
     try:
         return verify_checkpoint(since, msgspec.structs.replace(policy, needed=0)).checkpoint
     except VerificationError as error:
-        checks.append(Check("since", False, f"先前的检查点不可信 / the earlier checkpoint: {error}"))
+        checks.append(CheckResult("since", False, f"先前的检查点不可信 / the earlier checkpoint: {error}"))
         return None
 
 
-def _continuation(before: Checkpoint, walk: _Walk) -> Check:
+def _continuation(before: Checkpoint, walk: _Walk) -> CheckResult:
     if before.size > walk.head.size:
-        return Check(
+        return CheckResult(
             "consistency", False,
             f"日志被截短 / the log has {walk.head.size} entries, and had {before.size}: its tail was cut",
         )  # fmt: skip
     if walk.root_before != before.root:
-        return Check(
+        return CheckResult(
             "consistency", False,
             f"另一段历史 / a second history: the first {before.size} entries are not those that were signed before",
         )  # fmt: skip
-    return Check("consistency", True, f"延续先前 {before.size} 条 / continues the {before.size} entries seen before")
+    return CheckResult(
+        "consistency", True, f"延续先前 {before.size} 条 / continues the {before.size} entries seen before"
+    )
 
 
-def _check(name: str, faults: list[str], good: str) -> Check:
+def _check(name: str, faults: list[str], good: str) -> CheckResult:
     more = f"; … ({len(faults)})" if len(faults) > _MOST else ""
-    return Check(name, not faults, "; ".join(faults[:_MOST]) + more if faults else good)
+    return CheckResult(name, not faults, "; ".join(faults[:_MOST]) + more if faults else good)
 
 
 class _Walk:
@@ -155,7 +161,7 @@ class _Walk:
         for number in range(-(-self.head.size // WIDTH)):
             tile = tile_at(ENTRIES, number, self.head.size)
             try:
-                bundle = split_bundle(self._fetch(tile), tile)
+                bundle = split_bundle(read_tile(self._source.fetch, tile), tile)
             except (NotFound, VerificationError) as error:
                 self.faults.append(f"{tile.path}: {error}")
                 return  # nothing after this can be compared
@@ -185,36 +191,28 @@ class _Walk:
 
     def _compare(self, tile: Tile, made: bytes) -> None:
         try:
-            stored = self._fetch(tile)
+            stored = read_tile(self._source.fetch, tile)
         except NotFound:
             self.faults.append(f"{tile.path}: 缺失 / is missing")
             return
         if stored != made:
-            at = next((n for n in range(0, len(made), HASH_SIZE) if stored[n : n + HASH_SIZE] != made[n : n + HASH_SIZE]), 0)
+            at = next(
+                (
+                    n
+                    for n in range(0, len(made), HASH_SIZE)
+                    if stored[n : n + HASH_SIZE] != made[n : n + HASH_SIZE]
+                ),
+                0,
+            )
             place = tile.number * WIDTH + at // HASH_SIZE
-            told = f"第 {place} 条被改 / entry {place} was changed" if tile.level == 0 else "哈希不符 / other hashes"
+            told = (
+                f"第 {place} 条被改 / entry {place} was changed"
+                if tile.level == 0
+                else "哈希不符 / other hashes"
+            )
             self.faults.append(f"{tile.path}: {told}")
-
-    def _fetch(self, tile: Tile) -> bytes:
-        """Return a tile as wide as the checkpoint needs it; the full one will do where the log has grown since."""
-        try:
-            return self._source.fetch(tile.path)
-        except NotFound:
-            if tile.width == WIDTH:
-                raise
-            return _narrowed(self._source.fetch(tile.full.path), tile)
-
-
-def _narrowed(data: bytes, tile: Tile) -> bytes:
-    if tile.level != ENTRIES:
-        return data[: tile.width * HASH_SIZE]
-    at = 0
-    for _ in range(tile.width):
-        at += 2 + int.from_bytes(data[at : at + 2])
-    return data[:at]
 
 
 def _stays(tile: Tile, size: int) -> bool:
     """Tell whether a tree of `size` entries has the tile with this width."""
     return tile_at(tile.level, tile.number, size) == tile
-

@@ -85,7 +85,7 @@ class LogBook:
         """Name what is wrong with the draws of each authority: twice, left out, never ended, ended before it began."""
         faults: list[str] = []
         last: dict[str, int] = {}
-        for (authority, sequence), draw in sorted(self.draws.items()):
+        for authority, sequence in sorted(self.draws):
             expected = last.get(authority, 0) + 1
             if sequence != expected:
                 faults.append(
@@ -102,7 +102,9 @@ class LogBook:
         faults = list(self._disorder)
         if self._trust:
             whole = range(min(self._trust), max(self._trust) + 1)
-            faults += [f"trust.json: 缺少第 {n} 期 / edition {n} is missing" for n in whole if n not in self._trust]
+            faults += [
+                f"trust.json: 缺少第 {n} 期 / edition {n} is missing" for n in whole if n not in self._trust
+            ]
         return faults
 
     def register_faults(
@@ -114,22 +116,26 @@ class LogBook:
         places that are not invalid.
         """
         rows = set(register)
-        faults = [f"{n}: 不在日志中 / is not in the log" for n in sorted(rows - self.versions.keys() - self.imported)]
+        faults = [
+            f"{n}: 不在日志中 / is not in the log"
+            for n in sorted(rows - self.versions.keys() - self.imported)
+        ]
         if len(rows) != len(register):
             faults.append("登记表中编号重复 / a number twice in the register")
         ours = {number for number in rows if number in self.versions}
         count, unread = self._living({self._split(number)[0] for number in ours}, living)
         if unread:
-            return faults, f"{len(rows)} 行均在日志中，状态未核对 / {len(rows)} rows are in the log; status not compared: {unread}"
+            return (
+                faults,
+                f"{len(rows)} 行均在日志中，状态未核对 / {len(rows)} rows are in the log; status not compared: {unread}",
+            )
         if count != len(ours):
             faults.append(
                 f"登记表与日志数目不符 / the register has {len(ours)} licences, the log's status lists {count} living ones"
             )
         return faults, f"{len(rows)} 行，与日志一致 / {len(rows)} rows, as many as the log says"
 
-    def _living(
-        self, series: set[str], living: Callable[[str, str], int | None] | None
-    ) -> tuple[int, str]:
+    def _living(self, series: set[str], living: Callable[[str, str], int | None] | None) -> tuple[int, str]:
         count = 0
         names = {_list_name(one) for one in series}
         if "" in series or living is None:
@@ -158,9 +164,13 @@ class LogBook:
 
     def _trust_edition(self, index: int, entry: TrustEntry) -> None:
         if entry.sequence in self._trust:
-            self._disorder.append(f"第 {index} 条 / entry {index}: trust.json {entry.sequence} 出现两次 / twice")
+            self._disorder.append(
+                f"第 {index} 条 / entry {index}: trust.json {entry.sequence} 出现两次 / twice"
+            )
         elif self._trust and entry.sequence < max(self._trust):
-            self._disorder.append(f"第 {index} 条 / entry {index}: trust.json {entry.sequence} goes back / 倒退")
+            self._disorder.append(
+                f"第 {index} 条 / entry {index}: trust.json {entry.sequence} goes back / 倒退"
+            )
         self._trust[entry.sequence] = entry.sha256
 
     def _draw(

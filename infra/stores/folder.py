@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable
@@ -71,6 +71,14 @@ class FolderStore:
             raise self._unavailable(error, key) from error
         return True
 
+    def replace(self, key: str, data: bytes) -> None:
+        """Put an object in the place of the one before; a crash leaves the old one or the new one, on the disk."""
+        path = self._path(key)
+        try:
+            self._write(path, data, put=os.replace)
+        except OSError as error:
+            raise self._unavailable(error, key) from error
+
     def sweep(self) -> None:
         """Remove what killed writers left behind."""
         for path in (self._root / _WRITING).glob("*"):
@@ -94,7 +102,7 @@ class FolderStore:
             )
         return True
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, put: Callable[[Path, Path], None] = os.link) -> None:
         writing = self._root / _WRITING / f"{os.getpid()}-{next(_counter)}"
         writing.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +112,7 @@ class FolderStore:
                 file.flush()
                 os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):
-                os.link(writing, path)
+                put(writing, path)
             _flush_folder(path.parent)
         finally:
             writing.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ the signature. A store that does not know the header ignores it, so only a trial
 
 from __future__ import annotations
 
+import io
 import secrets
 import threading
 from collections.abc import Iterator
@@ -217,6 +218,13 @@ class S3Store:
         except (MinioException, urllib3.exceptions.HTTPError) as error:
             raise self._unavailable(error, key) from error
         return bool(versions)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Put an object in the place of the one before; S3 shows readers the old one or the new one, whole."""
+        try:
+            self._client.put_object(self._bucket, checked_key(key), io.BytesIO(data), len(data))
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise self._unavailable(error, key) from error
 
     def conditional(self) -> bool:
         """Tell if of several writers at once exactly one wins; the trial leaves nothing in the store."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.canonical import canonical
+from schemas.canonical_json import canonical
 from schemas.errors import VerificationError
 from schemas.identifiers import masked
 from schemas.transparency.tiles import MAX_ENTRY
@@ -109,7 +109,7 @@ _decoder = msgspec.json.Decoder(LogEntry)
 def read_entry(data: bytes) -> LogEntry:
     """Return an entry from its bytes. Raises VerificationError where it has no known form or is not canonical."""
     try:
-        entry = _decoder.decode(data)
+        entry: LogEntry = _decoder.decode(data)
         exact = entry.to_bytes() == data
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise VerificationError(f"不是日志条目 / no entry of the log: {error}") from None

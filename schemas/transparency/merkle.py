@@ -121,7 +121,9 @@ def check_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proo
         return
     if old_root != new_root and _consistent(old, old_root, new, new_root, list(proof)):
         return
-    raise VerificationError(f"日志不是先前日志的延续 / the log of {new} entries does not continue the one of {old}")
+    raise VerificationError(
+        f"日志不是先前日志的延续 / the log of {new} entries does not continue the one of {old}"
+    )
 
 
 def _consistent(old: int, old_root: bytes, new: int, new_root: bytes, proof: list[bytes]) -> bool:

@@ -175,7 +175,9 @@ def check_log_signature(note: Note, keys: Iterable[VerifierKey]) -> VerifierKey:
     for key in keys:
         for value in note.signed_by(key):
             if not key.verifies(value, note.text.encode()):
-                raise VerificationError(f"日志签名不符 / the signature of {key.name} does not fit the checkpoint")
+                raise VerificationError(
+                    f"日志签名不符 / the signature of {key.name} does not fit the checkpoint"
+                )
             found = found or key
     if found is None:
         raise VerificationError("没有可信的日志签名 / no signature by a known key of the log")

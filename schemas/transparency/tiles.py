@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.errors import VerificationError
+from schemas.errors import NotFound, VerificationError
 from schemas.transparency.merkle import EMPTY_ROOT, HASH_SIZE, MAX_SIZE, fold_peaks, leaf_hash, node_hash
 
 WIDTH: Final = 256
@@ -92,27 +92,33 @@ class TileHashes:
     def __init__(self, size: int, fetch: Fetch) -> None:
         self._size = size
         self._fetch = fetch
-        self._tiles: dict[Tile, bytes] = {}
+        self._tiles: dict[Tile, list[bytes]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
-        """Return the hash of a complete subtree. Raises VerificationError where a tile has another length."""
+        """Return the hash of a complete subtree.
+
+        Raises ValueError where the tree has none there, VerificationError where a tile has another length.
+        """
+        if index < 0 or (index + 1) << level > self._size:
+            raise ValueError(f"a tree of {self._size} entries has no complete subtree {index} of level {level}")
         within = level % 8
         first = index << within
-        tile = tile_at(level // 8, first // WIDTH, self._size)
-        hashes = split_hashes(self._read(tile), tile)
+        hashes = self._read(tile_at(level // 8, first // WIDTH, self._size))
         first %= WIDTH
-        return _complete(hashes[first : first + (1 << within)], tile)
+        return _folded(hashes[first : first + (1 << within)])
 
-    def _read(self, tile: Tile) -> bytes:
+    def _read(self, tile: Tile) -> list[bytes]:
         if tile not in self._tiles:
-            self._tiles[tile] = self._fetch(tile)
+            self._tiles[tile] = split_hashes(self._fetch(tile), tile)
         return self._tiles[tile]
 
 
 def split_hashes(data: bytes, tile: Tile) -> list[bytes]:
     """Return the hashes of a tile; VerificationError where it has not its width."""
     if len(data) != tile.width * HASH_SIZE:
-        raise VerificationError(f"{tile.path}: 长度不符 / {len(data)} bytes instead of {tile.width * HASH_SIZE}")
+        raise VerificationError(
+            f"{tile.path}: 长度不符 / {len(data)} bytes instead of {tile.width * HASH_SIZE}"
+        )
     return [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
 
 
@@ -135,6 +141,22 @@ def split_bundle(data: bytes, tile: Tile) -> list[bytes]:
     if len(entries) != tile.width:
         raise VerificationError(f"{tile.path}: 条目数不符 / {len(entries)} entries instead of {tile.width}")
     return entries
+
+
+def read_tile(fetch: Callable[[str], bytes], tile: Tile) -> bytes:
+    """Return a tile by its path; where only the full one is left, as much of it as asked for.
+
+    `fetch` raises NotFound for what is not there, and so does this without either.
+    """
+    try:
+        return fetch(tile.path)
+    except NotFound:
+        if tile.width == WIDTH:
+            raise
+        data = fetch(tile.full.path)
+    if tile.level != ENTRIES:
+        return data[: tile.width * HASH_SIZE]
+    return b"".join(map(pack_entry, split_bundle(data, tile.full)[: tile.width]))
 
 
 class RightEdge(msgspec.Struct, frozen=True):
@@ -186,9 +208,9 @@ def grow(edge: RightEdge, entries: Sequence[bytes]) -> tuple[RightEdge, list[tup
         fresh = []
         full = len(data) // MAX_TILE
         for number in range(full):
-            tile = data[number * MAX_TILE : (number + 1) * MAX_TILE]
-            written.append((Tile(level, first + number), tile))
-            fresh.append(_folded([tile[at : at + HASH_SIZE] for at in range(0, MAX_TILE, HASH_SIZE)]))
+            whole = data[number * MAX_TILE : (number + 1) * MAX_TILE]
+            written.append((Tile(level, first + number), whole))
+            fresh.append(_folded([whole[at : at + HASH_SIZE] for at in range(0, MAX_TILE, HASH_SIZE)]))
         partial[level] = data[full * MAX_TILE :]
         if partial[level]:
             written.append((Tile(level, first + full, len(partial[level]) // HASH_SIZE), partial[level]))
@@ -227,12 +249,6 @@ def _widths(old: int, new: int) -> list[Tile]:
     if old == new:
         return []
     return [tile_at(ENTRIES, number, new) for number in range(old // WIDTH, (new - 1) // WIDTH + 1)]
-
-
-def _complete(hashes: list[bytes], tile: Tile) -> bytes:
-    if len(hashes) & (len(hashes) - 1) or not hashes:
-        raise VerificationError(f"{tile.path}: 哈希不全 / no complete subtree there")
-    return _folded(hashes)
 
 
 def _folded(hashes: list[bytes]) -> bytes:

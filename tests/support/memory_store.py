@@ -30,6 +30,10 @@ class MemoryStore:
     def list(self, prefix: str = "") -> Iterator[str]:
         return iter(sorted(k for k in self._objects if k.startswith(prefix)))
 
+    def replace(self, key: str, data: bytes) -> None:
+        """Put an object in the place of the one before."""
+        self._objects[checked_key(key)] = bytes(data)
+
     def erase(self, key: str) -> bool:
         """Deletes an object; False where there is none."""
         return self._objects.pop(checked_key(key), None) is not None

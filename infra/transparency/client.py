@@ -1,0 +1,238 @@
+"""Whoever reads a log: its files by address or folder, proofs made of them, and the call to a witness.
+
+Nothing that comes from outside is believed here; `verification.transparency` judges it.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from schemas.errors import NotFound, StoreUnavailable, UsageError, VerificationError
+from schemas.transparency.merkle import MAX_SIZE, consistency_proof, inclusion_proof
+from schemas.transparency.notes import (
+    MAX_NOTE,
+    Checkpoint,
+    Note,
+    NoteSignature,
+    VerifierKey,
+    check_cosignatures,
+    read_signature_lines,
+    read_size,
+)
+from schemas.transparency.proofs import LogProof, WitnessRequest
+from schemas.transparency.tiles import (
+    ENTRIES,
+    MAX_BUNDLE,
+    MAX_TILE,
+    WIDTH,
+    TileHashes,
+    read_path,
+    read_tile,
+    split_bundle,
+    tile_at,
+)
+from verification.log_audit import LogSource
+
+TIMEOUT: Final = 10.0  # seconds for one answer of a log
+WITNESS_TIMEOUT: Final = 5.0  # a witness that is slow must not hold the log up
+_HINT = "an http(s) address of a log, or a folder with `checkpoint` and `tile/`"
+
+
+class FolderLog:
+    """A log's files below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def fetch(self, path: str) -> bytes:
+        limit = _limit(path)
+        try:
+            with (self._folder / path).open("rb") as file:
+                data = file.read(limit + 1)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise NotFound("日志中没有该文件 / the log has no such file", where=path) from None
+        except OSError as error:
+            raise StoreUnavailable(f"cannot be read: {error.strerror}", where=path) from None
+        return _within(data, limit, path)
+
+
+class HttpLog:
+    """A log's files behind an http(s) address."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address.rstrip("/") + "/"
+
+    def fetch(self, path: str) -> bytes:
+        limit = _limit(path)
+        status, data = exchange(self._address + path, limit, TIMEOUT)
+        if status in (404, 410):
+            raise NotFound("日志中没有该文件 / the log has no such file", where=self._address + path)
+        if status != 200:
+            raise StoreUnavailable(f"HTTP {status}", where=self._address + path)
+        return _within(data, limit, path)
+
+
+def open_log(place: str) -> LogSource:
+    """Return the log at an http(s) address or in a folder (also a data folder, or its `objects`).
+
+    UsageError where there is neither.
+    """
+    if urlsplit(place).scheme in ("http", "https"):
+        return HttpLog(place)
+    for below in (".", "log", "objects/log"):
+        folder = Path(place) / below
+        if (folder / "checkpoint").is_file():
+            return FolderLog(folder)
+    raise UsageError("那里没有日志 / there is no log", where=place, hint=_HINT)
+
+
+class LogReader:
+    """The tree of one checkpoint, read from tiles; proofs made here lead to its root, or are found not to."""
+
+    def __init__(self, source: LogSource, head: Checkpoint, note: bytes) -> None:
+        self._source = source
+        self._head = head
+        self._note = note
+        self._hashes = TileHashes(head.size, lambda tile: read_tile(source.fetch, tile))
+
+    def prove(self, index: int) -> LogProof:
+        """Return the proof of the entry at `index`. NotFound where the log has no such entry."""
+        if not 0 <= index < self._head.size:
+            raise NotFound(f"日志没有第 {index} 条 / the log has no entry {index}")
+        return LogProof(index, inclusion_proof(index, self._head.size, self._hashes), self._note)
+
+    def prove_continuation(self, old: int) -> tuple[bytes, ...]:
+        """Return the consistency proof from a tree of `old` entries; ValueError where that is larger."""
+        return consistency_proof(old, self._head.size, self._hashes)
+
+    def entries(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield entries from `start` on, with their index. VerificationError where a bundle is cut."""
+        for number in range(start // WIDTH, -(-self._head.size // WIDTH)):
+            tile = tile_at(ENTRIES, number, self._head.size)
+            bundle = split_bundle(read_tile(self._source.fetch, tile), tile)
+            for at, entry in enumerate(bundle, number * WIDTH):
+                if at >= start:
+                    yield at, entry
+
+
+class WitnessFailure(msgspec.Struct, frozen=True):
+    """Why a witness did not sign; `size` is the tree that it says it has seen, where that is the reason."""
+
+    witness: str
+    reason: str
+    size: int | None = None
+
+
+class WitnessClient:
+    """A witness somewhere else; `key` is the one by which its signatures are known."""
+
+    def __init__(self, address: str, key: VerifierKey) -> None:
+        self._address = address.rstrip("/") + "/add-checkpoint"
+        self.key = key
+
+    def cosign(self, note: Note, request: WitnessRequest) -> NoteSignature | WitnessFailure:
+        """Ask for a signature, and verify it; a failure says why there is none."""
+        try:
+            status, body = exchange(self._address, MAX_NOTE, WITNESS_TIMEOUT, request.to_bytes())
+        except (StoreUnavailable, VerificationError) as error:
+            return WitnessFailure(self.key.name, str(error))
+        if status == 409:
+            return self._conflict(body)
+        if status != 200:
+            said = body[:200].decode("utf-8", "replace").strip()
+            return WitnessFailure(self.key.name, f"HTTP {status} {said}")
+        try:
+            return self._own(note, read_signature_lines(body))
+        except VerificationError as error:
+            return WitnessFailure(self.key.name, str(error))
+
+    def _conflict(self, body: bytes) -> WitnessFailure:
+        try:
+            size = read_size(body.decode("ascii").removesuffix("\n"))
+        except ValueError:
+            return WitnessFailure(self.key.name, "HTTP 409 without a size")
+        return WitnessFailure(self.key.name, f"it has seen {min(size, MAX_SIZE)} entries", size)
+
+    def _own(self, note: Note, lines: tuple[NoteSignature, ...]) -> NoteSignature:
+        for line in lines:
+            if (line.name, line.key_id) == (self.key.name, self.key.key_id):
+                check_cosignatures(msgspec.structs.replace(note, signatures=(line,)), [self.key])
+                return line
+        raise VerificationError("没有该见证人的签名 / an answer without the witness's own signature")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None  # a log lies at the address given, or nowhere
+
+
+def exchange(address: str, limit: int, timeout: float, body: bytes | None = None) -> tuple[int, bytes]:
+    """Send a GET, or a POST with `body`; return status and answer of at most `limit` bytes.
+
+    Raises StoreUnavailable without an answer, VerificationError for a longer or slower one.
+    """
+    secure = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+    opener = urllib.request.build_opener(_NoRedirect, secure)
+    request = urllib.request.Request(address, data=body, headers={"Accept-Encoding": "gzip, identity"})
+    if body is not None:
+        request.add_header("Content-Type", "text/plain; charset=utf-8")
+    try:
+        try:
+            answer = opener.open(request, timeout=timeout)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            data = _read(answer, limit, timeout, address)
+            if answer.headers.get("Content-Encoding") == "gzip":
+                data = _unzipped(data, limit, address)
+            return int(answer.status), data
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
+        raise StoreUnavailable(f"没有回应 / no answer: {error}", where=address) from None
+
+
+def _read(answer: Any, limit: int, timeout: float, address: str) -> bytes:
+    end = time.monotonic() + 3 * timeout
+    data = bytearray()
+    while part := answer.read1(1 << 16):
+        data += part
+        if len(data) > limit or time.monotonic() > end:
+            raise VerificationError(f"{address}: 过大或过慢 / over {limit} bytes, or too slow")
+    return bytes(data)
+
+
+def _unzipped(data: bytes, limit: int, address: str) -> bytes:
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        plain = inflater.decompress(data, limit + 1)
+    except zlib.error:
+        raise VerificationError(f"{address}: 不是 gzip 数据 / no gzip data") from None
+    if not inflater.eof:
+        raise VerificationError(f"{address}: gzip 残缺或过大 / cut gzip data, or over {limit} bytes")
+    return plain
+
+
+def _limit(path: str) -> int:
+    """Return the most bytes that a file of a log may have. NotFound where a log has no such path."""
+    if path == "checkpoint":
+        return MAX_NOTE
+    tile = read_path(path)
+    if tile is None:
+        raise NotFound("日志没有这样的路径 / no path of a log", where=path)
+    return MAX_BUNDLE if tile.level == ENTRIES else MAX_TILE
+
+
+def _within(data: bytes, limit: int, path: str) -> bytes:
+    if len(data) > limit:
+        raise VerificationError(f"{path}: 超过 {limit} 字节 / over {limit} bytes")
+    return data
