@@ -38,6 +38,14 @@ class ReplacingStore(Store, Protocol):
         ...
 
 
+class LogSource(Protocol):
+    """The files of a transparency log, wherever they lie."""
+
+    def fetch(self, path: str) -> bytes:
+        """Return the bytes under a path below the log's prefix. NotFound without them, TransientError without an answer."""
+        ...
+
+
 def checked_key(key: str) -> str:
     """A key that no store can misread: parts of ASCII letters, digits and `-._~:`, joined by `/`."""
     parts = key.split("/")

@@ -14,11 +14,11 @@ The steps are numbered as they stand in :func:`audit`. Every one is made, even a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Protocol
 
 import msgspec
 
 from schemas.errors import NotFound, VerificationError
+from schemas.ports import LogSource
 from schemas.transparency.entries import LogEntry, read_entry
 from schemas.transparency.merkle import HASH_SIZE
 from schemas.transparency.notes import Checkpoint
@@ -28,14 +28,6 @@ from verification.transparency import LogPolicy, WitnessedCheckpoint, verify_che
 from verification.verify import CheckResult
 
 _MOST = 20  # faults told of one step
-
-
-class LogSource(Protocol):
-    """A log's files, wherever they lie."""
-
-    def fetch(self, path: str) -> bytes:
-        """Return the bytes under a path below the log's prefix. NotFound without them."""
-        ...
 
 
 class AuditReport(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from schemas.errors import NotFound, StoreUnavailable, UsageError, VerificationError
+from schemas.ports import LogSource
 from schemas.transparency.merkle import MAX_SIZE, consistency_proof, inclusion_proof
 from schemas.transparency.notes import (
     MAX_NOTE,
@@ -42,7 +43,6 @@ from schemas.transparency.tiles import (
     split_bundle,
     tile_at,
 )
-from verification.log_audit import LogSource
 
 TIMEOUT: Final = 10.0  # seconds for one answer of a log
 WITNESS_TIMEOUT: Final = 5.0  # a witness that is slow must not hold the log up

@@ -100,7 +100,9 @@ class TileHashes:
         Raises ValueError where the tree has none there, VerificationError where a tile has another length.
         """
         if index < 0 or (index + 1) << level > self._size:
-            raise ValueError(f"a tree of {self._size} entries has no complete subtree {index} of level {level}")
+            raise ValueError(
+                f"a tree of {self._size} entries has no complete subtree {index} of level {level}"
+            )
         within = level % 8
         first = index << within
         hashes = self._read(tile_at(level // 8, first // WIDTH, self._size))

@@ -44,7 +44,9 @@ def licence(serial: int, version: int = 1, series: str = SERIES) -> LicenceEntry
     """Return the entry of a licence's version."""
     number = f"{series}{serial:05d}"
     name = f"{number}/{version}"
-    return LicenceEntry(number, version, f"1.2.156.3005.2.{serial}.{version}", sha(f"c{name}"), sha(f"o{name}"))
+    return LicenceEntry(
+        number, version, f"1.2.156.3005.2.{serial}.{version}", sha(f"c{name}"), sha(f"o{name}")
+    )
 
 
 def licences(count: int, start: int = 1) -> list[LicenceEntry]:

@@ -40,9 +40,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> TestLog:
 def test_a_proof_verifies(log: TestLog) -> None:
     """The entry stands at its index, under a head that enough witnesses signed by a known time."""
     for serial in (1, 255, 256, 257, 300):
-        found = verify_proof(log.writer.prove(licence(serial).id).to_bytes(), licence(serial).to_bytes(), log.policy)
+        found = verify_proof(
+            log.writer.prove(licence(serial).id).to_bytes(), licence(serial).to_bytes(), log.policy
+        )
         assert serial - 1 == found.index
-        assert [1_700_000_000, 1_700_000_060, 1_700_000_120, None] == [found.seen.witnessed_by(n) for n in (1, 2, 3, 4)]
+        assert [1_700_000_000, 1_700_000_060, 1_700_000_120, None] == [
+            found.seen.witnessed_by(n) for n in (1, 2, 3, 4)
+        ]
 
 
 def test_another_entry_has_no_proof(log: TestLog) -> None:
@@ -112,7 +116,14 @@ def test_a_log_continues_what_was_seen(tmp_path: Path) -> None:
     new = read_checkpoint(read_note(note))
     proof = LogReader(log.stored, new, note).prove_continuation(100)
     verify_continuation(old, new, proof)
-    for before, after in ((new, old), (replace(old, origin="x"), new), (Checkpoint(ORIGIN, 100, bytes(32)), new)):
+    for before, after in (
+        (new, old),
+        (replace(old, origin="x"), new),
+        (Checkpoint(ORIGIN, 100, bytes(32)), new),
+    ):
         with pytest.raises(VerificationError):
             verify_continuation(before, after, proof)
-    assert 300 == read_checkpoint(read_note(read_proof(log.writer.prove(licence(1).id).to_bytes()).checkpoint)).size
+    assert (
+        300
+        == read_checkpoint(read_note(read_proof(log.writer.prove(licence(1).id).to_bytes()).checkpoint)).size
+    )

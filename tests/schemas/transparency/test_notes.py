@@ -90,7 +90,8 @@ def test_other_forms_of_notes_are_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a+b", EXAMPLE_KEY[:-1], EXAMPLE_KEY.replace("530d", "530e"), EXAMPLE_KEY.replace("+A", "+B")]
+    "text",
+    ["", "a", "a+b", EXAMPLE_KEY[:-1], EXAMPLE_KEY.replace("530d", "530e"), EXAMPLE_KEY.replace("+A", "+B")],
 )
 def test_other_forms_of_keys_are_refused(text: str) -> None:
     """A vkey without its parts, with another id, or of another type."""

@@ -30,7 +30,14 @@ def test_a_request_is_read_as_it_was_written(old: int, proof: tuple[bytes, ...])
 def test_the_lines_of_a_proof() -> None:
     """The text is the one of C2SP tlog-proof."""
     lines = LogProof(73_894, (bytes(32),), NOTE, b"extra").to_bytes().decode().split("\n")
-    expected = ["c2sp.org/tlog-proof@v1", "extra ZXh0cmE=", "index 73894", "A" * 43 + "=", "", "example.com/fancylog"]
+    expected = [
+        "c2sp.org/tlog-proof@v1",
+        "extra ZXh0cmE=",
+        "index 73894",
+        "A" * 43 + "=",
+        "",
+        "example.com/fancylog",
+    ]
     assert expected == lines[:6]
 
 

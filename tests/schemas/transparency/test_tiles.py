@@ -93,7 +93,7 @@ def test_old_hashes_are_read_from_later_tiles() -> None:
     """A complete subtree has the same hash in every later tree."""
     entries = [b"%d" % n for n in range(600)]
     _, written = grow(RightEdge(), entries)
-    files = {tile: data for tile, data in written}
+    files = dict(written)
     hashes = TileHashes(600, files.__getitem__)
     assert leaf_hash(b"599") == hashes(0, 599)
     early, _ = grow(RightEdge(), entries[:256])
