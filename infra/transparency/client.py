@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -134,40 +134,58 @@ class WitnessFailure(msgspec.Struct, frozen=True):
     size: int | None = None
 
 
+class Cosigner(Protocol):
+    """A witness as the log's writer sees it."""
+
+    @property
+    def key(self) -> VerifierKey:
+        """The key by which its signatures are known."""
+        ...
+
+    def cosign(self, note: Note, request: WitnessRequest) -> NoteSignature | WitnessFailure:
+        """Ask for a signature; a failure says why there is none."""
+        ...
+
+
 class WitnessClient:
     """A witness somewhere else; `key` is the one by which its signatures are known."""
 
     def __init__(self, address: str, key: VerifierKey) -> None:
         self._address = address.rstrip("/") + "/add-checkpoint"
-        self.key = key
+        self._key = key
+
+    @property
+    def key(self) -> VerifierKey:
+        """The key by which its signatures are known."""
+        return self._key
 
     def cosign(self, note: Note, request: WitnessRequest) -> NoteSignature | WitnessFailure:
         """Ask for a signature, and verify it; a failure says why there is none."""
         try:
             status, body = exchange(self._address, MAX_NOTE, WITNESS_TIMEOUT, request.to_bytes())
         except (StoreUnavailable, VerificationError) as error:
-            return WitnessFailure(self.key.name, str(error))
+            return WitnessFailure(self._key.name, str(error))
         if status == 409:
             return self._conflict(body)
         if status != 200:
             said = body[:200].decode("utf-8", "replace").strip()
-            return WitnessFailure(self.key.name, f"HTTP {status} {said}")
+            return WitnessFailure(self._key.name, f"HTTP {status} {said}")
         try:
             return self._own(note, read_signature_lines(body))
         except VerificationError as error:
-            return WitnessFailure(self.key.name, str(error))
+            return WitnessFailure(self._key.name, str(error))
 
     def _conflict(self, body: bytes) -> WitnessFailure:
         try:
             size = read_size(body.decode("ascii").removesuffix("\n"))
         except ValueError:
-            return WitnessFailure(self.key.name, "HTTP 409 without a size")
-        return WitnessFailure(self.key.name, f"it has seen {min(size, MAX_SIZE)} entries", size)
+            return WitnessFailure(self._key.name, "HTTP 409 without a size")
+        return WitnessFailure(self._key.name, f"it has seen {min(size, MAX_SIZE)} entries", size)
 
     def _own(self, note: Note, lines: tuple[NoteSignature, ...]) -> NoteSignature:
         for line in lines:
-            if (line.name, line.key_id) == (self.key.name, self.key.key_id):
-                check_cosignatures(msgspec.structs.replace(note, signatures=(line,)), [self.key])
+            if (line.name, line.key_id) == (self._key.name, self._key.key_id):
+                check_cosignatures(msgspec.structs.replace(note, signatures=(line,)), [self._key])
                 return line
         raise VerificationError("没有该见证人的签名 / an answer without the witness's own signature")
 

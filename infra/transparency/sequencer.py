@@ -17,13 +17,12 @@ from itertools import islice
 import msgspec
 
 from infra.failpoints import failpoint
-from infra.transparency.client import LogReader, WitnessClient, WitnessFailure
+from infra.transparency.client import Cosigner, LogReader, WitnessFailure
 from infra.transparency.order import LogOrder
 from infra.transparency.signer import NoteSigner
 from infra.transparency.tiles import StoredLog
 from schemas.errors import NotFound, VerificationError
 from schemas.transparency.entries import LogEntry
-from schemas.transparency.merkle import EMPTY_ROOT
 from schemas.transparency.notes import Checkpoint, Note, NoteSignature, VerifierKey
 from schemas.transparency.proofs import LogProof, WitnessRequest
 from schemas.transparency.tiles import RightEdge, grow
@@ -48,7 +47,7 @@ class Sequencer:
         order: LogOrder,
         stored: StoredLog,
         signer: NoteSigner,
-        witnesses: Sequence[WitnessClient] = (),
+        witnesses: Sequence[Cosigner] = (),
         needed: int = 0,
         former_keys: tuple[VerifierKey, ...] = (),
     ) -> None:
@@ -160,7 +159,7 @@ class Sequencer:
         failures = tuple(a for a in answers if isinstance(a, WitnessFailure))
         return msgspec.structs.replace(note, signatures=(*note.signatures, *lines)), failures
 
-    def _ask(self, witness: WitnessClient, note: Note, head: Checkpoint) -> NoteSignature | WitnessFailure:
+    def _ask(self, witness: Cosigner, note: Note, head: Checkpoint) -> NoteSignature | WitnessFailure:
         """Ask a witness from the size that it knows; it says another one at most twice (a restart, a race)."""
         name = str(witness.key)
         old = min(self._known.get(name, 0), head.size)
@@ -191,8 +190,3 @@ class Sequencer:
         failpoint("log-before-archive")
         if seen.witnessed_by(max(self._needed, 1)) is not None:
             self._stored.archive(seen.checkpoint.size, seen.data)
-
-
-def empty_head(origin: str) -> Checkpoint:
-    """Return the head of a log without entries."""
-    return Checkpoint(origin, 0, EMPTY_ROOT)

@@ -81,7 +81,7 @@ class Note(msgspec.Struct, frozen=True):
         return f"{self.text}\n{''.join(map(str, self.signatures))}".encode()
 
     def signed_by(self, key: VerifierKey) -> list[bytes]:
-        """What lines of this name and key id hold; not verified."""
+        """Return what lines of this name and key id hold, not verified."""
         return [s.value for s in self.signatures if (s.name, s.key_id) == (key.name, key.key_id)]
 
 

@@ -33,7 +33,7 @@ class LogProof(msgspec.Struct, frozen=True):
 
 
 class WitnessRequest(msgspec.Struct, frozen=True):
-    """What a witness is asked: to sign a checkpoint that continues the tree of `old` entries, by this proof."""
+    """A request to a witness: to sign a checkpoint that continues the tree of `old` entries, by this proof."""
 
     old: int
     proof: tuple[bytes, ...]

@@ -1,4 +1,4 @@
-"""Which facts are entries of the log, and the one place of each."""
+"""Facts that are entries of the log, and the one place of each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_import_is_an_entry_with_its_number_alone() -> None:
     "body", [CaseWithdrawn("c"), LicenceIssued(replace(ISSUED, credential_sha256="")), ImportRecorded(replace(GRANT, number=None))]
 )  # fmt: skip
 def test_other_facts_are_none(body: Body) -> None:
-    """What is not published, and what has no digest, leads to no entry."""
+    """A fact that is not published, or has no digest, leads to no entry."""
     assert () == entries_of(fact(body))
 
 
@@ -61,5 +61,5 @@ def test_each_entry_has_one_place(serials: list[int], cut: int) -> None:
 
 
 def test_nothing_new_nothing_given() -> None:
-    """What was seen gets no second place."""
+    """An entry that was seen gets no second place."""
     assert () == sequence(3, licences(3), {e.id for e in licences(3)})

@@ -162,7 +162,7 @@ def test_missing_witnesses_are_found(tmp_path: Path) -> None:
 
 
 def test_a_number_twice_is_found(tmp_path: Path) -> None:
-    """The same number and version with another object is a second licence under one number."""
+    """A second object under one number and version is a second licence."""
     report = audit_of(tmp_path, [STATUS, licence(1), forged(licence(1))])
     assert ["numbers"] == list(failed(report))
     assert "version 1 twice" in failed(report)["numbers"]
@@ -277,7 +277,7 @@ def test_registers(tmp_path: Path, register: list[int], living: int | None, said
 
 
 def test_no_log_no_audit() -> None:
-    """Where there is no checkpoint, that is said."""
+    """A place without a checkpoint is no log, and that is said."""
 
     class Nothing:
         def fetch(self, path: str) -> bytes:

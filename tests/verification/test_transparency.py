@@ -72,7 +72,7 @@ def test_no_changed_proof_verifies(log: TestLog, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("needed", [0, 1, 2, 3, 4])
 def test_enough_witnesses_must_have_signed(log: TestLog, needed: int) -> None:
-    """As many distinct witnesses as the policy needs, or the head is refused."""
+    """A head counts with as many distinct witnesses as the policy needs."""
     head = log.stored.fetch("checkpoint")
     policy = replace(log.policy, needed=needed)
     if needed <= 3:

@@ -21,7 +21,7 @@ from infra.stores import Erasing, open_store
 from infra.stores.folder import FolderStore
 from infra.stores.s3 import S3Store
 from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, UsageError
-from schemas.ports import Store
+from schemas.ports import ReplacingStore, Store
 
 KEY = "licences/_28_E9_9D_92_29XK13-001-00001/1/licence.pdf"
 
@@ -205,6 +205,32 @@ def test_the_address_chooses_the_store(tmp_path: Path) -> None:
     assert isinstance(open_store("s3://k:s@h:1/bucket", tmp_path), S3Store)
     settings = load(tmp_path, {"ZHENGZHAO_STORE": "s3://key:geheim@h:1/b", "ZHENGZHAO_PASSPHRASE": "geheim"})
     assert "geheim" not in repr(settings)
+
+
+def test_a_head_is_replaced(store: ReplacingStore, prefix: str) -> None:
+    """An object put in the place of another is the one that is got, also where there was none."""
+    for data in (b"one", b"two", b"", b"three"):
+        store.replace(f"{prefix}/head", data)
+        assert data == store.get(f"{prefix}/head")
+    assert [f"{prefix}/head"] == list(store.list(f"{prefix}/"))
+
+
+def test_readers_see_a_whole_head(tmp_path: Path) -> None:
+    """While a head is replaced over and over, a reader gets one of them, never a part or nothing."""
+    store = FolderStore(tmp_path)
+    heads = [bytes([n]) * 50_000 for n in range(40)]
+    store.replace("log/checkpoint", heads[0])
+
+    def write() -> None:
+        for head in heads:
+            store.replace("log/checkpoint", head)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        assert store.get("log/checkpoint") in heads
+    writer.join()
+    assert heads[-1] == store.get("log/checkpoint")
 
 
 def test_an_erased_object_is_gone(store: Store) -> None:

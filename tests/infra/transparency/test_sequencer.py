@@ -46,7 +46,7 @@ def test_each_head_is_supported(tmp_path_factory: pytest.TempPathFactory, steps:
 
 
 def test_an_entry_told_twice_has_one_place(tmp_path: Path) -> None:
-    """The same content again changes neither order nor head."""
+    """Content that was told before changes neither order nor head."""
     log = TestLog(tmp_path)
     first = log.add(licences(5))
     assert 0 == log.writer.append(licences(5))
@@ -242,7 +242,7 @@ def test_a_proof_of_the_past(tmp_path: Path) -> None:
 
 
 def test_a_proof_while_a_witness_is_away(tmp_path: Path) -> None:
-    """What an earlier, witnessed head has is proved by that; what came later by the head there is."""
+    """An entry under an earlier, witnessed head is proved by that one, a later entry by the head there is."""
     (witness,) = near(tmp_path, "w1")
     log = TestLog(tmp_path, [witness], needed=1)
     log.add(licences(10))

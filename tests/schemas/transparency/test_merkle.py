@@ -141,7 +141,7 @@ def test_no_changed_consistency_proof_verifies(new: int, data: st.DataObject) ->
 
 
 def test_a_second_history_has_no_proof() -> None:
-    """From a tree whose entry was changed no consistency proof leads to the true one."""
+    """No consistency proof leads from a tree whose entry was changed to the true one."""
     true, changed = tree(20), tree(20)
     changed.entries[3] = b"another"
     for old in range(4, 20):

@@ -84,7 +84,7 @@ def test_no_changed_example_verifies(data: st.DataObject) -> None:
     ],
 )  # fmt: skip
 def test_other_forms_of_notes_are_refused(data: bytes) -> None:
-    """What is cut, has other line ends or marks, base64 in another form, or too many signatures."""
+    """A cut note, other line ends or marks, base64 in another form, too many signatures."""
     with pytest.raises(VerificationError):
         read_note(data)
 
@@ -170,7 +170,7 @@ def test_an_unsigned_checkpoint_is_refused() -> None:
 
 
 def test_signature_lines_of_a_witness_answer() -> None:
-    """What a witness answers with is read as lines, and nothing else is."""
+    """A witness's answer is read as signature lines, and nothing else is."""
     line = witnessed().signatures[1]
     assert (line, line) == read_signature_lines(str(line).encode() * 2)
     for wrong in (b"", b"\n", b"text\n", str(line).encode()[:-1]):

@@ -119,7 +119,7 @@ def test_an_entry_has_at_most_65535_bytes() -> None:
 
 @pytest.mark.parametrize("level", [ENTRIES, 0])
 def test_a_full_tile_serves_for_a_partial_one(level: int) -> None:
-    """Where the partial tile was deleted the full one is cut to its width."""
+    """A full tile is cut to the width of a partial one that was deleted."""
     _, written = grow(RightEdge(), [b"%d" % n for n in range(256)])
     full = {tile.path: data for tile, data in written}
     _, before = grow(RightEdge(), [b"%d" % n for n in range(7)])
