@@ -17,8 +17,8 @@ from schemas.transparency.notes import (
     check_log_signature,
     read_checkpoint,
     read_note,
+    read_proof,
 )
-from schemas.transparency.proofs import read_proof
 
 
 class LogPolicy(msgspec.Struct, frozen=True):

@@ -22,8 +22,14 @@ from infra.transparency.signer import NoteSigner, new_seed
 from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import Witness
 from schemas.transparency.entries import LicenceEntry
-from schemas.transparency.notes import Note, NoteSignature, VerifierKey, read_signature_lines, read_size
-from schemas.transparency.proofs import WitnessRequest
+from schemas.transparency.notes import (
+    Note,
+    NoteSignature,
+    VerifierKey,
+    WitnessRequest,
+    read_signature_lines,
+    read_size,
+)
 
 _ORIGIN: Final = "bench.example.cn/log"
 

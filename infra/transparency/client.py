@@ -24,14 +24,15 @@ from schemas.transparency.merkle import MAX_SIZE, consistency_proof, inclusion_p
 from schemas.transparency.notes import (
     MAX_NOTE,
     Checkpoint,
+    LogProof,
     Note,
     NoteSignature,
     VerifierKey,
+    WitnessRequest,
     check_cosignatures,
     read_signature_lines,
     read_size,
 )
-from schemas.transparency.proofs import LogProof, WitnessRequest
 from schemas.transparency.tiles import (
     ENTRIES,
     MAX_BUNDLE,

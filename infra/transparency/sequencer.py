@@ -23,8 +23,7 @@ from infra.transparency.signer import NoteSigner
 from infra.transparency.tiles import StoredLog
 from schemas.errors import NotFound, VerificationError
 from schemas.transparency.entries import LogEntry
-from schemas.transparency.notes import Checkpoint, Note, NoteSignature, VerifierKey
-from schemas.transparency.proofs import LogProof, WitnessRequest
+from schemas.transparency.notes import Checkpoint, LogProof, Note, NoteSignature, VerifierKey, WitnessRequest
 from schemas.transparency.tiles import RightEdge, grow
 from verification.transparency import LogPolicy, WitnessedCheckpoint, verify_checkpoint
 

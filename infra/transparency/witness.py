@@ -9,11 +9,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
 import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from infra.stores.folder import FolderStore
 from infra.transparency.signer import NoteSigner
@@ -21,14 +27,16 @@ from schemas.errors import NotFound, StoreUnavailable, TransientError, UsageErro
 from schemas.transparency.merkle import EMPTY_ROOT, check_consistency
 from schemas.transparency.notes import (
     ED25519,
+    MAX_PROOF_TEXT,
     Checkpoint,
     Note,
     VerifierKey,
+    WitnessRequest,
     check_log_signature,
     read_checkpoint,
     read_note,
+    read_witness_request,
 )
-from schemas.transparency.proofs import WitnessRequest, read_witness_request
 
 TEXT = "text/plain; charset=utf-8"
 SIZE = "text/x.tlog.size"
@@ -126,6 +134,34 @@ class Witness:
             return read_checkpoint(read_note(self._store.get(_key(origin))))
         except NotFound:
             return Checkpoint(origin, 0, EMPTY_ROOT)
+
+
+def witness_app(witness: Witness, clock: Callable[[], float] = time.time) -> Starlette:
+    """Return the application that serves a witness; `clock` gives seconds since 1970."""
+
+    async def add_checkpoint(request: Request) -> Response:
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_PROOF_TEXT:
+                return Response("请求过大 / the request is too large\n", 413)
+        return _response(await run_in_threadpool(witness.add_checkpoint, bytes(body), int(clock())))
+
+    async def latest(request: Request) -> Response:
+        answer = _response(await run_in_threadpool(witness.latest, request.path_params["origin"]))
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+    return Starlette(
+        routes=[
+            Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
+            Route("/{origin}/checkpoint", latest, methods=["GET"]),
+        ]
+    )
+
+
+def _response(answer: WitnessAnswer) -> Response:
+    return Response(answer.body, answer.status, {"Content-Type": answer.content_type})
 
 
 def _key(origin: str) -> str:

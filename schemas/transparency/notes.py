@@ -1,4 +1,4 @@
-"""Signed notes, checkpoints and cosignatures (C2SP signed-note, tlog-checkpoint, tlog-cosignature), Ed25519 alone.
+"""Signed notes, checkpoints, cosignatures, and proofs (C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-proof).
 
 A note is a text, an empty line, and signature lines. A checkpoint is a note whose text is origin, size and root of
 a log. A witness signs the same text with a time before it. Keys are written as `name+id+base64` (vkey).
@@ -18,12 +18,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from schemas.errors import UsageError, VerificationError
-from schemas.transparency.merkle import HASH_SIZE, MAX_SIZE
+from schemas.transparency.merkle import HASH_SIZE, MAX_PROOF, MAX_SIZE
 
 ED25519: Final = 0x01
 COSIGNATURE: Final = 0x04  # cosignature/v1
 MAX_NOTE: Final = 1 << 20  # bytes
 MAX_SIGNATURES: Final = 100
+MAX_PROOF_TEXT: Final = MAX_NOTE + (1 << 16)  # bytes
+_PROOF_FIRST: Final = "c2sp.org/tlog-proof@v1"
 MAX_NAME: Final = 255
 _MARK: Final = "— "
 _SPACES = re.compile(r"[\s\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000+]")
@@ -266,3 +268,82 @@ def _signature_line(line: str) -> NoteSignature:
     if not line.startswith(_MARK) or not space or not is_key_name(name) or len(raw) < 5:
         raise VerificationError("签名行格式不符 / a signature line of another form")
     return NoteSignature(name, raw[:4], raw[4:])
+
+
+# --- proofs and requests
+
+
+class LogProof(msgspec.Struct, frozen=True):
+    """A proof that an entry stands in a log: its index, the audit path, and the checkpoint (a signed note).
+
+    `extra` is for the application and under no signature.
+    """
+
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: bytes
+    extra: bytes | None = None
+
+    def to_bytes(self) -> bytes:
+        """The text of a `.tlog-proof` file."""
+        extra = [] if self.extra is None else [f"extra {encode64(self.extra)}"]
+        lines = [_PROOF_FIRST, *extra, f"index {self.index}", *map(encode64, self.path), "", ""]
+        return "\n".join(lines).encode() + self.checkpoint
+
+
+class WitnessRequest(msgspec.Struct, frozen=True):
+    """A request to a witness: to sign a checkpoint that continues the tree of `old` entries, by this proof."""
+
+    old: int
+    proof: tuple[bytes, ...]
+    checkpoint: bytes
+
+    def to_bytes(self) -> bytes:
+        """The body of `POST /add-checkpoint`."""
+        return "\n".join([f"old {self.old}", *map(encode64, self.proof), "", ""]).encode() + self.checkpoint
+
+
+def read_proof(data: bytes) -> LogProof:
+    """Return a proof, nothing verified. Raises VerificationError where the text has another form."""
+    lines, checkpoint = _split_head(data)
+    try:
+        if not lines or lines.pop(0) != _PROOF_FIRST:
+            raise ValueError(f"the first line is not {_PROOF_FIRST}")
+        extra = decode64(lines.pop(0)[6:]) if lines and lines[0].startswith("extra ") else None
+        index = _number(lines, "index ")
+        return LogProof(index, _hashes(lines), checkpoint, extra)
+    except ValueError as error:
+        raise VerificationError(f"不是日志收录证明 / no tlog-proof: {error}") from None
+
+
+def read_witness_request(data: bytes) -> WitnessRequest:
+    """Return a request, nothing verified. Raises VerificationError where the text has another form."""
+    lines, checkpoint = _split_head(data)
+    try:
+        old = _number(lines, "old ")
+        return WitnessRequest(old, _hashes(lines), checkpoint)
+    except ValueError as error:
+        raise VerificationError(f"不是见证请求 / no add-checkpoint request: {error}") from None
+
+
+def _split_head(data: bytes) -> tuple[list[str], bytes]:
+    """Split a text at its first empty line: what stands before, as lines, and the checkpoint."""
+    head, blank, checkpoint = data.partition(b"\n\n")
+    if not blank or len(data) > MAX_PROOF_TEXT:
+        raise VerificationError("证明中没有检查点 / a proof without a checkpoint, or over 1 MiB")
+    try:
+        return head.decode("ascii").split("\n"), checkpoint
+    except UnicodeDecodeError:
+        raise VerificationError("证明含有非 ASCII 字符 / characters other than ASCII in a proof") from None
+
+
+def _number(lines: list[str], name: str) -> int:
+    if not lines or not lines[0].startswith(name):
+        raise ValueError(f"no line `{name.strip()}`")
+    return read_size(lines.pop(0).removeprefix(name))
+
+
+def _hashes(lines: list[str]) -> tuple[bytes, ...]:
+    if len(lines) > MAX_PROOF:
+        raise ValueError(f"over {MAX_PROOF} hashes")
+    return tuple(map(read_hash, lines))

@@ -17,8 +17,14 @@ from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import Witness
 from schemas.ports import ReplacingStore
 from schemas.transparency.entries import LicenceEntry, LogEntry
-from schemas.transparency.notes import Note, NoteSignature, VerifierKey, read_signature_lines, read_size
-from schemas.transparency.proofs import WitnessRequest
+from schemas.transparency.notes import (
+    Note,
+    NoteSignature,
+    VerifierKey,
+    WitnessRequest,
+    read_signature_lines,
+    read_size,
+)
 from verification.transparency import LogPolicy
 
 ORIGIN = "licences.example.cn/log"

@@ -13,8 +13,7 @@ from msgspec.structs import replace
 from infra.transparency.client import LogReader
 from infra.transparency.signer import NoteSigner
 from schemas.errors import VerificationError
-from schemas.transparency.notes import Checkpoint, VerifierKey, read_checkpoint, read_note
-from schemas.transparency.proofs import read_proof
+from schemas.transparency.notes import Checkpoint, VerifierKey, read_checkpoint, read_note, read_proof
 from verification.transparency import LogPolicy, verify_checkpoint, verify_continuation, verify_proof
 
 LOG = NoteSigner(ORIGIN, seed("log"))

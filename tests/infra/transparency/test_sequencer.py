@@ -15,8 +15,7 @@ from infra.transparency.order import SqliteOrder
 from infra.transparency.signer import NoteSigner
 from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, VerificationError
 from schemas.transparency.entries import TrustEntry
-from schemas.transparency.notes import read_checkpoint, read_note
-from schemas.transparency.proofs import read_proof
+from schemas.transparency.notes import read_checkpoint, read_note, read_proof
 from verification.log_audit import audit
 from verification.transparency import verify_checkpoint, verify_proof
 

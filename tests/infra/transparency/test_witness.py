@@ -16,14 +16,14 @@ from served import serving
 
 from infra.transparency.client import LogReader, WitnessClient, WitnessFailure
 from infra.transparency.signer import NoteSigner, new_seed, read_key_file, write_key
-from infra.transparency.witness import Witness, WitnessAnswer
-from infra.transparency.witness_server import witness_app
+from infra.transparency.witness import Witness, WitnessAnswer, witness_app
 from schemas.errors import KeysMissing, TransientError, UsageError
 from schemas.transparency.merkle import EMPTY_ROOT
 from schemas.transparency.notes import (
     Checkpoint,
     Note,
     NoteSignature,
+    WitnessRequest,
     check_cosignatures,
     check_log_signature,
     log_line,
@@ -31,7 +31,6 @@ from schemas.transparency.notes import (
     read_note,
     read_signature_lines,
 )
-from schemas.transparency.proofs import WitnessRequest
 
 LOG = NoteSigner(ORIGIN, seed("log"))
 NAME = "witness.example.cn/w1"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import VerificationError
-from schemas.transparency.proofs import LogProof, WitnessRequest, read_proof, read_witness_request
+from schemas.transparency.notes import LogProof, WitnessRequest, read_proof, read_witness_request
 
 HASHES = st.lists(st.binary(min_size=32, max_size=32), max_size=63).map(tuple)
 NOTE = "example.com/fancylog\n109482\nsFodV/vSp5O8n9a8QpW6PRY97tfOSW5bsc2Xl/EQi08=\n\n— a AAAAAAE=\n".encode()
