@@ -148,7 +148,8 @@ def adopt(
     credential, seal = _signatures(stored)
     found = msgspec.structs.replace(
         issued,
-        credential_signature=credential.hex(),
+        credential_signature=credential[-64:].hex(),
+        credential_sha256=hashlib.sha256(credential).hexdigest(),
         seal_signature=seal.hex(),
         object_sha256=hashlib.sha256(stored).hexdigest(),
     )
@@ -162,10 +163,10 @@ def adopt(
 
 
 def _signatures(pdf: bytes) -> tuple[bytes, bytes]:
-    """The raw credential signature and the DER of the seal's, as they stand at the ends of their containers."""
+    """Return the credential, which ends in its raw signature, and the DER of the seal's signature."""
     try:
         cms = read_layout(pdf).cms
-        credential = attachments(pdf)["credential.cwt"][-64:]
+        credential = attachments(pdf)["credential.cwt"]
     except (VerificationError, KeyError):
         raise ObjectDiffers("the key holds what is no licence of ours") from None
     for size in range(8, 73):

@@ -103,6 +103,7 @@ class Issuer:
                 renderer=page.renderer(),
                 template=prepared.layout.digest,
                 fonts=fonts.digest(),
+                credential_sha256=hashlib.sha256(cwt).hexdigest(),
             )
         return issued, licence
 
@@ -118,7 +119,12 @@ class Issuer:
         unsigned = self._credential(numbered, clear_name, prepared, issued.credential_kid)
         raw = bytes.fromhex(issued.credential_signature)
         self._verify(issued.credential_kid, raw, unsigned.to_be_signed, issued.number, CREDENTIAL_FILE)
-        unsealed = self._unsealed(numbered, prepared, unsigned.finish(raw), issued.seal_kid)
+        cwt = unsigned.finish(raw)
+        if issued.credential_sha256 not in ("", hashlib.sha256(cwt).hexdigest()):
+            raise VerificationError(
+                "凭证的摘要不符 / the credential has another digest than was recorded", where=issued.number
+            )
+        unsealed = self._unsealed(numbered, prepared, cwt, issued.seal_kid)
         der = bytes.fromhex(issued.seal_signature)
         self._verify(issued.seal_kid, _raw(der), unsealed.to_be_signed, issued.number, "seal")
         return unsealed.finish(der)

@@ -15,6 +15,7 @@ from issuance.issue import STAGES
 from issuance.page import RendererMissing
 from schemas.errors import VerificationError
 from schemas.licence import Issued, Numbered, licence_body, object_key
+from verification.pdf import attachments
 
 Papers = dict[str, tuple[Numbered, Issued, bytes]]
 KINDS = list(kinds())
@@ -41,9 +42,10 @@ def test_order_of_issue_does_not_matter(office: Office, issued: Papers) -> None:
 
 
 def test_record_names_what_made_the_file(issued: Papers) -> None:
-    """Digest, key, renderer, template and fonts stand in the record."""
+    """The digests of file and credential, key, renderer, template and fonts stand in the record."""
     numbered, record, file = issued["short"]
     assert record.object_sha256 == hashlib.sha256(file).hexdigest()
+    assert record.credential_sha256 == hashlib.sha256(attachments(file)["credential.cwt"]).hexdigest()
     assert record.object_key == object_key(numbered.number, 1)
     assert record.renderer == page.renderer()
     assert record.template == page.layout("industrial").digest
@@ -68,6 +70,7 @@ def test_a_changed_record_is_noticed(office: Office, issued: Papers) -> None:
         {"seal_signature": "3000"},
         {"credential_kid": "00000000"},
         {"seal_kid": record.credential_kid},
+        {"credential_sha256": other.credential_sha256},
     ):
         with pytest.raises(VerificationError):
             office.rebuild(numbered, record, **changes)
@@ -85,6 +88,12 @@ def test_time_is_counted_by_stage(office: Office) -> None:
     office.issue(licence(78))
     assert tuple(before) == STAGES
     assert all(office.issuer.spent[stage] > before[stage] for stage in STAGES)
+
+
+def test_a_record_from_before_the_log(office: Office, issued: Papers) -> None:
+    """A record without the credential's digest, from before there was a log, is rebuilt all the same."""
+    numbered, record, file = issued["short"]
+    assert office.rebuild(numbered, record, credential_sha256="") == file
 
 
 def test_another_process_makes_the_same_page(tmp_path: Path) -> None:
