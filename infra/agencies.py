@@ -1,29 +1,18 @@
-"""The agency register of a data folder, and the check of proofs at the door.
-
-Signing events as an agency does, with its private key in a PEM file.
-"""
+"""The agency register of a data folder, and the check of the proofs that events carry."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from infra.settings import Settings
-from issuance.signer import ES256, SoftwareSigner
 from schemas.agencies import AgencyRegister, concerns, judge, read_register
-from schemas.canonical_json import loads
-from schemas.errors import Rejected, UsageError
+from schemas.errors import Rejected
 from schemas.events import Event
 from schemas.ledger import Auth
-from schemas.signatures import FIELD, make_proof
-from schemas.trust import key_id
 
 FILE = "agencies.json"
 _Stamp = tuple[int, int, int]
@@ -31,7 +20,7 @@ _LOADED: dict[Path, tuple[_Stamp, AgencyRegister]] = {}
 
 
 def load_register(data: Path) -> AgencyRegister:
-    """The register of a data folder, empty where there is none; read again only when the file has changed."""
+    """Return the register of a data folder, empty where there is none; the file is read again only when it has changed."""
     path = data / FILE
     try:
         stat = path.stat()
@@ -44,7 +33,7 @@ def load_register(data: Path) -> AgencyRegister:
 
 
 def change_register(data: Path, change: Callable[[AgencyRegister], AgencyRegister]) -> AgencyRegister:
-    """Changes the register, one process after another; readers see the old file or the new one, whole."""
+    """Change the register, one process at a time, and return it; readers see the old file or the new one, whole."""
     data.mkdir(parents=True, exist_ok=True)
     path = data / FILE
     lock = os.open(data / f".{FILE}.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -65,12 +54,11 @@ def change_register(data: Path, change: Callable[[AgencyRegister], AgencyRegiste
 def check_proof(
     settings: Settings, event: Event, at: datetime | None = None, register: AgencyRegister | None = None
 ) -> Auth:
-    """How an event is authenticated: `proof`, or `none`.
+    """Return how an event is authenticated: `proof`, or `none`. Raises Rejected.
 
-    With `require_proof` an event without a good proof is Rejected. Without it so is one whose source or key the
-    register knows: from its first registered key on a source signs. A proof that nothing here can check counts as
-    none. `at` is the
-    moment of receipt (default: now), `register` the register of that moment for who checks many at once.
+    With `require_proof` every event needs a good proof. Without it every event needs one whose source or key the
+    register knows; a proof that cannot be checked here counts as none. `at` is the moment of receipt (default: now);
+    a caller that checks many events at once passes the `register`.
     """
     register = register or load_register(settings.data)
     try:
@@ -80,43 +68,3 @@ def check_proof(
             raise
         return "none"
     return "proof"
-
-
-Sign = Callable[[bytes], bytes]
-
-
-def event_signer(path: Path) -> Sign:
-    """From an event's JSON text to the same with its proof; Rejected where the text is no JSON object.
-
-    UsageError for a key that is none.
-    """
-    key = _private_key(path)
-    kid = key_id(key.public_key())
-    signer = SoftwareSigner({kid: key.private_numbers().private_value.to_bytes(32)})
-
-    def sign(raw: bytes) -> bytes:
-        event = loads(raw)
-        if not isinstance(event, dict):
-            raise Rejected(
-                "不是 JSON 对象 / no JSON object", hint="一个事件是一个 JSON 对象 / one event is one object"
-            )
-        event[FIELD] = make_proof(event, kid, lambda data: signer.sign(kid, ES256, data))
-        return json.dumps(event, ensure_ascii=False).encode()
-
-    return sign
-
-
-def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"无法读取私钥 / no usable private key: {error}",
-            where=str(path),
-            hint="zhengzhao agency keygen -o KEY.pem",
-        ) from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise UsageError(
-            "不是 P-256 私钥 / no P-256 key", where=str(path), hint="zhengzhao agency keygen -o KEY.pem"
-        )
-    return key

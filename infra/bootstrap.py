@@ -8,6 +8,7 @@ so that a command loads only the parts that it uses.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,21 +16,25 @@ from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from infra.settings import Settings
 from schemas.errors import NotFound, TransientError, UsageError, VerificationError, ZhengzhaoError
 from schemas.ports import Store
 
 if TYPE_CHECKING:
+    from infra.delivery.outbox import DeliveryReport
     from infra.embedded.engine import DrainProgress, Engine
     from infra.embedded.inbox import EmbeddedInbox
+    from infra.persons.access_log import Accesses
     from infra.persons.keys import PersonsStore
     from infra.readmodel.database import Database
     from infra.readmodel.letters import LetterBox
     from infra.recovery.replay import ReplayReport, Say
+    from infra.stores.uploads import Form
     from issuance.signer import SoftwareSigner
     from processors.queries.find import Queries
+    from processors.queries.listings import Listings
     from processors.queries.register import Register
     from producers.files import Inbox, Papers
     from producers.packet_events import PacketForms
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from schemas.items import Catalogue
     from schemas.ledger import Auth
     from schemas.trust import TrustStore
+    from verification.status_sources import Stored
 
 TURN_SECONDS = 600.0  # a command waits so long for another process to finish with the data folder
 
@@ -123,6 +129,13 @@ class Installation:
         """Return the signer over the installation's keys, opened once. Raises KeysMissing."""
         return self._signer
 
+    @property
+    def has_keys(self) -> bool:
+        """Tell if the data folder has private keys."""
+        from issuance.signer import keystore_path
+
+        return keystore_path(self.settings.data).exists()
+
     # --- queries
 
     @contextmanager
@@ -146,14 +159,49 @@ class Installation:
         finally:
             register.close()
 
+    @cached_property
+    def accesses(self) -> Accesses:
+        """The record of accesses to what is kept about persons."""
+        from infra.persons.access_log import Accesses
+
+        return Accesses(self.settings.data)
+
     @contextmanager
     def queries(self) -> Iterator[Queries]:
-        """Open the answers to queries; each look at a person's record is itself recorded."""
-        from infra.persons.access_log import Accesses
+        """Open the answers about one case, licence or holder; every access to a person's record is recorded."""
         from processors.queries.find import Queries
 
         with self.register() as register:
-            yield Queries(register, self.persons, Accesses(self.settings.data).record)
+            yield Queries(register, self.persons, self.accesses.record)
+
+    @contextmanager
+    def listings(self) -> Iterator[Listings]:
+        """Open the lists over all holders; every list that shows persons is recorded."""
+        from processors.queries.listings import Listings
+
+        with self.register() as register:
+            yield Listings(register, self.accesses.record)
+
+    def artefact(self, number: str, version: int | None, form: Form) -> bytes:
+        """Return an artefact of a licence version (the newest where `version` is None). Raises NotFound."""
+        from infra.stores.uploads import artefact
+
+        with self.queries() as ask:
+            return artefact(ask, self.store, number, version, form)
+
+    def published_lists(self) -> Stored | None:
+        """Return the published status lists as a source for `verify`; None where there are none."""
+        from verification.status_sources import Stored
+
+        if self.settings.store is None and not (self.settings.objects / "status").is_dir():
+            return None
+        return Stored(self.store.list, self._object)
+
+    def _object(self, key: str) -> bytes | None:
+        try:
+            return self.store.get(key)
+        except NotFound:
+            return None
 
     # --- ways in
 
@@ -226,6 +274,12 @@ class Installation:
 
         return read
 
+    def keep_upload(self, content: bytes) -> str:
+        """Keep a file, encrypted, and return its `uri`. Raises UsageError for an empty or too large one."""
+        from infra.stores.uploads import put_upload
+
+        return put_upload(self.store, self.persons, content)
+
     def tick(self, at: datetime, received_at: datetime) -> None:
         """Enter the time `at` into the ledger. Raises Rejected where it is over five minutes in the future."""
         from processors.route import tick
@@ -294,6 +348,75 @@ class Installation:
         """Decide what a tick made due, unless another process does so: on Kafka the workers. Raises FolderHeld."""
         return None if self.settings.on_kafka else self.drain("tick", wait=0, say=say, report=report)
 
+    def publish_status_lists(self, say: Callable[[str], None] = _ignore) -> list[str]:
+        """Publish the status lists that are due, in the data folder; return their keys."""
+        from infra.embedded.status import publish
+
+        with self.engine("status publish", say=say) as engine:
+            clock = engine.clock()
+            return publish(engine.db, self.store, self.trust, self.signer, clock) if clock else []
+
+    def deliver_filings(
+        self, say: Callable[[str], None] = _ignore
+    ) -> tuple[DeliveryReport, Sequence[NamedTuple]]:
+        """Deliver filings to folders and webhooks at once; return what was done and what still waits."""
+        from infra.delivery.outbox import Delivery, signing
+        from infra.embedded.engine import decider
+
+        with self.database() as db, decider(self.settings.data, "deliver", say=say):
+            delivery = Delivery(self.settings.data, signing(self.trust, self.signer))
+            try:
+                return delivery.run(db, at_once=True), delivery.waiting()
+            finally:
+                delivery.close()
+
+    def next_step(self) -> str:
+        """Return the sentence that says when what was just taken in is decided, and by whom."""
+        if self.settings.on_kafka:
+            return "由工作进程在数秒内决定 / the workers decide within seconds; zhengzhao drain 等待其完成 / waits for them"
+        if self._serving():
+            return "由 zhengzhao run 在一分钟内决定 / zhengzhao run decides within a minute"
+        return "用 zhengzhao drain 作出决定 / zhengzhao drain decides"
+
+    def _serving(self) -> bool:
+        """Tell if a `zhengzhao run` holds the data folder: it holds the kernel's lock and has named itself there."""
+        try:
+            with (self.settings.data / ".lock").open("rb") as file:
+                if not file.read(4).startswith(b"run "):
+                    return False
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def backlog(self) -> dict[str, int]:
+        """Return stage → inputs on the broker that wait for it; only the stages where some do."""
+        from infra.kafka.backlog import Backlog
+        from infra.kafka.connection import parse
+
+        backlog = Backlog(parse(self.settings.broker or ""), self.settings.inboxes)
+        try:
+            return {stage: lag for stage, lag in backlog.lags(backlog.ends()).items() if lag}
+        finally:
+            backlog.close()
+
+    def topic_faults(self) -> list[str]:
+        """Return what is wrong with the topics on the broker; a worker makes those of filings."""
+        from infra.kafka.connection import parse
+        from infra.kafka.topics import wrong_settings
+
+        return wrong_settings(parse(self.settings.broker or ""), inboxes=self.settings.inboxes)
+
+    def atomic_writes(self) -> bool | None:
+        """Tell if the S3 store writes conditionally; None for the folder `objects`."""
+        if self.settings.store is None:
+            return None
+        from infra.stores.s3 import S3Store
+
+        return S3Store(self.settings.store).conditional()
+
     def unsettled(self) -> int:
         """Return how many events on the broker are not decided after a while; 0 for the embedded engine."""
         if not self.settings.on_kafka:
@@ -338,14 +461,14 @@ class Installation:
 
     def export_log(self, file: Path, say: Say) -> dict[str, object]:
         """Write everything that the engine knows into one archive; return its header."""
-        from infra.recovery import archive
+        from infra.recovery.archive import export_log
 
-        if self.settings.on_kafka:
-            from infra.kafka.replay import copied
-        else:
-            copied = _itself
+        if not self.settings.on_kafka:
+            return export_log(self.settings, file, say)
+        from infra.kafka.replay import copied
+
         with copied(self.settings, say) as copy:
-            return archive.export_log(copy, file, say)
+            return export_log(copy, file, say)
 
     def import_log(self, file: Path, say: Say) -> ReplayReport:
         """Bring an archive into a data folder without data, or into empty topics."""
@@ -353,14 +476,16 @@ class Installation:
             from infra.kafka.importing import import_log_kafka
 
             return import_log_kafka(self.settings, file, say)
-        from infra.recovery import archive
+        from infra.recovery.archive import import_log
 
-        return archive.import_log(self.settings, file, say)
+        return import_log(self.settings, file, say)
 
 
-@contextmanager
-def _itself(settings: Settings, _: Say) -> Iterator[Settings]:
-    yield settings
+def event_signer(path: Path) -> Callable[[bytes], bytes]:
+    """Return the signing of events with an agency's private key in a PEM file. Raises UsageError."""
+    from infra.event_signing import event_signer
+
+    return event_signer(path)
 
 
 # The functions below stay only until every caller builds an `Installation`.

@@ -12,9 +12,10 @@
      ├─ LintError                   what was to be signed breaks a rule; nothing was signed
      ├─ VerificationError           an artefact is not what it claims to be
      ├─ DrawError                   a register, plan, announcement or transcript breaks a rule
-     └─ SurroundingsError           the store, broker or disk failed; retried, never a dead letter
+     └─ TransientError              the store, broker or disk failed; retried, never a dead letter
          ├─ StoreUnavailable
-         └─ BrokerUnavailable
+         ├─ BrokerUnavailable
+         └─ FolderHeld              another process decides in the data folder
     ObjectDiffers(ZhengzhaoError)   a write-once key holds other bytes
 
 Refusing an application is never an error: it is a fact.
@@ -86,3 +87,7 @@ class StoreUnavailable(TransientError):
 
 class BrokerUnavailable(TransientError):
     """The broker did not answer."""
+
+
+class FolderHeld(TransientError):
+    """Another process decides in this data folder."""

@@ -1,6 +1,6 @@
 """`zhengzhao agency`: the register of the agencies that sign their events, and keys for them.
 
-`zhengzhao token`: who may call the service of `zhengzhao run`.
+`zhengzhao token`: access to the service of `zhengzhao run`.
 """
 
 from __future__ import annotations
@@ -9,18 +9,25 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from infra.agencies import change_register, load_register
+from infra.bootstrap import event_signer
 from infra.cli import output
 from infra.cli.output import now, read_start
-from schemas.errors import UsageError
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    from schemas.agencies import Agency, AgencyKey
+from infra.http.tokens import Token, Tokens
+from producers.event_lines import read_events
+from schemas.agencies import Agency, AgencyKey, public_key, public_pem, with_key, with_revocation
+from schemas.calendar import time_text
+from schemas.errors import Rejected, UsageError
+from schemas.events import SOURCE
+from schemas.identifiers import compare, is_citizen_id, is_uscc, mask
+from schemas.persons import holder_key
+from schemas.trust import key_id
 
 app = typer.Typer(
     no_args_is_help=True, help="机构登记 / the agency register", epilog="Example: zhengzhao agency list"
@@ -30,7 +37,7 @@ _COLUMNS = ("source", "kid", "state", "valid_from", "valid_until")
 
 @app.callback()
 def group() -> None:
-    """机构登记 / The agency register: which keys sign the events of which source."""
+    """机构登记 / The agency register: the keys that sign the events of each source."""
 
 
 @app.command(epilog="Example: zhengzhao agency keygen -o agency.pem")
@@ -39,12 +46,7 @@ def keygen(
         Path, typer.Option("-o", "--output", metavar="KEY.pem", help="私钥文件，不覆盖 / never overwritten")
     ],
 ) -> None:
-    """生成机构密钥 / A fresh P-256 key: the private half for the agency, KEY.pub.pem for `agency add`."""
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    from schemas.agencies import public_pem
-    from schemas.trust import key_id
+    """生成机构密钥 / Make a P-256 key: the private half for the agency, KEY.pub.pem for `agency add`."""
 
     key = ec.generate_private_key(ec.SECP256R1())
     public = target.with_suffix(".pub.pem")
@@ -74,16 +76,15 @@ def add(
         bool, typer.Option("--keep", help="旧密钥继续有效 / the agency's other keys stay in force")
     ] = False,
 ) -> None:
-    """登记密钥 / Registers a key of an agency; the keys before are replaced, unless `--keep` says otherwise."""
-    from infra.agencies import change_register
-    from schemas.agencies import AgencyKey, with_key
-    from schemas.trust import key_id
+    """登记密钥 / Register a key of an agency; it replaces the ones before, unless `--keep` is given."""
 
     start = read_start(valid_from, "--valid-from") if valid_from else now()
     end = read_start(valid_until, "--valid-until") if valid_until else None
     if end is not None and end <= start:
         raise UsageError(
-            "失效早于生效 / it ends before it begins", where="--valid-until", hint="更晚的时间 / a later TIME"
+            "失效时间不晚于生效时间 / it ends before it begins",
+            where="--valid-until",
+            hint="填写更晚的时间 / give a later time",
         )
     pem, loaded = _public(public)
     key = AgencyKey(key_id(loaded), pem, start, end)
@@ -96,18 +97,16 @@ def add(
 @app.command(epilog="Example: zhengzhao agency revoke 1a2b3c4d --reason 'key lost'")
 def revoke(
     kid: Annotated[str, typer.Argument(metavar="KID", help="密钥编号 / the key's id")],
-    reason: Annotated[str, typer.Option(help="原因 / why")] = "",
+    reason: Annotated[str, typer.Option(help="原因 / the reason")] = "",
 ) -> None:
-    """吊销密钥 / Revokes a key: nothing that it signed enters from now on."""
-    from infra.agencies import change_register
-    from schemas.agencies import with_revocation
+    """吊销密钥 / Revoke a key: from now on nothing that it signed is accepted."""
 
     moment = now()
     register = change_register(
         output.settings().data, lambda register: with_revocation(register, kid, moment, reason)
     )
     found = register.owner(kid)
-    assert found is not None  # it was revoked just now
+    assert found is not None  # It has just been revoked.
     _print(found[0].source, found[1], moment)
 
 
@@ -121,10 +120,7 @@ def sign(
         ),
     ] = "-",
 ) -> None:
-    """签署事件 / Prints events with the agency's proof in them, to be sent by other means (curl, Kafka)."""
-    from infra.agencies import event_signer
-    from producers.event_lines import read_events
-    from schemas.errors import Rejected
+    """签署事件 / Print events with the agency's proof in them, to be sent by other means (curl, Kafka)."""
 
     signer, found = event_signer(key), False
     try:
@@ -144,8 +140,7 @@ def sign(
 
 @app.command("list", epilog="Example: zhengzhao agency list --json")
 def list_agencies() -> None:
-    """列出机构与密钥 / Every key of every agency, and what it is worth today."""
-    from infra.agencies import load_register
+    """列出机构与密钥 / List every key of every agency and its state today."""
 
     moment = now()
     rows = [
@@ -166,7 +161,6 @@ def _row(agency: Agency, key: AgencyKey, moment: datetime) -> dict[str, Any]:
 
 
 def _shown(key: AgencyKey, moment: datetime) -> dict[str, Any]:
-    from schemas.calendar import time_text
 
     return {
         "kid": key.kid,
@@ -198,8 +192,7 @@ def _print(source: str, key: AgencyKey, moment: datetime) -> None:
 
 
 def _public(path: Path) -> tuple[str, ec.EllipticCurvePublicKey]:
-    """A public key's PEM. A private one is refused: it belongs to the agency alone."""
-    from schemas.agencies import public_key, public_pem
+    """Read a public key's PEM. A private one is refused, since it belongs to the agency alone."""
 
     try:
         text = path.read_text("ascii")
@@ -208,7 +201,7 @@ def _public(path: Path) -> tuple[str, ec.EllipticCurvePublicKey]:
         raise UsageError(f"无法读取 / cannot be read: {reason}", where=str(path), hint="PUBLIC.pem") from None
     if "PRIVATE KEY" in text:
         raise UsageError(
-            "这是私钥 / this is the private half",
+            "这是私钥 / this is a private key",
             where=str(path),
             hint="登记 .pub.pem；私钥只留在机构 / register the .pub.pem; the private key stays with the agency",
         )
@@ -228,9 +221,6 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
 
-
-if TYPE_CHECKING:
-    from infra.http.tokens import Token, Tokens
 
 token_app = typer.Typer(
     no_args_is_help=True, help="令牌 / tokens of the HTTP service", epilog="Example: zhengzhao token list"
@@ -256,17 +246,17 @@ def add_token(
         str, typer.Option("--valid-until", metavar="TIME", help="失效 / until [default: no end]")
     ] = "",
 ) -> None:
-    """发放令牌 / Makes a token and prints it, once. An enterprise sees its own cases and licences only."""
+    """发放令牌 / Make a token and print it, once. An enterprise sees only its own cases and licences."""
     if (agency is None) is (enterprise is None):
         raise UsageError(
-            "指明机构或企业 / name an agency or an enterprise", hint="--agency SOURCE, --enterprise ID"
+            "请指明机构或企业 / name an agency or an enterprise", hint="--agency SOURCE, --enterprise ID"
         )
     until = read_start(valid_until, "--valid-until") if valid_until else None
     if agency is not None:
-        from schemas.events import SOURCE
-
         if not SOURCE.fullmatch(agency):
-            raise UsageError("来源不符 / no source", where="--agency", hint="urn:agency:630225:service-hall")
+            raise UsageError(
+                "来源格式不符 / not a source", where="--agency", hint="urn:agency:630225:service-hall"
+            )
         secret, token = _tokens().make("agency", agency, agency, now(), until)
     else:
         key, shown = _holder(enterprise or "")
@@ -280,7 +270,7 @@ def add_token(
 
 @token_app.command("list", epilog="Example: zhengzhao token list --json")
 def list_tokens() -> None:
-    """列出令牌 / Every token but its secret."""
+    """列出令牌 / List the tokens, without their secrets."""
     rows = [_token_row(token) for token in _tokens().all()]
     if output.as_json():
         output.print_rows(rows)
@@ -292,7 +282,7 @@ def list_tokens() -> None:
 def revoke_token(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="令牌编号 / the token's id")],
 ) -> None:
-    """吊销令牌 / Ends a token at once, for good."""
+    """吊销令牌 / End a token at once, for good."""
     row = _token_row(_tokens().revoke(token_id, now()))
     if output.as_json():
         output.print_json(row)
@@ -301,37 +291,27 @@ def revoke_token(
 
 
 def _tokens() -> Tokens:
-    from infra.http.tokens import Tokens
 
     return Tokens(output.settings().data)
 
 
 def _holder(number: str) -> tuple[str, str]:
-    """Ledger key of a holder, and the number as it may be shown."""
-    from infra.persons import open_persons
-    from schemas.identifiers import compare, is_citizen_id, is_uscc, mask
-    from schemas.persons import holder_key
+    """Return the ledger key of a holder, and the number as it may be shown."""
 
     compared = compare(number)
     if not is_uscc(compared) and not is_citizen_id(compared):
         raise UsageError(
-            "不是有效的代码或证件号 / no USCC, no citizen id",
+            "不是有效的信用代码或证件号码 / neither a USCC nor a citizen id",
             where="--enterprise",
             hint="核对号码 / check its digits",
         )
-    settings = output.settings()
-    settings.data.mkdir(parents=True, exist_ok=True)
-    persons = open_persons(settings.data, settings.shared_persons)
-    try:
-        kind = "enterprise" if is_uscc(compared) else "person"
-        key = holder_key(number, kind, persons)
-    finally:
-        persons.close()
+    output.settings().data.mkdir(parents=True, exist_ok=True)
+    with output.installation() as here:
+        key = holder_key(number, "enterprise" if is_uscc(compared) else "person", here.persons)
     return key, compared if key == compared else mask(compared)
 
 
 def _token_row(token: Token) -> dict[str, Any]:
-    from schemas.calendar import time_text
 
     return {
         "id": token.id,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import typer
 
-from infra.cli import output
+from infra.cli import later, output
 
 if TYPE_CHECKING:
     from infra.demo import Story
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from infra.demo.stage import StoryStep
 
 app = typer.Typer()
+fresh_folder = later("infra.demo:fresh_folder")
+tell = later("infra.demo:tell")
 _STATES = {
     "issued": "发证 / issued",
     "correction-requested": "待补正 / correction requested",
@@ -30,13 +32,11 @@ _PROMISED = ("事项 / item", "法定→承诺 / days", "办结中位 / median",
 
 @app.command(epilog="Example: zhengzhao demo")
 def demo() -> None:
-    """演示 / A provincial bureau's story: a day of applications, the life of licences, a registration, a random draw.
+    """演示 / Play a provincial bureau's story: a day of applications, the life of licences, a registration, a draw.
 
-    It is told on a fresh data folder, which stays: the one of --data, of $ZHENGZHAO_DATA where that is empty, else
-    ./zhengzhao-demo. Exit 1 where any step came out otherwise than told.
+    It is played on a fresh data folder, which stays: the one of --data, of $ZHENGZHAO_DATA where that is empty, else
+    ./zhengzhao-demo. Exit 1 where the result of a step is not the expected one.
     """
-    from infra.demo import fresh_folder, tell
-
     if output.CALL.data is None:
         named = os.environ.get("ZHENGZHAO_DATA")
         output.CALL.data = fresh_folder(Path(named) if named else None)
@@ -47,7 +47,7 @@ def demo() -> None:
     else:
         _show(story)
     if not story.ok:
-        output.note("error: 有步骤与所述不符 / not every step came out as told")
+        output.note("error: 有步骤结果与预期不符 / a step had another result than expected")
         raise typer.Exit(1)
 
 
@@ -66,12 +66,12 @@ def _title(number: str, zh: str, en: str) -> None:
 
 
 def _steps(steps: Sequence[StoryStep]) -> None:
-    """A table of steps; where one went otherwise, what was expected stands below it."""
+    """Print a table of steps; where a result is not the expected one, that one stands below it."""
     rows = [
         (s.said, s.found if s.ok else f"{s.found}\n应为 / expected: {s.expected}", "✓" if s.ok else "✗")
         for s in steps
     ]
-    output.print_table(("经过 / what happened", "结果 / what came of it", ""), rows)
+    output.print_table(("经过 / step", "结果 / result", ""), rows)
 
 
 def _day(day: Day) -> None:
@@ -91,7 +91,7 @@ def _day(day: Day) -> None:
         became = "，".join(f"{_STATES.get(s, s)} {n}" for s, n in sorted(outcome.states.items()))
         mark = "✓" if outcome.states == {outcome.expected: outcome.count} else "✗"
         rows.append((outcome.said, outcome.count, became, mark))
-    output.print_table(("申请 / applications", "件 / number", "结果 / what became of them", ""), rows)
+    output.print_table(("申请 / applications", "件 / number", "结果 / result", ""), rows)
     line(f"证照 / licences issued: {day.issued}; 状态列表 / status lists published: {len(day.editions)}")
     line("三份证照 / three licences to open:")
     for licence in day.licences:

@@ -1,7 +1,4 @@
-"""`zhengzhao doctor`: what is wrong with this set-up.
-
-`zhengzhao bench`: figures of this machine.
-"""
+"""`zhengzhao doctor`: the examination of a set-up. `zhengzhao bench`: figures of this machine."""
 
 from __future__ import annotations
 
@@ -10,23 +7,31 @@ from typing import Annotated
 import msgspec
 import typer
 
-from infra.cli import output
+from infra.cli import later, output
+from infra.cli.words import check_name
 
 app = typer.Typer()
+examine = later("infra.doctor:examine")
+bench_licences = later("infra.bench.licences:bench")
+bench_http = later("infra.bench.http:bench_http")
+bench_kafka = later("infra.bench.kafka:bench_kafka")
+bench_shared = later("infra.bench.kafka:bench_shared")
+bench_draw = later("infra.bench.draw:bench_draw")
+bench_big = later("infra.bench.draw:bench_big")
+beside_consistent_sampler = later("infra.bench.draw:beside_consistent_sampler")
 _MARKS = {True: "✓", False: "✗", None: "!"}
 
 
 @app.command(epilog="Example: zhengzhao doctor --json")
 def doctor() -> None:
-    """检查环境 / Fonts, keys, storage, clock, proofs, and what lies waiting. Exit 1 where something is wrong."""
-    from infra.doctor import examine
-
-    findings = examine(output.settings())
+    """检查环境 / Check fonts, keys, storage, clock, proofs and what waits. Exit 1 where something is wrong."""
+    with output.installation() as here:
+        findings = examine(here)
     if output.as_json():
         output.print_rows(msgspec.to_builtins(f) for f in findings)
     else:
         for finding in findings:
-            output.line(f"{_MARKS[finding.ok]} {finding.name}: {finding.detail}")
+            output.line(f"{_MARKS[finding.ok]} {check_name(finding.name)}: {finding.detail}")
             if finding.hint:
                 output.line(f"    hint: {finding.hint}")
     raise typer.Exit(1 if any(f.ok is False for f in findings) else 0)
@@ -51,7 +56,7 @@ def bench(
     ] = False,
     draw: Annotated[
         bool,
-        typer.Option("--draw", help="只测抽查 / only the draw: Jiangsu 2018, and another sampler beside it"),
+        typer.Option("--draw", help="只测抽查 / only the draw: Jiangsu 2018, compared with another sampler"),
     ] = False,
     kafka: Annotated[
         bool,
@@ -77,10 +82,8 @@ def bench(
         ),
     ] = 0,
 ) -> None:
-    """测速 / Milliseconds per stage, licences, checks and replays per second, memory; in a folder of its own. JSON."""
+    """测速 / Measure each stage, licences, checks and replays per second, memory, in a folder of its own; print JSON."""
     if draw:
-        from infra.bench.draw import bench_big, bench_draw, beside_consistent_sampler
-
         if targets:
             output.print_json(bench_big(targets, output.note))
             return
@@ -88,17 +91,11 @@ def bench(
         output.print_json({**found, "consistent_sampler": beside_consistent_sampler()})
         return
     if kafka:
-        from infra.bench.kafka import bench_kafka, bench_shared
-
         output.print_json(
             bench_shared(licences, share, output.note) if share else bench_kafka(licences, output.note)
         )
         return
     if http:
-        from infra.bench.http import bench_http
-
         output.print_json(bench_http(max(licences, 10_000) // 100 * 100, output.note))
         return
-    from infra.bench.licences import bench as measure
-
-    output.print_json(measure(licences, workers, output.note))
+    output.print_json(bench_licences(licences, workers, output.note))

@@ -1,6 +1,6 @@
 """`zhengzhao filing`: filings (备案) of 多证合一, as their departments see them.
 
-`zhengzhao registration form`: which fields a registration with its filings needs, each asked once (多证合一).
+`zhengzhao registration form` lists the fields that a registration with its filings needs, each once.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from infra.cli.sending import Sending, spread
 from producers import agency_events
 from schemas.errors import NotFound, UsageError
 from schemas.identifiers import kept_id, masked
+from schemas.items import fields_once
+from schemas.persons import keys_of
 
 if TYPE_CHECKING:
     from processors.state import Filing, HolderState
@@ -30,7 +32,7 @@ _COLUMNS = ("filing_id", "item", "department", "state", "holder_id", "pushed_on"
 
 @dataclass(frozen=True, kw_only=True)
 class Answer(Sending):
-    """What is said of a filing by its department."""
+    """The options of a department's event about a filing."""
 
     filing_id: Annotated[str, typer.Argument(metavar="FILING", help="备案编号 / <application_id>:<item>")]
     holder: Annotated[
@@ -52,7 +54,7 @@ class Answer(Sending):
 
 @dataclass(frozen=True, kw_only=True)
 class Correction(Answer):
-    """What is said by the registration's own office."""
+    """The options of an event of the office where the registration came in."""
 
     source: Annotated[
         str | None,
@@ -77,32 +79,30 @@ def list_filings(
         bool, typer.Option("--overdue", help="只列超过黄、红日期的 / only those past their yellow or red day")
     ] = False,
 ) -> None:
-    """列出备案 / Filings of all holders and where they stand."""
-    from infra.persons.access_log import Accesses
-    from processors.queries.listings import Listings
-
+    """列出备案 / List the filings of all holders and their states."""
     if state is not None and state not in STATES:
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
-    with sending.register() as (register, _):
-        listings = Listings(register, Accesses(output.settings().data).record)
+    with output.installation() as here, here.listings() as listings:
         rows = listings.filings(department=department, state=state, overdue=overdue)
         if output.as_json():
             output.print_rows(rows)
             return
-        output.print_table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows), title="filings")
+        output.print_table(
+            _COLUMNS, ([row[column] for column in _COLUMNS] for row in rows), title="备案 / filings"
+        )
 
 
 @app.command(epilog="Example: zhengzhao filing receive QH-2018-000001:seal-engraving-filing")
 @spread
 def receive(said: Answer) -> None:
-    """收到 / The department has it."""
+    """收到 / Say that the department has received it."""
     _tell("received", said)
 
 
 @app.command(epilog="Example: zhengzhao filing claim QH-2018-000001:seal-engraving-filing")
 @spread
 def claim(said: Answer) -> None:
-    """认领 / The department takes it over: done."""
+    """认领 / Claim it for the department: the filing is done."""
     _tell("claimed", said)
 
 
@@ -110,8 +110,8 @@ def claim(said: Answer) -> None:
     "return", epilog="Example: zhengzhao filing return QH-2018-000001:seal-engraving-filing --reason 地址不全"
 )
 @spread
-def return_(said: Answer, reason: Annotated[str, typer.Option(help="退回原因 / why")]) -> None:
-    """退回 / The department sends it back for a correction."""
+def return_(said: Answer, reason: Annotated[str, typer.Option(help="退回原因 / the reason")]) -> None:
+    """退回 / Return it for a correction."""
     _tell("returned", said, reason=reason)
 
 
@@ -126,7 +126,7 @@ def correct(
         typer.Option(metavar="FILE", help="更正的字段 JSON / the corrected fields: {name: value}; - stdin"),
     ],
 ) -> None:
-    """更正 / Corrects a returned filing; it is pushed again, without a second application."""
+    """更正 / Correct a returned filing; it is pushed again, without a second application."""
     _tell("corrected", said, answers=sending.read_json(answers, "--answers", dict))
 
 
@@ -139,36 +139,24 @@ def _tell(kind: str, said: Answer, **more: Any) -> None:
 
 @app.command(epilog="Example: zhengzhao filing deliver --json")
 def deliver() -> None:
-    """送达 / Delivers to the departments' folders and webhooks now, and lists what a webhook has not taken.
+    """送达 / Deliver to the departments' folders and webhooks now; list what a webhook has not taken.
 
-    `drain` and `run` do the same, but wait longer from try to try. Exit 1 where something is left.
+    `drain` and `run` do the same, but wait longer between attempts. Exit 1 where something is left.
     """
-    from infra.delivery.outbox import Delivery, signing
-    from infra.embedded.engine import decider
-    from infra.readmodel.database import Database
-    from issuance.keys import open_signer
-    from schemas.trust import load_trust
-
-    settings = output.settings()
-    if settings.on_kafka:
-        raise UsageError(
-            "在 Kafka 上部门读取自己的主题 / on Kafka departments read their topics",
-            hint="zhengzhao.filings.<department>",
+    with output.installation() as here:
+        here.require_one_machine(
+            "在 Kafka 上部门读取自己的主题 / on Kafka departments read their own topics",
+            "zhengzhao.filings.<department>",
         )
-    with Database(settings.database) as db, decider(settings.data, "deliver", say=output.note):
-        sign = signing(load_trust(settings.trust), lambda: open_signer(settings.data, settings.passphrase))
-        delivery = Delivery(settings.data, sign)
-        try:
-            done = delivery.run(db, at_once=True)
-            left = delivery.waiting()
-        finally:
-            delivery.close()
+        done, left = here.deliver_filings(output.note)
     if output.as_json():
         output.print_json({**done._asdict(), "left": [one._asdict() for one in left]})
     else:
-        output.line(f"写出 / files {done.files} · 送达 / taken {done.taken} · 待送 / waiting {done.waiting}")
+        output.line(
+            f"写出 / files {done.files} · 送达 / delivered {done.taken} · 待送 / waiting {done.waiting}"
+        )
         if left:
-            output.print_table(left[0]._fields, left, title="waiting")
+            output.print_table(left[0]._fields, left, title="待送达 / waiting")
     raise typer.Exit(1 if left else 0)
 
 
@@ -180,11 +168,13 @@ class _Found(NamedTuple):
 
 
 def _find(said: Answer) -> _Found:
-    """What the event says beside the filing's id; looked up in the register."""
+    """Return the fields of the event; those not given are looked up in the register."""
     if said.holder is not None and said.department is not None and said.source is not None:
         return _Found(said.filing_id, said.holder, said.department, said.source)
     state, one = _registered(said.filing_id, said.holder)
-    number = said.holder or state.holder  # registrations are of enterprises: the ledger key is the code
+    number = (
+        said.holder or state.holder
+    )  # Only enterprises register, and their ledger key is the number itself.
     department = said.department or one.ref.department
     source = said.source
     if source is None:
@@ -194,8 +184,6 @@ def _find(said: Answer) -> _Found:
 
 
 def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing]:
-    from schemas.persons import keys_of
-
     key = kept_id(filing_id)
     with sending.register() as (register, persons):
         holders = register.holders_of_case(key.rpartition(":")[0])
@@ -206,34 +194,32 @@ def _registered(filing_id: str, holder: str | None) -> tuple[HolderState, Filing
     found = [(state, state.filings[key]) for state in states if key in state.filings]
     if not found:
         raise NotFound(
-            "没有这个备案 / no such filing", where=masked(filing_id)[:150], hint="zhengzhao filing list"
+            "未找到该备案 / no such filing", where=masked(filing_id)[:150], hint="zhengzhao filing list"
         )
     if len(found) > 1:
         names = "、".join(state.display for state, _ in found)
         raise UsageError(
-            f"几个持证人有同号备案 / several holders have a filing of this id: {names}",
+            f"多个持证人有此编号的备案 / several holders have a filing with this id: {names}",
             where=masked(filing_id)[:150],
-            hint="--holder ID",
+            hint="用 --holder ID 指明持证人 / name the holder with --holder ID",
         )
     return found[0]
 
 
-registration_app = typer.Typer()
-registration = typer.Typer(
+registration_app = typer.Typer(
     no_args_is_help=True,
     help="多证合一登记 / registrations",
     epilog="Example: zhengzhao registration form recycling-filing seal-engraving-filing",
 )
-registration_app.add_typer(registration, name="registration")
 _REGISTRATION_COLUMNS = ("name", "label", "required", "example", "items")
 
 
-@registration.callback()
+@registration_app.callback()
 def registrations() -> None:
     """多证合一登记 / Registrations."""
 
 
-@registration.command(
+@registration_app.command(
     epilog="Example: zhengzhao registration form recycling-filing seal-engraving-filing --json"
 )
 def form(
@@ -242,20 +228,19 @@ def form(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="全部备案事项 / all filings")] = False,
 ) -> None:
-    """填报内容 / The fields that the business licence and these filings need: each once, whichever item asks."""
-    from schemas.items import fields_once, load_catalogue
-
-    catalogue = load_catalogue(output.settings().items)
+    """填报内容 / List the fields that the business licence and these filings need, each once."""
+    with output.installation() as here:
+        catalogue = here.catalogue
     licence = [found for found in catalogue.items.values() if found.mode == "consolidated"]
     filings = {code: found for code, found in catalogue.items.items() if found.mode == "filing"}
     chosen = list(filings) if every else list(dict.fromkeys(item or []))
     for code in chosen:
         if code not in catalogue.items:
-            raise NotFound(f"没有此事项 / no such item: {code}", hint="zhengzhao items list")
+            raise NotFound(f"未找到该事项 / no such item: {code}", hint="zhengzhao items list")
         if code not in filings and catalogue.items[code] not in licence:
             raise UsageError(
-                f"不是备案事项 / no filing: {code}",
-                hint="单独申请 / apply for it by application.submitted",
+                f"不是备案事项 / not a filing: {code}",
+                hint="用 application.submitted 单独申请 / apply for it by application.submitted",
             )
     asked = [*licence, *(filings[code] for code in chosen if code in filings)]
     rows: list[dict[str, Any]] = [
@@ -280,4 +265,4 @@ def form(
 
 def _title(rows: list[dict[str, Any]]) -> str:
     asked, needed = sum(len(row["items"]) for row in rows), len(rows)
-    return f"共需 {needed} 项，免重复 {asked - needed} 项 / {needed} fields, {asked - needed} repeats spared"
+    return f"共需 {needed} 项，免重复填报 {asked - needed} 项 / {needed} fields, {asked - needed} repetitions saved"

@@ -1,8 +1,6 @@
-"""`zhengzhao holder show`: everything about one holder. (`infra.cli.holder` adds what concerns persons.)
+"""`zhengzhao holder`: the record of one holder, as rows or as a page; the end of a person's record.
 
-`zhengzhao holder page`: everything about one holder, as a page for people.
-
-`zhengzhao holder erase|accesses`: a person's record comes to its end; who looked at it.
+`zhengzhao holder erase` destroys a person's key, `zhengzhao holder accesses` lists the accesses to a person's record.
 """
 
 from __future__ import annotations
@@ -14,35 +12,57 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli import output, sending
-from infra.cli.case import queries
+from infra.cli import later, output
+from infra.cli.output import now
+from infra.stores import Erasing
+from processors.queries.find import find_holder
+from processors.queries.retention import reasons_to_keep, today_of, uploads_of_one
 from schemas.errors import TransientError, UsageError, ZhengzhaoError
+from schemas.persons import is_pseudonym
+
+if TYPE_CHECKING:
+    from infra.bootstrap import Installation
+    from infra.persons.keys import PersonsStore
+    from processors.state import HolderState
+    from schemas.ports import Store
 
 app = typer.Typer(
     no_args_is_help=True, help="持证人 / holders", epilog="Example: zhengzhao holder show 9163000071040638XJ"
 )
+holder_page = later("infra.pages.holder:holder_page")
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{17}[0-9Xx]|[0-9]{15})(?![0-9A-Za-z])")
+_TRIES, _PAUSE = 10, 0.3
+
+
+class StillKept(ZhengzhaoError):
+    """The record may not be erased yet: exit 1."""
 
 
 @app.callback()
 def holder() -> None:
-    """持证人 / holders."""
+    """持证人 / Holders."""
 
 
 @app.command(epilog="Example: zhengzhao holder show 9163000071040638XJ --json")
 def show(
-    number: Annotated[str, typer.Argument(metavar="ID", help="USCC, or a person's number in clear")],
+    number: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="统一社会信用代码，或个人证件号码 / USCC, or a person's number in clear"
+        ),
+    ],
 ) -> None:
-    """查持证人 / A holder's licences, cases, filings, checks and refused events. Exit 1 for an unknown one."""
-    with queries() as ask:
+    """查持证人 / Show a holder's licences, cases, filings, checks and refused events. Exit 1 for an unknown one."""
+    with output.installation() as here, here.queries() as ask:
         row = ask.holder(number)
     if output.as_json():
         output.print_json(row)
         return
     output.print_fields(
         [
-            ("代码 / holder_id", row["holder_id"]),
-            ("名称 / name", row["name"]),
-            ("信用分类 / credit_class", row["credit_class"]),
+            ("holder_id", row["holder_id"]),
+            ("name", row["name"]),
+            ("credit_class", row["credit_class"]),
             *((f"{x['label']} / {x['name']}", x["value"]) for x in row["particulars"]),
         ]
     )
@@ -59,79 +79,56 @@ def show(
             )
 
 
-holder_page_app = typer.Typer()
-
-
-@holder_page_app.command(epilog="Example: zhengzhao holder page 9163000071040638XJ -o holder.html")
+@app.command(epilog="Example: zhengzhao holder page 9163000071040638XJ -o holder.html")
 def page(
-    number: Annotated[str, typer.Argument(metavar="ID", help="USCC, or a person's number in clear")],
+    number: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="统一社会信用代码，或个人证件号码 / USCC, or a person's number in clear"
+        ),
+    ],
     file: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="网页 / the page")] = Path(
         "holder.html"
     ),
 ) -> None:
-    """证照档案 / Writes a page with one holder's licences, filings, cases and checks. Exit 1 for an unknown one."""
-    from infra.pages.holder import holder_page
-    from schemas.items import load_catalogue
-
-    with queries() as ask:
-        found = ask.holder(number)
-    file.write_text(holder_page(found, load_catalogue(output.settings().items)), "utf-8")
+    """证照档案 / Write a page with one holder's licences, filings, cases and checks. Exit 1 for an unknown one."""
+    with output.installation() as here:
+        with here.queries() as ask:
+            found = ask.holder(number)
+        file.write_text(holder_page(found, here.catalogue), "utf-8")
     if output.as_json():
         output.print_json({"file": str(file)})
     else:
         output.line(f"{file}: 已写 / written")
 
 
-if TYPE_CHECKING:
-    from infra.persons.keys import PersonsStore
-    from infra.settings import Settings
-    from processors.state import HolderState
-
-persons_app = typer.Typer()
-_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:[0-9]{17}[0-9Xx]|[0-9]{15})(?![0-9A-Za-z])")
-_TRIES, _PAUSE = 10, 0.3
-
-
-class StillKept(ZhengzhaoError):
-    """The record may not be erased yet: exit 1."""
-
-
-@persons_app.command(epilog="Example: zhengzhao holder erase 63010219900101001X --ground 保存期届满")
+@app.command(epilog="Example: zhengzhao holder erase 63010219900101001X --ground 保存期届满")
 def erase(
     number: Annotated[str, typer.Argument(metavar="ID", help="个人证件号码 / the person's number in clear")],
-    ground: Annotated[str, typer.Option(help="理由 / why")],
+    ground: Annotated[str, typer.Option(help="理由 / the ground")],
 ) -> None:
-    """删除个人信息 / Destroys a person's key for good: what was sealed with it is erased wherever it stands.
+    """删除个人信息 / Destroy a person's key for good: what was sealed with it cannot be read anywhere.
 
     Only after the retention period (`retention_years` in settings.toml, 3 by default, from the day on which the last
     case or licence came to its end), and with nothing in force or under way; else exit 1, saying until when it is
     kept. Queries then say `erased`, and `replay` compares the person's licences with their digests (exit 3).
     """
-    from infra.cli.output import now
-    from infra.persons.access_log import Accesses
-    from processors.queries.find import find_holder
-    from processors.queries.retention import reasons_to_keep, today_of, uploads_of_one
-    from schemas.persons import is_pseudonym
-
     if not ground.strip():
         raise UsageError("理由不能为空 / the ground must not be blank", where="--ground")
-    settings = output.settings()
-    _settle(settings)
-    with sending.register() as (register, persons):
-        state = find_holder(register, persons, number)
+    with output.installation() as here, _settled(here).register() as register:
+        state = find_holder(register, here.persons, number)
         if not is_pseudonym(state.holder):
             raise UsageError(
-                "不是个人：单位的登记是公开的 / no person: an enterprise's entry is public",
+                "不是个人：企业的登记信息公开 / no person: an enterprise's record is public",
                 where=state.display,
             )
         uploads = uploads_of_one(register, state.holder)
-        kept = reasons_to_keep(state, settings.retention_years, today_of(now()))
-        if kept or _pending(settings, state.holder):
+        kept = reasons_to_keep(state, here.settings.retention_years, today_of(now()))
+        if kept or here.undecided(state.holder):
             raise _still_kept(state, [k.reason + (f" → {k.until}" if k.until else "") for k in kept])
-        log = Accesses(settings.data)
-        log.record(state.holder, "holder erase", _NUMBER.sub("***", ground))
-        fresh = _destroyed(persons, state.holder)
-        files = _forget(settings, uploads)
+        here.accesses.record(state.holder, "holder erase", _NUMBER.sub("***", ground))
+        fresh = _destroyed(here.persons, state.holder)
+        files = _erase_uploads(here.store, uploads)
     answer = {
         "holder_id": state.display,
         "state": "erased",
@@ -145,19 +142,16 @@ def erase(
         output.print_fields(answer.items())
 
 
-@persons_app.command(epilog="Example: zhengzhao holder accesses 63010219900101001X --json")
+@app.command(epilog="Example: zhengzhao holder accesses 63010219900101001X --json")
 def accesses(
     number: Annotated[str, typer.Argument(metavar="ID", help="个人证件号码 / the person's number in clear")],
 ) -> None:
-    """谁查过 / Every look at a person's record, this one included: when, by whom, which command."""
-    from infra.persons.access_log import Accesses
-    from processors.queries.find import find_holder
-
-    with sending.register() as (register, persons):
-        state = find_holder(register, persons, number)
-    log = Accesses(output.settings().data)
-    log.record(state.holder, "holder accesses")
-    rows = log.of(state.holder)
+    """查阅记录 / List every access to a person's record, this one included: when, by whom, which command."""
+    with output.installation() as here:
+        with here.register() as register:
+            state = find_holder(register, here.persons, number)
+        here.accesses.record(state.holder, "holder accesses")
+        rows = here.accesses.of(state.holder)
     if output.as_json():
         output.print_rows(row._asdict() for row in rows)
         return
@@ -166,39 +160,25 @@ def accesses(
 
 def _still_kept(state: HolderState, reasons: list[str]) -> StillKept:
     return StillKept(
-        "尚不得删除 / the record is still kept: "
-        + "；".join(reasons or ["有未裁决的事件 / entries that are not decided yet"]),
+        "尚在保存期，不得删除 / the record must still be kept: "
+        + "；".join(reasons or ["有未决定的事件 / events that are not decided yet"]),
         where=state.display,
-        hint="之后再来 / come back after that; an end that is past is told by `zhengzhao tick`, what is under way by `drain`",
+        hint="期满后再删除；先执行 zhengzhao tick 与 drain / erase it after that; first zhengzhao tick, then drain",
     )
 
 
-def _settle(settings: Settings) -> None:
-    """On Kafka an event of this person may be on its way through inbox and ledger: it is waited for."""
-    if not settings.on_kafka:
-        return
-    from infra.kafka.projection import unsettled
-
-    if left := unsettled(settings):
+def _settled(here: Installation) -> Installation:
+    """Return the installation once the broker has no undecided events: one of them may be about this person."""
+    if left := here.unsettled():
         raise StillKept(
-            f"尚有 {left} 条事件未裁决 / {left} events on the broker are not decided yet",
-            hint="启动工作进程后再试 / is there a worker for each stage? then: zhengzhao drain, and again",
+            f"尚有 {left} 条事件未决定 / {left} events on the broker are not decided yet",
+            hint="启动工作进程，执行 zhengzhao drain 后重试 / start a worker for each stage, then zhengzhao drain, and again",
         )
-
-
-def _pending(settings: Settings, holder: str) -> bool:
-    """Whether the ledger holds entries of this person that are not decided yet. (On Kafka that was waited for.)"""
-    from infra.readmodel.database import Database
-
-    if settings.on_kafka:
-        return False
-    with Database(settings.database) as db:
-        sql = "SELECT count(*) FROM ledger WHERE seq > ? AND holder = ?"
-        return bool(db.db.execute(sql, (int(db.meta("position", "0")), holder)).fetchone()[0])
+    return here
 
 
 def _destroyed(persons: PersonsStore, holder: str) -> bool:
-    """Destroys the key; another process that reads just then is waited for. True where there was a key."""
+    """Destroy the key, waiting for another process that reads just then; return whether there was a key."""
     fresh = persons.knows(holder)
     for left in reversed(range(_TRIES)):
         try:
@@ -211,8 +191,5 @@ def _destroyed(persons: PersonsStore, holder: str) -> bool:
     return fresh
 
 
-def _forget(settings: Settings, keys: list[str]) -> int:
-    from infra.stores import Erasing, open_store
-
-    store = open_store(settings.store, settings.objects)
+def _erase_uploads(store: Store, keys: list[str]) -> int:
     return sum(isinstance(store, Erasing) and store.erase(key) for key in keys)

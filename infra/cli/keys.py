@@ -1,17 +1,19 @@
-"""`zhengzhao keys`: the keys that sign, and the trust folder that tells strangers whom to believe."""
+"""`zhengzhao keys`: the keys that sign, and the trust folder against which strangers verify."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
-from infra.cli import output
+from infra.cli import later, output
 from infra.cli.output import now, read_start
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
+    from infra.bootstrap import Installation
     from schemas.trust import TrustKey
 
 app = typer.Typer(
@@ -19,7 +21,15 @@ app = typer.Typer(
     help="签发密钥与信任文件夹 / keys that sign, and the trust folder",
     epilog="Example: zhengzhao keys init --valid-from 2018-01-01",
 )
-_YEARS = (1950, 9000)  # certificates know no earlier ones, and must outlive signing
+lifetime = later("issuance.keys:Lifetime")
+longest_validity = later("issuance.keys:longest_validity")
+roles_of = later("issuance.keys:roles_of")
+name_of = later("issuance.keys:name_of")
+make_keys = later("issuance.keys:init")
+rotate_keys = later("issuance.keys:rotate")
+revoke_key = later("issuance.keys:revoke")
+installation_secret = later("infra.persons.keys:installation_secret")
+_YEARS = (1950, 9000)  # X.509 dates begin in 1950, and a certificate must outlive signing.
 _USES = ("credential", "seal", "status", "draw")
 
 
@@ -30,112 +40,109 @@ def init(
         typer.Option(metavar="DATE", help="从何日起签发 / from when the keys sign [default: today]"),
     ] = None,
 ) -> None:
-    """建立根证书、签发证书与密钥；再次执行不改变任何内容 / Root, certificates and keys; again: changes nothing.
+    """建立密钥；再次执行不改变任何内容 / Make root, issuing certificates and keys; a second time changes nothing.
 
     ZHENGZHAO_PASSPHRASE protects the private half.
     """
-    from infra.persons.keys import installation_secret
-    from issuance import keys
-    from issuance.keys import longest_validity, roles_of
-    from schemas.items import load_catalogue
-
-    settings, moment = output.settings(), now()
+    moment = now()
     start = _midnight(moment) if valid_from is None else read_start(valid_from, "--valid-from")
     if not _YEARS[0] <= start.year <= _YEARS[1]:
         raise UsageError(
-            f"年份不可用于密钥 / no year for keys: {start.year}",
+            f"密钥不能用这一年份 / not a year for keys: {start.year}",
             where="--valid-from",
-            hint="from 1950 to 9000",
+            hint="1950–9000",
         )
-    catalogue = load_catalogue(settings.items)
-    life = keys.Lifetime(start, longest_validity(catalogue))
-    made = keys.init(settings.data, roles_of(catalogue), life, now=moment, passphrase=settings.passphrase)
-    installation_secret(settings.data)
-    if made and not settings.passphrase:
-        output.warn("the private keys are not encrypted", "set ZHENGZHAO_PASSPHRASE before keys init")
-    _report("created" if made else "unchanged", made)
+    with output.installation() as here:
+        life = lifetime(start, longest_validity(here.catalogue))
+        roles, secret = roles_of(here.catalogue), here.settings.passphrase
+        made = make_keys(here.settings.data, roles, life, now=moment, passphrase=secret)
+        installation_secret(here.settings.data)
+        if made and not here.settings.passphrase:
+            output.warn(
+                "私钥未加密 / the private keys are not encrypted",
+                "在 keys init 之前设 ZHENGZHAO_PASSPHRASE / set ZHENGZHAO_PASSPHRASE before keys init",
+            )
+        _report(here, made)
 
 
 @app.command("list", epilog="Example: zhengzhao keys list --json")
 def list_keys() -> None:
-    """列出密钥 / The keys of the trust folder."""
-    from schemas.trust import load_trust
-
-    _show(load_trust(output.settings().trust).listing.keys)
+    """列出密钥 / List the keys of the trust folder."""
+    with output.installation() as here:
+        _show(here.trust.listing.keys)
 
 
 @app.command(epilog="Example: zhengzhao keys rotate --from 2023-01-01 --use seal")
 def rotate(
     start: Annotated[
-        str | None, typer.Option("--from", metavar="DATE", help="from when the new keys sign [default: now]")
+        str | None,
+        typer.Option(
+            "--from", metavar="DATE", help="新密钥何时起签发 / from when the new keys sign [default: now]"
+        ),
     ] = None,
-    authority: Annotated[str | None, typer.Option(metavar="URN", help="only keys of this authority")] = None,
-    use: Annotated[str | None, typer.Option(metavar="USE", help=f"only one of: {', '.join(_USES)}")] = None,
+    authority: Annotated[
+        str | None, typer.Option(metavar="URN", help="只换此机关的密钥 / only keys of this authority")
+    ] = None,
+    use: Annotated[
+        str | None,
+        typer.Option(metavar="USE", help=f"只换此用途的密钥 / only keys of this use: {', '.join(_USES)}"),
+    ] = None,
 ) -> None:
-    """换发密钥，并补齐新机构的密钥 / New keys; also for authorities that have none yet.
+    """换发密钥，并补齐新机关的密钥 / Make new keys, also for authorities that have none yet.
 
-    Decisions from that day on are signed with the new keys; what the old ones signed stays good.
+    Decisions from that day on are signed with the new keys; what the old ones signed stays valid.
     """
-    from issuance import keys
-    from issuance.keys import longest_validity, roles_of
-    from schemas.items import load_catalogue
-
-    settings, moment = output.settings(), now()
-    catalogue = load_catalogue(settings.items)
-    roles = [
-        role
-        for role in roles_of(catalogue)
-        if authority in (None, role.authority) and use in (None, role.use)
-    ]
-    if not roles:
-        raise UsageError(
-            "没有这样的密钥 / no such keys", where="--authority, --use", hint="zhengzhao keys list"
-        )
-    life = keys.Lifetime(
-        moment if start is None else read_start(start, "--from"), longest_validity(catalogue)
-    )
-    made = keys.rotate(settings.data, roles, life, now=moment, passphrase=settings.passphrase)
-    _show(made)
+    moment = now()
+    begins = moment if start is None else read_start(start, "--from")
+    with output.installation() as here:
+        roles = [
+            role
+            for role in roles_of(here.catalogue)
+            if authority in (None, role.authority) and use in (None, role.use)
+        ]
+        if not roles:
+            raise UsageError(
+                "没有这样的密钥 / no such keys", where="--authority, --use", hint="zhengzhao keys list"
+            )
+        life = lifetime(begins, longest_validity(here.catalogue))
+        _show(rotate_keys(here.settings.data, roles, life, now=moment, passphrase=here.settings.passphrase))
 
 
 @app.command(epilog="Example: zhengzhao keys revoke 1a2b3c4d --since 2020-03-01")
 def revoke(
-    kid: Annotated[str, typer.Argument(metavar="KID", help="the key's id, as `keys list` shows it")],
+    kid: Annotated[
+        str,
+        typer.Argument(metavar="KID", help="密钥编号，见 keys list / the key's id, as `keys list` shows it"),
+    ],
     since: Annotated[
         str | None, typer.Option(metavar="DATE", help="自何时起不再可信 / from when on [default: now]")
     ] = None,
 ) -> None:
-    """吊销密钥 / Revokes a key from a moment on, and makes its successor.
+    """吊销密钥 / Revoke a key from a moment on, and make its successor.
 
     What it signed before still verifies; what it signs from then on does not.
     """
-    from issuance import keys
-    from issuance.keys import longest_validity, name_of
-    from schemas.items import load_catalogue
-    from schemas.trust import load_trust
-
-    settings, moment = output.settings(), now()
-    known = load_trust(settings.trust).keys.get(kid)
-    successor = keys.revoke(
-        settings.data,
-        kid,
-        moment if since is None else read_start(since, "--since"),
-        name=name_of(known.authority if known else ""),
-        outlives=longest_validity(load_catalogue(settings.items)),
-        now=moment,
-        passphrase=settings.passphrase,
-    )
+    moment = now()
+    begins = moment if since is None else read_start(since, "--since")
+    with output.installation() as here:
+        known = here.trust.keys.get(kid)
+        successor = revoke_key(
+            here.settings.data,
+            kid,
+            begins,
+            name=name_of(known.authority if known else ""),
+            outlives=longest_validity(here.catalogue),
+            now=moment,
+            passphrase=here.settings.passphrase,
+        )
     _show((successor,))
 
 
-def _report(state: str, made: bool) -> None:
-    from schemas.trust import load_trust
-
-    settings = output.settings()
-    trust = load_trust(settings.trust)
+def _report(here: Installation, made: bool) -> None:
+    trust = here.read_trust()
     report: dict[str, Any] = {
-        "state": state,
-        "trust": str(settings.trust),
+        "state": "created" if made else "unchanged",
+        "trust": str(here.settings.trust),
         "sequence": trust.listing.sequence,
         "keys": len(trust.keys),
         "signs_from": min(key.signs_from for key in trust.listing.keys),
@@ -147,14 +154,12 @@ def _report(state: str, made: bool) -> None:
         output.line(
             "把 trust/ 交给核验者；keys/ 与 secret/ 请备份 / give trust/ to verifiers; back up keys/ and secret/"
             if made
-            else "已有密钥，未作更改 / there are keys already; nothing was changed"
+            else "已有密钥，未作更改 / there are keys already; nothing is changed"
         )
 
 
 def _show(keys: tuple[TrustKey, ...]) -> None:
     if output.as_json():
-        import msgspec
-
         output.print_rows(msgspec.to_builtins(key) for key in keys)
         return
     columns = ("kid", "use", "authority", "signs_from", "signs_until", "revoked_since")

@@ -1,25 +1,25 @@
-"""`zhengzhao licence extend|change|renew|reissue|merge|surrender`: applications on a licence, as a window sends them.
+"""Events about licences: applications as a window sends them, and orders of an authority.
 
-`zhengzhao licence suspend|resume|withdraw|rescind|revoke|cancel|annul|import`: orders of an authority.
+`zhengzhao licence extend|change|renew|reissue|merge|surrender` sends an application,
+`zhengzhao licence suspend|resume|withdraw|rescind|revoke|cancel|annul|import` an order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from infra.cli import output, sending
 from infra.cli.sending import At, EventId, EventOnly, Holder, OnLicence, ProofKey, Sending, spread
+from processors.queries.find import Subject
 from producers import agency_events
 from producers.agency_events import Named
+from schemas.authorities import issuing_authority
 from schemas.calendar import china_date
 from schemas.errors import UsageError
-
-if TYPE_CHECKING:
-    from processors.queries.find import Subject
 
 app = typer.Typer()
 
@@ -52,7 +52,7 @@ SignedOn = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Paper(Sending):
-    """What every application takes beside the licences that it is about."""
+    """The options of every application, beside the licences that it is about."""
 
     application_id: ApplicationId = None
     window: Window = None
@@ -63,19 +63,19 @@ class Paper(Sending):
 
 @dataclass(frozen=True, kw_only=True)
 class Application(OnLicence, Paper):
-    """The same, about one licence."""
+    """The options of an application about one licence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Committed(Application):
-    """The same, with a commitment letter."""
+    """The options of an application about one licence that needs a commitment letter."""
 
     signed_on: SignedOn = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merging(Paper):
-    """About several licences."""
+    """The options of an application about several licences."""
 
     numbers: Annotated[
         list[str] | None,
@@ -96,7 +96,7 @@ class Merging(Paper):
 
 
 def _apply(action: str, said: Paper, names: list[Named], **parts: Any) -> None:
-    """Builds the event of an action and sends it; `parts`: its products, or its change."""
+    """Build the event of an action and send it; `parts`: its products, or its change."""
     subject = sending.subject_of(names[0], said.holder)
     who = sending.sender(said.source or subject.authority, said.at, said.event_id)
     application_id = said.application_id or f"A-{who.event_id}"
@@ -117,9 +117,9 @@ def _apply(action: str, said: Paper, names: list[Named], **parts: Any) -> None:
 
 
 def _usual(action: str, said: Paper, subject: Subject, today: date) -> list[dict[str, Any]]:
-    """The materials that the action needs, signed on the day given or today."""
+    """Return the materials that the action needs, signed on the day given or today."""
     signed_on = said.signed_on if isinstance(said, Committed | Merging) else None
-    day = sending.read_day(signed_on, "--signed-on") or today
+    day = output.read_day(signed_on, "--signed-on") or today
     return agency_events.materials_of(action, _has_letter(subject.item), day)
 
 
@@ -134,9 +134,8 @@ def _applicant(subject: Subject, holder: str | None) -> dict[str, Any]:
 
 
 def _has_letter(code: str) -> bool:
-    from schemas.items import load_catalogue
-
-    item = load_catalogue(output.settings().items).get(code)
+    with output.installation() as here:
+        item = here.catalogue.get(code)
     return item is None or item.material("commitment-letter") is not None
 
 
@@ -151,7 +150,7 @@ def extend(
         ),
     ],
 ) -> None:
-    """增项 / Further products or sites: the next version of the same certificate."""
+    """增项 / Apply for further products or sites: the next version of the same licence."""
     _apply("extend", said, [_one(said)], products=sending.read_json(products, "--products", list))
 
 
@@ -166,7 +165,7 @@ def change(
         str | None, typer.Option(metavar="FILE", help="保留的全部产品 JSON / all products that shall remain")
     ] = None,
 ) -> None:
-    """变更 / Another name, address, division, or fewer products: the next version, the same end."""
+    """变更 / Apply for another name, address, division, or fewer products: the next version, the same end."""
     parts = {
         "name": name,
         "address": address,
@@ -176,7 +175,7 @@ def change(
     becomes = {field: value for field, value in parts.items() if value is not None}
     if not becomes:
         raise UsageError(
-            "没有任何变更 / nothing is changed", hint="--name, --address, --division 或 / or --products"
+            "没有任何变更 / nothing changes", hint="--name, --address, --division 或 / or --products"
         )
     _apply("change", said, [_one(said)], change=becomes)
 
@@ -184,34 +183,37 @@ def change(
 @app.command(epilog="Example: zhengzhao licence renew '(青)XK13-001-00001'")
 @spread
 def renew(said: Committed) -> None:
-    """延续 / Renews a licence, from twelve months before its end; six months before protects until the decision."""
+    """延续 / Apply to renew a licence, from twelve months before its end.
+
+    Filed at least six months before it, the application counts as granted where it is not decided in time.
+    """
     _apply("renew", said, [_one(said)])
 
 
 @app.command(epilog="Example: zhengzhao licence reissue '(青)XK13-001-00001'")
 @spread
 def reissue(said: Application) -> None:
-    """补发 / The same certificate again, as its next version."""
+    """补发 / Apply for the same certificate again, as its next version."""
     _apply("reissue", said, [_one(said)])
 
 
 @app.command(epilog="Example: zhengzhao licence surrender '(青)XK13-001-00001'")
 @spread
 def surrender(said: Application) -> None:
-    """交回 / The holder gives the licence back: it is cancelled. Nothing is barred."""
+    """交回 / Give the licence back: it is cancelled. The holder may apply again."""
     _apply("surrender", said, [_one(said)])
 
 
 @app.command(epilog="Example: zhengzhao licence merge '(青)XK13-001-00001' '(青)XK13-001-00002'")
 @spread
 def merge(said: Merging) -> None:
-    """合并 / Several licences of one item become the next version of the one issued first (一企一证)."""
+    """合并 / Merge licences of one item into the next version of the one issued first (一企一证)."""
     by_number = [Named(number=n) for n in (*(said.numbers or ()), *(said.number_option or ()))]
     by_case = [Named(granted_by=c) for c in said.granted_by or ()]
     names = by_number or by_case
     if (by_number and by_case) or len(names) < 2:
         raise UsageError(
-            "指明至少两个证照，用同一种方式 / name at least two licences, all in the same way",
+            "请用同一种方式指明至少两个证照 / name at least two licences, all in the same way",
             hint="NUMBER NUMBER…，或 / or --granted-by A --granted-by B",
         )
     _apply("merge", said, names)
@@ -223,7 +225,7 @@ def _one(said: OnLicence) -> Named:
 
 orders_app = typer.Typer()
 
-Ground = Annotated[str, typer.Option("--ground", help="理由 / why")]
+Ground = Annotated[str, typer.Option("--ground", help="理由 / the ground")]
 LegalBasis = Annotated[
     str | None, typer.Option("--legal-basis", metavar="TEXT", help="法律依据 / the law that says so")
 ]
@@ -237,7 +239,7 @@ DecidedOn = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Order(OnLicence):
-    """What every order takes."""
+    """The options of every order."""
 
     ground: Ground
     decided_on: DecidedOn = None
@@ -245,7 +247,7 @@ class Order(OnLicence):
 
 @dataclass(frozen=True, kw_only=True)
 class LawfulOrder(Order):
-    """The same, with the law that it rests on."""
+    """The options of an order that names the law that it rests on."""
 
     legal_basis: LegalBasis = None
 
@@ -259,7 +261,7 @@ def _order(command: str, said: Order, **more: Any) -> None:
         licence,
         holder_id,
         said.ground,
-        decided_on=sending.read_day(said.decided_on, "--decided-on"),
+        decided_on=output.read_day(said.decided_on, "--decided-on"),
         **more,
     )
     sending.finish(event, event_only=said.event_only, proof_key=said.proof_key)
@@ -273,8 +275,8 @@ def suspend(
     said: LawfulOrder,
     until: Annotated[str, typer.Option(metavar="DATE", help="最后一日 / its last day")],
 ) -> None:
-    """暂扣 / Suspends a licence up to and including a day; a second suspension replaces the first."""
-    _order("suspend", said, legal_basis=said.legal_basis, until=sending.read_day(until, "--until"))
+    """暂扣 / Suspend a licence up to and including a day; a second suspension replaces the first."""
+    _order("suspend", said, legal_basis=said.legal_basis, until=output.read_day(until, "--until"))
 
 
 @orders_app.command(
@@ -287,12 +289,12 @@ def rescind(
         bool, typer.Option(help="以欺骗、贿赂等手段取得：三年内不得再次申请 / by deceit: bars for 3 years")
     ] = False,
 ) -> None:
-    """撤销 / Rescinds a licence that should not have been granted."""
+    """撤销 / Rescind a licence that should not have been granted."""
     _order("rescind", said, legal_basis=said.legal_basis, deceit=deceit)
 
 
 def _plain(command: str, text: str, ground: str) -> None:
-    """Adds a command that takes nothing but what every order takes."""
+    """Add a command that has no options but those of every order."""
 
     @orders_app.command(
         command,
@@ -304,16 +306,14 @@ def _plain(command: str, text: str, ground: str) -> None:
         _order(command, said, legal_basis=said.legal_basis)
 
 
-_plain("resume", "恢复 / Ends a suspension before its day.", "整改完毕")
+_plain("resume", "恢复 / End a suspension before its day.", "整改完毕")
 _plain(
     "withdraw",
-    "撤回 / Withdraws a lawful licence because law or facts have changed. It bars nothing.",
+    "撤回 / Withdraw a lawful licence because law or facts have changed. The holder may apply again.",
     "法律修改",
 )
-_plain("revoke", "吊销 / Revokes a licence as a penalty; bars for 3 years.", "严重违法")
-_plain(
-    "cancel", "注销 / Ends a living licence (dissolution), or closes the entry of an ended one.", "主体解散"
-)
+_plain("revoke", "吊销 / Revoke a licence as a penalty; the holder may not apply for 3 years.", "严重违法")
+_plain("cancel", "注销 / End a living licence (dissolution), or close the entry of an ended one.", "主体解散")
 
 
 @orders_app.command(
@@ -321,7 +321,7 @@ _plain(
 )
 @spread
 def annul(said: Order) -> None:
-    """复议、判决 / Annuls 撤回, 撤销 or 吊销: the bar is lifted, the holder gets a new licence."""
+    """复议、判决 / Annul a withdrawal, rescission or revocation: the bar is lifted, the holder gets a new licence."""
     _order("annul", said)
 
 
@@ -344,25 +344,22 @@ def import_licence(
     event_only: EventOnly = False,
     proof_key: ProofKey = None,
 ) -> None:
-    """导入 / Takes a licence of another system into the register, as version 0."""
+    """导入 / Take a licence of another system into the register, as version 0."""
     data = sending.read_json(file, "FILE", dict)
     event = agency_events.imported(sending.sender(source or _issuer(data), at, event_id), data)
     sending.finish(event, event_only=event_only, proof_key=proof_key)
 
 
 def _issuer(data: dict[str, Any]) -> str:
-    from infra.cli import output
-    from schemas.authorities import issuing_authority
-    from schemas.items import load_catalogue
-
-    item = load_catalogue(output.settings().items).get(str(data.get("item")))
+    with output.installation() as here:
+        item = here.catalogue.get(str(data.get("item")))
     holder = data.get("holder")
     division = str(holder.get("division")) if isinstance(holder, dict) else ""
     authority = issuing_authority(item, division) if item is not None else None
     if authority is None:
         raise UsageError(
-            "看不出由谁发证：事项或区划未知 / who issues it is not known: no such item or division",
+            "无法确定发证机关：未找到该事项或区划 / the issuing authority is not known: no such item or division",
             where=f"item {data.get('item')}, division {division or '—'}",
-            hint="zhengzhao items list, 或 / or --source URN",
+            hint="zhengzhao items list，或 / or --source URN",
         )
     return authority.code

@@ -1,4 +1,4 @@
-"""`zhengzhao packet`: the papers of an application as PDFs.
+"""`zhengzhao packet`: the documents of an application as PDFs.
 
 `zhengzhao material`: uploaded files.
 """
@@ -11,18 +11,25 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import output
+from infra.cli import later, output
+from infra.cli.output import now, read_moment
+from schemas.errors import UsageError
 
 app = typer.Typer(
-    help="PDF 申请材料 / the papers of an application as PDFs",
+    help="PDF 申请材料 / the documents of an application as PDFs",
     no_args_is_help=True,
     epilog="Example: zhengzhao packet new industrial-product-licence -o forms",
 )
 
 
+fill_form = later("producers.forms:fill")
+read_file = later("producers.packet_events:read_file")
+packet_row = later("producers.packet_events:packet_row")
+
+
 @app.callback()
 def group() -> None:
-    """PDF 申请材料 / The papers of an application as PDFs."""
+    """PDF 申请材料 / The documents of an application as PDFs."""
 
 
 @app.command(epilog="Example: zhengzhao packet new industrial-product-licence -o forms")
@@ -30,12 +37,11 @@ def new(
     item: Annotated[str, typer.Argument(help="事项代码 / code of the item")],
     folder: Annotated[Path, typer.Option("-o", "--output", help="目录 / folder")] = Path("."),
 ) -> None:
-    """写出空白申请单与承诺书 / Writes the blank application form and commitment letter, with fields to fill."""
-    from infra.bootstrap import Installation
-
+    """写出空白申请单与承诺书 / Write the blank application form and commitment letter, with fields to fill."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    forms = Installation(output.settings()).packet_forms
+    with output.installation() as here:
+        forms = here.packet_forms
     for name, pdf in forms.blank_forms(forms.item(item)).items():
         (folder / name).write_bytes(pdf)
         written.append(str(folder / name))
@@ -52,20 +58,18 @@ def fill(
     values: Annotated[Path, typer.Argument(help='JSON：{"applicant.name": …}')],
     target: Annotated[Path, typer.Option("-o", "--output", help="写到 / file to write")],
 ) -> None:
-    """用 JSON 填表 / Fills a form from JSON: names of fields → texts."""
-    from producers.forms import fill as fill_form
-    from producers.packet_events import read_file
-    from schemas.errors import UsageError
-
+    """用 JSON 填表 / Fill a form from JSON: names of fields → texts."""
     try:
         given = json.loads(read_file(values)[1])
     except ValueError as error:
         raise UsageError(
-            f"不是 JSON / no JSON: {error}", where=str(values), hint='{"applicant.name": "…"}'
+            f"不是 JSON / not JSON: {error}", where=str(values), hint='{"applicant.name": "…"}'
         ) from None
     if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
         raise UsageError(
-            "须为名称到文本的对象 / an object of texts", where=str(values), hint='{"applicant.name": "…"}'
+            "须为字段名到文本的对象 / it must be an object of texts",
+            where=str(values),
+            hint='{"applicant.name": "…"}',
         )
     target.write_bytes(fill_form(read_file(form)[1], given))
     if output.as_json():
@@ -80,12 +84,9 @@ def read(
     source: Annotated[str, typer.Option(help="来源 / source URN [default: service hall of the window]")] = "",
     at: Annotated[str, typer.Option("--at", help="事件时间 / time of the event [default: now]")] = "",
 ) -> None:
-    """读出申请事件 / Reads papers into an application event; each field with page and box. Exit 1 if they contradict."""
-    from infra.bootstrap import Installation
-    from infra.cli.output import now, read_moment
-    from producers.packet_events import packet_row, read_file
-
-    forms = Installation(output.settings()).packet_forms
+    """读出申请事件 / Read documents into an application event. Exit 1 where they contradict each other."""
+    with output.installation() as here:
+        forms = here.packet_forms
     packet = forms.read([read_file(path) for path in files])
     event = (
         None
@@ -99,7 +100,8 @@ def read(
             output.line(f"{value.name}\t{value.value}\t{value.file} p.{value.page} {value.box}")
         for one in packet.contradictions:
             output.note(
-                f"error: {one.field}: {one.detail}\nhint: 改正后重交 / mend the papers and hand them in anew"
+                f"error: {one.field}: {one.detail}\n"
+                "hint: 更正材料后重新提交 / correct the documents and resubmit"
             )
         if event is not None:
             output.line(json.dumps(event, ensure_ascii=False))
@@ -120,19 +122,10 @@ def material_group() -> None:
 
 @material_app.command(epilog="Example: zhengzhao material put plan.pdf")
 def put(file: Annotated[Path, typer.Argument(help="文件 / the file")]) -> None:
-    """存入一份材料，返回其 uri / Keeps a file, encrypted, under its hash; prints the `uri` that a material names."""
-    from infra.persons import open_persons
-    from infra.stores import open_store
-    from infra.stores.uploads import put_upload
-    from producers.packet_events import read_file
-
-    settings = output.settings()
+    """存入一份材料 / Keep a file, encrypted, under its hash; print the `uri` by which a material names it."""
     _, content = read_file(file)
-    persons = open_persons(settings.data, settings.shared_persons)
-    try:
-        uri = put_upload(open_store(settings.store, settings.objects), persons, content)
-    finally:
-        persons.close()
+    with output.installation() as here:
+        uri = here.keep_upload(content)
     if output.as_json():
         output.print_json({"uri": uri, "sha256": uri.rpartition("/")[2], "size": len(content)})
     else:

@@ -1,70 +1,74 @@
-"""`zhengzhao drain` and `zhengzhao tick` of the embedded engine.
+"""Commands that keep the pipeline going: `drain` and `tick` decide, `run` serves a machine, `worker` serves Kafka.
 
-`zhengzhao run`: the service of a county office on one machine.
-
-`zhengzhao worker`: Faust loops over Kafka.
-
-`zhengzhao stack`: a local Kafka and S3 store for trying out and for tests.
+`stack` starts a Kafka and an S3 store on this machine, for trials and tests.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli import output
+from infra.cli import later, output
+from infra.cli.output import now, read_moment
 from infra.settings import masked
-from schemas.errors import UsageError
+from schemas.errors import FolderHeld, KeysMissing, UsageError
 
 if TYPE_CHECKING:
     from infra.embedded.engine import DrainProgress
-    from infra.settings import Settings
 
 app = typer.Typer()
+_SIGNING = {"issue", "status"}  # the stages that need keys
+listen = later("infra.http.service:listen")
+is_loopback = later("infra.http.service:is_loopback")
+service = later("infra.http.service:service")
+serve = later("infra.http.service:serve")
+check_stages = later("infra.kafka.stages:check_stages")
+worker_options = later("infra.kafka.stages:Options")
+worker_folder = later("infra.kafka.stages:worker_folder")
+run_worker = later("infra.kafka.worker:run_worker")
+stack_up = later("infra.stack.local:up")
+stack_status = later("infra.stack.local:status")
+stack_down = later("infra.stack.local:down")
+answers = later("infra.stack.processes:answers")
 
 
 @app.command(epilog="Example: zhengzhao drain")
 def drain() -> None:
-    """处理 / Decides, numbers, issues until nothing is pending; publishes the status lists that changed."""
-    settings = output.settings()
-    if settings.on_kafka:
-        from infra.kafka.backlog import wait_until_idle
+    """处理 / Decide, number and issue until nothing is pending; publish the status lists that changed.
 
-        wait_until_idle(settings, output.note)
-        return
-    _show(_drain(settings, "drain"))
+    With a broker the workers do so: then it waits until they have finished.
+    """
+    with output.installation() as here, output.progress("drain") as bar:
+        progress = here.drain("drain", say=output.note, report=_on(bar))
+    if progress is not None:
+        _show(progress)
 
 
 @app.command(epilog="Example: zhengzhao tick --at 2018-12-31T00:00:00+08:00")
 def tick(
     at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="报时 / the time to tell [default: now]")
+        str | None, typer.Option(metavar="TIME", help="报时 / the time to enter [default: now]")
     ] = None,
 ) -> None:
-    """报时 / Tells the clock once, and decides what that brings due."""
-    from infra.bootstrap import send_tick
-    from infra.cli.output import now, read_moment
-    from infra.embedded.engine import FolderHeld
-
-    settings = output.settings()
+    """报时 / Enter the time into the ledger once, and decide what that makes due."""
     moment = now()
-    send_tick(settings, read_moment(at, "--at") if at else moment, moment)
-    if settings.on_kafka:
-        return
-    try:
-        _show(_drain(settings, "tick", wait=0))
-    except FolderHeld:
-        output.note("told; the process that drains decides what is due / 已报时，由正在处理的进程裁决")
+    with output.installation() as here, output.progress("tick") as bar:
+        here.tick(read_moment(at, "--at") if at else moment, moment)
+        try:
+            progress = here.drain_after_tick(say=output.note, report=_on(bar))
+        except FolderHeld:
+            output.note(f"已报时 / the time is entered; {here.next_step()}")
+            return
+    if progress is not None:
+        _show(progress)
 
 
-def _drain(settings: Settings, purpose: str, *, wait: float | None = None) -> DrainProgress:
-    from infra.embedded.engine import WAIT_SECONDS, holding
-
-    limit = WAIT_SECONDS if wait is None else wait
-    with output.progress(purpose) as bar, holding(settings, purpose, wait=limit, say=output.note) as engine:
-        return engine.drain(lambda p: bar.at(p.decided + p.issued, p.decided + p.issued + p.pending))
+def _on(bar: output.Bar) -> Callable[[DrainProgress], None]:
+    """Return a report that moves the bar."""
+    return lambda p: bar.at(p.decided + p.issued, p.decided + p.issued + p.pending)
 
 
 def _show(progress: DrainProgress) -> None:
@@ -80,16 +84,16 @@ def _show(progress: DrainProgress) -> None:
         )
         return
     output.line(
-        f"裁决 / entries decided {progress.decided} · 制证 / licences issued {progress.issued} · "
+        f"审查决定 / entries decided {progress.decided} · 制证 / licences issued {progress.issued} · "
         f"状态列表 / status lists published {len(progress.editions)}"
     )
     if progress.filings.waiting:
         output.warn(
-            f"{progress.filings.waiting} filings wait for their departments' webhooks / 备案待送达",
+            f"{progress.filings.waiting} 件备案待送达部门 / filings wait for their departments' webhooks",
             "zhengzhao filing deliver",
         )
     if progress.letters:
-        output.warn(f"{progress.letters} dead letters", "zhengzhao letters list")
+        output.warn(f"{progress.letters} 封死信 / dead letters", "zhengzhao letters list")
 
 
 run_app = typer.Typer()
@@ -111,16 +115,18 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """服务 / Takes events in over HTTP, decides, issues, ticks every minute. Ctrl-C ends it; nothing is lost."""
-    from infra.http.service import is_loopback, listen, serve, service
+    """服务 / Serve the HTTP interface, decide, issue, and tick every minute.
 
-    settings = output.settings()
-    if settings.on_kafka:
-        raise UsageError(
-            "run 为单机服务，而 ZHENGZHAO_BROKER 已设 / run serves one machine, and ZHENGZHAO_BROKER is set",
-            hint="Kafka: zhengzhao worker 裁决 / decides; 事件经主题 zhengzhao.inbox 或 submit 进入 / events enter by the "
-            "topic zhengzhao.inbox or `zhengzhao submit`; 单机 / one machine: unset ZHENGZHAO_BROKER",
+    Ctrl-C ends it; nothing is lost.
+    """
+    with output.installation() as here:
+        here.require_one_machine(
+            "已设 ZHENGZHAO_BROKER，而 run 只服务单机 / ZHENGZHAO_BROKER is set, and run serves one machine",
+            "Kafka：由 zhengzhao worker 决定，事件经 submit 或主题 zhengzhao.inbox 进入 / on Kafka zhengzhao worker "
+            "decides, and events enter by `submit` or the topic zhengzhao.inbox; 单机 / on one machine: unset "
+            "ZHENGZHAO_BROKER",
         )
+    settings = output.settings()
     names = frozenset(name.lower() for name in allow_host or ())
     with listen(host, port) as listening, service(settings, host=host, allowed=names) as built:
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
@@ -131,16 +137,18 @@ def run(
         if not built.tokens.all():
             if is_loopback(host) and not names:
                 output.warn(
-                    "没有令牌，本机任何人可用 / no tokens: whoever sits at this machine may call",
+                    "没有令牌，本机任何人均可调用 / there are no tokens: every user of this machine may call",
                     "zhengzhao token add",
                 )
             else:
                 output.warn(
-                    "没有令牌，只收签名事件 / no tokens: only signed events enter", "zhengzhao token add"
+                    "没有令牌，只接收签名事件 / there are no tokens: only signed events are accepted",
+                    "zhengzhao token add",
                 )
         if not settings.require_proof:
             output.warn(
-                "require_proof 未启用 / require_proof is off", "require_proof = true in settings.toml"
+                "require_proof 未启用 / require_proof is off",
+                "settings.toml：require_proof = true",
             )
         serve(built, listening)
 
@@ -153,35 +161,32 @@ worker_app = typer.Typer()
 )
 def worker(
     stages: Annotated[
-        str,
-        typer.Option(help="环节 / route, decide, number, issue, status, clock, project; only issue and "
-                     "status hold keys"),
-    ] = "",
+        str, typer.Option(help="环节 / stages; only issue and status hold keys; project keeps the projection")
+    ] = "route,decide,number,issue,status,clock",
     project: Annotated[bool, typer.Option("--project", help="查询库 / also keep the projection for queries")] = False,
-    name: Annotated[str, typer.Option(help="several workers in one data folder need a name each")] = "",
-    http: Annotated[str, typer.Option(metavar="HOST:PORT", help="/live, /ready and /metrics")] = "",
-    tables: Annotated[str, typer.Option(help="memory, or rocksdb where state outgrows memory")] = "memory",
-    standbys: Annotated[int, typer.Option(min=0, max=3, help="copies of each table on other workers (rocksdb)")] = 0,
-    tick: Annotated[int, typer.Option(min=1, max=3600, help="seconds between ticks")] = 60,
+    name: Annotated[str, typer.Option(help="同一目录多个进程须各有名称 / several workers in one data folder need a name each")] = "",
+    http: Annotated[str, typer.Option(metavar="HOST:PORT", help="健康与指标 / /live, /ready and /metrics")] = "",
+    tables: Annotated[str, typer.Option(help="memory；状态超过内存时 rocksdb / rocksdb where state outgrows memory")] = "memory",
+    standbys: Annotated[
+        int, typer.Option(min=0, max=3, help="其他进程上的备份 / copies of each table on other workers (rocksdb)")
+    ] = 0,
+    tick: Annotated[int, typer.Option(min=1, max=3600, help="报时间隔（秒）/ seconds between ticks")] = 60,
 ) -> None:  # fmt: skip
-    """Kafka 工作进程 / A worker on Kafka; runs until SIGTERM. Start as many as there is work for."""
-    from infra.kafka.stages import DEFAULT_STAGES, SIGNING, Options, check_stages, worker_folder
-    from infra.kafka.worker import run_worker
-    from issuance.signer import keystore_path
-    from schemas.errors import KeysMissing, UsageError
-
-    settings = output.settings()
-    named = check_stages(stages) if stages else DEFAULT_STAGES
+    """Kafka 工作进程 / Run a worker on Kafka until SIGTERM; start as many as there is work for."""
+    named = check_stages(stages)
     if project and "project" not in named:
         named = (*named, "project")
     if tables not in ("memory", "rocksdb"):
-        raise UsageError(f"未知的表类型 / unknown kind of tables: {tables}", hint="memory or rocksdb")
-    if SIGNING & set(named) and not keystore_path(settings.data).exists():
-        raise KeysMissing(
-            "没有签发密钥 / there are no keys", where=str(settings.data),
-            hint="zhengzhao keys init, or --stages without issue and status",
-        )  # fmt: skip
-    options = Options(named, tables, standbys, tick, worker_folder(settings, name))
+        raise UsageError(f"未知的表类型 / unknown kind of tables: {tables}", hint="memory, rocksdb")
+    with output.installation() as here:
+        if _SIGNING & set(named) and not here.has_keys:
+            raise KeysMissing(
+                "没有签发密钥 / there are no keys",
+                where=str(here.settings.data),
+                hint="zhengzhao keys init，或 / or --stages 不含 / without issue, status",
+            )
+    settings = output.settings()
+    options = worker_options(named, tables, standbys, tick, worker_folder(settings, name))
     replication = int(os.environ.get("ZHENGZHAO_REPLICATION", "1"))
     code = run_worker(settings, options, http=_address(http), replication=replication)
     if code:
@@ -189,13 +194,11 @@ def worker(
 
 
 def _address(text: str) -> tuple[str, int] | None:
-    from schemas.errors import UsageError
-
     if not text:
         return None
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"不是地址 / no address: {text}", hint="--http HOST:PORT")
+        raise UsageError(f"不是地址 / no address: {text}", where="--http", hint="HOST:PORT")
     return host, int(port)
 
 
@@ -205,39 +208,37 @@ stack_app = typer.Typer(
     epilog="Example: zhengzhao stack up --json",
 )
 
-_EXAMPLE = "Example: "
 
-
-@stack_app.command(epilog=_EXAMPLE + "eval $(zhengzhao stack up)")
+@stack_app.command(epilog="Example: eval $(zhengzhao stack up)")
 def up(
     kafka_port: int = typer.Option(
-        9092, min=1, max=65534, help="port of Kafka; the next one is its controller's"
+        9092,
+        min=1,
+        max=65534,
+        help="Kafka 端口，其后一个归控制器 / port of Kafka; the next one is its controller's",
     ),
     s3_port: int = typer.Option(
-        8333, min=1, max=65528, help="port of S3; the next seven are the store's own"
+        8333,
+        min=1,
+        max=65528,
+        help="S3 端口，其后七个归存储 / port of S3; the next seven are the store's own",
     ),
 ) -> None:
-    """启动，可重复 / Starts what does not run yet; prints the two variables to export."""
-    from infra.stack import local
-
-    stack = local.up(output.settings().data, kafka_port=kafka_port, s3_port=s3_port, say=output.note)
+    """启动，可重复 / Start whichever server does not run yet; print the two variables to export."""
+    stack = stack_up(output.settings().data, kafka_port=kafka_port, s3_port=s3_port, say=output.note)
     if output.as_json():
         output.print_json({"ZHENGZHAO_BROKER": stack.broker, "ZHENGZHAO_STORE": stack.store})
         return
     output.line(f"export ZHENGZHAO_BROKER='{stack.broker}'")
     output.line(f"export ZHENGZHAO_STORE='{stack.store}'")
-    output.note(
-        f"bucket: versions kept, object lock {'on' if stack.object_lock else 'not offered by this store'}"
-    )
+    locked = "已启用 / on" if stack.object_lock else "此存储不提供 / not offered by this store"
+    output.note(f"存储桶保留各版本，对象锁 / the bucket keeps versions, object lock: {locked}")
 
 
-@stack_app.command(epilog=_EXAMPLE + "zhengzhao stack status --json")
+@stack_app.command(epilog="Example: zhengzhao stack status --json")
 def status() -> None:
-    """状态 / What runs, where. Exit 1 unless both run and answer."""
-    from infra.stack import local
-    from infra.stack.processes import answers
-
-    stack = local.status(output.settings().data)
+    """状态 / List the servers and their ports. Exit 1 unless both run and answer."""
+    stack = stack_status(output.settings().data)
     found = {server.name: server for server in stack.servers} if stack else {}
     rows = []
     for name, use in (("kafka", "kafka"), ("store", "s3")):
@@ -251,18 +252,19 @@ def status() -> None:
     else:
         output.print_table(list(rows[0]), [list(row.values()) for row in rows])
         if stack and stack.store:
-            output.note(f"store: {masked(stack.store)}")
+            output.note(f"存储 / store: {masked(stack.store)}")
     if not all(row["answers"] for row in rows):
         raise typer.Exit(1)
 
 
-@stack_app.command(epilog=_EXAMPLE + "zhengzhao stack down")
+@stack_app.command(epilog="Example: zhengzhao stack down")
 def down() -> None:
-    """停止 / Ends the servers that `stack up` started for this data folder, and no others. Data stay."""
-    from infra.stack import local
-
-    stopped = local.down(output.settings().data)
+    """停止 / End the servers that `stack up` started for this data folder, and no others. The data stay."""
+    output.note("正在停止本目录的服务，数据保留 / stopping the servers of this data folder; their data stay")
+    stopped = stack_down(output.settings().data)
     if output.as_json():
         output.print_json({"stopped": stopped})
+    elif stopped:
+        output.note(f"已停止 / stopped: {', '.join(stopped)}；再次启动 / start again: zhengzhao stack up")
     else:
-        output.note("stopped: " + (", ".join(stopped) or "nothing was running"))
+        output.note("没有运行中的服务 / nothing was running")

@@ -1,8 +1,7 @@
-"""`zhengzhao log`: everything that one machine knows as one file, and back.
+"""Ways back after a loss or a fault.
 
-`zhengzhao replay`: state and objects again, from the recorded facts alone.
-
-`zhengzhao letters`: dead letters, and their return after a fix.
+`zhengzhao log` writes a backup and brings one in, also from one machine to Kafka; `zhengzhao replay` rebuilds state
+and artefacts from the recorded facts; `zhengzhao letters` shows dead letters and returns them after a fix.
 """
 
 from __future__ import annotations
@@ -15,71 +14,62 @@ import msgspec
 import typer
 
 from infra.cli import output
+from infra.persons.keys import DATABASE, SECRET
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from infra.recovery.replay import ReplayReport
 
 app = typer.Typer(
-    no_args_is_help=True, help="存档 / backup", epilog="Example: zhengzhao log export backup.tar"
+    no_args_is_help=True,
+    help="存档 / backup, and the way to another machine",
+    epilog="Example: zhengzhao log export backup.tar",
 )
 
 
 @app.callback()
 def log() -> None:
-    """存档 / backup, and the way to another machine."""
+    """存档 / Backup, and the way to another machine."""
 
 
 @app.command("export", epilog="Example: zhengzhao log export backup.tar")
 def export_file(file: Annotated[Path, typer.Argument(metavar="FILE", help="新文件 / a new file")]) -> None:
-    """导出 / Ledger, facts, objects and trust folder in one file; never keys/ and secret/: keep those apart."""
-    from infra.bootstrap import Installation
-
-    with output.progress("export") as bar, Installation(output.settings()) as installation:
-        header = installation.export_log(file, lambda _, done, of: bar.at(done, of))
+    """导出 / Write ledger, facts, objects and trust folder into one file, without keys/ and secret/."""
+    with output.progress("export") as bar, output.installation() as here:
+        header = here.export_log(file, lambda _, done, of: bar.at(done, of))
     if output.as_json():
         output.print_json({"file": str(file), **header})
-    else:
-        output.line(
-            f"{file}: {header['entries']} entries, {header['facts']} facts, {header['objects']} objects"
-        )
-        output.note("keys/ and secret/ are not in it: keep copies of them elsewhere / 密钥另行保管")
+        return
+    output.line(
+        f"{file}: 账目 / entries {header['entries']} · 事实 / facts {header['facts']} · 对象 / objects {header['objects']}"
+    )
+    output.note(
+        "不含 keys/ 与 secret/，请另行保管 / keys/ and secret/ are not in it: keep copies of them elsewhere"
+    )
 
 
 @app.command("import", epilog="Example: zhengzhao log import backup.tar --data ./restored")
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="`log export` 的文件 / as exported")],
 ) -> None:
-    """导入 / Into a data folder without data, verified by replay. Exit 1: it differs, and nothing was taken over."""
-    import msgspec
-
-    from infra.bootstrap import Installation
-
+    """导入 / Bring a backup into a data folder without data, verified by replay. Exit 1: it differs; nothing stays."""
     if not file.is_file() or file.stat().st_size == 0:
-        from schemas.errors import UsageError
-
         raise UsageError(
-            "文件不存在或为空 / absent or empty", where=str(file), hint="zhengzhao log export FILE"
+            "文件不存在或为空 / the file is absent or empty",
+            where=str(file),
+            hint="zhengzhao log export FILE",
         )
-    with output.progress("import") as bar, Installation(output.settings()) as installation:
-        report = installation.import_log(file, lambda _, done, of: bar.at(done, of))
-    if output.as_json():
-        output.print_json(msgspec.to_builtins(report))
-    else:
-        for finding in report.findings:
-            output.note(f"error: {finding.what} {finding.subject}: {finding.problem}")
-        output.line(
-            f"事实 / facts {report.facts} · 证照 / licences {report.objects} · "
-            f"不符 / differences {len(report.findings)} · 无法证明 / not provable {len(report.unproved)}"
-        )
-    from infra.persons.keys import DATABASE, SECRET
-
+    with output.progress("import") as bar, output.installation() as here:
+        report = here.import_log(file, lambda _, done, of: bar.at(done, of))
+    _show(report)
     data = output.settings().data
     if (data / DATABASE).exists() and not (data / SECRET).exists():
         output.warn(
-            "the persons in it stay sealed / 个人信息仍为密文", f"copy {SECRET} from the other machine"
+            "个人信息仍为密文 / what is recorded of persons stays encrypted",
+            f"从原机器复制 / copy from the other machine: {SECRET}",
         )
     raise typer.Exit(report.code)
 
-
-if TYPE_CHECKING:
-    from infra.recovery.replay import ReplayReport
 
 replay_app = typer.Typer()
 
@@ -87,13 +77,11 @@ replay_app = typer.Typer()
 @replay_app.command(epilog="Example: zhengzhao replay --into ./again")
 def replay(
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="新目录 / a new folder")],
-    decide: Annotated[bool, typer.Option("--decide", help="重新裁决 / decide the ledger again")] = False,
+    decide: Annotated[bool, typer.Option("--decide", help="重新作出决定 / decide the ledger again")] = False,
 ) -> None:
-    """重放 / Rebuilds without private keys, compares every byte. Exit 1: something differs; 3: not provable here."""
-    from infra.bootstrap import Installation
-
-    with output.progress("replay") as bar, Installation(output.settings()) as installation:
-        report = installation.replay(into, decide=decide, say=lambda _, done, of: bar.at(done, of))
+    """重放 / Rebuild without private keys and compare every byte. Exit 1: something differs; 3: not provable here."""
+    with output.progress("replay") as bar, output.installation() as here:
+        report = here.replay(into, decide=decide, say=lambda _, done, of: bar.at(done, of))
     _show(report)
     raise typer.Exit(report.code)
 
@@ -105,7 +93,9 @@ def _show(report: ReplayReport) -> None:
     for finding in report.findings:
         output.note(f"error: {finding.what} {finding.subject}: {finding.problem}")
     for finding in report.unproved:
-        output.note(f"unknown: {finding.subject}: only its digest was compared: {finding.problem}")
+        output.note(
+            f"unknown: {finding.subject}: 只比对了摘要 / only its digest was compared: {finding.problem}"
+        )
     output.line(
         f"事实 / facts {report.facts} · 证照 / licences {report.objects} · 状态列表 / editions {report.editions} · "
         f"不符 / differences {len(report.findings)} · 无法证明 / not provable {len(report.unproved)}"
@@ -119,15 +109,13 @@ letters_app = typer.Typer(
 
 @letters_app.callback()
 def letters() -> None:
-    """死信 / dead letters."""
+    """死信 / Dead letters."""
 
 
 @letters_app.command("list", epilog="Example: zhengzhao letters list --json")
 def list_letters() -> None:
-    """列出死信 / What failed by itself: where, why, and what to do."""
-    from infra.bootstrap import Installation
-
-    with Installation(output.settings()) as installation, installation.letters() as box:
+    """列出死信 / List what failed permanently: where, why, and what to do."""
+    with output.installation() as here, here.letters() as box:
         rows = list(box.letters())
     if output.as_json():
         output.print_rows(rows)
@@ -140,10 +128,8 @@ def list_letters() -> None:
 def show(
     letter: Annotated[int, typer.Argument(metavar="N", help="编号 / as `letters list` numbers it")],
 ) -> None:
-    """原文 / The original bytes of a letter, on standard output."""
-    from infra.bootstrap import Installation
-
-    with Installation(output.settings()) as installation, installation.letters() as box:
+    """原文 / Write the original bytes of a letter to standard output."""
+    with output.installation() as here, here.letters() as box:
         raw = box.content(letter)
     sys.stdout.buffer.write(raw + b"\n")
 
@@ -154,12 +140,13 @@ def retry(
         list[int] | None, typer.Argument(metavar="N", help="编号 / some of them [default: all]")
     ] = None,
 ) -> None:
-    """重投 / Sends letters back after a fix; `drain` tries them again."""
-    from infra.bootstrap import Installation
-
-    with Installation(output.settings()) as installation, installation.letters() as box:
+    """重投 / Return letters to their stage after a fix; `drain` tries them again."""
+    with output.installation() as here, here.letters() as box:
         count = box.retry(letter or ())
+        step = here.next_step()
     if output.as_json():
         output.print_json({"returned": count})
-    else:
-        output.line(f"重投 / returned {count}" + ("" if not count else " · zhengzhao drain"))
+        return
+    output.line(f"重投 / returned {count}")
+    if count:
+        output.note(f"hint: {step}")

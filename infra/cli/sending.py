@@ -1,11 +1,9 @@
-"""What commands share that send an event as an agency: their options, whom they are about, and the sending.
+"""Sending an event as an agency: the options, the subject and the sending that several commands share.
 
-The source is the licence's issuing authority unless told otherwise, the holder the licence's. Of a person the
-register has no number in clear: there `--holder` says it. `--event-only` prints the event and sends nothing.
-
-One event, sent by the command itself as an agency: through the same door as everyone's (`submit`).
-
-Options that many commands share, said once: a command takes them as one frozen dataclass.
+The source is the licence's issuing authority unless an option names another, the holder is the licence's. The
+register has no person's number in clear, so for a person `--holder` gives it. `--event-only` prints the event and
+sends nothing. An event enters as everyone's does (`submit`). Options that several commands share are declared once,
+in a frozen dataclass.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -23,40 +21,21 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from infra.bootstrap import event_signer
 from infra.cli import output
-from infra.cli.output import now, read_moment
-from infra.settings import Settings
+from infra.cli.output import now, read_day, read_moment
+from processors.queries.find import Subject, subject_of_case, subject_of_licence
 from producers.agency_events import Named, Sender
 from producers.files import Accepted
 from schemas.errors import Rejected, UsageError
 from schemas.events import parse_event
 
-_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def fresh_id(now: datetime) -> str:
-    """A ULID: 48 bits of time, 80 bits of chance, 26 characters of Crockford's base 32, in the order of time."""
-    number = (int(now.timestamp() * 1000) << 80) | int.from_bytes(os.urandom(10))
-    return "".join(_BASE32[(number >> shift) & 31] for shift in range(125, -1, -5))
-
-
-def send(settings: Settings, event: dict[str, Any]) -> Accepted:
-    """Takes the event in; Rejected with field and hint where it breaks a rule. `drain` decides it."""
-    from infra.bootstrap import open_inbox
-
-    received_at = datetime.now(UTC)
-    parsed = parse_event(json.dumps(event, ensure_ascii=False).encode(), received_at)
-    with open_inbox(settings) as inbox:
-        outcome = inbox.take([parsed], received_at)[0]
-    if isinstance(outcome, Rejected):
-        raise outcome
-    return outcome
-
-
 if TYPE_CHECKING:
     from infra.persons.keys import PersonsStore
-    from processors.queries.find import Subject
     from processors.queries.register import Register
+
+__all__ = ["read_day"]
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 Number = Annotated[str | None, typer.Argument(metavar="[NUMBER]", help="证照编号 / the licence's number")]
 NumberOption = Annotated[
@@ -99,48 +78,76 @@ ProofKey = Annotated[
 ]  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """The sender of an event, its time, and whether it is sent at all."""
+
+    source: Source = None
+    at: At = None
+    event_id: EventId = None
+    event_only: EventOnly = False
+    proof_key: ProofKey = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnLicence(Sending):
+    """The sending of an event about one licence."""
+
+    number: Number = None
+    number_option: NumberOption = None
+    granted_by: GrantedBy = None
+    holder: Holder = None
+
+
+def fresh_id(now: datetime) -> str:
+    """Return a ULID: 48 bits of time, 80 random bits, 26 characters of Crockford's base 32, in the order of time."""
+    number = (int(now.timestamp() * 1000) << 80) | int.from_bytes(os.urandom(10))
+    return "".join(_BASE32[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
 @contextmanager
 def register() -> Iterator[tuple[Register, PersonsStore]]:
-    """The register and the persons of this data folder."""
-    from infra.bootstrap import open_register
-    from infra.persons import open_persons
+    """Open the register and the persons of this data folder."""
+    with output.installation() as here, here.register() as found:
+        yield found, here.persons
 
-    settings = output.settings()
-    with open_register(settings) as found:
-        persons = open_persons(settings.data, settings.shared_persons)
-        try:
-            yield found, persons
-        finally:
-            persons.close()
+
+def send(event: dict[str, Any]) -> Accepted:
+    """Take the event in. Raises Rejected with field and hint where it breaks a rule. `drain` decides it."""
+    received_at = datetime.now(UTC)
+    parsed = parse_event(json.dumps(event, ensure_ascii=False).encode(), received_at)
+    with output.installation() as here, here.inbox() as inbox:
+        outcome = inbox.take([parsed], received_at)[0]
+    if isinstance(outcome, Rejected):
+        raise outcome
+    return outcome
 
 
 def named(number: str | None, option: str | None, granted_by: str | None) -> Named:
-    """How the event names the licence. UsageError where it is named in no way or in two."""
+    """Return how the event names the licence. Raises UsageError where it is named in no way or in two."""
     number = number or option
     if (number is None) is (granted_by is None):
         raise UsageError(
-            "指明一个证照 / name one licence",
+            "请指明一个证照 / name one licence",
             hint="NUMBER，或 / or --granted-by APPLICATION",
         )
     return Named(number, granted_by)
 
 
 def subject_of(licence: Named, holder: str | None) -> Subject:
-    """The licence in the register, with its holder: a look at a person's record is itself recorded."""
-    from infra.persons.access_log import Accesses
-    from processors.queries.find import subject_of_case, subject_of_licence
-
-    with register() as (found, persons):
-        if licence.number is not None:
-            subject = subject_of_licence(found, persons, licence.number)
-        else:
-            subject = subject_of_case(found, persons, licence.granted_by or "", holder)
-    Accesses(output.settings().data).record(subject.holder, "event prepared", subject.number)
+    """Look up a licence and its holder in the register; the access to a person's record is recorded."""
+    with output.installation() as here:
+        with here.register() as found:
+            if licence.number is not None:
+                subject = subject_of_licence(found, here.persons, licence.number)
+            else:
+                subject = subject_of_case(found, here.persons, licence.granted_by or "", holder)
+        here.accesses.record(subject.holder, "event prepared", subject.number)
     return subject
 
 
 def holder_of(subject: Subject, holder: str | None) -> str:
-    """The holder's number as the event carries it."""
+    """Return the holder's number for the event. Raises UsageError for a person without `--holder`."""
     number = holder or subject.holder_id
     if number is None:
         raise UsageError(
@@ -152,7 +159,7 @@ def holder_of(subject: Subject, holder: str | None) -> str:
 
 
 def about(licence: Named, holder: str | None, source: str | None) -> tuple[str, str]:
-    """Holder and source; looked up where one of them was not said."""
+    """Return holder and source; they are looked up where one of them is not given."""
     if holder is not None and source is not None:
         return holder, source
     subject = subject_of(licence, holder)
@@ -160,21 +167,19 @@ def about(licence: Named, holder: str | None, source: str | None) -> tuple[str, 
 
 
 def sender(source: str, at: str | None, event_id: str | None) -> Sender:
-    """Who sends, when, and under which id."""
+    """Return the sender of an event, its time (default: now) and id (default: a new one)."""
     moment = now()
     return Sender(source, read_moment(at, "--at") if at else moment, event_id or fresh_id(moment))
 
 
 def finish(event: dict[str, Any], *, event_only: bool, proof_key: str | None, **ids: str) -> None:
-    """Signs where there is a key, then prints the event or submits it; `ids` are shown with the answer."""
+    """Sign the event where there is a key, then print or submit it; `ids` are printed with the answer."""
     if proof_key:
-        from infra.agencies import event_signer
-
         event = json.loads(event_signer(Path(proof_key))(json.dumps(event).encode()))
     if event_only:
         output.print_json(event)
         return
-    accepted = send(output.settings(), event)
+    accepted = send(event)
     answer = {
         "id": event["id"],
         "type": event["type"],
@@ -187,21 +192,12 @@ def finish(event: dict[str, Any], *, event_only: bool, proof_key: str | None, **
         return
     said = "重复 / duplicate" if accepted.duplicate else "收下 / accepted"
     output.line(f"{said}: " + " · ".join([event["type"], event["id"], *ids.values()]))
-    output.note("hint: zhengzhao drain 裁决 / decides")
-
-
-def read_day(text: str | None, option: str) -> date | None:
-    """A date of an option. UsageError for what is none."""
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"不是日期 / no date: {text!r}", where=option, hint="2018-09-10") from None
+    with output.installation() as here:
+        output.note(f"hint: {here.next_step()}")
 
 
 def read_json(path: str | None, option: str, kind: type) -> Any:
-    """The JSON value in a file (`-`: standard input). UsageError for another type, or what is no JSON."""
+    """Read the JSON value of a file (`-`: standard input). Raises UsageError for another type, or no JSON."""
     if path is None:
         return None
     try:
@@ -211,30 +207,9 @@ def read_json(path: str | None, option: str, kind: type) -> Any:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{path}: 不是 JSON / no JSON: {reason}", where=option) from None
     if not isinstance(value, kind):
-        wanted = "数组 / an array" if kind is list else "对象 / an object"
-        raise UsageError(f"{path}: 须为{wanted}", where=option)
+        wanted = "须为数组 / must be an array" if kind is list else "须为对象 / must be an object"
+        raise UsageError(f"{path}: {wanted}", where=option)
     return value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sending:
-    """Who sends an event, when, and whether it is sent at all."""
-
-    source: Source = None
-    at: At = None
-    event_id: EventId = None
-    event_only: EventOnly = False
-    proof_key: ProofKey = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnLicence(Sending):
-    """The same, about one licence."""
-
-    number: Number = None
-    number_option: NumberOption = None
-    granted_by: GrantedBy = None
-    holder: Holder = None
 
 
 def _parameter(field: Field[Any], annotation: Any) -> Parameter:
@@ -243,7 +218,7 @@ def _parameter(field: Field[Any], annotation: Any) -> Parameter:
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose first parameter is such a dataclass takes its fields one by one on the command line."""
+    """Let a command whose first parameter is such a dataclass take its fields one by one on the command line."""
     whole = signature(command, eval_str=True)
     shared, *own = whole.parameters.values()
     kind = shared.annotation

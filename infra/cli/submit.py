@@ -12,8 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from infra.agencies import event_signer
-from infra.bootstrap import Installation
+from infra.bootstrap import Installation, event_signer
 from infra.cli import output
 from infra.cli.output import now, read_moment
 from producers.files import (
@@ -74,7 +73,7 @@ def submit(
     given, summary = sort_out(files), Summary()
     if len(given.faults) == len(set(files)):
         raise next(iter(given.faults.values()))
-    with Installation(output.settings()) as installation, ExitStack() as opened:
+    with output.installation() as installation, ExitStack() as opened:
         tables = _Tables(installation, item, source, moment, fixed=bool(at))
         inbox = opened.enter_context(installation.inbox())
         _take_in(given, tables, inbox, summary, sign)
@@ -123,7 +122,7 @@ class _Tables:
         item = self._installation.catalogue.get(self._code)
         if item is None:
             raise UsageError(
-                f"没有此事项：{self._code} / no such item: {self._code}",
+                f"未找到该事项 / no such item: {self._code}",
                 where="--item",
                 hint="zhengzhao items list",
             )

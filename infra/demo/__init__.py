@@ -1,7 +1,7 @@
-"""The story that `zhengzhao demo` tells, in four chapters: a day of applications, the life of what was issued, one
-registration with many filings, and a random draw whose failed check ends a licence.
+"""The story of `zhengzhao demo`, in four chapters.
 
-Every chapter plays events through the same door and engine as everybody's, and looks up what came of them.
+They are a day of applications, the life of the licences issued, one registration with many filings, and a random draw
+whose failed check ends a licence. Events enter by the same inbox and engine as all others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.bootstrap import Installation
 from infra.demo.chapters import Day, Life, Registration, play_day, play_life, play_registration
 from infra.demo.draw import Draw, play_draw
 from infra.demo.stage import Report, StoryStep, raised
@@ -20,7 +21,7 @@ FOLDER = "zhengzhao-demo"
 
 
 class Story(msgspec.Struct, frozen=True):
-    """Everything that the demo has to tell; `ok`: every step came out as told."""
+    """The results of the demo; `ok`: every step has the expected result."""
 
     folder: str
     ok: bool
@@ -31,7 +32,7 @@ class Story(msgspec.Struct, frozen=True):
 
 
 def fresh_folder(named: Path | None = None) -> Path:
-    """`named` where nothing is in it yet; else a free name: `zhengzhao-demo`, numbered where that was played before."""
+    """Return `named` where it is empty; else `zhengzhao-demo`, numbered where that name is taken."""
     if named is not None and not (named.exists() and any(named.iterdir())):
         return named
     names = (FOLDER, *(f"{FOLDER}-{n}" for n in range(2, 1000)))
@@ -39,14 +40,16 @@ def fresh_folder(named: Path | None = None) -> Path:
 
 
 def tell(settings: Settings, report: Report = lambda _done, _whole: None) -> Story:
-    """Plays the story on a fresh data folder. UsageError where there is something in it already."""
+    """Play the story on a fresh data folder. Raises UsageError where the folder is not empty."""
     if settings.data.exists() and any(settings.data.iterdir()):
         raise UsageError(
-            "演示目录不是空的 / the demo's folder is not empty", where=str(settings.data),
-            hint="rm -r it, or name another one: zhengzhao demo --data DIR",
+            "演示目录非空 / the demo's folder is not empty", where=str(settings.data),
+            hint="另用目录 / use another folder: zhengzhao demo --data DIR",
         )  # fmt: skip
-    if settings.on_kafka:
-        raise UsageError("演示只在单机上运行 / the demo runs on one machine", hint="unset ZHENGZHAO_BROKER")
+    with Installation(settings) as here:
+        here.require_one_machine(
+            "演示只在单机上运行 / the demo runs on one machine", "unset ZHENGZHAO_BROKER"
+        )
     with raised(settings, report) as stage:
         day = play_day(stage)
         life = play_life(stage)

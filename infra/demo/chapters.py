@@ -1,8 +1,7 @@
-"""Second chapter: what happens to licences after they are issued, over four years, and to one person's certificate.
+"""Three chapters of the demo.
 
-First chapter: a day of applications, what became of them, and three licences put to the test.
-
-Third chapter: one registration with several filings (多证合一), and what was promised beside what was kept (四亮).
+The first: a day of applications and the verification of three licences. The second: the licences over four years, and
+one person's certificate. The third: one registration with several filings (多证合一), and the promises kept (四亮).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from schemas.items import fields_once
 
 
 class Life(msgspec.Struct, frozen=True):
-    """What the second chapter has to tell: `ended` is the verification of a licence that ended for deceit."""
+    """The results of the second chapter; `ended` is the verification of a licence that was rescinded for deceit."""
 
     superseded: dict[str, Any]
     suspended: dict[str, Any]
@@ -39,7 +38,7 @@ class Life(msgspec.Struct, frozen=True):
 
 
 def play_life(stage: DemoStage) -> Life:
-    """Plays the acts, and looks after each as of its moment."""
+    """Play the acts, and verify after each as of its moment."""
     who, acts = samples_life.cast(), {act.name: act for act in samples_life.acts()}
     seen: dict[str, dict[str, Any]] = {}
     for act in acts.values():
@@ -55,7 +54,7 @@ def play_life(stage: DemoStage) -> Life:
             checks = _checks(stage)
         if act.name == "october":
             seen["resumed"] = stage.verify(suspended, act.at)
-    with stage.ask() as ask:
+    with stage.here.queries() as ask:
         barred = ask.case("QH-2018-900001")
         same_day, renewed = _person(ask)
         ends = _ends(ask, who, seen, checks, barred)
@@ -72,7 +71,7 @@ def play_life(stage: DemoStage) -> Life:
 
 
 def _number(stage: DemoStage, was: dict[str, Any]) -> str:
-    with stage.ask() as ask:
+    with stage.here.queries() as ask:
         return str(ask.case(was["application_id"])["licence_number"])
 
 
@@ -90,7 +89,7 @@ def _changes(ask: Queries, who: samples_life.Cast, seen: dict[str, dict[str, Any
             f"v{renamed['version']}, {renamed['holder_name']}",
         ),
         told("2018-09-20 暂扣至 10-19 / suspended until 19 October", "invalid (suspended)", verdict_of(seen["suspended"])),
-        told("2018-10-20 到期自行恢复 / in force again by itself", "valid", verdict_of(seen["resumed"])),
+        told("2018-10-20 期满恢复 / in force again when it ended", "valid", verdict_of(seen["resumed"])),
     ]  # fmt: skip
 
 
@@ -148,9 +147,9 @@ def _person(ask: Queries) -> tuple[StoryStep, StoryStep]:
 
 
 def _checks(stage: DemoStage) -> Counter[str]:
-    """How the checks of everybody stand whose licence was not taken away before the day of the visits."""
+    """Count the states of the checks of those whose licence had not ended before the day of the visits."""
     wronged = samples_life.cast().wronged["applicant"]["id"]
-    with stage.register() as register:
+    with stage.here.register() as register:
         return Counter(
             check.state
             for state in register.states()
@@ -160,7 +159,7 @@ def _checks(stage: DemoStage) -> Counter[str]:
 
 
 def _search(stage: DemoStage, number: str) -> tuple[int, str]:
-    """Looks for a person's number in every file but those that the agency sent: how many files, and what was found."""
+    """Search every file but those that the agency sent for a person's number; return their number and the finding."""
     wanted = number.encode()
     files = [path for path in sorted(stage.data.rglob("*")) if path.is_file() and EVENTS not in path.parts]
     hits = [str(path.relative_to(stage.data)) for path in files if wanted in path.read_bytes()]
@@ -172,7 +171,7 @@ _SHOWN = ("complete", "several", "rare")  # scenes of which a licence is laid ou
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """A row of the table: a scene of the day, how many there were, and what became of them."""
+    """A row of the table: a scene of the day, the number of its applications, and their states."""
 
     scene: str
     said: str
@@ -182,7 +181,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Day(msgspec.Struct, frozen=True):
-    """What the first chapter has to tell."""
+    """The results of the first chapter."""
 
     events: str
     submitted: Summary
@@ -198,7 +197,7 @@ class Day(msgspec.Struct, frozen=True):
 
 
 def play_day(stage: DemoStage) -> Day:
-    """Plays 12 September 2018."""
+    """Play 12 September 2018."""
     summary, progress = stage.play("day", samples_day.lines())
     outcomes, licences = _outcomes(stage)
     pdf = Path(licences[0]["pdf"])
@@ -233,7 +232,7 @@ def play_day(stage: DemoStage) -> Day:
 def _outcomes(stage: DemoStage) -> tuple[list[Outcome], list[dict[str, str]]]:
     states: dict[str, Counter[str]] = {scene.name: Counter() for scene in samples_day.SCENES}
     shown: dict[str, dict[str, Any]] = {}
-    with stage.ask() as ask:
+    with stage.here.queries() as ask:
         for application, scene in samples_day.scenes():
             case = ask.case(application)
             states[scene][case["state"]] += 1
@@ -250,7 +249,7 @@ def _outcomes(stage: DemoStage) -> tuple[list[Outcome], list[dict[str, str]]]:
 
 
 def _tampered(pdf: Path) -> Path:
-    """A copy in which one bit differs."""
+    """Write a copy in which one bit differs."""
     changed = bytearray(pdf.read_bytes())
     changed[len(changed) // 2] ^= 1
     copy = pdf.with_name("licence-tampered.pdf")
@@ -259,7 +258,7 @@ def _tampered(pdf: Path) -> Path:
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """What the third chapter has to tell: the certificate, its filings, and the promises with their pages."""
+    """The results of the third chapter: the certificate, its filings, and the promises with their pages."""
 
     licence: dict[str, Any]
     filings: list[dict[str, Any]]
@@ -272,14 +271,14 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 def play_registration(stage: DemoStage) -> Registration:
-    """Plays the registration and the answers, then folds the figures of everything so far."""
+    """Play the registration and the answers, then compute the figures of everything so far."""
     stage.play("registration", map(line, sample.events()))
-    with stage.ask() as ask:
+    with stage.here.queries() as ask:
         row = ask.licence(ask.case(sample.APPLICATION)["licence_number"])
         holder = ask.holder(sample.HOLDER)
     pdf = stage.copy(row["number"], "business-licence.pdf")
     verified = stage.verify(pdf, sample.AT)
-    with stage.register() as register:
+    with stage.here.register() as register:
         promises = figures(fold(register.facts(TYPES), stage.catalogue), stage.catalogue)
     pages = {
         "promises.html": promises_page(promises),

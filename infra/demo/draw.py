@@ -24,7 +24,6 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from infra.bootstrap import Installation
 from infra.demo import samples_day
 from infra.demo import samples_life as sample
 from infra.demo.samples_day import PROVINCE, line
@@ -33,7 +32,6 @@ from infra.draw import files, pages
 from infra.draw.files import write_whole
 from infra.draw.register import TargetRegister
 from infra.draw.store import DrawStore, draw_key
-from infra.persons.access_log import Accesses
 from processors.draw import visits
 from processors.draw.compute import compute, prepare
 from processors.draw.targets import Target, living_targets, write_targets
@@ -161,18 +159,17 @@ def _registers(stage: DemoStage, folder: Path) -> list[Target]:
 
 
 def _targets(stage: DemoStage) -> list[Target]:
-    with Installation(stage.settings) as installation, stage.register() as register:
-        record = Accesses(stage.data).record
-        return list(living_targets(register, installation.persons, record, samples_day.ITEM))
+    with stage.here.register() as register:
+        record = stage.here.accesses.record
+        return list(living_targets(register, stage.here.persons, record, samples_day.ITEM))
 
 
 def _drawn(stage: DemoStage, folder: Path) -> tuple[Announcement, Transcript]:
     kept = [_commit(folder, party) for party in sample.PARTIES]
     content = parse_toml((folder / "plan.toml").read_bytes(), "plan.toml")
     plan = read_plan(content, "plan.toml")
-    store, installation = DrawStore(stage.data), Installation(stage.settings)
-    trust = installation.trust
-    signer = draw_key(installation.signer(), trust, plan, KEYS_FROM)
+    store, trust = DrawStore(stage.data), stage.here.trust
+    signer = draw_key(stage.here.signer(), trust, plan, KEYS_FROM)
     registers = (folder / "R.csv", folder / "I.csv", folder / "C.csv")
     with files.opened(*registers, [], trust) as given:
         prepared = prepare(content, given, [commitment for commitment, _, _ in kept], "plan.toml")
@@ -236,7 +233,7 @@ def _verify(stage: DemoStage, folder: Path, transcript: Path) -> DrawReport:
         [],
         chain,
     )
-    return verify(read_transcript(transcript.read_bytes()), given, Installation(stage.settings).trust)
+    return verify(read_transcript(transcript.read_bytes()), given, stage.here.trust)
 
 
 def _strangers(stage: DemoStage, folder: Path, report: DrawReport) -> list[StoryStep]:

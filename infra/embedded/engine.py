@@ -33,15 +33,11 @@ from infra.stores.folder import FolderStore
 from issuance.keys import open_signer
 from issuance.signer import Signer, keystore_path
 from processors.topology import TOPOLOGY
-from schemas.errors import KeysMissing, TransientError, UsageError
+from schemas.errors import FolderHeld, KeysMissing, TransientError
 from schemas.trust import TrustStore, load_trust
 
 WAIT_SECONDS = 600.0
 _STEP = 0.2
-
-
-class FolderHeld(UsageError):
-    """Another process decides in this data folder."""
 
 
 @contextmanager

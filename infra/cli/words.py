@@ -1,0 +1,264 @@
+"""Words for people: headings of columns and values of states, in the language of the environment.
+
+`LC_ALL`, `LC_MESSAGES` or `LANG`, whichever is set first, chooses: Chinese where it begins with `zh`, else the
+names of the contract. JSON always carries the names of the contract.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+_VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
+_STATES: Final = frozenset({"state", "status", "kind", "action", "event", "mode", "use", "level", "result"})
+_LISTED: Final = frozenset({"missing", "materials"})
+
+_HEADINGS: Final[Mapping[str, str]] = {
+    "accepted": "收下",
+    "action": "申请类型",
+    "address": "地址",
+    "application_id": "申请编号",
+    "at": "位置",
+    "auth": "认证方式",
+    "authority": "发证机关",
+    "authority_name": "发证机关",
+    "by": "查阅人",
+    "calendar_fallback": "超出已公布的节假日安排",
+    "cases": "办件",
+    "category": "产品类别",
+    "certificate_due": "发证期限",
+    "checks": "核查",
+    "code": "代码",
+    "commitment": "承诺书",
+    "correction": "补正期限",
+    "credit_class": "信用分类",
+    "deferred": "容缺补交",
+    "department": "部门",
+    "detail": "说明",
+    "division": "行政区划",
+    "due": "期限",
+    "duplicates": "重复",
+    "email": "电子邮件",
+    "erased_now": "本次删除",
+    "error": "错误",
+    "event": "事项经过",
+    "filed_on": "收件日期",
+    "file": "文件",
+    "files": "删除的文件",
+    "filing_id": "备案编号",
+    "filings": "备案",
+    "ground": "理由",
+    "hint": "处理办法",
+    "history": "经过",
+    "holder_id": "持证人号码",
+    "holder_name": "持证人",
+    "identifier": "证照标识",
+    "inspection_id": "检查编号",
+    "issued_on": "发证日期",
+    "item": "事项",
+    "items": "事项",
+    "keys": "密钥数",
+    "kid": "密钥编号",
+    "kind": "类型",
+    "label": "名称",
+    "letter": "序号",
+    "level": "层级",
+    "licence_number": "证照编号",
+    "licences": "证照",
+    "log": "日志",
+    "made_at": "发放时间",
+    "materials": "材料",
+    "merged_into": "并入",
+    "missing": "待补正内容",
+    "mode": "办理方式",
+    "name": "名称",
+    "number": "证照编号",
+    "objects": "文件",
+    "out": "出件",
+    "overdue": "超期",
+    "particulars": "登记事项",
+    "place": "环节",
+    "port": "端口",
+    "private": "私钥",
+    "products": "产品",
+    "promised": "承诺期限",
+    "public": "公钥",
+    "pushed_on": "推送日期",
+    "reason": "原因",
+    "red": "红色预警日",
+    "refused": "未生效的事件",
+    "replaced_by": "由此密钥替代",
+    "required": "必填",
+    "example": "示例",
+    "revoked_at": "吊销时间",
+    "revoked_since": "吊销时间",
+    "running": "运行中",
+    "answers": "有响应",
+    "sequence": "版次",
+    "server": "服务",
+    "signs_from": "签发起始",
+    "signs_until": "签发截止",
+    "site": "生产地址",
+    "source": "来源",
+    "state": "当前状态",
+    "status": "状态",
+    "statutory": "法定期限",
+    "subject": "使用者",
+    "suspended_until": "暂扣至",
+    "time": "时间",
+    "trust": "信任文件夹",
+    "use": "用途",
+    "valid_from": "有效期自",
+    "valid_until": "有效期至",
+    "validity_years": "有效年数",
+    "version": "版本",
+    "waiting": "待送达",
+    "what": "查阅内容",
+    "window": "收件窗口",
+    "yellow": "黄色预警日",
+}
+
+_VALUES: Final[Mapping[str, str]] = {
+    # states of applications
+    "correction-requested": "待补正",
+    "accepted": "已受理",
+    "refused": "不予许可",
+    "withdrawn": "已撤回",
+    "lapsed": "逾期终止",
+    "granted": "准予许可",
+    "issued": "已发证",
+    # states of licences
+    "valid": "有效",
+    "suspended": "暂扣",
+    "rescinded": "已撤销",
+    "revoked": "已吊销",
+    "cancelled": "已注销",
+    "expired": "已过期",
+    # states of filings, checks, keys and tokens
+    "pushed": "已推送",
+    "received": "已收到",
+    "claimed": "已认领",
+    "returned": "已退回",
+    "scheduled": "待核查",
+    "overdue": "超期",
+    "passed": "通过",
+    "failed": "未通过",
+    "in-force": "有效",
+    "pending": "未生效",
+    "replaced": "已替换",
+    "erased": "已删除",
+    "created": "已建立",
+    "unchanged": "未变",
+    # kinds of holders, inspections, tokens and uses of keys
+    "enterprise": "企业",
+    "person": "个人",
+    "agency": "机构",
+    "post-issuance": "证后核查",
+    "random": "随机抽查",
+    "complaint": "投诉举报",
+    "credential": "凭证",
+    "seal": "印章",
+    "draw": "抽查",
+    "party": "参与方",
+    "supervisor": "监督方",
+    "log": "日志",
+    # kinds of applications
+    "new": "首次申请",
+    "extend": "增项",
+    "change": "变更",
+    "renew": "延续",
+    "reissue": "补发",
+    "merge": "合并",
+    "surrender": "交回",
+    # ways of handling, levels
+    "commitment": "告知承诺",
+    "review": "审查",
+    "consolidated": "多证合一",
+    "filing": "备案",
+    "province": "省级",
+    "prefecture": "市级",
+    "county": "县级",
+    # events of a history
+    "submitted": "提交申请",
+    "correction requested": "要求补正",
+    "materials supplied": "提交补正",
+    "materials-supplied": "提交补正",
+    "completed": "材料齐全",
+    "reviewed": "部门审查",
+    "clock-stopped": "中止计时",
+    "clock-resumed": "恢复计时",
+    "numbered": "编号",
+    "imported": "导入",
+    "resumed": "恢复",
+    "annulled": "撤销原决定",
+    "inspection.recorded": "检查",
+    "check.scheduled": "安排核查",
+    "check.overdue": "核查超期",
+    "certificate-overdue": "发证超期",
+    "issue-failed": "制证失败",
+    # materials
+    "application-form": "申请单",
+    "commitment-letter": "承诺书",
+    "business-licence": "营业执照",
+    "applicant.name": "申请人名称",
+    "applicant.address": "申请人地址",
+    "applicant.division": "申请人行政区划",
+}
+
+
+_CHECKS: Final[Mapping[str, str]] = {
+    "fonts": "字体",
+    "renderer": "版面程序",
+    "trust": "信任文件夹",
+    "keys": "密钥",
+    "keystore": "私钥库",
+    "passphrase": "口令",
+    "store": "存储",
+    "room": "剩余空间",
+    "folder": "数据目录",
+    "storage": "存储",
+    "broker": "消息服务",
+    "topics": "主题",
+    "data": "数据文件",
+    "ledger": "账目",
+    "backlog": "积压",
+    "pending": "待处理",
+    "letters": "死信",
+    "proof": "签名",
+    "require_proof": "强制签名",
+    "departments": "备案部门",
+    "outbox": "送达目录",
+    "deliveries": "送达",
+    "draws": "抽查",
+    "clock": "时钟",
+    "machine": "机器",
+    "hosts": "网址",
+}
+
+
+def chinese() -> bool:
+    """Return whether the environment asks for Chinese."""
+    chosen = next((value for name in _VARIABLES if (value := os.environ.get(name))), "")
+    return chosen.lower().startswith("zh")
+
+
+def heading(name: str) -> str:
+    """Return the heading of a column or field of a row."""
+    return _HEADINGS.get(name, name) if chinese() else name
+
+
+def check_name(name: str) -> str:
+    """Return the name of a check of `doctor`."""
+    return _CHECKS.get(name, name) if chinese() else name
+
+
+def value_word(column: str, value: Any) -> Any:
+    """Return the word for a state or kind that stands in `column`; other values as they are."""
+    if not chinese():
+        return value
+    if isinstance(value, str) and column in _STATES:
+        return _VALUES.get(value, value)
+    if isinstance(value, list | tuple) and column in _LISTED:
+        return [_VALUES.get(one, one) if isinstance(one, str) else one for one in value]
+    return value
