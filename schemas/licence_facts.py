@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from schemas.case_facts import FactBody, Reason
 from schemas.licence import Grant, Issued
 
@@ -24,7 +26,7 @@ class ImportRecorded(FactBody, frozen=True, tag="licence.imported"):
 
     grant: Grant
     serial: int | None = None  # where the number is of a series of ours
-    folds: dict[str, str] = {}  # as in ApplicantSeen
+    folds: dict[str, str] = msgspec.field(default_factory=dict)  # as in ApplicantSeen
 
 
 class LicenceNumbered(FactBody, frozen=True, tag="licence.numbered"):
