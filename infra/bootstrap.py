@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -227,7 +228,13 @@ class Installation:
 
         with self.database(create=True) as db:
             yield EmbeddedInbox(
-                db, self.persons, self.catalogue, authenticate or self.authenticate, self.check_upload
+                db,
+                self.persons,
+                self.catalogue,
+                authenticate or self.authenticate,
+                self.check_upload,
+                unprintable=missing_glyphs,
+                backdate_days=self.settings.backdate_days,
             )
 
     def authenticate(self, event: Event) -> Auth:
@@ -530,3 +537,20 @@ def upload_checker(settings: Settings, persons: PersonsStore) -> Callable[[str],
     installation = Installation(settings)
     installation.__dict__["persons"] = persons
     return installation.check_upload
+
+
+_PLAIN = re.compile(
+    "[ -~\u4e00-\u9fa5，。（）·、：；《》“”—－]*"
+)  # the fonts have all of these; a test compares them
+
+
+def missing_glyphs(text: str) -> str:
+    """Return the characters of a text that no font of the certificates has, each once.
+
+    Most texts are known to have none without opening the fonts, which takes a second.
+    """
+    if _PLAIN.fullmatch(text):
+        return ""
+    from issuance.fonts import missing
+
+    return missing(text)

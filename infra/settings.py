@@ -24,6 +24,8 @@ RETENTION_YEARS = (
     3  # as long as the longest bar: what is recorded of a person can matter to a decision for so long
 )
 _INBOX = re.compile(r"zhengzhao\.inbox\.[A-Za-z0-9._-]{1,200}")
+BACKDATE_DAYS = 30  # an event dated further back is rejected
+PAST_DAYS = 36_500  # the limit for stories of the past
 _INBOXES_HINT = '[inboxes] with lines like "zhengzhao.inbox.630100" = "urn:agency:630100:market-regulation"'
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -44,6 +46,7 @@ class Settings:
         workers: int = 0,
         patience: float = PATIENCE,
         retention_years: int = RETENTION_YEARS,
+        backdate_days: int | None = None,
         inboxes: Mapping[str, str] | None = None,
         proxies: tuple[IPv4Network | IPv6Network, ...] = (),
     ) -> None:
@@ -58,6 +61,7 @@ class Settings:
         self.retention_years = (
             retention_years  # a person's record is kept for so long after it came to its end
         )
+        self.backdate_days = backdate_days  # days by which an event may be dated back; None: any number
         self.inboxes = dict(inboxes or {})  # on Kafka: an agency's own inbox topic → its source
         self.proxies = proxies  # networks whose X-Forwarded-For the HTTP service believes
 
@@ -97,6 +101,15 @@ class Settings:
         return self.data / "zhengzhao.sqlite"
 
 
+def allow_past(data: Path) -> None:
+    """Let a data folder take in events of the past: write `backdate_days` into its settings where it is not set."""
+    file = data / "settings.toml"
+    text = file.read_text("utf-8") if file.exists() else ""
+    if "backdate_days" not in tomllib.loads(text):
+        data.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"backdate_days = {PAST_DAYS}\n{text}", "utf-8")
+
+
 def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
     """Settings for the data folder `data` (default: `ZHENGZHAO_DATA`, else `./zhengzhao-data`)."""
     env = os.environ if env is None else env
@@ -127,6 +140,11 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
             "retention_years",
             env.get("ZHENGZHAO_RETENTION_YEARS", file.get("retention_years", RETENTION_YEARS)),
             100,
+        ),
+        backdate_days=_count(
+            "backdate_days",
+            env.get("ZHENGZHAO_BACKDATE_DAYS", file.get("backdate_days", BACKDATE_DAYS)),
+            PAST_DAYS,
         ),
         inboxes=_inboxes(file.get("inboxes", {}), folder / "settings.toml"),
         proxies=_proxies(file.get("proxies", []), folder / "settings.toml"),

@@ -173,13 +173,19 @@ def read_time(text: str, received_at: datetime, backdate_days: int | None = None
             "晚于收到时间五分钟以上 / more than five minutes after it was received",
             hint="校准发送方的时钟 / set the sender's clock",
         )
+    check_backdate(moment, received_at, backdate_days)
+    return moment
+
+
+def check_backdate(moment: datetime, received_at: datetime, backdate_days: int | None) -> None:
+    """Raise Rejected where an event is dated more than `backdate_days` before it was received (None: no limit)."""
     if backdate_days is not None and received_at - moment > timedelta(days=backdate_days):
         raise Rejected(
             f"早于收到时间 {backdate_days} 天以上 / more than {backdate_days} days before it was received",
+            where="time",
             hint="检查日期；补录历史事件须在 settings.toml 中调大 backdate_days / "
             "check the date; to take in events of the past, raise backdate_days in settings.toml",
         )
-    return moment
 
 
 def _no_time(text: str) -> Rejected:

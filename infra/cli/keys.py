@@ -57,6 +57,8 @@ def init(
         roles, secret = roles_of(here.catalogue), here.settings.passphrase
         made = make_keys(here.settings.data, roles, life, now=moment, passphrase=secret)
         installation_secret(here.settings.data)
+        if made and start < _midnight(moment):
+            allow_past(here.settings.data)
         if made and not here.settings.passphrase:
             output.warn(
                 "私钥未加密 / the private keys are not encrypted",

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from infra.failpoints import failpoint
 from infra.readmodel.database import Database
-from processors.route import Files, catalogue_entry, entry_id, route
+from processors.route import Files, Unprintable, catalogue_entry, entry_id, route
 from processors.stages import is_duplicate
 from producers.files import Accepted, Outcome
+from schemas.calendar import check_backdate
 from schemas.errors import Rejected
 from schemas.events import Event
 from schemas.items import Catalogue
@@ -25,20 +26,30 @@ class EmbeddedInbox:
     """The inbox of a data file; may be used while another process drains."""
 
     def __init__(
-        self, db: Database, persons: Persons, catalogue: Catalogue, authenticate: Authenticate, files: Files
+        self,
+        db: Database,
+        persons: Persons,
+        catalogue: Catalogue,
+        authenticate: Authenticate,
+        files: Files,
+        *,
+        unprintable: Unprintable | None = None,
+        backdate_days: int | None = None,
     ) -> None:
         self._db = db
         self._persons = persons
         self._catalogue = catalogue
         self._authenticate = authenticate
         self._files = files
+        self._unprintable = unprintable
+        self._backdate_days = backdate_days
 
     def take(self, events: Sequence[Event], received_at: datetime) -> list[Outcome]:
         """Append new events to the ledger and return the outcome of each."""
         # Events are routed before the transaction, so that other writers need not wait for that.
         routed = [self._route(event, received_at) for event in events]
         with self._db.transaction():
-            outcomes = self._compared(events, routed)
+            outcomes = self._compared(events, routed, received_at)
             fresh = [
                 one
                 for one, outcome in zip(routed, outcomes, strict=True)
@@ -68,11 +79,15 @@ class EmbeddedInbox:
     def _route(self, event: Event, received_at: datetime) -> Entry | Rejected:
         try:
             auth = self._authenticate(event)
-            return route(event, received_at, event.source, auth, self._persons, self._files)
+            return route(
+                event, received_at, event.source, auth, self._persons, self._files, self._unprintable
+            )
         except Rejected as error:
             return error
 
-    def _compared(self, events: Sequence[Event], routed: Sequence[Entry | Rejected]) -> list[Outcome]:
+    def _compared(
+        self, events: Sequence[Event], routed: Sequence[Entry | Rejected], received_at: datetime
+    ) -> list[Outcome]:
         """Compare each event with those that came before, in this call too, and remember the new ones."""
         keys = [entry_id(event)[:32] for event in events]
         sql = "SELECT event, digest FROM seen WHERE event IN (SELECT value FROM json_each(?))"
@@ -85,6 +100,8 @@ class EmbeddedInbox:
                 continue
             try:
                 duplicate = is_duplicate(known.get(key), event.content_digest)
+                if not duplicate:
+                    check_backdate(event.time, received_at, self._backdate_days)
             except Rejected as error:
                 outcomes.append(error)
                 continue

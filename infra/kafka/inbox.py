@@ -29,7 +29,7 @@ from infra.settings import Settings
 from processors.route import catalogue_entry, entry_id
 from processors.stages import is_duplicate
 from producers.files import Accepted, Outcome
-from schemas.calendar import time_text
+from schemas.calendar import check_backdate, time_text
 from schemas.errors import Rejected, TransientError
 from schemas.events import Event
 from schemas.items import Catalogue
@@ -42,8 +42,9 @@ _encode = msgspec.json.Encoder().encode
 class KafkaInbox:
     """The sender of events to the inbox; those of one holder stay in order."""
 
-    def __init__(self, publisher: Publisher, remembered: Path) -> None:
+    def __init__(self, publisher: Publisher, remembered: Path, backdate_days: int | None = None) -> None:
         self._publisher = publisher
+        self._backdate_days = backdate_days
         remembered.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(remembered, timeout=60, isolation_level=None)
@@ -66,6 +67,8 @@ class KafkaInbox:
             key = entry_id(event)[:32]
             try:
                 duplicate = is_duplicate(new.get(key) or self._known(key), event.content_digest)
+                if not duplicate:
+                    check_backdate(event.time, received_at, self._backdate_days)
             except Rejected as error:
                 outcomes.append(error)
                 continue
@@ -89,7 +92,9 @@ def open_kafka_inbox(settings: Settings) -> Iterator[KafkaInbox]:
     """Open the inbox of the broker that the settings name."""
     connection = parse(settings.broker or "")
     with Publisher(connection) as publisher:
-        inbox = KafkaInbox(publisher, settings.data / "sent" / f"{cluster_id(connection)}.db")
+        inbox = KafkaInbox(
+            publisher, settings.data / "sent" / f"{cluster_id(connection)}.db", settings.backdate_days
+        )
         try:
             yield inbox
         finally:

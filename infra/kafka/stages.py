@@ -191,14 +191,14 @@ def build(
 
 def router(settings: Settings, persons: PersonsStore) -> Router:
     """Build the router from the functions that the inbox of the embedded engine uses too."""
-    from infra.bootstrap import authenticator, upload_checker
+    from infra.bootstrap import authenticator, missing_glyphs, upload_checker
 
     authenticate, files = authenticator(settings), upload_checker(settings, persons)
 
     def routed(raw: bytes, received_at: datetime, topic: str) -> Entry:
-        event = parse_event(raw, received_at)
+        event = parse_event(raw, received_at, settings.backdate_days)
         principal, auth = known_by(topic, event, settings.inboxes, authenticate(event))
-        return route(event, received_at, principal, auth, persons, files)
+        return route(event, received_at, principal, auth, persons, files, missing_glyphs)
 
     return routed
 

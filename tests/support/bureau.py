@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from infra.settings import allow_past
 from issuance import keys
 from issuance.credential import unsigned
 from issuance.issue import Issuer
@@ -109,6 +110,7 @@ class Bureau:
     def __init__(self, data: Path) -> None:
         self.data = data
         keys.init(data, ROLES, LIFE, now=FROM, passphrase=None)
+        allow_past(data)
 
     @property
     def trust(self) -> TrustStore:
