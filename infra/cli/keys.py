@@ -10,6 +10,7 @@ import typer
 
 from infra.cli import later, output
 from infra.cli.output import now, read_start
+from infra.settings import allow_past
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
