@@ -31,7 +31,7 @@ from schemas.licence import (
     decode_issuance_item,
     decode_job,
 )
-from schemas.persons import is_sealed
+from schemas.persons import is_pseudonym, is_sealed, is_sealed_object
 from schemas.ports import Store
 from schemas.trust import load_trust
 from verification.pdf import attachments, read_layout
@@ -99,15 +99,28 @@ def issue_task(
         name, address = clear_texts(grant, persons.open)
         numbered = with_products(job.numbered, persons.open)
         issued, pdf = issuer.issue(numbered, name, address, signer)
+        issued, content = stored_form(issued, grant.holder, pdf, persons.seal_object)
         failpoint("issue-before-store")
         try:
-            store.put(issued.object_key, pdf)
+            store.put(issued.object_key, content)
         except ObjectDiffers:
-            issued = adopt(issuer, numbered, issued, store, name, address)
+            issued = adopt(issuer, numbered, issued, store, name, address, persons.open_object)
         failpoint("issue-after-store")
         return _encode(issued)
 
     return task
+
+
+SealObject = Callable[[str, bytes], bytes]
+OpenObject = Callable[[str, bytes], bytes | None]
+
+
+def stored_form(issued: Issued, holder: str, pdf: bytes, seal: SealObject) -> tuple[Issued, bytes]:
+    """Return the bytes of a licence for the store, with what is recorded of them: a person's are sealed."""
+    if not is_pseudonym(holder):
+        return issued, pdf
+    content = seal(holder, pdf)
+    return msgspec.structs.replace(issued, stored_sha256=hashlib.sha256(content).hexdigest()), content
 
 
 def clear_texts(grant: Grant, opened: Callable[[str, str], str | None]) -> tuple[str, str]:
@@ -137,14 +150,25 @@ class Erased(LintError):
 
 
 def adopt(
-    issuer: Issuer, numbered: Numbered, issued: Issued, store: Store, name: str, address: str
+    issuer: Issuer,
+    numbered: Numbered,
+    issued: Issued,
+    store: Store,
+    name: str,
+    address: str,
+    open_object: OpenObject,
 ) -> Issued:
     """What is recorded of an object that stands under the key already.
 
     A signer with random signatures may have crashed between writing and recording: the stored object then
     differs only by its signatures. They are read out of it; if the object can be rebuilt with them, it is ours.
     """
-    stored = store.get(issued.object_key)
+    content = store.get(issued.object_key)
+    stored = open_object(numbered.grant.holder, content)
+    if stored is None:
+        raise ObjectDiffers(
+            "该键下是已删除人员的对象 / the key holds an object of an erased person", where=issued.object_key
+        )
     credential, seal = _signatures(stored)
     found = msgspec.structs.replace(
         issued,
@@ -152,6 +176,7 @@ def adopt(
         credential_sha256=hashlib.sha256(credential).hexdigest(),
         seal_signature=seal.hex(),
         object_sha256=hashlib.sha256(stored).hexdigest(),
+        stored_sha256=hashlib.sha256(content).hexdigest() if is_sealed_object(content) else "",
     )
     try:
         same = issuer.rebuild(numbered, found, name, address) == stored
@@ -189,6 +214,7 @@ def rebuild_task(
     """
     persons = open_persons(Path(data), shared_persons) if data else None
     opened = persons.open if persons else _sealed
+    seal = persons.seal_object if persons else _unsealable
     store = open_store(store_address, Path(objects))
     target = FolderStore(Path(into) / "objects")
     items: dict[str, IssuanceItem] = {}
@@ -197,7 +223,7 @@ def rebuild_task(
     def task(raw: bytes) -> bytes:
         job = _rebuild(raw)
         items[job.numbered.grant.item_digest] = _item(job.item)
-        return _encode(_compare(issuer, job, store, target, opened))
+        return _encode(_compare(issuer, job, store, target, opened, seal))
 
     return task
 
@@ -216,19 +242,24 @@ def _sealed(_pseudonym: str, text: str) -> str | None:
     return None if is_sealed(text) else text
 
 
+def _unsealable(_pseudonym: str, content: bytes) -> bytes:
+    return content  # never reached: without the secret no text of a person opens, and nothing is built
+
+
 def _compare(
     issuer: Issuer,
     job: Rebuild,
     store: Store,
     target: Store,
     opened: Callable[[str, str], str | None],
+    seal: SealObject,
 ) -> Rebuilt:
     key = job.issued.object_key
     try:
         stored: bytes | None = store.get(key)
     except NotFound:
         stored = None
-    intact = stored is not None and hashlib.sha256(stored).hexdigest() == job.issued.object_sha256
+    intact = stored is not None and hashlib.sha256(stored).hexdigest() == job.issued.stored_digest
     try:
         name, address = clear_texts(job.numbered.grant, opened)
         built = issuer.rebuild(with_products(job.numbered, opened), job.issued, name, address)
@@ -238,6 +269,8 @@ def _compare(
         return Rebuilt(key, _verdict(stored, intact, None), error.message)
     except (VerificationError, LintError) as error:
         return Rebuilt(key, f"cannot be rebuilt: {error}")
+    if job.issued.stored_sha256:
+        built = seal(job.numbered.grant.holder, built)
     target.put(key, built)
     return Rebuilt(key, _verdict(stored, intact, built))
 

@@ -122,6 +122,8 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
     Signatures are raw `r ‖ s` (64 bytes, hex) of the credential and DER (hex) of the PDF's CMS signature.
     `renderer` names the page renderer and its version, `template` the digest of the page template,
     `fonts` the digest of the font set. `credential_sha256` is the digest of `credential.cwt`, which the log names.
+    `object_sha256` is the digest of the licence's PDF; a person's lies sealed in the store, and `stored_sha256` is
+    the digest of the sealed bytes (empty where the PDF lies as it is).
     """
 
     grant_id: str
@@ -140,6 +142,12 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
     fonts: str
     v: int = 1
     credential_sha256: str = ""  # absent in facts from before the transparency log
+    stored_sha256: str = ""
+
+    @property
+    def stored_digest(self) -> str:
+        """The digest (hex SHA-256) of the bytes in the store."""
+        return self.stored_sha256 or self.object_sha256
 
 
 class IssuanceItem(msgspec.Struct, frozen=True, array_like=True):

@@ -42,6 +42,10 @@ class Persons(Protocol):
         """The text again, None when the person was erased; what is not sealed is given back as it is."""
         ...
 
+    def open_object(self, pseudonym: str, stored: bytes) -> bytes | None:
+        """Return an object of the store as it was issued, None when the person was erased; others as they are."""
+        ...
+
 
 PSEUDONYM: Final = "p:"  # the ledger key of every person begins so, and no compared USCC does
 
@@ -81,6 +85,9 @@ def is_sealed(text: str) -> bool:
     return text.startswith(SEALED)
 
 
+_SEALED_OBJECT: Final = b"zhengzhao sealed object 1\n"
+
+
 class Sealer:
     """Sealing and opening over a lookup of keys.
 
@@ -114,6 +121,38 @@ class Sealer:
             return AESSIV(key).decrypt(raw[_TAG_LENGTH:], [pseudonym.encode()]).decode()
         except (InvalidTag, ValueError):
             raise VerificationError("a sealed text that was changed") from None
+
+    def seal_object(self, pseudonym: str, content: bytes) -> bytes:
+        """Return an object of a person as it lies in the store; the same content gives the same bytes."""
+        key = self._key_of(pseudonym, True)
+        assert key is not None  # it was to be made
+        sealed = AESSIV(_object_key(key)).encrypt(content, [pseudonym.encode()])
+        return _SEALED_OBJECT + _tag(key) + sealed
+
+    def open_object(self, pseudonym: str, stored: bytes) -> bytes | None:
+        """Return an object again, None when the person was erased; what is not sealed is given back as it is.
+
+        Raises VerificationError for a sealed object that was changed, or is another person's.
+        """
+        if not is_sealed_object(stored):
+            return stored
+        raw = stored.removeprefix(_SEALED_OBJECT)
+        key = self._key_of(pseudonym, False)
+        if key is None or raw[:_TAG_LENGTH] != _tag(key):
+            return None
+        try:
+            return AESSIV(_object_key(key)).decrypt(raw[_TAG_LENGTH:], [pseudonym.encode()])
+        except (InvalidTag, ValueError):
+            raise VerificationError("封存的对象被改动 / a sealed object was changed") from None
+
+
+def is_sealed_object(stored: bytes) -> bool:
+    """Tell if the bytes of an object are the result of `seal_object`."""
+    return stored.startswith(_SEALED_OBJECT)
+
+
+def _object_key(key: bytes) -> bytes:
+    return hmac.digest(key, b"zhengzhao objects", "sha512")
 
 
 def _tag(key: bytes) -> bytes:

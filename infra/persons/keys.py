@@ -67,6 +67,14 @@ class PersonsStore:
     def open(self, pseudonym: str, sealed: str) -> str | None:
         return self._sealer.open(pseudonym, sealed)
 
+    def seal_object(self, pseudonym: str, content: bytes) -> bytes:
+        """Return an object of a person as it lies in the store; see `schemas.persons.Sealer`."""
+        return self._sealer.seal_object(pseudonym, content)
+
+    def open_object(self, pseudonym: str, stored: bytes) -> bytes | None:
+        """Return an object again, None when the person was erased; see `schemas.persons.Sealer`."""
+        return self._sealer.open_object(pseudonym, stored)
+
     def knows(self, pseudonym: str) -> bool:
         """Tell if there is a key of this person: not before the first sealed text, and not after an erasure."""
         return self._key(pseudonym, False) is not None

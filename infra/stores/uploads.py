@@ -26,8 +26,8 @@ FILES: Final[dict[Form, str]] = {"pdf": "licence.pdf", "cwt": "credential.cwt", 
 def artefact(ask: Queries, store: Store, number: str, version: int | None, form: Form) -> bytes:
     """Return the bytes of an artefact; `manifest` lists keys and digests.
 
-    Raises NotFound for a version without artefacts, or an erased holder: an erased person's licence stays in the
-    store as it was signed, for replay, and is given to nobody.
+    Raises NotFound for a version without artefacts, or an erased holder: an erased person's licence stays sealed in
+    the store, so that replay can compare its digest, and nobody can open it.
     """
     row = ask.version(number, version)
     if form != "manifest" and row["holder_name"] == ERASED and "*" in row["holder_id"]:
@@ -43,7 +43,10 @@ def artefact(ask: Queries, store: Store, number: str, version: int | None, form:
             where=shown(number),
             hint="尚未发证：zhengzhao drain；导入的证照在下一版之前没有文件 / not issued yet: `zhengzhao drain`; an imported licence has none before its next version",
         )
-    pdf = store.get(key)
+    stored = store.get(key)
+    pdf = ask.opened(number, stored)
+    if pdf is None:  # sealed for a person who was erased: only the digest of what is stored is left
+        return _manifest(row, key, {"licence.pdf": stored})
     parts = {"licence.pdf": pdf, **attachments(pdf)} if form != "pdf" else {"licence.pdf": pdf}
     return _manifest(row, key, parts) if form == "manifest" else parts[FILES[form]]
 

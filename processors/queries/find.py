@@ -132,6 +132,11 @@ class Queries:
                 hint=f"可选 / choose from: --version {versions}",
             ) from None
 
+    def opened(self, number: str, stored: bytes) -> bytes | None:
+        """Return a stored object of a licence as it was issued; None where its holder, a person, was erased."""
+        state, _ = find_licence(self._register, number)
+        return self._persons.open_object(state.holder, stored)
+
     def holder(self, number: str) -> dict[str, Any]:
         """Return a holder's record; `number` stands in clear, as the agency knows it. Raises NotFound."""
         state = find_holder(self._register, self._persons, number)

@@ -40,6 +40,9 @@ class FakePersons:
     def open(self, p: str, sealed: str) -> str | None:
         return self._sealer.open(p, sealed)
 
+    def open_object(self, p: str, stored: bytes) -> bytes | None:
+        return self._sealer.open_object(p, stored)
+
 
 class MemoryBook:
     """Series, numbers given and claimed, in memory."""

@@ -473,6 +473,8 @@ def test_a_person_is_erased_after_the_retention_period(tmp_path: Path) -> None:
     )  # fmt: skip
     assert not (office.data / "objects" / "uploads" / put["sha256"]).exists()
     number = shown["licences"][0]["number"]
+    stored = office.data / "objects" / shown["licences"][0]["objects"]["licence.pdf"]
+    assert b"%PDF" not in stored.read_bytes()[:100]
     office.run("licence", "get", number, "--format", "pdf", "-o", tmp_path / "x.pdf", code=1)
     assert "erased" in office.err
     office.run("licence", "get", number, "--format", "manifest", "-o", tmp_path / "x.json")

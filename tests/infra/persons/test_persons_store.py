@@ -91,3 +91,21 @@ def test_secret_and_database_are_the_owner_s_alone(store: PersonsStore, tmp_path
 def _wrapped(store: PersonsStore, name: str) -> bytes:
     row = store._db.execute("SELECT wrapped FROM keys WHERE pseudonym = ?", (name,)).fetchone()
     return bytes(row[0])
+
+
+def test_an_object_of_a_person_is_sealed(store: PersonsStore, tmp_path: Path) -> None:
+    """The same bytes for the same content, in any process; nobody else's key opens it; erased with its person."""
+    one, two = store.pseudonym(PERSON), store.pseudonym("other")
+    sealed = store.seal_object(one, b"%PDF-1.7 page")
+    assert sealed == PersonsStore(tmp_path).seal_object(one, b"%PDF-1.7 page")
+    assert sealed != store.seal_object(two, b"%PDF-1.7 page")
+    assert b"PDF" not in sealed
+    assert (b"%PDF-1.7 page", b"%PDF of before") == (
+        store.open_object(one, sealed),
+        store.open_object(one, b"%PDF of before"),
+    )
+    assert store.open_object(two, sealed) is None
+    with pytest.raises(VerificationError):
+        store.open_object(one, sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    store.erase(one)
+    assert store.open_object(one, sealed) is None
