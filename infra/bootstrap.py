@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from infra.embedded.inbox import EmbeddedInbox
     from infra.persons.access_log import Accesses
     from infra.persons.keys import PersonsStore
+    from infra.pool import Task
     from infra.readmodel.database import Database
     from infra.readmodel.letters import LetterBox
     from infra.recovery.replay import ReplayReport, Say
@@ -74,6 +75,10 @@ class Installation:
     def close(self) -> None:
         """Close the parts that were opened."""
         self._opened.close()
+
+    def over(self, settings: Settings) -> Installation:
+        """Return the installation of other settings, such as those of a copy of the data."""
+        return Installation(settings)
 
     # --- parts
 
@@ -281,6 +286,10 @@ class Installation:
 
         return read
 
+    def missing_glyphs(self, text: str) -> str:
+        """Return the characters of a text that no font of the certificates has, each once."""
+        return missing_glyphs(text)
+
     def keep_upload(self, content: bytes) -> str:
         """Keep a file, encrypted, and return its `uri`. Raises UsageError for an empty or too large one."""
         from infra.stores.uploads import put_upload
@@ -326,7 +335,7 @@ class Installation:
         """
         from infra.embedded.engine import holding
 
-        with holding(self.settings, purpose, wait=wait, say=say) as engine:
+        with holding(self, purpose, wait=wait, say=say) as engine:
             yield engine
 
     def drain(
@@ -344,7 +353,7 @@ class Installation:
         if self.settings.on_kafka:
             from infra.kafka.backlog import wait_until_idle
 
-            wait_until_idle(self.settings, say)
+            wait_until_idle(self, say)
             return None
         with self.engine(purpose, wait=wait, say=say) as engine:
             return engine.drain(report)
@@ -446,7 +455,7 @@ class Installation:
         if self.settings.on_kafka:
             from infra.kafka.letters import open_kafka_letters
 
-            with open_kafka_letters(self.settings) as box:
+            with open_kafka_letters(self) as box:
                 yield box
             return
         from infra.embedded.letters import EmbeddedLetters
@@ -461,20 +470,20 @@ class Installation:
         if self.settings.on_kafka:
             from infra.kafka.replay import replay_kafka
 
-            return replay_kafka(self.settings, into, decide=decide, say=say)
+            return replay_kafka(self, into, decide=decide, say=say)
         from infra.recovery.replay import replay
 
-        return replay(self.settings, into, decide=decide, say=say)
+        return replay(self, into, decide=decide, say=say)
 
     def export_log(self, file: Path, say: Say) -> dict[str, object]:
         """Write everything that the engine knows into one archive; return its header."""
         from infra.recovery.archive import export_log
 
         if not self.settings.on_kafka:
-            return export_log(self.settings, file, say)
+            return export_log(self, file, say)
         from infra.kafka.replay import copied
 
-        with copied(self.settings, say) as copy:
+        with copied(self, say) as copy:
             return export_log(copy, file, say)
 
     def import_log(self, file: Path, say: Say) -> ReplayReport:
@@ -482,10 +491,10 @@ class Installation:
         if self.settings.on_kafka:
             from infra.kafka.importing import import_log_kafka
 
-            return import_log_kafka(self.settings, file, say)
+            return import_log_kafka(self, file, say)
         from infra.recovery.archive import import_log
 
-        return import_log(self.settings, file, say)
+        return import_log(self, file, say)
 
 
 def event_signer(path: Path) -> Callable[[bytes], bytes]:
@@ -493,6 +502,39 @@ def event_signer(path: Path) -> Callable[[bytes], bytes]:
     from infra.event_signing import event_signer
 
     return event_signer(path)
+
+
+def issue_task(
+    data: str, store: str | None, passphrase: str | None, shared_persons: str | None = None
+) -> Task:
+    """Build the task of a worker process that issues licences (`infra.pool.Recipe`)."""
+    from infra.issue_worker import issue_task
+    from infra.persons import open_persons
+    from infra.stores import open_store
+    from issuance.keys import open_signer
+    from schemas.trust import load_trust
+
+    folder = Path(data)
+    return issue_task(
+        load_trust(folder / "trust"),
+        open_signer(folder, passphrase),
+        open_persons(folder, shared_persons),
+        open_store(store, folder / "objects"),
+    )
+
+
+def rebuild_task(data: str, store: str | None, shared_persons: str | None, into: str, opens: bool) -> Task:
+    """Build the task of a worker process that rebuilds objects without private keys."""
+    from infra.issue_worker import rebuild_task
+    from infra.persons import open_persons
+    from infra.stores import open_store
+    from schemas.trust import load_trust
+
+    folder = Path(data)
+    persons = open_persons(folder, shared_persons) if opens else None
+    return rebuild_task(
+        load_trust(folder / "trust"), persons, open_store(store, folder / "objects"), Path(into)
+    )
 
 
 # The functions below stay only until every caller builds an `Installation`.

@@ -13,14 +13,13 @@ from pathlib import Path
 import msgspec
 
 from infra.failpoints import failpoint
-from infra.persons import open_persons
+from infra.persons.keys import PersonsStore
 from infra.pool import Recipe, Task
 from infra.settings import Settings
-from infra.stores import open_store
 from infra.stores.folder import FolderStore
 from issuance.issue import Issuer
-from issuance.keys import open_signer
 from issuance.page import RendererMissing
+from issuance.signer import Signer
 from schemas.errors import LintError, NotFound, ObjectDiffers, VerificationError
 from schemas.licence import (
     Grant,
@@ -33,7 +32,7 @@ from schemas.licence import (
 )
 from schemas.persons import is_pseudonym, is_sealed, is_sealed_object
 from schemas.ports import Store
-from schemas.trust import load_trust
+from schemas.trust import TrustStore
 from verification.pdf import attachments, read_layout
 
 
@@ -70,7 +69,7 @@ def _item(raw: bytes) -> IssuanceItem:
 def recipe(settings: Settings) -> Recipe:
     """How a worker builds the task of issuing."""
     return Recipe(
-        "infra.issue_worker:issue_task",
+        "infra.bootstrap:issue_task",
         (str(settings.data), settings.store, settings.passphrase, settings.shared_persons),
     )
 
@@ -80,15 +79,8 @@ def decode_issued(raw: bytes) -> Issued:
     return _issued(raw)
 
 
-def issue_task(
-    data: str, store_address: str | None, passphrase: str | None, shared_persons: str | None = None
-) -> Task:
-    """Lint, credential, page, seal, store; the answer is what is recorded of it."""
-    folder = Path(data)
-    trust = load_trust(folder / "trust")
-    signer = open_signer(folder, passphrase)
-    persons = open_persons(folder, shared_persons)
-    store = open_store(store_address, folder / "objects")
+def issue_task(trust: TrustStore, signer: Signer, persons: PersonsStore, store: Store) -> Task:
+    """Return the task that lints, builds, signs and stores a licence, and answers with what is recorded of it."""
     items: dict[str, IssuanceItem] = {}
     issuer = Issuer(trust, lambda grant: items[grant.item_digest].on(grant.issued_on))
 
@@ -200,25 +192,24 @@ def _signatures(pdf: bytes) -> tuple[bytes, bytes]:
     return credential, b""
 
 
-def rebuild_task(
-    trust: str,
-    data: str | None,
-    store_address: str | None,
-    objects: str,
-    into: str,
-    shared_persons: str | None = None,
-) -> Task:
-    """Rebuilds an object without private keys, writes it below `into`, and compares it with the stored one.
+def rebuild_recipe(settings: Settings, into: Path, *, opens: bool) -> Recipe:
+    """Return the recipe of a worker that rebuilds below `into`; `opens` says that the persons' keys can be opened."""
+    return Recipe(
+        "infra.bootstrap:rebuild_task",
+        (str(settings.data), settings.store, settings.shared_persons, str(into), opens),
+    )
 
-    `data` is the folder of the persons' keys; None where the installation's secret is not there.
+
+def rebuild_task(trust: TrustStore, persons: PersonsStore | None, store: Store, into: Path) -> Task:
+    """Return the task that rebuilds an object without private keys, writes it below `into`, and compares it.
+
+    `persons` is None where the installation's secret is not there: then sealed texts stay sealed.
     """
-    persons = open_persons(Path(data), shared_persons) if data else None
     opened = persons.open if persons else _sealed
     seal = persons.seal_object if persons else _unsealable
-    store = open_store(store_address, Path(objects))
-    target = FolderStore(Path(into) / "objects")
+    target = FolderStore(into / "objects")
     items: dict[str, IssuanceItem] = {}
-    issuer = Issuer(load_trust(Path(trust)), lambda grant: items[grant.item_digest].on(grant.issued_on))
+    issuer = Issuer(trust, lambda grant: items[grant.item_digest].on(grant.issued_on))
 
     def task(raw: bytes) -> bytes:
         job = _rebuild(raw)

@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 import psutil
 
 from infra.bench.licences import embedded_run, lines
+from infra.bootstrap import Installation
 from infra.kafka import topics
 from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
@@ -42,7 +43,6 @@ from issuance.keys import Lifetime, init, longest_validity, roles_of
 from schemas.calendar import CHINA
 from schemas.errors import TransientError
 from schemas.events import parse_event
-from schemas.items import load_catalogue
 from schemas.ledger import IssuedEntry, decode_entry
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ def _folder() -> Iterator[Path]:
 
 def _data(folder: Path) -> Settings:
     settings = Settings(folder / "data")
-    catalogue = load_catalogue()
+    catalogue = Installation(settings).catalogue
     life = Lifetime(datetime(2018, 1, 1, tzinfo=CHINA), longest_validity(catalogue))
     init(settings.data, roles_of(catalogue), life, now=datetime.now(UTC), passphrase=None)
     allow_past(settings.data)
@@ -176,7 +176,7 @@ class _Run:
             started = time.time()
             with self._held():
                 sent = self._send(connection, 200, 200 + licences, None)
-                wait_until_idle(settings, seconds=300)
+                wait_until_idle(Installation(settings), seconds=300)
             stored = _stored(connection, sent)
             per_second = licences / (max(stored.values()) - started)
             cost = {
@@ -231,7 +231,7 @@ class _Run:
     def _warm_up(self, settings: Settings, connection: Connection) -> None:
         """The first licences pay for fonts and compilers; they do not count."""
         self._send(connection, 0, 200, None)
-        wait_until_idle(settings, seconds=300)
+        wait_until_idle(Installation(settings), seconds=300)
 
     def _send(self, connection: Connection, first: int, end: int, rate: float | None) -> dict[str, float]:
         """Sends applications (at a rate, where one is given); holder → the moment of handing over."""
@@ -251,7 +251,7 @@ class _Run:
     def _latency(self, settings: Settings, connection: Connection, first: int, rate: float) -> dict[str, Any]:
         count = max(50, int(rate * _LATENCY_SECONDS))
         sent = self._send(connection, first, first + count, rate)
-        wait_until_idle(settings, seconds=300)
+        wait_until_idle(Installation(settings), seconds=300)
         stored = _stored(connection, sent)
         took = sorted(stored[holder] - sent[holder] for holder in sent)
         at = {p: took[min(len(took) - 1, int(len(took) * p / 100))] for p in (50, 95, 99)}

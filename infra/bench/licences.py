@@ -21,18 +21,16 @@ from typing import Any
 
 import psutil
 
-from infra.bootstrap import open_inbox
+from infra.bootstrap import Installation
 from infra.demo.samples_day import ITEM, PROVINCE, uscc
-from infra.embedded.engine import holding
 from infra.persons.keys import PersonsStore
 from infra.pool import cores
 from infra.recovery.replay import replay
 from infra.settings import Settings
-from infra.stores import open_store
 from infra.stores.folder import FolderStore
 from infra.stores.uploads import published_lists
 from issuance.issue import STAGES, Issuer
-from issuance.keys import Lifetime, init, longest_validity, open_signer, roles_of
+from issuance.keys import Lifetime, init, longest_validity, roles_of
 from processors import number as numbers
 from processors.decide import decide
 from processors.route import route
@@ -41,10 +39,9 @@ from producers.files import Summary, submit_file
 from schemas import facts as f
 from schemas.calendar import CHINA
 from schemas.events import parse_event
-from schemas.items import Catalogue, load_catalogue
+from schemas.items import Catalogue
 from schemas.ledger import Entry
 from schemas.licence import Grant, IssuanceItem, Numbered
-from schemas.trust import load_trust
 from verification.pdf import attachments
 from verification.verify import verify_bytes
 
@@ -59,7 +56,7 @@ def bench(licences: int, workers: int = 0, say: Say = lambda _: None) -> dict[st
     """Measures everything with `licences` applications end to end, and fewer runs of single stages."""
     with tempfile.TemporaryDirectory(prefix="zhengzhao-bench-") as folder:
         settings = Settings(Path(folder) / "data", workers=workers)
-        catalogue = load_catalogue()
+        catalogue = Installation(settings).catalogue
         life = Lifetime(datetime(2018, 1, 1, tzinfo=CHINA), longest_validity(catalogue))
         init(settings.data, roles_of(catalogue), life, now=datetime.now(UTC), passphrase=None)
         some = min(licences, 200)
@@ -162,8 +159,9 @@ def _number(grants: list[Grant]) -> Iterator[Numbered]:
 def _issue(settings: Settings, catalogue: Catalogue, numbered: list[Numbered]) -> dict[str, Any]:
     item = catalogue.items[ITEM]
     paper = IssuanceItem(item.title, item.type_code, item.template, item.titles)
-    issuer = Issuer(load_trust(settings.trust), lambda _: paper, clock=time.process_time)
-    signer = open_signer(settings.data, None)
+    here = Installation(settings)
+    issuer = Issuer(here.trust, lambda _: paper, clock=time.process_time)
+    signer = here.signer()
     store = FolderStore(settings.data / "stage-store")
     warm, *rest = numbered
     issuer.issue(warm, warm.grant.holder_name, warm.grant.address, signer)
@@ -185,11 +183,12 @@ def _end_to_end(settings: Settings, licences: int) -> dict[str, Any]:
     with _memory() as peak:
         start, spent = time.perf_counter(), _cpu()
         summary = Summary()
-        with open_inbox(settings) as inbox:
-            submit_file(str(events), inbox, summary)
-        taken = time.perf_counter() - start
-        with holding(settings, "bench") as engine:
-            progress = engine.drain()
+        with Installation(settings) as here:
+            with here.inbox() as inbox:
+                submit_file(str(events), inbox, summary)
+            taken = time.perf_counter() - start
+            with here.engine("bench") as engine:
+                progress = engine.drain()
         seconds, spent = time.perf_counter() - start, _cpu() - spent
     assert progress.issued == licences
     return {
@@ -207,8 +206,8 @@ def embedded_run(settings: Settings, licences: int) -> dict[str, Any]:
 
 
 def _verifications(settings: Settings, runs: int) -> dict[str, Any]:
-    trust, lists = load_trust(settings.trust), published_lists(settings)
-    store = open_store(None, settings.objects)
+    here = Installation(settings)
+    trust, lists, store = here.trust, published_lists(settings), here.store
     keys = [key for _, key in zip(range(runs), store.list("licences/"), strict=False)]
     pdfs = [store.get(key) for key in keys]
     cwts = [attachments(pdf)["credential.cwt"] for pdf in pdfs]
@@ -225,7 +224,7 @@ def _verifications(settings: Settings, runs: int) -> dict[str, Any]:
 
 def _replay(settings: Settings, licences: int) -> dict[str, Any]:
     start = time.perf_counter()
-    report = replay(settings, settings.data.parent / "again")
+    report = replay(Installation(settings), settings.data.parent / "again")
     assert report.code == 0, report.findings[:3]
     return _figure(licences / (time.perf_counter() - start), licences)
 

@@ -185,10 +185,9 @@ def worker(
                 where=str(here.settings.data),
                 hint="zhengzhao keys init，或 / or --stages 不含 / without issue, status",
             )
-    settings = output.settings()
-    options = worker_options(named, tables, standbys, tick, worker_folder(settings, name))
-    replication = int(os.environ.get("ZHENGZHAO_REPLICATION", "1"))
-    code = run_worker(settings, options, http=_address(http), replication=replication)
+        options = worker_options(named, tables, standbys, tick, worker_folder(here.settings, name))
+        replication = int(os.environ.get("ZHENGZHAO_REPLICATION", "1"))
+        code = run_worker(here, options, http=_address(http), replication=replication)
     if code:
         raise typer.Exit(code)
 

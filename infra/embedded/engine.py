@@ -23,18 +23,15 @@ from infra.embedded.inbox import EmbeddedInbox
 from infra.embedded.status import publish
 from infra.embedded.writer import BATCH_STAGES, Batch
 from infra.failpoints import failpoint
+from infra.parts import Parts
 from infra.pool import Failure, Pool, Result
 from infra.readmodel.database import Database
 from infra.readmodel.items import RecordedItems
 from infra.readmodel.projector import renew
-from infra.settings import Settings
-from infra.stores import open_store
 from infra.stores.folder import FolderStore
-from issuance.keys import open_signer
-from issuance.signer import Signer, keystore_path
+from issuance.signer import keystore_path
 from processors.topology import TOPOLOGY
 from schemas.errors import FolderHeld, KeysMissing, TransientError
-from schemas.trust import TrustStore, load_trust
 
 WAIT_SECONDS = 600.0
 _STEP = 0.2
@@ -107,16 +104,15 @@ class Engine:
     (`infra.embedded.inbox`), the others in `drain`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, parts: Parts) -> None:
+        settings = parts.settings
         if not settings.trust.is_dir() or not keystore_path(settings.data).exists():
             raise KeysMissing(
                 "缺少签发密钥 / there are no keys", where=str(settings.data), hint="zhengzhao keys init"
             )
         self.settings = settings
+        self.store, self.trust, self.signer = parts.store, parts.trust, parts.signer
         self.db = Database(settings.database, create=True)
-        self.store = open_store(settings.store, settings.objects)
-        self.trust: TrustStore = load_trust(settings.trust)
-        self._signer: Signer | None = None
         self._pool: Pool | None = None  # kept from drain to drain: a service need not start workers anew
 
     def close(self) -> None:
@@ -128,12 +124,6 @@ class Engine:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
-
-    def signer(self) -> Signer:
-        """Return the signer of the installation, opened when it is first needed."""
-        if self._signer is None:
-            self._signer = open_signer(self.settings.data, self.settings.passphrase)
-        return self._signer
 
     def drain(
         self,
@@ -304,16 +294,16 @@ class _Issuing:
 
 @contextmanager
 def holding(
-    settings: Settings,
+    parts: Parts,
     purpose: str,
     *,
     wait: float = WAIT_SECONDS,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Engine]:
     """Open the engine of a data folder and hold the folder."""
-    engine = Engine(settings)
+    engine = Engine(parts)
     try:
-        with decider(settings.data, purpose, wait=wait, say=say):
+        with decider(parts.settings.data, purpose, wait=wait, say=say):
             yield engine
     finally:
         engine.close()

@@ -12,10 +12,11 @@ from infra.kafka import topics
 from infra.kafka.connection import Connection, client, parse
 from infra.kafka.reading import Place, Reader
 from infra.kafka.records import decode_edition_record
+from infra.parts import Parts
 from infra.settings import Settings
-from infra.stores import open_store
 from processors.topology import TOPOLOGY
 from schemas.errors import BrokerUnavailable, TransientError
+from schemas.ports import Store
 
 GROUPS = {
     stage.name: (stage.consumes.topic,)
@@ -87,7 +88,7 @@ def undecided(settings: Settings, *, seconds: float) -> int:
         backlog.close()
 
 
-def editions_missing(settings: Settings) -> list[str]:
+def editions_missing(settings: Settings, store: Store) -> list[str]:
     """Return the status lists whose latest edition was published and is not stored yet."""
     latest: dict[str, str] = {}
     with Reader(parse(settings.broker or ""), [topics.EDITIONS]) as reader:
@@ -97,17 +98,17 @@ def editions_missing(settings: Settings) -> list[str]:
                 edition = decode_edition_record(record.value)
                 if edition.objects:
                     latest[edition.record.name] = edition.objects[-1][0]
-    store = open_store(settings.store, settings.objects)
     return [name for name, key in latest.items() if not store.exists(key)]
 
 
 def wait_until_idle(
-    settings: Settings, say: Callable[[str], None] = lambda _: None, *, seconds: float = 600
+    parts: Parts, say: Callable[[str], None] = lambda _: None, *, seconds: float = 600
 ) -> None:
     """Wait until every stage has committed everything and nothing came in the meantime.
 
     Raises TransientError where nothing moves for `seconds`, which means that no worker runs some stage.
     """
+    settings = parts.settings
     backlog = Backlog(parse(settings.broker or ""), settings.inboxes)
     try:
         moved, before, quiet = time.monotonic(), None, False
@@ -126,7 +127,7 @@ def wait_until_idle(
                     f"{seconds:.0f} 秒内没有进展 / nothing moved for {seconds:.0f} s, left: {lags}",
                     hint="检查每个环节是否有 worker / check that a worker runs each stage",
                 )
-            if quiet and (missing := editions_missing(settings)):
+            if quiet and (missing := editions_missing(settings, parts.store)):
                 say(f"尚余状态列表 / left: {len(missing)} status lists to be stored")
                 quiet = False
             if not quiet:

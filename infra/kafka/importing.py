@@ -38,14 +38,13 @@ from infra.kafka.records import (
     send_facts,
     send_question,
 )
-from infra.persons import open_persons
+from infra.parts import Parts
 from infra.persons.keys import DATABASE, PersonsStore
 from infra.readmodel.database import Database
 from infra.recovery import archive
 from infra.recovery.replay import ReplayReport
 from infra.recovery.unpack import Say
 from infra.settings import Settings
-from infra.stores import open_store
 from infra.stores.folder import FolderStore
 from issuance.status_lists import decode_edition
 from processors import state as states
@@ -67,8 +66,9 @@ _STEP = 2000
 _COORDINATOR_SECONDS = 60
 
 
-def import_log_kafka(settings: Settings, file: Path, say: Say = lambda *_: None) -> ReplayReport:
+def import_log_kafka(parts: Parts, file: Path, say: Say = lambda *_: None) -> ReplayReport:
     """Import an exported file into empty topics and the store; nothing is written where replay finds a difference."""
+    settings = parts.settings
     connection = parse(settings.broker or "")
     _check_empty(connection)
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -78,9 +78,10 @@ def import_log_kafka(settings: Settings, file: Path, say: Say = lambda *_: None)
         secret = settings.data / "secret"
         if secret.is_dir():
             (staged.data / "secret").symlink_to(secret.absolute())
-        report = archive.import_log(staged, file, say)
+        with parts.over(staged) as staged_parts:
+            report = archive.import_log(staged_parts, file, say)
         if not report.findings:
-            _beside(staged, settings, say)
+            _beside(staged, parts, say)
             with Database(staged.database) as db:
                 _log(db, connection)
         return report
@@ -95,9 +96,10 @@ def _check_empty(connection: Connection) -> None:
             )  # fmt: skip
 
 
-def _beside(staged: Settings, settings: Settings, say: Say) -> None:
+def _beside(staged: Settings, parts: Parts, say: Say) -> None:
     """Copy objects, the trust folder and the persons' keys."""
-    objects, store = FolderStore(staged.objects), open_store(settings.store, settings.objects)
+    settings = parts.settings
+    objects, store = FolderStore(staged.objects), parts.store
     keys = list(objects.list())
     for n, key in enumerate(keys, 1):
         store.put(key, objects.get(key))
@@ -107,11 +109,10 @@ def _beside(staged: Settings, settings: Settings, say: Say) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     if (staged.data / DATABASE).exists():
-        mine, theirs = open_persons(settings.data, settings.shared_persons), PersonsStore(staged.data)
+        theirs = PersonsStore(staged.data)
         for pseudonym, wrapped in theirs.wrapped():
-            mine.restore(pseudonym, wrapped)
+            parts.persons.restore(pseudonym, wrapped)
         theirs.close()
-        mine.close()
 
 
 def _log(db: Database, connection: Connection) -> None:

@@ -25,10 +25,9 @@ from infra.kafka.records import (
     send_letter,
     send_question,
 )
-from infra.persons import open_persons
+from infra.parts import Parts
 from infra.persons.keys import PersonsStore
 from infra.readmodel.letters import chosen_letters, mark_returned, open_letters, stored_content
-from infra.settings import Settings
 from processors import streams
 from processors.topology import returns_to
 from schemas.ledger import TickEntry, decode_entry, encode_entry, partition_of
@@ -99,13 +98,11 @@ def _to_one(entry: TickEntry) -> Send:
 
 
 @contextmanager
-def open_kafka_letters(settings: Settings) -> Iterator[KafkaLetters]:
+def open_kafka_letters(parts: Parts) -> Iterator[KafkaLetters]:
     """Open the letter box, caught up with the broker."""
-    connection = parse(settings.broker or "")
-    projection, _ = open_caught_up(settings, connection, PATIENCE)
-    persons = open_persons(settings.data, settings.shared_persons)
+    connection = parse(parts.settings.broker or "")
+    projection, _ = open_caught_up(parts.settings, connection, PATIENCE)
     try:
-        yield KafkaLetters(projection, connection, persons)
+        yield KafkaLetters(projection, connection, parts.persons)
     finally:
-        persons.close()
         projection.close()

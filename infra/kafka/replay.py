@@ -18,6 +18,7 @@ from infra.kafka.outbox import decode, offset_of
 from infra.kafka.projection import Projection
 from infra.kafka.reading import Place, Reader
 from infra.kafka.records import PublishedEdition, decode_edition_record, merge
+from infra.parts import Parts
 from infra.readmodel.database import Database
 from infra.readmodel.items import RecordedItems
 from infra.readmodel.lists import follows_last, record_edition
@@ -31,22 +32,24 @@ from schemas.ledger import CatalogueEntry
 _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRIMARY KEY (partition, offset))"
 
 
-def replay_kafka(settings: Settings, into: Path, *, decide: bool, say: Say) -> ReplayReport:
+def replay_kafka(parts: Parts, into: Path, *, decide: bool, say: Say) -> ReplayReport:
     """Replay what the broker has recorded, once the workers have nothing under way."""
     prepare(into)
-    with copied(settings, say) as copy_of:
+    with copied(parts, say) as copy_of:
         return replay_file(copy_of, into, decide=decide, say=say)
 
 
 @contextmanager
-def copied(settings: Settings, say: Say = lambda *_: None) -> Iterator[Settings]:
-    """Give settings whose data file is a copy of what the broker has recorded, once nothing is under way."""
-    wait_until_idle(settings)
+def copied(parts: Parts, say: Say = lambda *_: None) -> Iterator[Parts]:
+    """Open parts whose data file is a copy of what the broker has recorded, once nothing is under way."""
+    settings = parts.settings
+    wait_until_idle(parts)
     settings.data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="copy-", dir=settings.data) as folder:
         one = _Copied(settings, Path(folder) / "zhengzhao.sqlite")
         copy(parse(settings.broker or ""), one.database, say)
-        yield one
+        with parts.over(one) as made:
+            yield made
 
 
 class _Copied(Settings):

@@ -30,7 +30,7 @@ from infra.kafka.numbering import Numbering
 from infra.kafka.records import send_entry
 from infra.kafka.stage import StageLoop
 from infra.kafka.status import Listing
-from infra.persons.keys import PersonsStore
+from infra.parts import Parts
 from infra.settings import Settings
 from processors import topology
 from processors.route import route, tick
@@ -162,10 +162,10 @@ def check_stages(named: str) -> tuple[str, ...]:
     return found
 
 
-def build(
-    settings: Settings, options: Options, connection: Connection, persons: PersonsStore
-) -> list[StageLoop]:
+def build(parts: Parts, options: Options, connection: Connection) -> list[StageLoop]:
     """Build the Faust loops of the stages named, in the order of the topology."""
+
+    settings = parts.settings
 
     def app(stage: str) -> StageApp:
         return make_app(
@@ -178,27 +178,27 @@ def build(
         )
 
     builders: dict[str, Callable[[StageApp], StageLoop]] = {
-        "route": lambda made: Routing(made, router(settings, persons), persons.seal_file, settings.inboxes),
+        "route": lambda made: Routing(made, router(parts), parts.persons.seal_file, settings.inboxes),
         "clock": lambda made: ClockStage(made, options.tick),
         "decide": lambda made: Deciding(made, connection),
         "number": Numbering,
         "issue": lambda made: Issuing(made, issue_worker.recipe(settings), settings.workers),
-        "status": lambda made: Listing(made, settings, connection, options.folder),
+        "status": lambda made: Listing(made, parts, connection, options.folder),
     }
     wanted = [stage.name for stage in TOPOLOGY if stage.name in _LOOPS and stage.name in options.stages]
     return [builders[name](app(name)) for name in wanted]
 
 
-def router(settings: Settings, persons: PersonsStore) -> Router:
+def router(parts: Parts) -> Router:
     """Build the router from the functions that the inbox of the embedded engine uses too."""
-    from infra.bootstrap import authenticator, missing_glyphs, upload_checker
-
-    authenticate, files = authenticator(settings), upload_checker(settings, persons)
+    settings = parts.settings
 
     def routed(raw: bytes, received_at: datetime, topic: str) -> Entry:
         event = parse_event(raw, received_at, settings.backdate_days)
-        principal, auth = known_by(topic, event, settings.inboxes, authenticate(event))
-        return route(event, received_at, principal, auth, persons, files, missing_glyphs)
+        principal, auth = known_by(topic, event, settings.inboxes, parts.authenticate(event))
+        return route(
+            event, received_at, principal, auth, parts.persons, parts.check_upload, parts.missing_glyphs
+        )
 
     return routed
 

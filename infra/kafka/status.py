@@ -26,17 +26,12 @@ from infra.kafka.projection import Projection
 from infra.kafka.reading import Place, Reader, cluster_id
 from infra.kafka.records import PublishedEdition, decode_edition_record, encode_edition_record
 from infra.kafka.stage import StageLoop
+from infra.parts import Parts
 from infra.readmodel.lists import due_lists, follows_last, read_list, set_published
-from infra.settings import Settings
-from infra.stores import open_store
-from issuance.keys import open_signer
-from issuance.signer import Signer
 from issuance.status_lists import sign_edition
 from processors import topology
 from schemas.errors import TransientError
 from schemas.ledger import EventEntry, TickEntry, decode_entry
-from schemas.ports import Store
-from schemas.trust import load_trust
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -50,9 +45,9 @@ class Listing(StageLoop):
 
     stage = topology.stage("status")
 
-    def __init__(self, app: StageApp, settings: Settings, connection: Connection, folder: Path) -> None:
+    def __init__(self, app: StageApp, parts: Parts, connection: Connection, folder: Path) -> None:
         super().__init__(app)
-        self._publisher = StatusPublisher(settings, connection, folder)
+        self._publisher = StatusPublisher(parts, connection, folder)
         self._busy = False
         self._not_before = 0.0
         # A data file may be used only by the thread that opened it, so there is one thread.
@@ -101,38 +96,35 @@ class Listing(StageLoop):
 class StatusPublisher:
     """The publisher of status lists; it runs in one thread, and nothing in it is shared."""
 
-    def __init__(self, settings: Settings, connection: Connection, path: Path) -> None:
-        self._settings = settings
+    def __init__(self, parts: Parts, connection: Connection, path: Path) -> None:
+        self._installation = parts
         self._connection = connection
         self._path = path
-        self._parts: _Parts | None = None
+        self._open: _Open | None = None
 
     def poll(self) -> list[PublishedEdition]:
         """Store the editions written since the last call, and return those that are due now, signed."""
-        if self._parts is None:
+        if self._open is None:
             path = self._path / f"status-{cluster_id(self._connection)}.sqlite"
-            self._parts = _Parts(self._settings, self._connection, path)
-        return self._parts.poll()
+            self._open = _Open(self._installation, self._connection, path)
+        return self._open.poll()
 
     def close(self) -> None:
         """Close every connection and file; the next `poll` begins anew."""
-        if self._parts is not None:
-            self._parts.close()
-            self._parts = None
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
 
-class _Parts:
-    def __init__(self, settings: Settings, connection: Connection, path: Path) -> None:
+class _Open:
+    def __init__(self, parts: Parts, connection: Connection, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._projection = Projection(path)
         self._facts = Reader(connection, [topics.FACTS])
         self._editions = Reader(connection, [topics.EDITIONS])
         self._ticks = Reader(connection, [topics.LEDGER])
         self._backlog = Backlog(connection)
-        self._store: Store = open_store(settings.store, settings.objects)
-        self._trust = load_trust(settings.trust)
-        self._signer: Callable[[], Signer] = lambda: open_signer(settings.data, settings.passphrase)
-        self._opened: Signer | None = None
+        self._store, self._trust, self._signer = parts.store, parts.trust, parts.signer
         self._clock = self._seen = 0
         self._facts.seek(self._projection.positions())
         self._editions.seek({})
@@ -152,16 +144,11 @@ class _Parts:
         found = []
         for name in due_lists(db, self._clock):
             listed, last = read_list(db, name)
-            record, edition = sign_edition(listed, last, self._clock, self._trust, self._sign())
+            record, edition = sign_edition(listed, last, self._clock, self._trust, self._signer())
             objects = ((edition.reasons_key, edition.reasons_cwt), (edition.list_key, edition.list_cwt))
             upto = {str(n): at for (_, n), at in self._projection.positions().items()}
             found.append(PublishedEdition(record, objects, upto))
         return found
-
-    def _sign(self) -> Signer:
-        if self._opened is None:
-            self._opened = self._signer()
-        return self._opened
 
     def _read_facts(self) -> None:
         """Fold every fact, then set the clock to the last event or tick that all partitions have decided."""

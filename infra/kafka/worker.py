@@ -1,7 +1,7 @@
-"""A worker: one process with the Faust loops of its stages, and a page for liveness, readiness and metrics.
+"""A worker: one process with the Faust loops of its stages, and an HTTP site for liveness, readiness and metrics.
 
-It ends on SIGTERM after committing what is done; whatever else is under way is done again by whoever takes over.
-It ends with 1 when a loop cannot go on, so that whoever watches over it starts it anew.
+It ends on SIGTERM after committing what is done; the worker that takes over does again what was under way. It ends with
+1 when a loop cannot go on, so that the supervisor starts it anew.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from infra.kafka.projection import keep_up
 from infra.kafka.stage import StageLoop
 from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
-from infra.persons import open_persons
-from infra.persons.keys import PersonsStore
+from infra.parts import Parts
 from infra.settings import Settings
 from schemas.errors import TransientError, UsageError
-from schemas.items import Catalogue, load_catalogue
+from schemas.items import Catalogue
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,38 +39,34 @@ _SAID_AGAIN = 30.0  # seconds before a library may say the same again
 
 
 def departments(catalogue: Catalogue) -> set[str]:
-    """The departments that get a topic of filings of their own."""
+    """Return the departments that get a topic of filings of their own."""
     return {item.department for item in catalogue.items.values() if item.mode == "filing"}
 
 
-def run_worker(
-    settings: Settings, options: Options, *, http: tuple[str, int] | None, replication: int
-) -> int:
-    """Runs until SIGTERM or SIGINT; the exit code."""
+def run_worker(parts: Parts, options: Options, *, http: tuple[str, int] | None, replication: int) -> int:
+    """Run until SIGTERM or SIGINT and return the exit code."""
+    settings = parts.settings
     if not settings.broker or not settings.store:
         raise UsageError(
-            "worker 需要 broker 与存储 / a worker needs a broker and a store",
-            hint="set ZHENGZHAO_BROKER and ZHENGZHAO_STORE; `zhengzhao stack up` prints both",
+            "工作进程需要消息服务与存储 / a worker needs a broker and a store",
+            hint="设置 ZHENGZHAO_BROKER 与 ZHENGZHAO_STORE / set ZHENGZHAO_BROKER and ZHENGZHAO_STORE; `zhengzhao stack up` prints both",
         )
     _logging()
     connection = parse(settings.broker)
-    catalogue = load_catalogue(settings.items)
+    catalogue = parts.catalogue
 
-    def prepare() -> PersonsStore:
+    def prepare() -> None:
         ensure_topics(connection, departments(catalogue), settings.inboxes, replication=replication)
         if "route" in options.stages:
             ensure_catalogue(connection, catalogue)
-        return open_persons(settings.data, settings.shared_persons)
+        _ = parts.persons  # opened here, since the store may be away
 
-    persons = _patiently(prepare)
-    try:
-        return _patiently(lambda: asyncio.run(_run(settings, options, connection, persons, http)))
-    finally:
-        persons.close()
+    _patiently(prepare)
+    return _patiently(lambda: asyncio.run(_run(parts, options, connection, http)))
 
 
 def _patiently(act: Callable[[], T]) -> T:
-    """A worker that starts while broker or store are away waits for them."""
+    """Try again as long as broker or store are away."""
     while True:
         try:
             return act()
@@ -81,18 +76,17 @@ def _patiently(act: Callable[[], T]) -> T:
 
 
 async def _run(
-    settings: Settings,
+    parts: Parts,
     options: Options,
     connection: Connection,
-    persons: PersonsStore,
     http: tuple[str, int] | None,
 ) -> int:
-    stages = build(settings, options, connection, persons)
+    stages = build(parts, options, connection)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    projecting = _projecting(settings, options, connection)
+    projecting = _projecting(parts.settings, options, connection)
     site = await _serve(stages, http, stop) if http else None
     try:
         await asyncio.gather(*(stage.app.start() for stage in stages))
@@ -110,7 +104,7 @@ async def _run(
 
 async def _stop(stages: list[StageLoop]) -> None:
     async def one(stage: StageLoop) -> None:
-        with contextlib.suppress(asyncio.TimeoutError, Exception):  # it ends, one way or the other
+        with contextlib.suppress(asyncio.TimeoutError, Exception):  # the process ends in any case
             await asyncio.wait_for(stage.app.stop(), _STOP_SECONDS)
         await stage.close()
 
@@ -146,13 +140,13 @@ async def _serve(stages: list[StageLoop], http: tuple[str, int], stop: asyncio.E
 
 
 def is_ready(stage: StageLoop) -> bool:
-    """Whether a stage is a member of its group, its tables recovered."""
+    """Tell whether a stage is a member of its group, with its tables recovered."""
     app = stage.app
     return bool(app.started and not app.crashed and not app.rebalancing and app.flow_control.is_active())
 
 
 def _projecting(settings: Settings, options: Options, connection: Connection) -> Callable[[], None]:
-    """Keeps the projection up to date in a thread; returns what ends it."""
+    """Keep the projection up to date in a thread and return the function that ends it."""
     if "project" not in options.stages:
         return lambda: None
     ended = threading.Event()
@@ -171,7 +165,7 @@ def _logging() -> None:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("infra").setLevel(logging.INFO)
-    for noisy in ("mode", "faust"):  # timers that overlap on a busy machine are no news
+    for noisy in ("mode", "faust"):  # timers overlap on a busy machine, which needs no action
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("kafka").setLevel(logging.ERROR)
     logging.getLogger("infra.kafka.faust_app").setLevel(
@@ -182,7 +176,7 @@ def _logging() -> None:
 
 
 class _Seldom(logging.Filter):
-    """Lets what the client libraries say pass once in a while: without a broker they say it a hundred times a second."""
+    """Passes a message of a client library once in a while: without a broker they repeat it a hundred times a second."""
 
     def __init__(self) -> None:
         super().__init__()

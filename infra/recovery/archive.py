@@ -1,8 +1,8 @@
-"""Everything that one machine knows in one file: ledger, facts, objects, trust folder; never what can sign.
+"""The archive of one machine in one file: ledger, facts, objects and trust folder, but nothing that can sign.
 
-A tar of plain files: `header.json`, `zhengzhao.sqlite` (a consistent copy, taken while others write),
-`persons.db` (keys of persons, wrapped: without the installation's secret they open nothing; only where there are
-any), `trust/…`, `objects/…`. An import is verified by replay before it counts.
+The file is a tar of plain files: `header.json`, `zhengzhao.sqlite` (a consistent copy, taken while others write),
+`persons.db` (keys of persons, wrapped, so that they open nothing without the installation's secret; only where there
+are persons), `trust/…` and `objects/…`. An import is verified by replay before it counts.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ from typing import IO
 import msgspec
 
 from infra.embedded.engine import decider
-from infra.persons import open_persons
+from infra.parts import Parts
 from infra.persons.keys import DATABASE, SECRET, PersonsStore
 from infra.readmodel.database import Database
 from infra.recovery.replay import ReplayReport, replay
 from infra.recovery.unpack import HEADER, SQLITE, Say, complete, described, unpack
 from infra.settings import Settings
-from infra.stores import open_store
 from infra.stores.folder import FolderStore
 from schemas.errors import UsageError, ZhengzhaoError
 
 _SCRATCH = ".import-"
 
 
-def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> dict[str, object]:
-    """Writes the archive; what stands in its header. Never overwrites a file."""
+def export_log(parts: Parts, target: Path, say: Say = lambda *_: None) -> dict[str, object]:
+    """Write the archive and return its header. Raises UsageError where the file exists."""
     if target.exists():
         raise UsageError(
             "文件已存在 / the file exists", where=str(target), hint="另用新文件名 / name a new file"
@@ -43,20 +42,20 @@ def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> 
         raise UsageError(
             "没有这个目录 / there is no such folder", where=str(target.parent), hint="先建目录 / make it"
         )
-    # the copies lie beside the archive: there is room for them if there is for it
+    settings, store = parts.settings, parts.store
+    # The copies lie beside the archive, where there has to be room anyway.
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         copy, draft = Path(scratch) / SQLITE, Path(scratch) / "archive"
         with Database(settings.database) as db:
             db.db.execute("VACUUM INTO ?", (str(copy),))
-        store = open_store(settings.store, settings.objects)
-        # on Kafka the persons' keys lie in the store too: they go into persons.db
+        # On Kafka the persons' keys lie in the store too; in the archive they are a part of their own.
         keys = [key for key in store.list() if not key.startswith(("persons/", "probe/"))]
         header = described(copy, len(keys))
         with draft.open("wb") as file:
             with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 _add(tar, HEADER, msgspec.json.encode(header))
                 _add_file(tar, SQLITE, copy)
-                persons = _persons(_persons_file(settings, Path(scratch)), Path(scratch))
+                persons = _persons(_persons_file(parts, Path(scratch)), Path(scratch))
                 if persons is not None:
                     _add_file(tar, DATABASE, persons)
                 for path in sorted(p for p in settings.trust.rglob("*") if p.is_file()):
@@ -70,11 +69,12 @@ def export_log(settings: Settings, target: Path, say: Say = lambda *_: None) -> 
     return msgspec.structs.asdict(header)
 
 
-def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> ReplayReport:
-    """Brings an archive into a data folder without data, once replay has found it whole; else nothing stays.
+def import_log(parts: Parts, source: Path, say: Say = lambda *_: None) -> ReplayReport:
+    """Bring an archive into a data folder without data, once replay has found it whole; otherwise nothing stays.
 
-    Keys and the installation's secret may lie there already: they are never part of an archive.
+    Keys and the installation's secret may lie there already, since they are never part of an archive.
     """
+    settings = parts.settings
     if settings.database.exists():
         raise UsageError(
             "目录中已有数据 / the folder has data already",
@@ -82,7 +82,7 @@ def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> 
             hint="导入到新的 / import into a new --data DIR",
         )
     with decider(settings.data, "log import", wait=0):
-        for left in settings.data.glob(f"{_SCRATCH}*"):  # by an import that was killed
+        for left in settings.data.glob(f"{_SCRATCH}*"):  # left by an import that was killed
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=settings.data) as scratch:
             staged = Settings(Path(scratch) / "data", workers=settings.workers)
@@ -90,21 +90,22 @@ def import_log(settings: Settings, source: Path, say: Say = lambda *_: None) -> 
             secret = settings.data / SECRET.parent
             if secret.is_dir():  # with it replay can open what is sealed
                 (staged.data / SECRET.parent).symlink_to(secret.absolute())
-            report = _replayed(staged, Path(scratch) / "again", source, say)
+            with parts.over(staged) as staged_parts:
+                report = _replayed(staged_parts, Path(scratch) / "again", source, say)
             if not report.findings:
                 with Database(staged.database) as db:
                     complete(db)
                     db.db.execute("PRAGMA journal_mode = DELETE")  # one file again, to be moved
-                _take_over(staged, settings, say)
+                _take_over(staged, parts, say)
     return report
 
 
-def _replayed(staged: Settings, into: Path, source: Path, say: Say) -> ReplayReport:
+def _replayed(staged: Parts, into: Path, source: Path, say: Say) -> ReplayReport:
     try:
         return replay(staged, into, say=say)
     except (ZhengzhaoError, OSError):
         raise
-    except Exception as error:  # whatever a forged data file breaks: it is no archive of ours
+    except Exception as error:  # a forged data file may break anything
         raise UsageError(
             f"存档内容无法读取 / what is in the archive cannot be read: {type(error).__name__}",
             where=str(source),
@@ -112,12 +113,12 @@ def _replayed(staged: Settings, into: Path, source: Path, say: Say) -> ReplayRep
         ) from None
 
 
-def _take_over(staged: Settings, settings: Settings, say: Say) -> None:
-    """Objects first, the data file last: until that is there, nothing is."""
+def _take_over(staged: Settings, parts: Parts, say: Say) -> None:
+    """Move the objects first and the data file last, because without that file nothing counts."""
+    settings = parts.settings
     if settings.store is None and not settings.objects.exists() and staged.objects.exists():
         staged.objects.rename(settings.objects)
-    objects = FolderStore(staged.objects)
-    store = open_store(settings.store, settings.objects)
+    objects, store = FolderStore(staged.objects), parts.store
     keys = list(objects.list())
     for n, key in enumerate(keys, 1):
         store.put(key, objects.get(key))
@@ -133,7 +134,7 @@ def _take_over(staged: Settings, settings: Settings, say: Say) -> None:
 
 
 def _place(path: Path, content: bytes) -> None:
-    """A file of the data folder; what is there already must be the same."""
+    """Write a file into the data folder. Raises UsageError where another one is there."""
     if path.exists():
         if path.read_bytes() != content:
             raise UsageError(
@@ -147,23 +148,23 @@ def _place(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _persons_file(settings: Settings, scratch: Path) -> Path:
-    """Where the persons' keys lie as a file; those that are shared are gathered into one."""
+def _persons_file(parts: Parts, scratch: Path) -> Path:
+    """Return the file of the persons' keys; keys that workers share are gathered into one."""
+    settings = parts.settings
     if settings.shared_persons is None:
         return settings.data / DATABASE
     folder = scratch / "persons"
     folder.mkdir()
     (folder / SECRET.parent).symlink_to((settings.data / SECRET.parent).absolute())
-    shared, gathered = open_persons(settings.data, settings.shared_persons), PersonsStore(folder)
-    for pseudonym, wrapped in shared.wrapped():
+    gathered = PersonsStore(folder)
+    for pseudonym, wrapped in parts.persons.wrapped():
         gathered.restore(pseudonym, wrapped)
     gathered.close()
-    shared.close()
     return folder / DATABASE
 
 
 def _persons(path: Path, scratch: Path) -> Path | None:
-    """A copy of the persons' keys; None where there are none, so that the other machine needs no secret of ours."""
+    """Copy the persons' keys; return None where there are none, so that no secret is needed to import."""
     if not path.is_file():
         return None
     copy = scratch / DATABASE

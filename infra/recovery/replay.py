@@ -23,14 +23,14 @@ import msgspec
 
 from infra import issue_worker
 from infra.embedded.writer import Batch
+from infra.parts import Parts
 from infra.persons.keys import DATABASE, SECRET
-from infra.pool import Pool, Recipe
+from infra.pool import Pool
 from infra.readmodel.database import Database
 from infra.readmodel.items import RecordedItems
 from infra.readmodel.lists import read_list
 from infra.readmodel.projector import FORM, Projector, due_in_part, renew
 from infra.settings import Settings
-from infra.stores import open_store
 from infra.stores.folder import FolderStore
 from issuance.status_lists import decode_edition, is_signed, rebuild_edition
 from processors import state as states
@@ -39,7 +39,6 @@ from schemas.errors import NotFound, UsageError, VerificationError
 from schemas.facts import Fact, LicenceIssued
 from schemas.licence import Numbered
 from schemas.ports import Store
-from schemas.trust import load_trust
 
 _STEP = 500  # facts in one transaction
 _KNOWN = ("uploads/", "persons/", "probe/")
@@ -75,7 +74,7 @@ class ReplayReport(msgspec.Struct):
 
 
 def replay(
-    settings: Settings, into: Path, *, decide: bool = False, say: Say = lambda *_: None, step: int = _STEP
+    parts: Parts, into: Path, *, decide: bool = False, say: Say = lambda *_: None, step: int = _STEP
 ) -> ReplayReport:
     """Rebuilds into the folder `into`, which must be new or empty, and reports every difference.
 
@@ -84,15 +83,18 @@ def replay(
     """
     prepare(into)
     report = ReplayReport()
-    with Database(settings.database) as source, Database(into / "zhengzhao.sqlite", create=True) as target:
+    with (
+        Database(parts.settings.database) as source,
+        Database(into / "zhengzhao.sqlite", create=True) as target,
+    ):
         renew(source)
         with source.snapshot():
-            expected = _Fold(settings, source, target, into, report).run(say, step)
+            expected = _Fold(parts, source, target, into, report).run(say, step)
             _compare_states(source, target, report)
-            expected |= _objects(settings, source, target, into, report, say)
+            expected |= _objects(parts.settings, source, target, into, report, say)
             if decide:
                 decide_again(source, into, report, say)
-        _too_many(settings, expected, report)
+        _too_many(parts.store, expected, report)
     return report
 
 
@@ -139,13 +141,12 @@ class _Fold:
     """Steps 1 and 2."""
 
     def __init__(
-        self, settings: Settings, source: Database, target: Database, into: Path, report: ReplayReport
+        self, parts: Parts, source: Database, target: Database, into: Path, report: ReplayReport
     ) -> None:
         self._source = source
         self._target = target
         self._report = report
-        self._trust = load_trust(settings.trust)
-        self._store = open_store(settings.store, settings.objects)
+        self._trust, self._store = parts.trust, parts.store
         self._into = FolderStore(into / "objects")
         self._projector = Projector(target, due_in_part)
         self._editions = source.db.execute(
@@ -253,17 +254,7 @@ def _objects(
     jobs = _Jobs(source, target, report)
     keys = settings.on_kafka or (settings.data / DATABASE).is_file()
     opens = keys and (settings.data / SECRET).is_file()
-    recipe = Recipe(
-        "infra.issue_worker:rebuild_task",
-        (
-            str(settings.trust),
-            str(settings.data) if opens else None,
-            settings.store,
-            str(settings.objects),
-            str(into),
-            settings.shared_persons,
-        ),
-    )
+    recipe = issue_worker.rebuild_recipe(settings, into, opens=opens)
     with Pool(recipe, settings.workers) as pool:
         for result in pool.map(jobs):
             key = jobs.keys.pop(result.job)
@@ -330,9 +321,8 @@ class _Jobs:
         )
 
 
-def _too_many(settings: Settings, expected: set[str], report: ReplayReport) -> None:
+def _too_many(store: Store, expected: set[str], report: ReplayReport) -> None:
     """Step 4, second half: objects that no fact accounts for."""
-    store = open_store(settings.store, settings.objects)
     for key in store.list():
         if key not in expected and not key.startswith(_KNOWN):
             report.add("object", key, "too many: no fact accounts for it / 多出")

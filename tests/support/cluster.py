@@ -18,6 +18,7 @@ from typing import Any
 
 from story import COMMAND, ROOT, Events, Office
 
+from infra.bootstrap import Installation
 from infra.kafka import topics
 from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
@@ -158,7 +159,8 @@ class Cluster:
 
     def idle(self, seconds: float = 120) -> None:
         """Waits until nothing is under way."""
-        wait_until_idle(self.settings, seconds=seconds)
+        with Installation(self.settings) as installation:
+            wait_until_idle(installation, seconds=seconds)
 
     def records(self, topic: str) -> list[Any]:
         """Everything in a topic."""

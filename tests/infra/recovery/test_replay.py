@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from story import PROVINCE, Events, Office, ric, uscc
 
+from infra.bootstrap import Installation
 from infra.recovery.replay import ReplayReport, replay
 from infra.settings import load
 from schemas.errors import UsageError
@@ -68,7 +69,7 @@ def data(told: Path, tmp_path: Path) -> Path:
 
 
 def run(data: Path, decide: bool = False) -> ReplayReport:
-    return replay(load(data, {}), data.parent / f"again-{decide}", decide=decide)
+    return replay(Installation(load(data, {})), data.parent / f"again-{decide}", decide=decide)
 
 
 def sql(data: Path, statement: str, *values: object) -> None:
@@ -195,7 +196,7 @@ def test_without_the_secret_persons_are_compared_by_digest(data: Path) -> None:
 def test_the_folder_must_be_free(data: Path) -> None:
     """Nothing is overwritten."""
     with pytest.raises(UsageError):
-        replay(load(data, {}), data)
+        replay(Installation(load(data, {})), data)
 
 
 def test_a_missing_renderer_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +227,7 @@ def test_facts_of_one_decision_may_lie_on_both_sides_of_a_step(tmp_path: Path) -
         e.apply("2018-03-01T11:00:00+08:00", f"N-{n}", uscc(n), materials=[{"kind": "application-form"}])
     office.tell(e)
     for step in (1, 2, 3):
-        assert [] == replay(load(office.data, {}), tmp_path / f"again-{step}", step=step).findings
+        assert [] == replay(Installation(load(office.data, {})), tmp_path / f"again-{step}", step=step).findings
 
 
 def test_a_missing_notice_is_reported(tmp_path: Path) -> None:
