@@ -227,7 +227,9 @@ def test_facts_of_one_decision_may_lie_on_both_sides_of_a_step(tmp_path: Path) -
         e.apply("2018-03-01T11:00:00+08:00", f"N-{n}", uscc(n), materials=[{"kind": "application-form"}])
     office.tell(e)
     for step in (1, 2, 3):
-        assert [] == replay(Installation(load(office.data, {})), tmp_path / f"again-{step}", step=step).findings
+        assert (
+            [] == replay(Installation(load(office.data, {})), tmp_path / f"again-{step}", step=step).findings
+        )
 
 
 def test_a_missing_notice_is_reported(tmp_path: Path) -> None:
