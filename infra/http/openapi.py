@@ -1,13 +1,18 @@
-"""The OpenAPI 3.1 document of the service: paths here, events from the same structs that the door reads."""
+"""OpenAPI 3.1 document of the service: paths here, events and answers from the structs that are read and sent."""
 
 from __future__ import annotations
 
 from typing import Any, Final, get_args
 
+import msgspec
+
 from infra.contracts import event_schema
 from infra.http.limits import RequestLimits
+from infra.http.problems import MEDIA_TYPE, TITLES
 from infra.stores.uploads import Form
 from schemas.event_types import EVENT_TYPES
+from schemas.rows import CaseRow, HolderRow, LicenceRecordRow, LicenceRow
+from verification.verify import Verdict
 
 Document = dict[str, Any]
 _REF: Final = "#/components/schemas/"
@@ -26,71 +31,32 @@ _PROBLEM: Final[Document] = {
 _TAKEN: Final[Document] = {
     "type": "object",
     "required": ["id", "state"],
-    "properties": {"id": {"type": "string"}, "state": {"enum": ["taken", "rejected"]}},
+    "properties": {
+        "index": {"type": "integer", "description": "place in the batch, from 0"},
+        "id": {"type": "string"},
+        "state": {"enum": ["taken", "rejected"]},
+    },
 }
 _RESULTS: Final[Document] = {
     "type": "object",
     "required": ["results"],
     "properties": {"results": {"type": "array", "items": {"$ref": f"{_REF}Taken"}}},
 }
-_DUE: Final[Document] = {
-    "type": "object",
-    "required": ["promised", "statutory", "correction"],
-    "additionalProperties": {"type": ["string", "null"]},
+_PARTS: Final[Document] = {
+    "206": {"description": "部分内容 / the bytes of one range"},
+    "304": {"description": "未变 / the client has it already"},
 }
-_HISTORY: Final[Document] = {
-    "type": "array",
-    "items": {"type": "object", "required": ["time", "event", "detail"]},
-}
-_CASE: Final[Document] = {
-    "type": "object",
-    "required": [
-        "application_id", "state", "item", "holder_id", "due", "history", "missing", "reason", "licence_number",
-    ],
-    "properties": {
-        "application_id": {"type": "string"},
-        "state": {"enum": ["correction-requested", "accepted", "refused", "withdrawn", "lapsed", "granted", "issued"]},
-        "holder_id": {"type": "string", "description": "a person's masked"},
-        "due": _DUE,
-        "history": _HISTORY,
-        "missing": {"type": "array", "items": {"type": "string"}},
-        "reason": {"type": ["string", "null"]},
-        "licence_number": {"type": ["string", "null"]},
-    },
-}  # fmt: skip
-_LICENCE: Final[Document] = {
-    "type": "object",
-    "required": [
-        "number", "identifier", "version", "status", "item", "holder_id", "holder_name", "issued_on", "valid_from",
-        "valid_until", "application_id", "objects",
-    ],
-    "properties": {
-        "number": {"type": ["string", "null"]},
-        "version": {"type": "integer"},
-        "status": {"enum": ["valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired"]},
-        "valid_until": {"type": ["string", "null"]},
-        "objects": {"type": "object"},
-        "history": {"type": "array"},
-    },
-}  # fmt: skip
-_HOLDER: Final[Document] = {
-    "type": "object",
-    "required": ["holder_id", "name", "credit_class", "licences", "cases", "filings", "checks", "refused"],
-}
-_VERDICT: Final[Document] = {
-    "type": "object",
-    "required": ["file", "verdict", "genuine", "checks", "licence"],
-    "properties": {
-        "verdict": {"enum": ["valid", "invalid", "unknown"]},
-        "genuine": {"type": "boolean"},
-        "checks": {"type": "array", "items": {"type": "object", "required": ["name", "ok", "detail"]}},
-        "licence": {"type": "object"},
-    },
-}
+_ANSWERS: Final = (
+    CaseRow,
+    LicenceRow,
+    LicenceRecordRow,
+    HolderRow,
+    Verdict,
+)  # generated from what is answered
 
 
 def document(limits: RequestLimits) -> Document:
-    """The whole document."""
+    """Return the whole document."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -111,9 +77,11 @@ def document(limits: RequestLimits) -> Document:
 
 def _schemas() -> Document:
     own = {
-        "Problem": _PROBLEM, "Taken": _TAKEN, "Results": _RESULTS, "Case": _CASE, "Licence": _LICENCE,
-        "Holder": _HOLDER, "Verdict": _VERDICT,
-    }  # fmt: skip
+        "Problem": _PROBLEM,
+        "Taken": _TAKEN,
+        "Results": _RESULTS,
+        **msgspec.json.schema_components(_ANSWERS, ref_template=f"{_REF}{{name}}")[1],
+    }
     for name in EVENT_TYPES:
         schema = event_schema(name)
         own.update({key: _moved(value) for key, value in schema.pop("$defs").items()})
@@ -127,7 +95,7 @@ def _schemas() -> Document:
 
 
 def _moved(node: Any) -> Any:
-    """A schema whose references lead into the components of the document."""
+    """Return a schema whose references lead into the components of the document."""
     if isinstance(node, dict):
         return {k: v.replace("#/$defs/", _REF) if k == "$ref" else _moved(v) for k, v in node.items()}
     return [_moved(v) for v in node] if isinstance(node, list) else node
@@ -199,19 +167,20 @@ def _queries() -> Document:
             "get": _operation(
                 "showCase", "查办件 / a case", path=("application_id",),
                 query={"holder": "同号时指明持证人 / the holder, where several share the id"},
-                answers={"200": _json("办件 / the case", _ref("Case"))}, problems=problems,
+                answers={"200": _json("办件 / the case", _ref("CaseRow"))}, problems=problems,
             )
         },
         "/v1/licences": {
             "get": _operation(
-                "listLicences", "列出证照 / licences", numbers={"offset": 10**9, "limit": 1000},
-                answers={"200": _json("证照 / licences", {"type": "array", "items": _ref("Licence")})}, problems=problems,
+                "listLicences", "列出证照 / licences; `Link` names the next page", numbers={"limit": 1000},
+                query={"after": "上一页给出 / from the next link of the page before"},
+                answers={"200": _json("证照 / licences", {"type": "array", "items": _ref("LicenceRow")})}, problems=problems,
             )
         },
         "/v1/licences/{number}": {
             "get": _operation(
                 "showLicence", "查证照 / a licence", path=("number",),
-                answers={"200": _json("证照 / the licence", _ref("Licence"))}, problems=problems,
+                answers={"200": _json("证照 / the licence", _ref("LicenceRecordRow"))}, problems=problems,
             )
         },
         "/v1/licences/{number}/artefact": {
@@ -222,15 +191,16 @@ def _queries() -> Document:
                     "200": {
                         "description": "文件 / the file",
                         "content": {k: {} for k in ("application/pdf", "application/cwt", "application/json")},
-                    }
+                    },
+                    **_PARTS,
                 },
-                problems=(*problems, 406),
+                problems=(*problems, 406, 416),
             )
         },
         "/v1/holders/{holder_id}": {
             "get": _operation(
                 "showHolder", "查持证人 / a holder", path=("holder_id",),
-                answers={"200": _json("持证人 / the holder", _ref("Holder"))}, problems=problems,
+                answers={"200": _json("持证人 / the holder", _ref("HolderRow"))}, problems=problems,
             )
         },
     }  # fmt: skip
@@ -246,7 +216,9 @@ def _public() -> Document:
     return {
         "/v1/verify": {
             "post": _operation(
-                "verify", "核验 / verifies a PDF, CWT, QR picture or QR text", body={"application/octet-stream": {}},
+                "verify", "核验 / verifies a PDF, CWT, QR picture or QR text", body={
+                    kind: {} for kind in ("application/octet-stream", "application/pdf", "image/png", "image/jpeg", "text/plain")
+                },
                 query={"at": "核验时间 / the moment asked for, RFC 3339"},
                 answers={"200": _json("结论 / the verdict", _ref("Verdict"))},
                 problems=(400, 403, 408, 413, 415, 421, 429, 503), security=[],
@@ -255,25 +227,25 @@ def _public() -> Document:
         "/status/{list}": {
             "get": _operation(
                 "statusList", "状态列表 / a status list (Token Status List)", path=("list",),
-                numbers={"time": 10**11}, answers={"200": cwt}, problems=(400, 403, 404, 421, 429, 503), security=[],
+                numbers={"time": 10**11}, answers={"200": cwt, **_PARTS}, problems=(400, 403, 404, 416, 421, 429, 503), security=[],
             )
         },
         "/trust/{name}": {
             "get": _operation(
-                "trustFile", "信任目录 / a file of the trust folder", path=("name",), answers={"200": text},
-                problems=(400, 403, 404, 421, 429, 503), security=[],
+                "trustFile", "信任目录 / a file of the trust folder", path=("name",), answers={"200": text, **_PARTS},
+                problems=(400, 403, 404, 416, 421, 429, 503), security=[],
             )
         },
         "/healthz": {
             "get": _operation(
                 "health", "健康 / health", answers={"200": _json("正常 / well", some), "503": _json("故障 / failing", some)},
-                problems=(403, 421, 429), security=[],
+                problems=(400, 403, 421, 429), security=[],
             )
         },
         "/metrics": {
             "get": _operation(
                 "metrics", "指标 / figures for Prometheus",
-                answers={"200": {"description": "text", "content": {"text/plain": {}}}}, problems=(403, 421, 429), security=[],
+                answers={"200": {"description": "text", "content": {"text/plain": {}}}}, problems=(400, 403, 421, 429), security=[],
             )
         },
     }  # fmt: skip
@@ -333,6 +305,4 @@ def _json(about: str, schema: Document) -> Document:
 
 
 def _problem(code: int) -> Document:
-    from infra.http.problems import MEDIA_TYPE, TITLES
-
     return {"description": TITLES[code], "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}

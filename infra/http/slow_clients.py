@@ -25,8 +25,12 @@ class TimedProtocol(H11Protocol):
     head_seconds: ClassVar[float]
     request_seconds: ClassVar[float]
     most_connections: ClassVar[int]
-    is_shared: ClassVar[Callable[[str], bool]]
     open_of: ClassVar[Counter[str]]
+
+    @staticmethod
+    def is_shared(address: str) -> bool:
+        """Tell if many clients share an address, as behind a proxy."""
+        raise NotImplementedError
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -64,7 +68,7 @@ class TimedProtocol(H11Protocol):
         self._watch = self.loop.call_later(self._step, self._check)
 
 
-def protocol(limits: RequestLimits, is_shared: Callable[[str], bool]) -> type[Any]:
+def protocol(limits: RequestLimits, shared: Callable[[str], bool]) -> type[Any]:
     """Return the protocol class with the limits of a service; behind a shared address (a proxy) are many clients."""
 
     class Limited(TimedProtocol):
@@ -72,7 +76,10 @@ def protocol(limits: RequestLimits, is_shared: Callable[[str], bool]) -> type[An
         request_seconds = limits.request_seconds
         most_connections = limits.connections
 
+        @staticmethod
+        def is_shared(address: str) -> bool:
+            return shared(address)
+
     Limited.open_of = Counter()
-    Limited.is_shared = staticmethod(is_shared)
 
     return Limited
