@@ -8,6 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from processors.state import (
+    MOST_REFUSALS,
+    MOST_SEEN,
     Bar,
     Case,
     Filing,
@@ -53,6 +55,8 @@ def apply(state: HolderState, fact: Fact) -> None:
         state.upto = fact.time
     if ":" not in fact.cause and kind is not f.EventWaits:
         state.seen[fact.cause[:KEY_LENGTH]] = fact.cause[KEY_LENGTH:]
+        if len(state.seen) > MOST_SEEN:
+            del state.seen[next(iter(state.seen))]
     _HANDLERS[kind](state, fact, fact.body)
 
 
@@ -88,7 +92,10 @@ def _keep_folds(state: HolderState, *folds: dict[str, str]) -> None:
 
 
 def _refused(state: HolderState, fact: Fact, b: f.CaseRefused) -> None:
-    _case(state, fact, b.case, _text(b.reasons), state="refused", reasons=b.reasons, closed_at=fact.time)
+    _case(
+        state, fact, b.case, _text(b.reasons),
+        state="refused", reasons=b.reasons, closed_at=fact.time, products=(), change=None, answers={},
+    )  # fmt: skip
 
 
 def _correction(state: HolderState, fact: Fact, b: f.CorrectionRequested) -> None:
@@ -264,18 +271,6 @@ def _granted_cases(state: HolderState, licence: str, version: int) -> list[Case]
     ]
 
 
-def version_of(state: HolderState, case: Case) -> int:
-    """The version to which a case led; -1 where there is none."""
-    return next(
-        (
-            v.grant.version
-            for v in state.licences[case.licence].versions
-            if v.grant.application_id == case.application_id
-        ),
-        -1,
-    )
-
-
 def _issue_failed(state: HolderState, fact: Fact, b: f.IssueFailed) -> None:
     unissued = (*state.licences[b.licence].unissued, Unissued(b.version, b.due))
     _licence(state, fact, b.licence, "issue-failed", f"v{b.version}", unissued=unissued)
@@ -344,15 +339,10 @@ def _inspected(state: HolderState, fact: Fact, b: f.InspectionTaken) -> None:
 
 
 def _pushed(state: HolderState, fact: Fact, b: f.FilingPushed) -> None:
-    key = filing_key(b.filing.filing_id)
+    key = compare(b.filing.filing_id)
     state.filings[key] = Filing(
         b.filing, b.case, "pushed", b.pushed_on, b.yellow, b.red, answers=b.answers, round=b.round
     )
-
-
-def filing_key(filing_id: str) -> str:
-    """The compared form of a filing's id."""
-    return compare(filing_id)
 
 
 def _moved(state: HolderState, fact: Fact, b: f.FilingMoved) -> None:
@@ -370,12 +360,23 @@ def _classified(state: HolderState, fact: Fact, b: f.ClassRecorded) -> None:
 
 
 def _event_refused(state: HolderState, fact: Fact, b: f.EventRefused) -> None:
-    state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons, b.source))
+    state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons, b.source))[-MOST_REFUSALS:]
     state.display = state.display or b.display
+    line = Happening(fact.time, f"refused:{b.event}", _text(b.reasons))
     if b.licence in state.licences:
-        _licence(state, fact, b.licence, f"refused:{b.event}", _text(b.reasons))
+        licence = state.licences[b.licence]
+        state.licences[b.licence] = replace(licence, history=_with_refusal(licence.history, line))
     if b.case in state.cases:
-        _case(state, fact, b.case, _text(b.reasons), f"refused:{b.event}")
+        case = state.cases[b.case]
+        state.cases[b.case] = replace(case, history=_with_refusal(case.history, line))
+
+
+def _with_refusal(history: tuple[Happening, ...], line: Happening) -> tuple[Happening, ...]:
+    """Return a history with one more refusal; of too many the oldest goes, since anybody can cause refusals."""
+    refusals = [n for n, one in enumerate(history) if one.event.startswith("refused:")]
+    if len(refusals) >= MOST_REFUSALS:
+        history = history[: refusals[0]] + history[refusals[0] + 1 :]
+    return (*history, line)
 
 
 def _repeated(state: HolderState, fact: Fact, b: f.EventRepeated) -> None:

@@ -18,6 +18,10 @@ from schemas.facts import (
 from schemas.licence import FilingRef, Grant, HolderKind, Product
 
 STATE_SCHEMA = 3  # stored state of another number is rebuilt from facts
+MOST_REFUSALS = (
+    200  # the last refusals of a holder, a case or a licence that state keeps; facts keep them all
+)
+MOST_SEEN = 10_000  # the last events of a holder that are known again by their id
 
 
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -210,3 +214,15 @@ decode = msgspec.msgpack.Decoder(HolderState).decode
 def initial(holder: str) -> HolderState:
     """A holder of whom nothing is known."""
     return HolderState(holder)
+
+
+def version_of(state: HolderState, case: Case) -> int:
+    """Return the number of the version to which a case led, or -1 where there is none."""
+    return next(
+        (
+            v.grant.version
+            for v in state.licences[case.licence].versions
+            if v.grant.application_id == case.application_id
+        ),
+        -1,
+    )

@@ -11,10 +11,10 @@ from datetime import date
 from typing import Any
 
 from processors.context import DecisionContext, MustWait
-from processors.decisions import grants, normalise, reasons
+from processors.decisions import competence, grants, normalise, reasons
 from processors.state import Case, Licence
 from schemas import facts as f
-from schemas.authorities import at_level, competent_for_application, find, is_at_or_above, source_of
+from schemas.authorities import at_level, find
 from schemas.calendar import add as add_workdays
 from schemas.calendar import months_before, workday_calendar
 from schemas.event_types import ApplicationSubmitted
@@ -200,49 +200,9 @@ def holder_grounds(
     if item is not None and applicant.kind != item.holder:
         grounds.append(reasons.wrong_holder(item.holder))
     grounds += _division_grounds(applicant.division, item)
-    if not is_competent(context, context.source, item, applicant.division, targets):
+    if not competence.at_window(context, context.source, item, applicant.division, targets):
         grounds.append(reasons.not_competent(context.source))
     return grounds
-
-
-def is_competent(
-    context: DecisionContext, source: str, item: ServiceItem | None, stated: str, targets: Sequence[Licence]
-) -> bool:
-    """Tell whether a window is competent: by the licences' divisions, else the holder's on record, else the stated.
-
-    A holder whose licences have all ended may have moved without any `change`: then the source must be competent for
-    both divisions. Without a known division only the department can be judged, and for what is no item to apply for
-    only the division.
-    """
-    if context.rules < 2:
-        divisions = {stated}
-    elif targets:
-        divisions = {licence.now.division for licence in targets}
-    elif context.state.licences:
-        divisions = {context.state.division}
-        if context.record is None and find(stated):
-            divisions.add(stated)
-    else:
-        divisions = {stated}
-    return all(_covers(context, source, item, division) for division in divisions)
-
-
-def _covers(context: DecisionContext, source: str, item: ServiceItem | None, division: str) -> bool:
-    if item is None and context.rules < 2:
-        return True
-    agency = source_of(source)
-    if agency is None:
-        return False
-    known = division if find(division) else agency.division
-    if item is None or (item.mode == "filing" and context.rules >= 2):
-        return is_at_or_above(agency.division, known)
-    return competent_for_application(source, item, known)
-
-
-def is_competent_for_case(context: DecisionContext, source: str, case: Case, item: ServiceItem) -> bool:
-    """Tell whether a window is competent for a case, as `is_competent` for its application."""
-    targets = [context.state.licences[key] for key in case.targets]
-    return is_competent(context, source, item, case.applicant.division, targets)
 
 
 def _division_grounds(division: str, item: ServiceItem | None = None) -> list[Reason]:
@@ -268,7 +228,7 @@ def late_grounds(context: DecisionContext, item: ServiceItem, before: Case, case
     division = case.applicant.division
     grounds = [*_category_grounds(item, (*case.products, *changed)), *_division_grounds(division, item)]
     came = division != before.applicant.division and find(division) is not None
-    if came and not is_competent_for_case(context, case.source, case, item):
+    if came and not competence.for_case(context, case.source, case, item):
         grounds.append(reasons.not_competent(case.source))
     return grounds
 

@@ -26,7 +26,7 @@ from schemas.items import Catalogue
 TYPES = (
     "case.opened", "case.accepted", "case.completed", "case.clock-stopped", "case.clock-resumed", "case.granted", "case.refused",
     "case.withdrawn", "case.lapsed", "case.overdue", "licence.granted", "licence.imported", "licence.status",
-    "filing.pushed", "filing.moved", "filing.overdue", "check.overdue", "event.refused",
+    "licence.issue-failed", "licence.issued", "filing.pushed", "filing.moved", "filing.overdue", "check.overdue", "event.refused",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ class Handled(msgspec.Struct):
     stops: list[tuple[str, str]] = []
     running: dict[str, str] = {}  # stops that have not ended: cause → day
     decided_on: str = ""
+    unissued: bool = False  # its certificate could not be made
     outcome: str = ""  # granted, refused, withdrawn, lapsed, claimed, returned
 
 
@@ -76,6 +77,7 @@ class _Folding:
         self._rounds: dict[tuple[str, str], int] = {}
         self._divisions: dict[str, str] = {}
         self._issuers: dict[str, str] = {}  # licence → authority
+        self._versions: dict[tuple[str, str, int], str] = {}  # holder, licence, version → case
         self._as_of = ""
 
     def take(self, fact: Fact) -> None:
@@ -91,6 +93,10 @@ class _Folding:
             case f.LicenceGranted() | f.ImportRecorded():
                 self._issuers[body.grant.licence_id] = body.grant.authority.code
                 self._divisions[holder] = body.grant.division
+            case f.IssueFailed():
+                self._issued(holder, body.licence, body.version, failed=True)
+            case f.LicenceIssued():
+                self._issued(holder, body.issued.licence_id, body.issued.version, failed=False)
             case f.FilingPushed():
                 key = compare(body.filing.filing_id)
                 self._rounds[holder, key] = body.round
@@ -103,6 +109,11 @@ class _Folding:
                     filing.decided_on, filing.outcome = day_of(fact.time).isoformat(), body.state
             case _:
                 self._case(fact)
+
+    def _issued(self, holder: str, licence: str, version: int, *, failed: bool) -> None:
+        case = self._cases.get((holder, self._versions.get((holder, licence, version), "")))
+        if case is not None:
+            case.unissued = failed
 
     def _case(self, fact: Fact) -> None:
         case = self._cases.get((fact.holder, getattr(fact.body, "case", "")))
@@ -118,6 +129,9 @@ class _Folding:
                 case.promised = body.promised
             case f.CaseGranted() | f.CaseRefused() | f.CaseWithdrawn() | f.CaseLapsed():
                 case.decided_on, case.outcome = day_of(fact.time).isoformat(), fact.type.removeprefix("case.")
+                if isinstance(fact.body, f.CaseGranted):
+                    granted = fact.body
+                    self._versions[fact.holder, granted.licence, granted.version] = granted.case
             case _:
                 pass
 
@@ -176,6 +190,8 @@ def in_time(one: Handled, as_of: str) -> bool | None:
     """Whether the promise was kept; None where that is not known yet, or there was nothing to keep."""
     if not one.promised or one.outcome in ("withdrawn", "lapsed"):
         return None
+    if one.unissued:
+        return False
     if one.decided_on and one.running:  # decided while time stood still: compare days instead of dates
         allowed = msgspec.structs.replace(one, decided_on=one.promised, running={})
         return actual_days(one) <= actual_days(allowed)

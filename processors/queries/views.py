@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from processors.decisions.due import certificate
-from processors.evolve import version_of
-from processors.state import Case, HolderState, Licence, Version
+from processors.state import Case, HolderState, Licence, Version, version_of
 from schemas import rows
 from schemas.licence import Grant
 
@@ -35,7 +34,7 @@ def case_row(state: HolderState, case: Case) -> rows.CaseRow:
         certificate_due=_certificate_due(state, case),
         missing=case.missing if case.state in ("correction-requested", "lapsed") else (),
         deferred=case.deferred,
-        reason="；".join(map(str, case.reasons)) or None,
+        reason="；".join(map(str, case.reasons)) or _unissued(state, case),
         licence_number=(licence.number or None) if licence else None,
         source=case.source,
         auth=case.auth,
@@ -50,6 +49,17 @@ def _certificate_due(state: HolderState, case: Case) -> str | None:
     licence = state.licences.get(case.licence)
     made = licence.version(version_of(state, case)) if licence else None
     return certificate(made.grant).on.isoformat() if made else None
+
+
+def _unissued(state: HolderState, case: Case) -> str | None:
+    """Return the reason that a granted case shows whose certificate could not be made."""
+    licence = state.licences.get(case.licence)
+    if case.state != "granted" or licence is None:
+        return None
+    version = version_of(state, case)
+    if all(one.version != version for one in licence.unissued):
+        return None
+    return "证照制作失败，待发证机关处理 / the certificate could not be made; the authority has to act"
 
 
 def late(state: HolderState, case: Case) -> tuple[str, ...]:
