@@ -1,4 +1,4 @@
-"""`evolve(state, fact) -> state`: one handler for each type of fact; the fold is one line."""
+"""`evolve(state, fact) -> state`: one handler for each type of fact, those of cases in `evolve_cases`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from processors import evolve_cases
+from processors.evolve_cases import keep_folds, text_of, write_line
 from processors.state import (
     MOST_REFUSALS,
     MOST_SEEN,
@@ -22,7 +24,7 @@ from processors.state import (
     Version,
 )
 from schemas import facts as f
-from schemas.facts import Fact, Reason
+from schemas.facts import Fact
 from schemas.identifiers import compare
 from schemas.licence import Grant
 
@@ -36,7 +38,7 @@ KEY_LENGTH = 32  # of an entry id: the key of the event; what follows is the dig
 
 
 def fold(state: HolderState, facts: Iterable[Fact]) -> HolderState:
-    """The state after facts; the one given stays as it is."""
+    """Return the state after facts; the one given is not changed."""
     state = state.copy()
     for fact in facts:
         apply(state, fact)
@@ -44,12 +46,12 @@ def fold(state: HolderState, facts: Iterable[Fact]) -> HolderState:
 
 
 def evolve(state: HolderState, fact: Fact) -> HolderState:
-    """The state after one fact."""
+    """Return the state after one fact."""
     return fold(state, (fact,))
 
 
 def apply(state: HolderState, fact: Fact) -> None:
-    """As `evolve`, on a private copy."""
+    """Apply a fact to a state that nobody else holds."""
     kind = type(fact.body)
     if fact.time > state.upto and kind not in _DECIDE_NOTHING:
         state.upto = fact.time
@@ -58,133 +60,6 @@ def apply(state: HolderState, fact: Fact) -> None:
         if len(state.seen) > MOST_SEEN:
             del state.seen[next(iter(state.seen))]
     _HANDLERS[kind](state, fact, fact.body)
-
-
-def _text(reasons: tuple[Reason, ...]) -> str:
-    return "；".join(map(str, reasons))
-
-
-def _case(state: HolderState, fact: Fact, key: str, detail: str = "", event: str = "", /, **new: Any) -> None:
-    case = state.cases[key]
-    line = Happening(fact.time, event or fact.type.removeprefix("case."), detail)
-    state.cases[key] = replace(case, history=(*case.history, line), **new)
-
-
-def _opened(state: HolderState, fact: Fact, b: f.CaseOpened) -> None:
-    line = Happening(fact.time, "submitted", f"{b.source} ({b.auth})")
-    state.cases[b.case] = Case(
-        key=b.case, application_id=b.application_id, content=b.content, item=b.item, action=b.action,
-        state="correction-requested", applicant=b.applicant, filed_on=b.filed_on, source=b.source, auth=b.auth,
-        window=b.window, channel=b.channel, targets=b.targets, products=b.products, materials=b.materials,
-        change=b.change, chosen=b.chosen, answers=b.answers, conflicts=b.conflicts, unprintable=b.unprintable,
-        history=(line,),
-    )  # fmt: skip
-    state.display = state.display or b.applicant.display
-    _keep_folds(state, b.applicant.folds, b.change.folds if b.change else {})
-    if not state.licences and not state.name:  # an applicant's own words are shown until something is decided
-        state.kind, state.name, state.address = b.applicant.kind, b.applicant.name, b.applicant.address
-
-
-def _keep_folds(state: HolderState, *folds: dict[str, str]) -> None:
-    for one in folds:
-        if one:
-            state.folds = {**state.folds, **one}
-
-
-def _refused(state: HolderState, fact: Fact, b: f.CaseRefused) -> None:
-    _case(
-        state, fact, b.case, _text(b.reasons),
-        state="refused", reasons=b.reasons, closed_at=fact.time, products=(), change=None, answers={},
-    )  # fmt: skip
-
-
-def _correction(state: HolderState, fact: Fact, b: f.CorrectionRequested) -> None:
-    detail = ", ".join(b.missing) + (f"；{_text(b.reasons)}" if b.reasons else "")
-    _case(
-        state, fact, b.case, detail,
-        missing=b.missing, correction=b.due, fallback=b.fallback, reasons=b.reasons, deferred=b.deferred,
-    )  # fmt: skip
-
-
-def _supplied(state: HolderState, fact: Fact, b: f.MaterialsTaken) -> None:
-    detail = f"仍缺 / still missing: {', '.join(b.missing)}" if b.missing else "齐全 / complete"
-    _case(
-        state, fact, b.case, detail,
-        applicant=b.applicant, products=b.products, materials=b.materials, missing=b.missing,
-        deferred=b.deferred, answers=b.answers, conflicts=b.conflicts, change=b.change, unprintable=b.unprintable,
-    )  # fmt: skip
-    _keep_folds(state, b.applicant.folds)
-
-
-def _accepted(state: HolderState, fact: Fact, b: f.CaseAccepted) -> None:
-    detail = "；".join(
-        [
-            *(f"容缺 / deferred: {kind} ≤ {day}" for kind, day in b.deferred.items()),
-            *(
-                ["节假日尚未公布，按周一至周五计 / past the published holidays weekdays count"]
-                if b.fallback
-                else []
-            ),
-        ]
-    )
-    fallback = state.cases[b.case].fallback or b.fallback
-    _case(
-        state, fact, b.case, detail,
-        state="accepted", complete_on=b.complete_on, promised=b.promised, statutory=b.statutory,
-        deferred=b.deferred, missing=(), reasons=(), fallback=fallback,
-    )  # fmt: skip
-    if not state.licences:  # an accepted application says who the holder is until a licence does
-        applicant = state.cases[b.case].applicant
-        state.kind, state.display = applicant.kind, applicant.display
-        state.name, state.address, state.division = applicant.name, applicant.address, applicant.division
-
-
-def _completed(state: HolderState, fact: Fact, b: f.CaseCompleted) -> None:
-    fallback = state.cases[b.case].fallback or b.fallback
-    _case(
-        state, fact, b.case, "齐全 / complete",
-        complete_on=b.complete_on, promised=b.promised, statutory=b.statutory, fallback=fallback,
-    )  # fmt: skip
-
-
-def _stopped(state: HolderState, fact: Fact, b: f.ClockStopped) -> None:
-    clocks = {**state.cases[b.case].clocks, b.clock: b.on}
-    _case(state, fact, b.case, b.clock, clocks=clocks)
-
-
-def _resumed(state: HolderState, fact: Fact, b: f.ClockResumed) -> None:
-    case = state.cases[b.case]
-    clocks = {cause: since for cause, since in case.clocks.items() if cause != b.clock}
-    stop = (case.clocks[b.clock], b.on)
-    _case(
-        state, fact, b.case, b.clock,
-        clocks=clocks, stopped=(*case.stopped, stop), promised=b.promised, statutory=b.statutory,
-        fallback=case.fallback or b.fallback,
-    )  # fmt: skip
-
-
-def _reviewed(state: HolderState, fact: Fact, b: f.CaseReviewed) -> None:
-    case = state.cases[b.case]
-    approvals = (*case.approvals, b.department) if b.decision == "approve" else case.approvals
-    _case(state, fact, b.case, f"{b.department}: {b.decision} {b.grounds}".strip(), approvals=approvals)
-
-
-def _case_granted(state: HolderState, fact: Fact, b: f.CaseGranted) -> None:
-    detail = "视为准予延续 / deemed renewed" if b.deemed else ""
-    _case(state, fact, b.case, detail, state="granted", licence=b.licence, closed_at=fact.time)
-
-
-def _withdrawn(state: HolderState, fact: Fact, b: f.CaseWithdrawn) -> None:
-    _case(state, fact, b.case, b.reason, state="withdrawn", closed_at=fact.time)
-
-
-def _lapsed(state: HolderState, fact: Fact, b: f.CaseLapsed) -> None:
-    _case(state, fact, b.case, _text(b.reasons), state="lapsed", reasons=b.reasons, closed_at=fact.time)
-
-
-def _overdue(state: HolderState, fact: Fact, b: f.CaseOverdue) -> None:
-    alarmed = (*state.cases[b.case].alarmed, b.limit)
-    _case(state, fact, b.case, f"{b.limit} {b.due}", alarmed=alarmed)
 
 
 def _licence(state: HolderState, fact: Fact, key: str, event: str, detail: str = "", /, **new: Any) -> None:
@@ -227,7 +102,7 @@ def _imported(state: HolderState, fact: Fact, b: f.ImportRecorded) -> None:
     state.licences[grant.licence_id] = Licence(
         grant.licence_id, grant.item, (Version(grant),), number=grant.number or "", history=(line,)
     )
-    _keep_folds(state, b.folds)
+    keep_folds(state, b.folds)
     if not known:
         _register(state, grant)
 
@@ -257,9 +132,10 @@ def _issued(state: HolderState, fact: Fact, b: f.LicenceIssued) -> None:
 
 
 def _granted_cases(state: HolderState, licence: str, version: int) -> list[Case]:
-    """The cases that led to a version and wait for it to be issued.
+    """Return the cases that led to a version and wait for it to be issued.
 
-    One whose licence was ended and made good since still waits for its own: a worker may be behind.
+    A case whose licence was ended and made good by another in the meantime still waits for its own version, since a
+    worker may be behind.
     """
     grant = next(v.grant for v in state.licences[licence].versions if v.grant.version == version)
     if version == 1 and any(other.followed_by == licence for other in state.licences.values()):
@@ -275,7 +151,7 @@ def _issue_failed(state: HolderState, fact: Fact, b: f.IssueFailed) -> None:
     unissued = (*state.licences[b.licence].unissued, Unissued(b.version, b.due))
     _licence(state, fact, b.licence, "issue-failed", f"v{b.version}", unissued=unissued)
     for case in _granted_cases(state, b.licence, b.version):
-        _case(state, fact, case.key, "", "issue-failed", fallback=case.fallback or b.fallback)
+        write_line(state, fact, case.key, "", "issue-failed", fallback=case.fallback or b.fallback)
 
 
 def _certificate_overdue(state: HolderState, fact: Fact, b: f.CertificateOverdue) -> None:
@@ -284,7 +160,7 @@ def _certificate_overdue(state: HolderState, fact: Fact, b: f.CertificateOverdue
     )
     _licence(state, fact, b.licence, "certificate-overdue", f"v{b.version} {b.due}", unissued=unissued)
     for case in _granted_cases(state, b.licence, b.version):
-        _case(state, fact, case.key, f"certificate {b.due}", "overdue")
+        write_line(state, fact, case.key, f"certificate {b.due}", "overdue")
 
 
 def _status(state: HolderState, fact: Fact, b: f.LicenceStatusChanged) -> None:
@@ -302,7 +178,7 @@ def _status(state: HolderState, fact: Fact, b: f.LicenceStatusChanged) -> None:
 
 
 def _close_checks(state: HolderState, fact: Fact, licence: str) -> None:
-    """A licence that has ended is checked no more: its history says so of each check that was not made."""
+    """Drop the open checks of a licence that has ended, and name each in its history."""
     for key, check in list(state.checks.items()):
         if check.licence == licence and check.state in ("scheduled", "overdue"):
             del state.checks[key]
@@ -362,7 +238,7 @@ def _classified(state: HolderState, fact: Fact, b: f.ClassRecorded) -> None:
 def _event_refused(state: HolderState, fact: Fact, b: f.EventRefused) -> None:
     state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons, b.source))[-MOST_REFUSALS:]
     state.display = state.display or b.display
-    line = Happening(fact.time, f"refused:{b.event}", _text(b.reasons))
+    line = Happening(fact.time, f"refused:{b.event}", text_of(b.reasons))
     if b.licence in state.licences:
         licence = state.licences[b.licence]
         state.licences[b.licence] = replace(licence, history=_with_refusal(licence.history, line))
@@ -380,7 +256,7 @@ def _with_refusal(history: tuple[Happening, ...], line: Happening) -> tuple[Happ
 
 
 def _repeated(state: HolderState, fact: Fact, b: f.EventRepeated) -> None:
-    """The same application again changes nothing but the memory of the event."""
+    """Change nothing: of an application that came again only the event is remembered."""
 
 
 def _waits(state: HolderState, fact: Fact, b: f.EventWaits) -> None:
@@ -396,19 +272,7 @@ def _released(state: HolderState, fact: Fact, b: f.EventReleased) -> None:
 
 
 _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
-    f.CaseOpened: _opened,
-    f.CaseRefused: _refused,
-    f.CorrectionRequested: _correction,
-    f.MaterialsTaken: _supplied,
-    f.CaseAccepted: _accepted,
-    f.CaseCompleted: _completed,
-    f.ClockStopped: _stopped,
-    f.ClockResumed: _resumed,
-    f.CaseReviewed: _reviewed,
-    f.CaseGranted: _case_granted,
-    f.CaseWithdrawn: _withdrawn,
-    f.CaseLapsed: _lapsed,
-    f.CaseOverdue: _overdue,
+    **evolve_cases.HANDLERS,
     f.LicenceGranted: _granted,
     f.ImportRecorded: _imported,
     f.LicenceNumbered: _numbered,
