@@ -28,6 +28,7 @@ from infra.settings import masked
 from issuance import fonts, page
 from schemas.calendar import CHINA
 from schemas.errors import ZhengzhaoError
+from schemas.trust import FOREIGN_USES
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _ANSWER_SECONDS: Final = 2.0  # a department's server gets so long to accept a connection
@@ -87,7 +88,7 @@ def _keys(here: Installation) -> Findings:
     )
     yield DoctorFinding("keys", bool(live) or None, signing, "" if live else "zhengzhao keys rotate")
     private = here.signer().kids
-    missing = len(set(trust.keys) - private)
+    missing = len({k.kid for k in trust.keys.values() if k.use not in FOREIGN_USES} - private)
     yield DoctorFinding(
         "keystore", not missing,
         f"私钥 / private keys {len(private)}" + (f" · 缺少 / missing {missing}" if missing else ""),

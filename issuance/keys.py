@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from msgspec import UNSET
 
 from issuance.signer import ES256, SoftwareSigner, keystore_path, read_keystore, write_keystore, write_whole
 from schemas.authorities import authority, issuing_authorities, source_of
@@ -35,9 +36,11 @@ from schemas.errors import KeysMissing, NotFound, UsageError
 from schemas.items import Catalogue
 from schemas.trust import (
     ANY_AUTHORITY,
+    FOREIGN_USES,
     ROOT_FILE,
     TRUST_FILE,
     RootSignature,
+    TimestampAuthority,
     TrustKey,
     TrustList,
     TrustStore,
@@ -172,7 +175,7 @@ def init(data: Path, roles: Iterable[Role], life: Lifetime, *, now: datetime, pa
         return False
     root_key = ec.generate_private_key(ec.SECP256R1())
     root = root_certificate(root_key, life.signs_from)
-    change = _Change(data, root, {key_id(root_key.public_key()): _scalar(root_key)}, ())
+    change = TrustEdition(data, root, {key_id(root_key.public_key()): _scalar(root_key)}, ())
     for role in roles:
         change.add(role, life)
     trust.mkdir(parents=True, exist_ok=True)
@@ -185,7 +188,7 @@ def rotate(
     data: Path, roles: Iterable[Role], life: Lifetime, *, now: datetime, passphrase: str | None
 ) -> tuple[TrustKey, ...]:
     """A new key for each role, from `life.signs_from` on; also for roles that had none yet."""
-    store, change = _open(data, passphrase)
+    store, change = open_edition(data, passphrase)
     if life.signs_from < store.root.not_valid_before_utc:
         raise UsageError(
             "keys cannot sign before the root / 早于根证书生效时间",
@@ -211,10 +214,16 @@ def revoke(
     `name` is the authority's, for the successor's certificate. NotFound for an unknown key; UsageError for
     one that was revoked from that moment or an earlier one.
     """
-    store, change = _open(data, passphrase)
+    store, change = open_edition(data, passphrase)
     key = store.keys.get(kid)
     if key is None:
         raise NotFound(f"no key {kid} / 没有该密钥", hint="zhengzhao keys list", where=TRUST_FILE)
+    if key.use in FOREIGN_USES:
+        raise UsageError(
+            f"{kid} 是{key.authority}的密钥 / {kid} belongs to {key.authority}",
+            hint="zhengzhao draw party remove NAME",
+            where=TRUST_FILE,
+        )
     if key.revoked_at(since):
         raise UsageError(f"{kid} is revoked since {key.revoked_since} / 该密钥已吊销", where=TRUST_FILE)
     change.revoke(kid, since)
@@ -229,7 +238,7 @@ def open_signer(data: Path, passphrase: str | None) -> SoftwareSigner:
     return SoftwareSigner(read_keystore(data, passphrase))
 
 
-class _Change:
+class TrustEdition:
     """The next edition of the trust folder in the making; nothing is written before `publish`."""
 
     def __init__(
@@ -240,6 +249,7 @@ class _Change:
         self.scalars = scalars
         self.keys = {key.kid: key for key in keys}
         self.certificates: dict[str, bytes] = {}
+        self.timestamps: tuple[TimestampAuthority, ...] = ()
         public = root.public_key()
         assert isinstance(public, ec.EllipticCurvePublicKey)  # load_trust has seen to it
         self.root_kid = key_id(public)
@@ -247,11 +257,13 @@ class _Change:
 
     def add(self, role: Role, life: Lifetime) -> TrustKey:
         key = self._fresh_key()
-        kid = key_id(key.public_key())
-        certificate = issuing_certificate(
-            key.public_key(), role, self.root, self.root_key, life.signs_from, life.ends
-        )
-        self.scalars[kid] = _scalar(key)
+        self.scalars[key_id(key.public_key())] = _scalar(key)
+        return self.enter(key.public_key(), role, life)
+
+    def enter(self, public: ec.EllipticCurvePublicKey, role: Role, life: Lifetime) -> TrustKey:
+        """Certify a public key and list it."""
+        kid = key_id(public)
+        certificate = issuing_certificate(public, role, self.root, self.root_key, life.signs_from, life.ends)
         self.certificates[f"{kid}.pem"] = certificate.public_bytes(Encoding.PEM)
         self.keys[kid] = TrustKey(
             kid=kid,
@@ -266,13 +278,20 @@ class _Change:
         )
         return self.keys[kid]
 
+    def end(self, kid: str, at: datetime) -> None:
+        """Let a key end in good order: what it signed before stays good."""
+        self.keys[kid] = msgspec.structs.replace(self.keys[kid], signs_until=at.isoformat())
+
     def revoke(self, kid: str, since: datetime) -> None:
         self.keys[kid] = msgspec.structs.replace(self.keys[kid], revoked_since=since.isoformat())
 
     def publish(self, *, sequence: int, now: datetime, passphrase: str | None) -> None:
         """Writes certificates, private keys, and last the edition that names them."""
         plain = TrustList(
-            sequence=sequence, issued=now.isoformat(timespec="seconds"), keys=tuple(self.keys.values())
+            sequence=sequence,
+            issued=now.isoformat(timespec="seconds"),
+            keys=tuple(self.keys.values()),
+            timestamp_authorities=self.timestamps or UNSET,
         )
         signature = SoftwareSigner(self.scalars).sign(self.root_kid, ES256, plain.to_be_signed())
         signed = msgspec.structs.replace(
@@ -293,12 +312,15 @@ class _Change:
                 return key
 
 
-def _open(data: Path, passphrase: str | None) -> tuple[TrustStore, _Change]:
+def open_edition(data: Path, passphrase: str | None) -> tuple[TrustStore, TrustEdition]:
+    """Open the trust folder and its next edition. Raise KeysMissing where the keystore lacks keys of the folder."""
     store = load_trust(data / TRUST_FOLDER)
     scalars = read_keystore(data, passphrase)
-    if not set(store.keys) <= set(scalars):
+    if not {kid for kid, key in store.keys.items() if key.use not in FOREIGN_USES} <= set(scalars):
         raise KeysMissing("the keystore lacks keys of the trust folder", where=str(keystore_path(data)))
-    return store, _Change(data, store.root, scalars, store.listing.keys)
+    change = TrustEdition(data, store.root, scalars, store.listing.keys)
+    change.timestamps = store.listing.timestamps
+    return store, change
 
 
 def _scalar(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -28,16 +28,22 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import UNSET, UnsetType
 
 from schemas import signatures
 from schemas.calendar import moment
 from schemas.canonical_json import canonical
 from schemas.errors import LintError, TrustError
 
-Use = Literal["credential", "seal", "status", "draw"]
+Use = Literal["credential", "seal", "status", "draw", "party", "supervisor"]
+FOREIGN_USES: tuple[Use, ...] = (
+    "party",
+    "supervisor",
+)  # The private halves of these keys lie with their owners, not in `keys/`.
 ANY_AUTHORITY = "*"
 ROOT_FILE = "root.pem"
 TRUST_FILE = "trust.json"
+BEACONS_FILE = "beacons.json"
 MAX_TRUST = 8 << 20  # bytes: some ten thousand keys
 _HINT = "take the trust folder anew from the issuing authority"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}\.pem")
@@ -75,6 +81,14 @@ class RootSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: str
 
 
+class TimestampAuthority(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A timestamp authority (RFC 3161): its certificate, or the one that issued it."""
+
+    name: str
+    certificate: str
+    certificate_sha256: str
+
+
 class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of `trust.json`; each edition has the next `sequence`."""
 
@@ -82,6 +96,12 @@ class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issued: str
     keys: tuple[TrustKey, ...]
     signature: RootSignature | None = None
+    timestamp_authorities: tuple[TimestampAuthority, ...] | UnsetType = UNSET
+
+    @property
+    def timestamps(self) -> tuple[TimestampAuthority, ...]:
+        """The timestamp authorities, none where the list does not name any."""
+        return () if isinstance(self.timestamp_authorities, UnsetType) else self.timestamp_authorities
 
     def to_be_signed(self) -> bytes:
         plain: dict[str, Any] = msgspec.to_builtins(self)
@@ -118,10 +138,18 @@ class TrustStore:
     """
 
     def __init__(
-        self, root: x509.Certificate, listing: TrustList, certificates: dict[str, x509.Certificate]
+        self,
+        root: x509.Certificate,
+        listing: TrustList,
+        certificates: dict[str, x509.Certificate],
+        *,
+        timestamps: tuple[x509.Certificate, ...] = (),
+        beacons: bytes | None = None,
     ) -> None:
         self.root = root
         self.listing = listing
+        self.timestamps = timestamps
+        self.beacons = beacons  # the bytes of `beacons.json`, None where the folder has no such file
         self.keys: dict[str, TrustKey] = {k.kid: k for k in listing.keys}
         self._certificates = certificates
         self._checked: dict[str, x509.Certificate] = {}
@@ -133,6 +161,10 @@ class TrustStore:
         """The key with this id, if it may be used so."""
         found = self.keys.get(kid)
         return found if found is not None and found.use == use else None
+
+    def keys_of(self, name: str, use: Use) -> list[TrustKey]:
+        """List the keys of one owner and use, whatever their state."""
+        return list(self._by_role.get((name, use), ()))
 
     def certificate(self, kid: str) -> x509.Certificate:
         """The certificate of a key; TrustError where the root did not issue it."""
@@ -190,10 +222,16 @@ def load_trust(folder: Path) -> TrustStore:
     except (InvalidSignature, ValueError, TypeError):
         raise TrustError("not signed by itself", where=str(folder / ROOT_FILE), hint=_HINT) from None
     listing = read_trust_list(_read(folder / TRUST_FILE), root)
-    return TrustStore(root, listing, {k.kid: _named_certificate(folder, k) for k in listing.keys})
+    return TrustStore(
+        root,
+        listing,
+        {k.kid: _named_certificate(folder, k) for k in listing.keys},
+        timestamps=tuple(_named_certificate(folder, named) for named in listing.timestamps),
+        beacons=_read(folder / BEACONS_FILE) if (folder / BEACONS_FILE).exists() else None,
+    )
 
 
-def _named_certificate(folder: Path, key: TrustKey) -> x509.Certificate:
+def _named_certificate(folder: Path, key: TrustKey | TimestampAuthority) -> x509.Certificate:
     if not _FILE_NAME.fullmatch(key.certificate):
         raise TrustError("a certificate's name that is no plain file name", where=TRUST_FILE, hint=_HINT)
     path = folder / key.certificate

@@ -17,35 +17,56 @@ Every check is made even after one fails. `unchecked` names the parts that the f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
-import polars as pl
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from schemas.draw import inspectors as staff
-from schemas.draw import tickets
 from schemas.draw.documents import (
     NO_CONFLICTS,
     Announcement,
     Assignment,
-    Excluded,
     RegisterSummary,
     Skipped,
     Transcript,
+    Void,
     read_announcement,
 )
-from schemas.draw.encoding import shown_id
+from schemas.draw.parties import check_parties
+from schemas.draw.plan import PublicSource
+from schemas.draw.public import BeaconValue, check_value, time_of
 from schemas.draw.registers import DrawRegister
 from schemas.draw.seed import check_commitment, check_signature, in_order, seed_of
-from schemas.draw.strata import Earlier, Frame, allocate, build_frame, is_drawn_in, left_out, placed
+from schemas.draw.strata import (
+    Earlier,
+    Frame,
+    build_frame,
+    is_drawn_in,
+    left_out,
+    read_earlier,
+)
 from schemas.errors import DrawError
 from schemas.trust import TrustStore
 from verification import draw_chain
-from verification.draw_chain import check_chain
+from verification.draw_chain import Chain, read_chain
 from verification.draw_report import Checklist, DrawReport, Unchecked
+from verification.draw_result import (
+    assign_again,
+    compare_assignments,
+    compare_counts,
+    compare_excluded,
+    compare_populations,
+    compare_register,
+    compare_smallest_choice,
+    compare_tickets,
+)
+from verification.draw_voids import check_voids, discarded, seed_of_void
+from verification.publication import published_at
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -58,18 +79,18 @@ class Files(msgspec.Struct, frozen=True):
     chain: Path | None = None
 
 
-def verify(transcript: Transcript, files: Files, trust: TrustStore) -> DrawReport:
+def verify(transcript: Transcript, files: Files, trust: TrustStore, now: datetime) -> DrawReport:
     """Verify a transcript whose form is good (`schemas.draw.documents.read_transcript`)."""
     checks = Checklist()
     announcement = checks.run("announcement", lambda: _announcement(transcript))
     if announcement is None:
         return checks.report([])
-    verifier = _Verifier(transcript, announcement, files, trust, checks)
+    verifier = _Verifier(transcript, announcement, files, trust, checks, now)
     try:
         verifier.run()
     finally:
         verifier.close()
-    return checks.report(verifier.unchecked)
+    return checks.report(sorted(verifier.unchecked))
 
 
 def _announcement(transcript: Transcript) -> Announcement:
@@ -87,14 +108,17 @@ class _Verifier:
         files: Files,
         trust: TrustStore,
         checks: Checklist,
+        now: datetime,
     ) -> None:
+        self.now = now
         self.transcript = transcript
         self.announcement = announcement
         self.plan = announcement.plan
         self.files = files
         self.trust = trust
         self.checks = checks
-        self.unchecked: list[Unchecked] = []
+        self.unchecked: set[Unchecked] = set()
+        self.chain: Chain | None = None
         self._open: list[DrawRegister] = []
 
     def close(self) -> None:
@@ -115,20 +139,36 @@ class _Verifier:
         summary = pool.submit(targets.summary) if targets else None
         conflicts = self._register("conflicts", self.files.conflicts)
         inspectors = self._register("inspectors", self.files.inspectors)
-        visits = pool.submit(self._visits, targets, inspectors, conflicts) if targets and inspectors else None
+        visits = (
+            pool.submit(assign_again, transcript, announcement, targets, inspectors, conflicts)
+            if targets and inspectors
+            else None
+        )
         self.checks.run(
             "signature",
             lambda: self._signed(transcript.signature, transcript.to_be_signed),
         )
+        self._parties()
         self._seed()
+        self._publication()
+        self._order()
         earlier = self._earlier()
-        if targets:
-            self._strata(targets, earlier)
+        strata = self._strata(targets, earlier) if targets else None
         if summary:
-            self.checks.run("targets", lambda: _same(summary.result(), announcement.registers.targets))
+            self.checks.run(
+                "targets", lambda: compare_register(summary.result(), announcement.registers.targets)
+            )
         complete = conflicts is not None or not self._has_conflicts
         self._assignments(visits, complete)
-        self._order()
+        if strata and targets and inspectors and complete:
+            self.checks.run(
+                "smallest-choice",
+                lambda: compare_smallest_choice(
+                    announcement, strata[0], targets, inspectors, conflicts, strata[1]
+                ),
+            )
+        if self.chain:
+            self._discarded(self.chain, targets)
         self._replacements(targets, inspectors if complete else None, conflicts)
 
     def _signed(self, signature: object, message: bytes) -> str:
@@ -149,23 +189,21 @@ class _Verifier:
         announced: RegisterSummary = getattr(self.announcement.registers, name)
         if opening is None:
             if name == "conflicts" and not self._has_conflicts:
-                self.checks.run(name, lambda: _same(NO_CONFLICTS, announced))
+                self.checks.run(name, lambda: compare_register(NO_CONFLICTS, announced))
             return None
         register: DrawRegister | None = self.checks.run(f"{name}-readable", lambda: self._opened(opening))
         if register is not None:
-            self.checks.run(name, lambda: _same(register.summary(), announced))
+            self.checks.run(name, lambda: compare_register(register.summary(), announced))
         return register
 
     # 5. The seed.
 
     def _seed(self) -> None:
-        transcript, announcement = self.transcript, self.announcement
-        for commitment in announcement.commitments:
+        for commitment in self.announcement.commitments:
             self.checks.run(f"commitment {commitment.party}", lambda c=commitment: check_commitment(c))  # type: ignore[misc]
         self.checks.run("reveals", self._reveals)
-        public = None if isinstance(transcript.public, UnsetType) else transcript.public
-        self.checks.run("public", lambda: self._public(public))
-        self.checks.run("seed", lambda: self._seed_follows(public))
+        self.checks.run("public", self._public)
+        self.checks.run("seed", self._seed_follows)
 
     def _reveals(self) -> str:
         ordered = in_order(self.transcript.reveals, self.announcement, self.transcript.announcement_digest)
@@ -174,18 +212,48 @@ class _Verifier:
         opened = [r.party for r in ordered if r.opened is True]
         return "opened by the supervisor: " + ", ".join(opened) if opened else f"{len(ordered)} parties"
 
-    def _public(self, public: str | None) -> str:
-        source = self.plan.seed.public
-        if (source is UNSET) != (public is None):
-            raise DrawError("a public number in one of plan and transcript only / 公开随机数与计划不符")
+    def _parties(self) -> None:
+        unknown = self.checks.run(
+            "parties", lambda: check_parties(self.announcement.commitments, self.plan, self.trust)
+        )
+        if unknown is None or unknown:
+            self.unchecked.add("parties")
+
+    def _public(self) -> str:
+        source, value = self.plan.seed.public, self.transcript.public
+        check_value(value, source, self.trust)
         if isinstance(source, UnsetType):
             return "none planned"
-        if not public:
-            raise DrawError("公开随机数为空 / the public number is empty")
-        self.unchecked.append("public")
+        at = time_of(source, self.trust)
+        if at > self.now:
+            raise DrawError(f"公开随机数的时间未到 / the public value does not exist before {at.isoformat()}")
+        if isinstance(value, BeaconValue):
+            return f"round {value.round} of {value.beacon}, {at.isoformat()}"
+        self.unchecked.add("public")
         return f"look it up: {source.source} at {source.at}"
 
-    def _seed_follows(self, public: str | None) -> None:
+    def _publication(self) -> None:
+        """Check the proofs that the announcement was published before the public value's time."""
+        proofs, source = self.transcript.proofs, self.plan.seed.public
+        if isinstance(proofs, UnsetType) or not proofs:
+            self.unchecked.add("publication")
+            return
+        self.checks.run("publication", lambda: self._published(proofs, source))
+
+    def _published(self, proofs: list[str], source: PublicSource | UnsetType) -> str:
+        first = min(published_at(proof, self.announcement, self.trust) for proof in proofs)
+        if isinstance(source, UnsetType):
+            self.unchecked.add("publication")  # Without a public value there is no time to compare with.
+            return f"published by {first.isoformat()}"
+        at = time_of(source, self.trust)
+        if first >= at:
+            raise DrawError(
+                f"公告的证明不早于公开随机数 / no proof is older than the public value ({first.isoformat()}, {at.isoformat()})"
+            )
+        return f"published by {first.isoformat()}, before {at.isoformat()}"
+
+    def _seed_follows(self) -> None:
+        public = None if isinstance(self.transcript.public, UnsetType) else self.transcript.public
         secrets = [reveal.secret for reveal in self.transcript.reveals]
         if seed_of(self.transcript.announcement_digest, secrets, public) != self.transcript.seed:
             raise DrawError("the seed does not follow from announcement and reveals / 种子不符")
@@ -194,15 +262,29 @@ class _Verifier:
 
     def _earlier(self) -> dict[str, str] | None:
         """Return the targets left out because of earlier draws; None where not all transcripts were given."""
-        announced = self.announcement.earlier
-        found = self.checks.run("earlier", self._given_earlier) if self.files.earlier else []
-        if announced and {past.digest for past in found or []} != set(announced):
-            self.unchecked.append("earlier")
+        announced = set(self.announcement.earlier)
+        given = self.checks.run("earlier", self._given_earlier)
+        if self.chain is None:
+            self.unchecked.add("earlier")
+        if {past.digest for past in given or []} != announced:
+            self.unchecked.add("earlier")
             return None
-        return left_out(self.plan, found or [])
+        return left_out(self.plan, given or [])
 
     def _given_earlier(self) -> list[Earlier]:
         found = [opening() for opening in self.files.earlier]
+        if self.chain:
+            if missing := self.chain.missing_earlier(self.announcement):
+                raise DrawError(
+                    f"公告遗漏同一事项的以往抽取 / the announcement does not name an earlier draw of its item ({missing[0]})",
+                    where=str(self.chain.files[missing[0]][1]),
+                )
+            known = {past.digest for past in found}
+            found += [
+                read_earlier(path.read_bytes(), str(path))
+                for digest, (_, path) in self.chain.files.items()
+                if digest in self.announcement.earlier and digest not in known
+            ]
         for past in found:
             if past.digest not in self.announcement.earlier:
                 raise DrawError(
@@ -210,128 +292,85 @@ class _Verifier:
                     where=past.where,
                 )
             body = past.transcript.to_be_signed
-            check_signature(past.transcript.signature, body, past.announcement.plan.authority, self.trust)
+            check_signature(
+                past.transcript.signature,
+                body,
+                past.announcement.plan.authority,
+                self.trust,
+                vouched=self.chain is not None,
+            )
         return found
 
-    def _strata(self, targets: DrawRegister, earlier: dict[str, str] | None) -> None:
+    def _strata(
+        self, targets: DrawRegister, earlier: dict[str, str] | None
+    ) -> tuple[Frame, dict[str, str]] | None:
         claimed = {e.id: e.reason for e in self.transcript.excluded if is_drawn_in(e.reason)}
         out = claimed if earlier is None else earlier
         frame: Frame | None = self.checks.run("strata", lambda: build_frame(self.plan, targets, out))
         if frame is None:
-            return
-        self.checks.run("excluded", lambda: _same_excluded(self.transcript.excluded, frame.excluded))
-        self.checks.run("populations", lambda: self._populations(frame))
-        self.checks.run("counts", lambda: self._counts(frame))
-        self.checks.run("tickets", lambda: self._tickets(targets, frame, out))
-
-    def _populations(self, frame: Frame) -> None:
-        for stratum in self.announcement.strata:
-            actual = frame.populations[stratum.name]
-            if actual != stratum.population:
-                raise DrawError(
-                    f"stratum {stratum.name} has {actual} targets, not {stratum.population} / 总体数不符"
-                )
-
-    def _counts(self, frame: Frame) -> None:
-        due = allocate(self.plan, frame.populations)
-        for announced, drawn in zip(self.announcement.strata, self.transcript.strata, strict=False):
-            if announced.drawn != due[announced.name]:
-                raise DrawError(
-                    f"of stratum {announced.name} {due[announced.name]} are due, not {announced.drawn}"
-                )
-            if (drawn.name, drawn.population, drawn.count) != (
-                announced.name,
-                announced.population,
-                announced.drawn,
-            ):
-                raise DrawError(f"stratum {announced.name} is not as announced / 与公告不符")
-        if len(self.announcement.strata) != len(self.transcript.strata):
-            raise DrawError("层与公告不符 / the transcript has other strata than the announcement")
+            return None
+        self.checks.run("excluded", lambda: compare_excluded(self.transcript.excluded, frame.excluded))
+        self.checks.run("populations", lambda: compare_populations(self.announcement, frame))
+        self.checks.run("counts", lambda: compare_counts(self.transcript, self.announcement, frame))
+        self.checks.run(
+            "tickets", lambda: compare_tickets(self.transcript, self.announcement, targets, frame, out)
+        )
+        return frame, out
 
     # 6. The drawn targets.
 
-    def _tickets(self, targets: DrawRegister, frame: Frame, out: dict[str, str]) -> str:
-        due = {s.name: s.drawn for s in self.announcement.strata}
-        if any(due[name] > frame.populations[name] for name in due):
-            raise DrawError("抽取数多于总体 / more are drawn than there are")
-        drawn = tickets.draw(
-            self.plan,
-            self.transcript.seed,
-            frame.classes,
-            due,
-            lambda: frame.parts or placed(self.plan, targets, out),
-        )
-        for number, stratum in enumerate(self.plan.strata):
-            own = drawn.filter(pl.col("stratum") == number)
-            listed = self.transcript.strata[number].drawn if number < len(self.transcript.strata) else []
-            if [d.id for d in listed] != own["id"].to_list():
-                raise DrawError(
-                    f"stratum {stratum.name}: not the lowest tickets are drawn, in order / 抽取结果不符"
-                )
-            if [d.ticket for d in listed] != own["ticket"].to_list():
-                raise DrawError(f"stratum {stratum.name}: a ticket is wrong / 签号不符")
-        return f"{len(drawn)} drawn"
-
     # 7. The inspectors.
-
-    def _visits(
-        self, targets: DrawRegister, inspectors: DrawRegister, conflicts: DrawRegister | None
-    ) -> tuple[list[Assignment], list[Skipped]]:
-        """Assign inspectors to the listed targets; another check compares the targets."""
-        listed = [drawn.id for stratum in self.transcript.strata for drawn in stratum.drawn]
-        wanted = pl.DataFrame({"id": listed}, schema={"id": pl.String})
-        near = pl.concat(
-            [
-                wanted.join(frame.select("id", "division"), on="id", how="inner", maintain_order="left")
-                for frame in targets.frames()
-            ]
-        )
-        division = dict(near.iter_rows())
-        if unknown := [target for target in listed if target not in division]:
-            raise DrawError(
-                f"抽中者不在名录中 / {shown_id(unknown[0])} was drawn, but is not in the register"
-            )
-        staffed = staff.read_inspectors(inspectors)
-        apart = staff.read_conflicts(conflicts)
-        staff.check_known(apart, staffed, targets)
-        places = self.plan.inspectors_per_target
-        roster = staff.Roster(self.transcript.seed, staffed, self.plan.needs, len(listed) * places)
-        pairs = ((target, division[target]) for target in listed)
-        return staff.assign(roster, pairs, apart, places)
 
     def _assignments(
         self, visits: Future[tuple[list[Assignment], list[Skipped]]] | None, all_files: bool
     ) -> None:
         if visits is None or not all_files:
-            self.unchecked.append("assignments")
+            self.unchecked.add("assignments")
             if visits is not None:
                 visits.exception()
             return
-        self.checks.run("assignments", lambda: self._same_assignments(visits.result()))
-
-    def _same_assignments(self, expected: tuple[list[Assignment], list[Skipped]]) -> str:
-        assignments, skipped = expected
-        if len(assignments) != len(self.transcript.assignments):
-            raise DrawError(
-                f"分派数量不符 / {len(assignments)} targets need inspectors, not {len(self.transcript.assignments)}"
-            )
-        for due, listed in zip(assignments, self.transcript.assignments, strict=True):
-            if due != listed:
-                raise DrawError(
-                    f"target {shown_id(due.target)}: the rule gives {', '.join(map(shown_id, due.inspectors))} / 检查人员与规则不符"
-                )
-        if skipped != self.transcript.skipped:
-            raise DrawError("`skipped` does not name exactly those who were passed over / 回避记录不符")
-        return f"{len(assignments)} targets, {len(skipped)} passed over"
+        self.checks.run("assignments", lambda: compare_assignments(self.transcript, visits.result()))
 
     # 8. The chain.
 
     def _order(self) -> None:
         folder = self.files.chain
         if folder is None:
-            self.unchecked.append("order")
+            self.unchecked.add("order")
             return
-        self.checks.run("order", lambda: check_chain(folder, self.announcement, self.transcript, self.trust))
+        self.checks.run("order", lambda: self._checked_chain(folder))
+
+    def _checked_chain(self, folder: Path) -> str:
+        self.chain = read_chain(folder, self.announcement, self.transcript, self.trust)
+        found = self.chain.check()
+        check_voids(self.chain, self.trust, self.now)
+        return found
+
+    def _discarded(self, chain: Chain, targets: DrawRegister | None) -> None:
+        """Show each discarded draw that can be computed."""
+        for digest, void in sorted(chain.voids.items(), key=lambda one: one[1].sequence):
+            announcement = chain.announced(digest)
+            if announcement is None or isinstance(void.reveals, UnsetType):
+                continue
+            past = [
+                read_earlier(path.read_bytes(), str(path))
+                for file, (_, path) in chain.files.items()
+                if file in announcement.earlier
+            ]
+            out = left_out(announcement.plan, past) if len(past) == len(announcement.earlier) else None
+            self.checks.run("discarded", partial(self._shown, void, announcement, targets, out))
+
+    def _shown(
+        self,
+        void: Void,
+        announcement: Announcement,
+        targets: DrawRegister | None,
+        out: Mapping[str, str] | None,
+    ) -> str:
+        seed = seed_of_void(void, announcement, self.trust)
+        if seed is None:
+            return f"number {announcement.sequence} was voided before its public value"
+        return discarded(announcement, seed, targets, out)
 
     # 9. Replacements.
 
@@ -341,6 +380,9 @@ class _Verifier:
         inspectors: DrawRegister | None,
         conflicts: DrawRegister | None,
     ) -> None:
+        if self.files.chain is None:
+            self.unchecked.add("replacements")
+            return
         files = draw_chain.recorded(self.files.chain, self.announcement)
         if not files:
             return
@@ -349,28 +391,8 @@ class _Verifier:
             people, apart = staff.read_inspectors(inspectors), staff.read_conflicts(conflicts)
             rolls = draw_chain.Rolls(targets, people, apart)
         else:
-            self.unchecked.append("replacements")
+            self.unchecked.add("replacements")
         self.checks.run(
             "replacements",
             lambda: draw_chain.check(files, self.transcript, self.announcement, self.trust, rolls),
         )
-
-
-def _same(found: RegisterSummary, announced: RegisterSummary) -> str:
-    if found.columns != announced.columns:
-        raise DrawError(
-            f"列与公告不符 / columns {','.join(found.columns)}, announced {','.join(announced.columns)}"
-        )
-    if found.count != announced.count:
-        raise DrawError(f"{found.count} rows, announced {announced.count} / 记录数不符")
-    if found.digest != announced.digest:
-        raise DrawError(f"digest {found.digest}, announced {announced.digest} / 名录摘要不符")
-    return f"{found.count} rows, {found.digest}"
-
-
-def _same_excluded(listed: list[Excluded], due: list[Excluded]) -> str:
-    if listed != due:
-        wrong = {(e.id, e.reason) for e in listed} ^ {(e.id, e.reason) for e in due}
-        named = shown_id(min(wrong)[0]) if wrong else "their order"
-        raise DrawError(f"the excluded targets do not follow from the files ({named}) / 排除名单不符")
-    return f"{len(due)} excluded"

@@ -27,18 +27,21 @@ from schemas.draw.aftermath import Aftermath
 from schemas.draw.documents import (
     FIRST,
     Announcement,
+    Reveal,
     Transcript,
     Void,
     read_announcement,
     read_transcript,
     read_void,
 )
-from schemas.draw.encoding import encode
+from schemas.draw.encoding import convert, encode
 from schemas.draw.registers import DrawRegister
 from schemas.draw.replacement import MAX_BYTES, Replacement, read_replacement
 from schemas.draw.seed import check_signature
+from schemas.draw.strata import counts_for
 from schemas.errors import DrawError, UsageError
 from schemas.trust import TrustStore
+from verification.timestamps import MAX_TOKEN
 
 
 class Chain:
@@ -50,11 +53,26 @@ class Chain:
         self.transcripts: dict[str, set[str]] = defaultdict(set)  # By digest the SHA-256 of transcript files.
         self.voids: dict[str, Void] = {}
         self.good: set[int] = set()  # The sequences of announcements signed by a key that is not revoked.
+        self.files: dict[str, tuple[Announcement, Path]] = {}  # by SHA-256 the transcript files of the folder
+        self.reveals: list[Reveal] = []  # reveals that lie in the folder
+        self.timestamps: list[bytes] = []  # RFC 3161 timestamps that lie in the folder
         self.revoked: dict[int, Path] = {}  # By sequence a document about it that a revoked key signed.
 
     def add(self, announcement: Announcement) -> None:
         """Add an announcement; the same one again is no fault."""
         self.announcements[announcement.sequence][announcement.digest] = announcement
+
+    def missing_earlier(self, own: Announcement) -> list[str]:
+        """List earlier transcripts of the same item within twelve months that an announcement does not name."""
+        return [
+            digest
+            for digest, (past, _) in sorted(self.files.items())
+            if past.sequence < own.sequence and counts_for(own.plan, past.plan) and digest not in own.earlier
+        ]
+
+    def announced(self, digest: str) -> Announcement | None:
+        """Return the announcement of this digest, or None where the folder has none."""
+        return next((same[digest] for same in self.announcements.values() if digest in same), None)
 
     def check(self) -> str:
         """Return the number of draws. Raise DrawError for the first fault."""
@@ -138,8 +156,8 @@ class Chain:
             taken[commitment.commitment] = announcement.sequence
 
 
-def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: TrustStore) -> str:
-    """Check the chain in a folder together with one transcript. Raise DrawError for the first fault."""
+def read_chain(folder: Path, own: Announcement, transcript: Transcript, trust: TrustStore) -> Chain:
+    """Read the chain in a folder together with one transcript. Raise DrawError for a document that breaks a rule."""
     chain = Chain(own.plan.authority)
     chain.add(own)
     itself = encode(transcript)
@@ -155,7 +173,10 @@ def check_chain(folder: Path, own: Announcement, transcript: Transcript, trust: 
         )
     for path in sorted(folder.rglob("*.json")):
         _read_into(chain, path, trust, itself)
-    return chain.check()
+    for path in sorted([*folder.rglob("*.tsr"), *folder.rglob("*.tst")]):
+        if path.is_file() and path.stat().st_size <= MAX_TOKEN:
+            chain.timestamps.append(path.read_bytes())
+    return chain
 
 
 def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> None:
@@ -183,8 +204,13 @@ def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> No
             )
         _signed(drawn.signature, drawn.to_be_signed, chain, trust, path, announcement.sequence)
         _announced(announcement, chain, trust, path)
-        chain.transcripts[announcement.digest].add(hashlib.sha256(data).hexdigest())
+        digest = hashlib.sha256(data).hexdigest()
+        chain.transcripts[announcement.digest].add(digest)
+        chain.files[digest] = (announcement, path)
         chain.add(announcement)
+    elif content.keys() >= {"party", "secret", "signature"}:
+        with suppress(DrawError):  # Another file may have these keys.
+            chain.reveals.append(convert(content, Reveal))
     elif "algorithm" in content and content.get("authority") == chain.authority:
         announcement = read_announcement(data, str(path))
         _announced(announcement, chain, trust, path)

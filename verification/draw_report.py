@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.errors import DrawError
 
-Unchecked = Literal["assignments", "earlier", "order", "public", "replacements"]
+Unchecked = Literal["assignments", "earlier", "order", "parties", "public", "publication", "replacements"]
 
 
 class DrawCheck(msgspec.Struct, frozen=True):

@@ -90,10 +90,13 @@ def visit(t, plan, targets, staff, conflicts):
     """Assigns inspectors again: of those competent and without a conflict the lowest (load, duty ticket)."""
     def entry(i, load):
         return load, sha(f"{t['seed']}:inspector:{i}:{load}"), i
-    need, places, heaps, home, apart = plan.get("qualification"), plan["inspectors_per_target"], {}, {}, {}
-    skills = {i["id"]: {q.strip() for q in i["qualifications"].split(";")} for i in staff}
-    for i in staff:  # in each division, who has the qualification waits in another heap than who has not
-        home[i["id"]] = heaps.setdefault((i["division"], need is None or need in skills[i["id"]]), [])
+    need, heaps, home, apart = plan.get("qualification"), {}, {}, {}
+    groups = [(d["name"], d.get("inspectors", 1)) for d in plan.get("departments", [])]
+    groups = groups or [(None, plan["inspectors_per_target"])]  # of any department
+    skills = {i["id"]: {q.strip() for q in i["qualifications"].replace("；", ";").split(";")} for i in staff}
+    for i in staff:  # in each division and department, those with the qualification wait in a heap of their own
+        where = (i["division"], groups[0][0] and i["department"], need is None or need in skills[i["id"]])
+        home[i["id"]] = heaps.setdefault(where, [])
         home[i["id"]].append(entry(i["id"], 0))
     for heap in heaps.values():
         heapify(heap)
@@ -104,18 +107,25 @@ def visit(t, plan, targets, staff, conflicts):
     assignments, skipped = [], []
     for target in (drawn["id"] for stratum in t["strata"] for drawn in stratum["drawn"]):
         d, taken, aside = division[target], [], []
-        while len(taken) < places:
-            lacks = len(taken) == places - 1 and need is not None and not any(need in skills[i] for _, _, i in taken)
-            near = [(x, fit) for x in {d, d[:4] + "00", d[:2] + "0000"} for fit in {True, lacks}]
-            lowest = heappop(min(heaps[n] for n in near if heaps.get(n)))
-            reason = apart.get(target, {}).get(lowest[2])
-            (taken if reason is None else aside).append(lowest)
-            skipped += [] if reason is None else [{"target": target, "inspector": lowest[2], "reason": reason}]
+        full = plan["inspectors_per_target"]
+        for department, places in groups:
+            goal = len(taken) + places
+            while len(taken) < goal:
+                lacks = len(taken) == full - 1 and need is not None and not any(need in skills[i] for _, _, i in taken)
+                near = [(x, department, fit) for x in {d, d[:4] + "00", d[:2] + "0000"} for fit in {True, lacks}]
+                lowest = heappop(min(heaps[n] for n in near if heaps.get(n)))
+                reason = apart.get(target, {}).get(lowest[2])
+                (taken if reason is None else aside).append(lowest)
+                skipped += [] if reason is None else [{"target": target, "inspector": lowest[2], "reason": reason}]
         for back in aside + [entry(i, load + 1) for load, _, i in taken]:
             heappush(home[back[2]], back)
         assignments.append({"target": target, "inspectors": [i for _, _, i in taken]})
     must(t["assignments"] == assignments, "the inspectors are not those of the rule")
     must(t["skipped"] == skipped, "not those with a conflict were passed over")
+
+def public_text(value):
+    """The seed's last part: numbers as they stand, or the SHA-256 of a beacon's signature (not checked here)."""
+    return value if isinstance(value, str) else hashlib.sha256(bytes.fromhex(value["signature"])).hexdigest()
 
 def main(transcript, register, inspectors=None, conflicts=None):
     with open(transcript, encoding="utf-8", newline="") as file:
@@ -131,11 +141,11 @@ def main(transcript, register, inspectors=None, conflicts=None):
         fits = hashlib.sha256(bytes.fromhex(shown["secret"])).hexdigest() == promise["commitment"]
         must(fits, f"the secret of {shown['party']} is not the promised one")
     must(("public" in t) == ("public" in plan["seed"]), "a public number in one of plan and transcript only")
-    parts = [digest, *(shown["secret"] for shown in t["reveals"]), *([t["public"]] if "public" in t else [])]
+    parts = [digest, *(shown["secret"] for shown in t["reveals"]), *([public_text(t["public"])] if "public" in t else [])]
     must(sha(":".join(parts)) == t["seed"], "the seed does not follow from the reveals")
     targets = read(register, registers["targets"], "targets", ["id"])
     draw(t, plan, targets)
-    unchecked = ["signatures", "order", *["earlier"] * bool(plan["earlier"]), *["public"] * ("public" in t)]
+    unchecked = ["signatures", "parties", "publication", "order", "earlier", "replacements", *["public"] * ("public" in t)]
     if inspectors and (conflicts or not registers["conflicts"]["count"]):
         staff, key = read(inspectors, registers["inspectors"], "inspectors", ["id"]), ["inspector_id", "target_id"]
         visit(t, plan, targets, staff, read(conflicts, registers["conflicts"], "conflicts", key) if conflicts else [])

@@ -5,31 +5,36 @@ This module has the authority's steps. `draw_parties` has those of the parties, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any
 
+import msgspec
 import typer
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from infra.bootstrap import Installation
-from infra.cli import draw_parties, draw_reading, output
+from infra.cli import draw_parties, draw_party, draw_reading, output
 from infra.cli.output import Several, now
 from infra.draw import files, pages
 from infra.draw.files import write_whole
 from infra.draw.store import DrawStore, draw_key
-from processors.draw.compute import Prepared, check_given, check_public, compute, prepare
+from processors.draw.compute import Prepared, check_given, compute, prepare
 from schemas.calendar import china_date
 from schemas.draw.aftermath import Aftermath
-from schemas.draw.documents import Announcement, Transcript
+from schemas.draw.documents import Announcement, Reveal, Transcript
 from schemas.draw.encoding import read_file
 from schemas.draw.inspectors import read_conflicts, read_inspectors
-from schemas.draw.plan import Plan, moment, parse_toml, read_plan
+from schemas.draw.plan import Plan, parse_toml, read_plan
+from schemas.draw.public import PublicValue, read_value, time_of
 from schemas.draw.replacement import PublishedDraw, Replacement
 from schemas.draw.seed import DrawSigner, in_order
 from schemas.errors import DrawError
+from schemas.trust import TrustStore
+from verification import publication
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(draw_parties.app)
 app.add_typer(draw_reading.app)
+app.add_typer(draw_party.app, name="party")
 
 RegisterFile = Annotated[Path, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")]
 InspectorsFile = Annotated[
@@ -47,6 +53,16 @@ ConflictsFile = Annotated[Path | None, typer.Option("--conflicts", help="回避�
 EarlierFiles = Annotated[
     list[Path] | None,
     typer.Option("--earlier", metavar="T.json", help="以往抽取记录，可重复 / earlier transcripts"),
+]
+
+
+PublicOption = Annotated[
+    str | None,
+    typer.Option(
+        "--public",
+        metavar="FILE|TEXT",
+        help="公开随机数：信标轮次或数字 / the public value, where the plan has one: a beacon's round, or numbers",
+    ),
 ]
 
 
@@ -85,11 +101,18 @@ def announce(
     signer = _key(installation, checked)
     promised = files.commitments(commitment)
     _writable(out)
+    past = _once([*(earlier or []), *store.earlier(checked)])
+    for waiting in store.undrawn(checked):
+        output.warn(
+            f"同一事项第 {waiting.announcement.sequence} 号公告尚未抽取 / announcement {waiting.announcement.sequence} of this "
+            "item is not drawn yet; this draw cannot leave out its targets",
+            "先抽取或作废 / draw or void it first",
+        )
     with (
         _watched(register) as progress,
-        files.opened(register, inspectors, conflicts, earlier or [], installation.trust, progress) as given,
+        files.opened(register, inspectors, conflicts, past, installation.trust, progress) as given,
     ):
-        prepared = prepare(content, given, promised, str(plan))
+        prepared = prepare(content, given, promised, installation.trust, now(), str(plan))
         announced = store.announce(prepared.content, checked, signer)
     write_whole(out, announced.bytes)
     if page:
@@ -98,6 +121,11 @@ def announce(
         text = pages.html(shown, register, before, china_date(now()), prepared.smallest_choice)
         write_whole(page, text.encode())
     _announced(announced, prepared, out)
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    """Return the files of different content, each once."""
+    return list({sha256(read_file(path)).digest(): path for path in paths}.values())
 
 
 def _key(installation: Installation, plan: Plan) -> DrawSigner:
@@ -123,7 +151,9 @@ def _announced(announced: Announcement, prepared: Prepared, out: Path) -> None:
     output.line(f"已公告 / announced: {out}")
 
 
-@app.command(epilog='Example: zhengzhao draw void ANNOUNCEMENT.json --reason "名录有误" -o VOID.json')
+@app.command(
+    cls=Several, epilog='Example: zhengzhao draw void ANNOUNCEMENT.json --reason "名录有误" -o VOID.json'
+)
 def void(
     announcement: Annotated[
         Path, typer.Argument(metavar="ANNOUNCEMENT.json", help="公告 / the announcement")
@@ -132,20 +162,46 @@ def void(
     out: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="VOID.json", help="where to write it")
     ] = None,
+    reveal: Annotated[
+        list[Path] | None,
+        typer.Option(help="已公开的秘密 / the reveals, each party's, once any party has revealed"),
+    ] = None,
+    public: PublicOption = None,
 ) -> None:
-    """作废一份未抽取的公告 / End an announcement that was not drawn: the only way to announce its plan again."""
+    """作废一份未抽取的公告 / End an announcement that was not drawn: the only way to announce its plan again.
+
+    After the time of the public value, and after any reveal, the void carries all reveals and the value, so that
+    everybody can compute the discarded draw.
+    """
     installation = Installation(output.settings())
     announced = files.announcement(announcement)
     signer = _key(installation, announced.plan)
     if out:
         _writable(out)
-    data = DrawStore(installation.settings.data).void(announced, reason, signer)
+    shown, value = _discarded(announced, files.reveals(reveal or []), public, installation.trust)
+    data = DrawStore(installation.settings.data).void(announced, reason, signer, shown, value)
     if out:
         write_whole(out, data)
         if not output.as_json():
             output.line(f"已作废 / voided: {out}")
             return
     output.line(data.decode())
+
+
+def _discarded(
+    announced: Announcement, reveals: list[Reveal], public: str | None, trust: TrustStore
+) -> tuple[list[Reveal], PublicValue | None]:
+    """Return the reveals and the public value that a void has to carry. Raise DrawError where one is missing."""
+    source = announced.plan.seed.public
+    known = not isinstance(source, UnsetType) and time_of(source, trust) <= now()
+    if not reveals and not known:
+        if public is not None:
+            raise DrawError(
+                "公开随机数须与公开的秘密一并给出 / a public value goes with the reveals", where="--public"
+            )
+        return [], None
+    ordered = in_order(reveals, announced, announced.digest)
+    return ordered, _public_value(announced, public, trust) if known else None
 
 
 @app.command(
@@ -165,9 +221,13 @@ def run(
     ],
     conflicts: ConflictsFile = None,
     earlier: EarlierFiles = None,
-    public: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="公开随机数 / the public number, where the plan has one"),
+    public: PublicOption = None,
+    proof: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="公告发布的证明：RFC 3161 时间戳 / proofs that the announcement was published: timestamps",
+        ),
     ] = None,
 ) -> None:
     """抽取 / Draw targets and inspectors, once; the transcript lets everybody repeat it."""
@@ -178,14 +238,17 @@ def run(
     store.refuse_voided(store.find(announced))
     shown = files.reveals(reveal)
     in_order(shown, announced, announced.digest)
-    check_public(announced, public)
-    _not_too_early(announced)
+    value = _public_value(announced, public, installation.trust)
+    proofs = publication.read(proof or [], announced, installation.trust)
     _writable(out)
+    past = _once([*(earlier or []), *store.earlier(announced.plan)])
+    past = [path for path in past if path in (earlier or []) or _digest(path) in announced.earlier]
     with (
         _watched(register) as progress,
-        files.opened(register, inspectors, conflicts, earlier or [], installation.trust, progress) as given,
+        files.opened(register, inspectors, conflicts, past, installation.trust, progress) as given,
     ):
-        transcript = compute(announced, given, shown, public)
+        transcript = compute(announced, given, shown, value)
+        transcript = msgspec.structs.replace(transcript, proofs=proofs or UNSET)
         data = store.record(announced, transcript, signer)
         write_whole(out, data)
         _drawn(transcript, out)
@@ -241,14 +304,30 @@ def replace(
     output.line(data.decode())
 
 
-def _not_too_early(announced: Announcement) -> None:
+def _digest(path: Path) -> str:
+    return sha256(read_file(path)).hexdigest()
 
+
+def _public_value(announced: Announcement, public: str | None, trust: TrustStore) -> PublicValue | None:
+    """Read the public value of a draw, from a file where there is one of this name. Raise DrawError where it is wrong."""
     source = announced.plan.seed.public
-    if not isinstance(source, UnsetType) and now() < moment(source.at, "seed.public.at"):
+    if isinstance(source, UnsetType):
+        if public is not None:
+            raise DrawError(
+                "抽查计划没有公开随机数 / the plan has no public number", hint="leave --public out"
+            )
+        return None
+    at = time_of(source, trust)
+    if now() < at:
         raise DrawError(
-            f"公开随机数尚未产生 / the public number does not exist before {source.at}",
-            hint=f"wait for {source.source}",
+            f"公开随机数尚未产生 / the public number does not exist before {at.isoformat()}",
+            hint="wait for it",
         )
+    if not public:
+        raise DrawError(
+            "抽查计划要求公开随机数 / the plan requires a public number", hint="--public FILE|TEXT"
+        )
+    return read_value(files.text_or_file(public), source, trust)
 
 
 def _drawn(transcript: Transcript, out: Path) -> None:

@@ -12,12 +12,16 @@ import typer
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import UNSET, UnsetType
 
+from infra.bootstrap import Installation
 from infra.cli import output
+from infra.cli.output import now
 from infra.draw import files
 from infra.draw.files import Secret, write_whole
+from infra.draw.memory import MEMORY_FILE, remembering
 from schemas.draw import seed
 from schemas.draw.documents import Announcement, Commitment
 from schemas.draw.encoding import is_text, read_file
+from schemas.draw.plan import moment
 from schemas.errors import DrawError, UsageError
 
 app = typer.Typer()
@@ -57,9 +61,23 @@ def commit(
     made = secrets.token_bytes(seed.SECRET_BYTES)
     sealed = seed.deposit(made, party, supervisor) if supervisor else UNSET
     promise = Commitment(party, seed.commitment_of(made), seed.public_pem(own.public_key()), sealed)
-    kept = Secret(party, made.hex(), promise.commitment, seed.private_pem(own))
+    kept = Secret(party, made.hex(), promise.commitment, seed.private_pem(own), deposit=sealed or None)
     _write_new(out, msgspec.json.encode(kept))
     output.print_json(msgspec.to_builtins(promise))
+
+
+TrustFolder = Annotated[
+    Path | None,
+    typer.Option("--trust", metavar="DIR", help="信任文件夹 / trust folder [default: the data folder's]"),
+]
+MemoryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--memory",
+        metavar="FILE",
+        help=f"已签公告的记忆 / announcements signed before [default: {MEMORY_FILE} beside the secret or key]",
+    ),
+]
 
 
 @app.command(
@@ -70,13 +88,16 @@ def reveal(
     announcement: Annotated[
         Path, typer.Option(metavar="ANNOUNCEMENT.json", help="已发布的公告 / as published")
     ],
+    trust: TrustFolder = None,
+    memory: MemoryFile = None,
 ) -> None:
     """公开秘密，仅用于该公告 / Reveal a secret for this one announcement, and sign that. Prints the reveal.
 
+    Refused without a good signature of the authority, after `reveal_by`, and for a fork of the authority's chain.
     SECRET.json remembers the announcement, so that no second one can be signed with the same secret.
     """
     kept = files.secret(secret)
-    announced = files.announcement(announcement)
+    announced = _genuine(announcement, trust)
     commitment = _commitment(announced, kept.party)
     if isinstance(kept.private_key, UnsetType):
         raise UsageError(
@@ -86,7 +107,7 @@ def reveal(
         )
     if isinstance(kept.revealed, str) and kept.revealed != announced.digest:
         raise DrawError(
-            f"this secret was revealed for another announcement ({kept.revealed}) / 该秘密已用于另一公告",
+            f"该秘密已用于另一公告 / this secret was revealed for another announcement ({kept.revealed})",
             where=str(secret),
             hint="do not sign; ask why there are two announcements, and tell the other parties",
         )
@@ -96,10 +117,16 @@ def reveal(
             f"密钥与公告中的不符 / the key of {kept.party} is not the one in the announcement",
             where=str(secret),
         )
+    if not isinstance(kept.deposit, UnsetType) and (kept.deposit or UNSET) != commitment.deposit:
+        raise DrawError(
+            f"托管与公告中的不符 / the deposit of {kept.party} is not the one in the announcement",
+            where=str(secret),
+        )
     shown = seed.reveal(_bytes(kept.secret, secret), commitment, announced, key, opened=False)
-    if isinstance(kept.revealed, UnsetType):
-        marked = msgspec.structs.replace(kept, revealed=announced.digest)
-        write_whole(secret, msgspec.json.encode(marked), private=True)
+    with remembering(memory or secret.with_name(MEMORY_FILE), announced):
+        if isinstance(kept.revealed, UnsetType):
+            marked = msgspec.structs.replace(kept, revealed=announced.digest)
+            write_whole(secret, msgspec.json.encode(marked), private=True)
     output.print_json(msgspec.to_builtins(shown))
 
 
@@ -115,13 +142,39 @@ def open_(
     key: Annotated[
         Path, typer.Option(metavar="SUPERVISOR-KEY.pem", help="监督方私钥 / the supervisor's key")
     ],
+    trust: TrustFolder = None,
+    memory: MemoryFile = None,
 ) -> None:
-    """监督方代为公开 / Open the deposit of a party that stays silent, as its supervisor. Prints the reveal."""
-    announced = files.announcement(announcement)
+    """监督方代为公开 / Open the deposit of a party that stays silent, as its supervisor. Prints the reveal.
+
+    Refused without a good signature of the authority, after `reveal_by`, and for a fork of the authority's chain.
+    """
+    announced = _genuine(announcement, trust)
     commitment = _commitment(announced, party)
     supervisor = seed.private_key(read_file(key), str(key))
     made = seed.open_deposit(commitment, supervisor)
-    output.print_json(msgspec.to_builtins(seed.reveal(made, commitment, announced, supervisor, opened=True)))
+    shown = seed.reveal(made, commitment, announced, supervisor, opened=True)
+    with remembering(memory or key.with_name(MEMORY_FILE), announced):
+        pass
+    output.print_json(msgspec.to_builtins(shown))
+
+
+def _genuine(path: Path, trust: Path | None) -> Announcement:
+    """Read an announcement that a draw key of its authority signed and whose `reveal_by` is not past.
+
+    Raise DrawError otherwise, TrustError where there is no trust folder.
+    """
+    store = Installation(output.settings()).read_trust(trust)
+    announced = files.announcement(path)
+    seed.check_signature(announced.signature, announced.to_be_signed, announced.plan.authority, store)
+    by = announced.plan.seed.reveal_by
+    if isinstance(by, str) and moment(by, "seed.reveal_by") < now():
+        raise DrawError(
+            f"公开截止时间已过 / the time for revealing is past ({by})",
+            where=str(path),
+            hint="the authority voids the announcement: zhengzhao draw void",
+        )
+    return announced
 
 
 def _commitment(announced: Announcement, party: str) -> Commitment:

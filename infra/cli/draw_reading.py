@@ -76,7 +76,7 @@ def verify(
         report = DrawReport("invalid", [], [DrawCheck("form", False, error.message)])
     else:
         report = verification.verify(
-            read, _files(register, inspectors, conflicts, earlier or [], chain), store
+            read, _files(register, inspectors, conflicts, earlier or [], chain), store, now()
         )
     _report(transcript, report)
     raise typer.Exit(0 if report.verdict == "valid" else 1)

@@ -172,7 +172,8 @@ def _drawn(stage: DemoStage, folder: Path) -> tuple[Announcement, Transcript]:
     signer = draw_key(stage.here.signer(), trust, plan, KEYS_FROM)
     registers = (folder / "R.csv", folder / "I.csv", folder / "C.csv")
     with files.opened(*registers, [], trust) as given:
-        prepared = prepare(content, given, [commitment for commitment, _, _ in kept], "plan.toml")
+        promised = [commitment for commitment, _, _ in kept]
+        prepared = prepare(content, given, promised, trust, KEYS_FROM, "plan.toml")
         announcement = store.announce(prepared.content, plan, signer)
     write_whole(folder / "ANNOUNCEMENT.json", announcement.bytes)
     shown = [_reveal(folder, announcement, *one) for one in kept]
@@ -233,7 +234,7 @@ def _verify(stage: DemoStage, folder: Path, transcript: Path) -> DrawReport:
         [],
         chain,
     )
-    return verify(read_transcript(transcript.read_bytes()), given, stage.here.trust)
+    return verify(read_transcript(transcript.read_bytes()), given, stage.here.trust, KEYS_FROM)
 
 
 def _strangers(stage: DemoStage, folder: Path, report: DrawReport) -> list[StoryStep]:

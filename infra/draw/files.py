@@ -17,6 +17,7 @@ from processors.draw.compute import DrawInputs
 from schemas.draw.documents import (
     Announcement,
     Commitment,
+    Deposit,
     Reveal,
     read_announcement,
     read_transcript,
@@ -33,7 +34,8 @@ from verification.draw_chain import replacements_in
 class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A party's SECRET.json: the secret (hex), the private half of its key, its commitment.
 
-    `revealed` is the digest of the one announcement for which it was revealed.
+    `revealed` is the digest of the one announcement for which it was revealed. `deposit` is the deposit as committed,
+    null for none; files of earlier releases do not have it.
     """
 
     party: str
@@ -41,6 +43,7 @@ class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commitment: str
     private_key: str | UnsetType = UNSET
     revealed: str | UnsetType = UNSET
+    deposit: Deposit | UnsetType | None = UNSET
 
 
 @contextmanager
@@ -112,6 +115,21 @@ def commitments(paths: Sequence[Path]) -> list[Commitment]:
 def reveals(paths: Sequence[Path]) -> list[Reveal]:
     """Read the reveals of parties, a file each."""
     return [convert(parse_json(read_file(p), str(p)), Reveal, str(p)) for p in paths]
+
+
+def text_or_file(given: str) -> str:
+    """Return the text of the file of this name, or `given` itself where there is no such file."""
+    try:
+        is_file = Path(given).is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        return given
+    data = read_file(Path(given))
+    try:
+        return data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise UsageError("不是文本文件 / not a text file", where=given) from None
 
 
 def announcement(path: Path) -> Announcement:

@@ -97,6 +97,8 @@ class TargetRegister:
                 digest = self._digest_in_memory() if self._frame is not None else self._digest_of_spill()
             except ControlCharacter:
                 raise self._control_character() from None
+            if self.kind != "conflicts":
+                self._refuse_look_alikes()
             self._summary = RegisterSummary(self.columns, self.count, digest)
         return self._summary
 
@@ -209,6 +211,32 @@ class TargetRegister:
             raise self._twice(tuple(ordered.filter(same)[0].split("\t")))
         return str(ordered[-1])
 
+    def _refuse_look_alikes(self) -> None:
+        """Raise DrawError where two ids look alike: equal after NFKC and without characters that show nothing.
+
+        Printable ASCII is its own shown form, so only other ids are compared with the rest.
+        """
+        shown: dict[str, str] = {}
+        for frame in self.frames():
+            odd = frame["id"].filter(frame["id"].str.contains(r"[^!-~]"))
+            for own, form in zip(odd.to_list(), _shown_form(odd).to_list(), strict=True):
+                if shown.setdefault(form, own) != own:
+                    raise self._look_alike(own, shown[form])
+        if not shown:
+            return
+        wanted = pl.Series(list(shown), dtype=pl.String).implode()
+        for frame in self.frames():
+            for own in frame["id"].filter(frame["id"].is_in(wanted)).to_list():
+                if shown[own] != own:
+                    raise self._look_alike(own, shown[own])
+
+    def _look_alike(self, one: str, other: str) -> DrawError:
+        return DrawError(
+            f"两个编号看似相同 / two ids look alike: {shown_id(one)!r}, {shown_id(other)!r}",
+            where=str(self.path),
+            hint="one target has one id; full-width and invisible characters make no other",
+        )
+
     def _twice(self, key: tuple[str, ...]) -> DrawError:
         name = " / ".join(shown_id(part) for part in key if part)
         what = "pair" if self.kind == "conflicts" else "id"
@@ -229,3 +257,8 @@ def _first_not(frame: pl.DataFrame, column: str, rule: pl.Expr) -> str | None:
     """Return the first value of a column that breaks a rule."""
     values = frame.select(pl.col(column).unique(maintain_order=True)).filter(~rule)
     return str(values[column][0]) if len(values) else None
+
+
+def _shown_form(ids: pl.Series) -> pl.Series:
+    """Return ids as they look: after NFKC, without control, format, separator and filler characters."""
+    return ids.str.normalize("NFKC").str.replace_all(r"[\p{C}\p{Z}\u{115F}\u{1160}\u{3164}\u{FFA0}]", "")

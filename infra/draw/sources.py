@@ -203,8 +203,9 @@ def _batches(buffer: pa.Buffer, columns: list[str], batch_rows: int) -> Iterator
 
 
 def _frame(table: pa.Table, columns: list[str]) -> pl.DataFrame:
-    frame = pl.from_arrow(table.rename_columns(columns), rechunk=False)
+    frame = pl.from_arrow(table, rechunk=False)
     assert isinstance(frame, pl.DataFrame)
+    frame.columns = columns  # Arrow's own names would lose an empty one, which polars replaces by `column_4`.
     return frame
 
 
@@ -331,4 +332,5 @@ def _text_frame(table: pa.Table, where: str) -> pl.DataFrame:
         columns[name] = column
     frame = pl.from_arrow(pa.table(columns), rechunk=False)
     assert isinstance(frame, pl.DataFrame)
+    frame.columns = table.column_names
     return frame.with_columns(pl.all().cast(pl.String).fill_null(""))

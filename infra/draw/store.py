@@ -8,13 +8,14 @@ at all, and never changed.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from infra.draw.files import write_whole
 from issuance.signer import ES256, Signer
@@ -22,6 +23,7 @@ from schemas.calendar import CHINA
 from schemas.draw.documents import (
     FIRST,
     Announcement,
+    Reveal,
     Transcript,
     Void,
     announcement_of,
@@ -31,8 +33,10 @@ from schemas.draw.documents import (
 )
 from schemas.draw.encoding import encode, is_text
 from schemas.draw.plan import Plan, day
+from schemas.draw.public import PublicValue
 from schemas.draw.replacement import MAX_BYTES, Replacement, read_replacement
 from schemas.draw.seed import DrawSigner, sign
+from schemas.draw.strata import counts_for
 from schemas.errors import DrawError, LintError, NotFound
 from schemas.trust import ANY_AUTHORITY, TrustStore
 
@@ -163,8 +167,30 @@ class DrawStore:
             self._write(self._path(announcement, "announcement"), announcement.bytes)
             return announcement
 
-    def void(self, announcement: Announcement, reason: str, signer: DrawSigner) -> bytes:
-        """Void an announcement that was not drawn; return the signed void."""
+    def earlier(self, plan: Plan) -> list[Path]:
+        """List the transcripts of the same item and authority that keep their targets out of this plan's draw."""
+        links = self.chain(plan.authority)
+        return [
+            link.transcript for link in links if link.transcript and counts_for(plan, link.announcement.plan)
+        ]
+
+    def undrawn(self, plan: Plan) -> list[Link]:
+        """List the announcements of the same item and authority that are neither drawn nor voided."""
+        return [
+            link
+            for link in self.chain(plan.authority)
+            if link.state == "announced" and counts_for(plan, link.announcement.plan)
+        ]
+
+    def void(
+        self,
+        announcement: Announcement,
+        reason: str,
+        signer: DrawSigner,
+        reveals: Sequence[Reveal] = (),
+        public: PublicValue | None = None,
+    ) -> bytes:
+        """Void an announcement that was not drawn; return the signed void, with all reveals where there are any."""
         if not is_text(reason):
             raise DrawError(
                 "作废须写明理由（一行文字）/ a void needs a reason, in one line", hint='--reason "…"'
@@ -176,7 +202,14 @@ class DrawStore:
                 raise DrawError("已抽取的公告不得作废 / a drawn announcement cannot be voided")
             if link.void:
                 raise DrawError(f"公告已作废 / the announcement is voided already: {link.void}")
-            void = Void(announcement.digest, plan.authority, announcement.sequence, reason.strip())
+            void = Void(
+                announcement.digest,
+                plan.authority,
+                announcement.sequence,
+                reason.strip(),
+                list(reveals) or UNSET,
+                UNSET if public is None else public,
+            )
             data = encode(msgspec.structs.replace(void, signature=sign(void.to_be_signed, signer)))
             self._write(self._path(announcement, "void"), data)
             return data
@@ -191,7 +224,7 @@ class DrawStore:
             self.refuse_voided(link)
             if link.transcript:
                 data = link.transcript.read_bytes()
-                if read_transcript(data).to_be_signed == transcript.to_be_signed:
+                if _draw_of(read_transcript(data)) == _draw_of(transcript):
                     return data
                 raise DrawError(
                     f"it was drawn already, with other reveals: {link.transcript} / 已抽取，不得重抽",
@@ -282,3 +315,8 @@ class DrawStore:
         with (self._folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _draw_of(transcript: Transcript) -> bytes:
+    """Return the canonical bytes of a draw alone, without signature and proofs of publication."""
+    return msgspec.structs.replace(transcript, proofs=UNSET).to_be_signed

@@ -6,8 +6,9 @@ and signatures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -28,14 +29,15 @@ from schemas.draw.documents import (
     StratumResult,
     Transcript,
 )
-from schemas.draw.encoding import shown_id
+from schemas.draw.feasibility import smallest_choice
+from schemas.draw.parties import check_parties, end_of_period
 from schemas.draw.plan import Plan, read_plan
+from schemas.draw.public import PublicValue, refuse_times
 from schemas.draw.registers import DrawRegister
 from schemas.draw.seed import check_commitment, in_order, seed_of
-from schemas.draw.strata import Earlier, Frame, allocate, build_frame, left_out, placed
+from schemas.draw.strata import Earlier, Frame, allocate, build_frame, check_single, left_out, placed
 from schemas.errors import DrawError
-
-_NAMED = 20  # A message names so many of the targets that cannot be given inspectors.
+from schemas.trust import TrustStore
 
 
 class DrawInputs(msgspec.Struct, frozen=True):
@@ -72,17 +74,27 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 def prepare(
-    content: dict[str, Any], given: DrawInputs, commitments: Sequence[Commitment], where: str = ""
+    content: dict[str, Any],
+    given: DrawInputs,
+    commitments: Sequence[Commitment],
+    trust: TrustStore,
+    now: datetime,
+    where: str = "",
 ) -> Prepared:
-    """Check plan, registers and commitments, and that every target can be visited. Raise DrawError otherwise."""
+    """Check plan, registers, parties and times, and that every target can be visited. Raise DrawError otherwise."""
     plan = read_plan(content, where)
     promised = _commitments(plan, commitments)
+    check_parties(promised, plan, trust, now)
+    refuse_times(plan.seed.reveal_by, plan.seed.public, end_of_period(plan), trust, now)
+    out = left_out(plan, given.earlier)
     with ThreadPoolExecutor(1) as pool:
         summing = pool.submit(given.summaries)
-        frame = build_frame(plan, given.targets, left_out(plan, given.earlier))
+        frame = build_frame(plan, given.targets, out)
         registers = summing.result()
     counts = allocate(plan, frame.populations)
-    smallest = check_feasible(plan, frame, given)
+    check_single(plan, frame.populations)
+    people, apart = staff.read_inspectors(given.inspectors), staff.read_conflicts(given.conflicts)
+    smallest = smallest_choice(plan, frame, given.targets, people, apart, out)
     strata = [
         raw | {"population": frame.populations[s.name], "drawn": counts[s.name]}
         for raw, s in zip(content["strata"], plan.strata, strict=True)
@@ -93,6 +105,7 @@ def prepare(
         "earlier": given.earlier_digests,
         "strata": strata,
         "commitments": msgspec.to_builtins(promised),
+        "smallest_choice": smallest,
     }
     return Prepared(announced, frame, counts, smallest)
 
@@ -116,78 +129,6 @@ def _commitments(plan: Plan, given: Sequence[Commitment]) -> list[Commitment]:
     return [by_party[party] for party in plan.seed.parties]
 
 
-def check_feasible(plan: Plan, frame: Frame, given: DrawInputs) -> int | None:
-    """Return the smallest number of inspectors that any target has to choose from.
-
-    Raise DrawError naming the targets that cannot be given enough. Loads have no upper limit, so each target is
-    checked by itself: enough competent inspectors without a conflict, and one with the qualification.
-    """
-    inspectors = staff.read_inspectors(given.inspectors)
-    conflicts = staff.read_conflicts(given.conflicts)
-    divisions = staff.check_known(conflicts, inspectors, given.targets)
-    needed, qualification = plan.inspectors_per_target, plan.needs
-    counted = staff.count_by_division(inspectors, qualification)
-    by_id = {i.id: i for i in inspectors}
-
-    def choice(division: str, apart: Iterable[str] = ()) -> tuple[int, int]:
-        near = [counted.get(d, (0, 0)) for d in staff.covering(division)]
-        competent, fit = sum(n for n, _ in near), sum(q for _, q in near)
-        places = set(staff.covering(division))
-        out = [by_id[i] for i in apart if by_id[i].division in places]
-        return competent - len(out), fit - sum(
-            1 for i in out if qualification is None or qualification in i.qualifications
-        )
-
-    poor = {d for d in frame.divisions if (c := choice(d))[0] < needed or c[1] < 1}
-    blocked = {
-        target: choice(division, conflicts[target])
-        for target, division in divisions.items()
-        if division not in poor and division in frame.divisions
-    }
-    short = {target for target, (able, fit) in blocked.items() if able < needed or fit < 1}
-    if poor or short:
-        _refuse_infeasible(plan, given, poor, short)
-    drawable = _drawable(plan, given, set(blocked))
-    sizes = [choice(d)[0] for d in frame.divisions] + [blocked[t][0] for t in drawable]
-    return min(sizes, default=None)
-
-
-def _drawable(plan: Plan, given: DrawInputs, targets: set[str]) -> set[str]:
-    """Return the targets among these that are in a population."""
-    if not targets:
-        return set()
-    wanted = pl.Series("id", list(targets), dtype=pl.String).implode()
-    out = left_out(plan, given.earlier)
-    return {
-        i
-        for part in placed(plan, given.targets, out)
-        for i in part.filter(pl.col("id").is_in(wanted))["id"].to_list()
-    }
-
-
-def _refuse_infeasible(plan: Plan, given: DrawInputs, poor: set[str], short: set[str]) -> None:
-    """Raise DrawError where one of these targets is in a population."""
-    out = left_out(plan, given.earlier)
-    wanted = pl.Series("id", list(short), dtype=pl.String).implode()
-    fits = pl.col("division").is_in(list(poor)) | pl.col("id").is_in(wanted)
-    names: list[str] = []
-    count = 0
-    for part in placed(plan, given.targets, out):
-        hit = part.filter(fits)["id"]
-        count += len(hit)
-        names += hit.sort().head(_NAMED).to_list()
-    if not count:
-        return
-    more = f", and {count - _NAMED} more" if count > _NAMED else ""
-    qualified = f", one of them with {plan.needs!r}" if plan.needs else ""
-    raise DrawError(
-        f"{count} targets cannot be given {plan.inspectors_per_target} inspectors{qualified} / "
-        f"以下对象无法配足检查人员: {', '.join(map(shown_id, sorted(names, key=str.encode)[:_NAMED]))}{more}",
-        hint="add inspectors competent for their division, or leave the targets out by a stratum's `where`; "
-        "nothing was announced",
-    )
-
-
 # --- drawing
 
 
@@ -209,30 +150,18 @@ def check_given(announcement: Announcement, given: DrawInputs, *, earlier: bool 
         )
 
 
-def check_public(announcement: Announcement, public: str | None) -> None:
-    """Raise DrawError where a public number is missing, or given although the plan has none."""
-    expected = announcement.plan.seed.public is not UNSET
-    if expected and not public:
-        raise DrawError("抽查计划要求公开随机数 / the plan requires a public number", hint="--public TEXT")
-    if public is not None and not expected:
-        raise DrawError("抽查计划没有公开随机数 / the plan has no public number", hint="leave --public out")
-
-
-def _roster(announcement: Announcement, seed: str, given: DrawInputs) -> staff.Roster:
-    plan = announcement.plan
-    picks = sum(s.drawn for s in announcement.strata) * plan.inspectors_per_target
-    return staff.Roster(seed, staff.read_inspectors(given.inspectors), plan.needs, picks)
-
-
 def _assigned(
     plan: Plan, roster: staff.Roster, given: DrawInputs, drawn: pl.DataFrame
 ) -> tuple[list[Assignment], list[Skipped]]:
     pairs: Iterator[tuple[str, str]] = zip(drawn["id"].to_list(), drawn["division"].to_list(), strict=True)
-    return staff.assign(roster, pairs, staff.read_conflicts(given.conflicts), plan.inspectors_per_target)
+    return staff.assign(roster, pairs, staff.read_conflicts(given.conflicts), plan.groups)
 
 
 def compute(
-    announcement: Announcement, given: DrawInputs, reveals: Sequence[Reveal], public: str | None = None
+    announcement: Announcement,
+    given: DrawInputs,
+    reveals: Sequence[Reveal],
+    public: PublicValue | None = None,
 ) -> Transcript:
     """Compute the transcript, unsigned. Raise DrawError where files or reveals are not the announced ones.
 
@@ -241,7 +170,6 @@ def compute(
     """
     plan = announcement.plan
     digest = announcement.digest
-    check_public(announcement, public)
     ordered = in_order(reveals, announcement, digest)
     seed = seed_of(digest, [r.secret for r in ordered], public)
     out = left_out(plan, given.earlier)
@@ -252,7 +180,8 @@ def compute(
         check_given(announcement, given)
         raise DrawError("总体数与公告不符 / the populations are not the announced ones")
     with ThreadPoolExecutor(1) as pool:
-        lining_up = pool.submit(_roster, announcement, seed, given)
+        people = staff.read_inspectors(given.inspectors)
+        lining_up = pool.submit(staff.roster_of, plan, seed, people, sum(counts.values()))
         drawn = tickets.draw(
             plan, seed, frame.classes, counts, lambda: frame.parts or placed(plan, given.targets, out)
         )

@@ -109,10 +109,11 @@ class Aftermath:
             lambda: placed(self._plan, self._targets, out),
         )
         own, ticket, division = found.select("id", "ticket", "division").row(place)
-        places = self._plan.inspectors_per_target
         taken: list[str] = []
-        for _ in range(places):
-            taken.append(self._lowest(own, division, taken, places - len(taken)))
+        for department, places in self._plan.groups:
+            for _ in range(places):
+                open_ = self._plan.inspectors_per_target - len(taken)
+                taken.append(self._lowest(own, division, taken, open_, department=department))
         return {"next": own, "ticket": ticket, "inspectors": taken}
 
     def _next_inspector(self, unavailable: str, target: str) -> dict[str, Any]:
@@ -120,10 +121,18 @@ class Aftermath:
             raise DrawError(f"{shown_id(unavailable)} is not to visit {shown_id(target)} / 该人员未被指派")
         others = [i for i in self._visits[target] if i != unavailable]
         away = self._away.get(target, set()) | {unavailable}
-        return {"target": target, "next": self._lowest(target, self._division(target), others, 1, away)}
+        department = None if self._plan.groups[0][0] is None else self._inspectors[unavailable].department
+        found = self._lowest(target, self._division(target), others, 1, away, department)
+        return {"target": target, "next": found}
 
     def _lowest(
-        self, target: str, division: str, taken: Sequence[str], open_places: int, away: set[str] | None = None
+        self,
+        target: str,
+        division: str,
+        taken: Sequence[str],
+        open_places: int,
+        away: set[str] | None = None,
+        department: str | None = None,
     ) -> str:
         """Return the inspector with the lowest (load, duty ticket) of those who may come, at a last place of the qualified."""
         need = self._plan.needs
@@ -134,6 +143,7 @@ class Aftermath:
             i
             for i in self._inspectors.values()
             if i.division in near
+            and department in (None, i.department)
             and i.id not in taken
             and i.id not in (away or set())
             and i.id not in self._conflicts.get(target, {})

@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from schemas.draw.encoding import HEX64, canonical_json, convert, encode, is_text, parse_json
 from schemas.draw.plan import Plan, read_plan
+from schemas.draw.public import BeaconValue
 from schemas.errors import DrawError
 
 ALGORITHM = "zhengzhao-draw-1"
@@ -92,6 +93,7 @@ class _Added(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sequence: int
     previous: str
     replaces: str | UnsetType = UNSET
+    smallest_choice: int | UnsetType = UNSET
     signature: Signature | UnsetType = UNSET
 
 
@@ -108,6 +110,7 @@ class Announcement(msgspec.Struct, frozen=True):
     previous: str
     replaces: str | None
     signature: Signature | None
+    smallest_choice: int | None = None  # the fewest inspectors that any target has to choose from
 
     @property
     def to_be_signed(self) -> bytes:
@@ -174,7 +177,8 @@ class Transcript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assignments: list[Assignment]
     skipped: list[Skipped]
     excluded: list[Excluded]
-    public: str | UnsetType = UNSET
+    public: str | BeaconValue | UnsetType = UNSET
+    proofs: list[str] | UnsetType = UNSET  # that the announcement was published, in base64url
     signature: Signature | UnsetType = UNSET
 
     @property
@@ -184,12 +188,18 @@ class Transcript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Void(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The end of an announcement that was not drawn."""
+    """The end of an announcement that was not drawn.
+
+    After the time of the public value it carries all reveals and the value, so that everybody can compute the
+    discarded draw.
+    """
 
     void: str
     authority: str
     sequence: int
     reason: str
+    reveals: list[Reveal] | UnsetType = UNSET
+    public: str | BeaconValue | UnsetType = UNSET
     signature: Signature | UnsetType = UNSET
 
     @property
@@ -235,6 +245,7 @@ def announcement_of(content: dict[str, Any], where: str = "", *, signed: bool = 
         added.previous,
         None if isinstance(added.replaces, UnsetType) else added.replaces,
         None if isinstance(added.signature, UnsetType) else added.signature,
+        None if isinstance(added.smallest_choice, UnsetType) else added.smallest_choice,
     )
 
 

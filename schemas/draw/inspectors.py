@@ -7,7 +7,7 @@ place goes to the lowest who has the plan's qualification, if nobody before has 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from heapq import heapify, heappop, heappush
@@ -19,6 +19,7 @@ import polars_hash as plh
 
 from schemas.draw.documents import Assignment, Skipped
 from schemas.draw.encoding import shown_id
+from schemas.draw.plan import Plan
 from schemas.draw.registers import DrawRegister
 from schemas.errors import DrawError
 
@@ -38,15 +39,16 @@ class DrawInspector(msgspec.Struct, frozen=True):
     id: str
     division: str
     qualifications: frozenset[str]
+    department: str = ""
 
 
 def read_inspectors(register: DrawRegister) -> list[DrawInspector]:
-    """Return the inspectors of a register; `;` separates several qualifications."""
+    """Return the inspectors of a register; `;` (or `；`) separates several qualifications."""
     found = []
     for frame in register.frames():
-        for row in frame.select("id", "division", "qualifications").iter_rows():
-            parts = (part.strip() for part in row[2].split(";"))
-            found.append(DrawInspector(row[0], row[1], frozenset(part for part in parts if part)))
+        for row in frame.select("id", "division", "qualifications", "department").iter_rows():
+            parts = (part.strip() for part in row[2].replace("；", ";").split(";"))
+            found.append(DrawInspector(row[0], row[1], frozenset(part for part in parts if part), row[3]))
     return found
 
 
@@ -93,25 +95,32 @@ class Roster:
     """
 
     def __init__(
-        self, seed: str, inspectors: Sequence[DrawInspector], qualification: str | None, picks: int = 0
+        self,
+        seed: str,
+        inspectors: Sequence[DrawInspector],
+        qualification: str | None,
+        picks: int = 0,
+        departments: Sequence[str | None] = (None,),
     ) -> None:
         self._inspectors = inspectors
         self._ids = [i.id for i in inspectors]
         self._prefix = [f"{seed}:inspector:{i}:" for i in self._ids]
         self._load = [0] * len(inspectors)
+        self._departments = departments
         self._narrows = qualification is not None
         self._qualified = [qualification is None or qualification in i.qualifications for i in inspectors]
         rounds = min(picks, _HASHED_AHEAD) * 9 // 10 // len(inspectors) if inspectors else 0
         self._ahead = [_entries(self._prefix, load) for load in range(rounds)]
-        self._heaps: dict[tuple[str, bool], _Heap] = defaultdict(lambda: [_NOBODY])
+        self._heaps: dict[tuple[str, str | None, bool], _Heap] = defaultdict(lambda: [_NOBODY])
         self._home: list[_Heap] = []
         for number, inspector in enumerate(inspectors):
-            home = self._heaps[inspector.division, self._qualified[number]]
+            department = None if departments == (None,) else inspector.department
+            home = self._heaps[inspector.division, department, self._qualified[number]]
             home.append(self._entry(number, 0))
             self._home.append(home)
         for heap in self._heaps.values():
             heapify(heap)
-        self._near: dict[str, tuple[list[_Heap], list[_Heap]]] = {}
+        self._near: dict[tuple[str, str | None], tuple[list[_Heap], list[_Heap]]] = {}
 
     @property
     def loads(self) -> dict[str, int]:
@@ -119,31 +128,37 @@ class Roster:
         return {i.id: load for i, load in zip(self._inspectors, self._load, strict=True)}
 
     def assign(
-        self, target: str, division: str, places: int, apart: Mapping[str, str]
+        self, target: str, division: str, groups: Sequence[tuple[str | None, int]], apart: Mapping[str, str]
     ) -> tuple[list[str], list[str]]:
-        """Return the inspectors taken for a target, and those passed over for a conflict (`apart`: inspector → reason)."""
-        able, fit = self._near.get(division) or self._look_around(division)
+        """Return the inspectors taken for a target, and those passed over for a conflict (`apart`: inspector → reason).
+
+        `groups` gives the departments (None: any) with the number of inspectors of each.
+        """
         ids, home, load, ahead = self._ids, self._home, self._load, self._ahead
         taken: list[int] = []
         passed: dict[str, None] = {}
         aside: list[_Entry] = []
-        open_, lacking = places, self._narrows
-        while open_:
-            best = min(fit if lacking and open_ == 1 else able, key=_lowest)
-            entry = heappop(best)
-            if entry is _NOBODY:
-                raise DrawError(
-                    f"对象无法配足检查人员 / target {shown_id(target)} cannot be given {places} inspectors"
-                )
-            number = entry & _NUMBER
-            if apart and ids[number] in apart:
-                passed[ids[number]] = None
-                aside.append(entry)
-                continue
-            taken.append(number)
-            open_ -= 1
-            if lacking and self._qualified[number]:
-                lacking = False
+        open_, lacking = sum(places for _, places in groups), self._narrows
+        for department, places in groups:
+            able, fit = self._near.get((division, department)) or self._look_around(division, department)
+            while places:
+                best = min(fit if lacking and open_ == 1 else able, key=_lowest)
+                entry = heappop(best)
+                if entry is _NOBODY:
+                    raise DrawError(
+                        f"对象无法配足检查人员 / target {shown_id(target)} cannot be given enough inspectors"
+                        + (f" of {department}" if department else "")
+                    )
+                number = entry & _NUMBER
+                if apart and ids[number] in apart:
+                    passed[ids[number]] = None
+                    aside.append(entry)
+                    continue
+                taken.append(number)
+                open_ -= 1
+                places -= 1
+                if lacking and self._qualified[number]:
+                    lacking = False
         for number in taken:
             load[number] = more = load[number] + 1
             heappush(home[number], ahead[more][number] if more < len(ahead) else self._entry(number, more))
@@ -155,12 +170,13 @@ class Roster:
         duty = sha256(f"{self._prefix[number]}{load}".encode()).digest()
         return int.from_bytes(duty, "big") << _LOW | load << _HIGH | number
 
-    def _look_around(self, division: str) -> tuple[list[_Heap], list[_Heap]]:
-        """Return the heaps of all competent inspectors, and of the qualified among them; each list has at least one heap."""
+    def _look_around(self, division: str, department: str | None) -> tuple[list[_Heap], list[_Heap]]:
+        """Return the heaps of all competent inspectors, and of the qualified among them; each has at least one heap."""
         fit, others = (
-            [self._heaps[d, q] for d in covering(division) if (d, q) in self._heaps] for q in (True, False)
+            [self._heaps[d, department, q] for d in covering(division) if (d, department, q) in self._heaps]
+            for q in (True, False)
         )
-        near = self._near[division] = (fit + others or [[_NOBODY]], fit or [[_NOBODY]])
+        near = self._near[division, department] = (fit + others or [[_NOBODY]], fit or [[_NOBODY]])
         return near
 
 
@@ -173,7 +189,10 @@ def _entries(prefixes: list[str], load: int) -> list[_Entry]:
 
 
 def assign(
-    roster: Roster, targets: Iterable[tuple[str, str]], conflicts: Conflicts, places: int
+    roster: Roster,
+    targets: Iterable[tuple[str, str]],
+    conflicts: Conflicts,
+    groups: Sequence[tuple[str | None, int]],
 ) -> tuple[list[Assignment], list[Skipped]]:
     """Assign inspectors to all targets (id, division) in their order; return also everyone passed over for a conflict."""
     nobody: dict[str, str] = {}
@@ -181,19 +200,14 @@ def assign(
     skipped: list[Skipped] = []
     for target, division in targets:
         apart = conflicts.get(target, nobody)
-        taken, passed = roster.assign(target, division, places, apart)
+        taken, passed = roster.assign(target, division, groups, apart)
         assignments.append(Assignment(target, taken))
         for inspector in passed:
             skipped.append(Skipped(target, inspector, apart[inspector]))
     return assignments, skipped
 
 
-def count_by_division(
-    inspectors: Sequence[DrawInspector], qualification: str | None
-) -> dict[str, tuple[int, int]]:
-    """Count the inspectors of each division, and the qualified among them."""
-    able = Counter(i.division for i in inspectors)
-    fit = Counter(
-        i.division for i in inspectors if qualification is None or qualification in i.qualifications
-    )
-    return {division: (number, fit[division]) for division, number in able.items()}
+def roster_of(plan: Plan, seed: str, inspectors: Sequence[DrawInspector], targets: int) -> Roster:
+    """Build the roster of a draw of so many targets."""
+    picks = targets * plan.inspectors_per_target
+    return Roster(seed, inspectors, plan.needs, picks, tuple(department for department, _ in plan.groups))

@@ -24,6 +24,7 @@ _AUTHORITY = re.compile(r"urn:agency:[0-9]{6}:[a-z0-9][a-z0-9-]{0,63}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 MAX_WEIGHT = 65_536  # A ticket costs one hash per unit of weight.
+MAX_ROUND = 2**53 - 1
 MAX_INSPECTORS = 100  # The limit per target.
 NEVER_BY = ("id", "name")  # A stratum by these columns would single out targets.
 
@@ -42,10 +43,12 @@ class StratumPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PublicSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A public number (a lottery's, say) that does not exist before `at`."""
+    """A public value: `round` of `beacon`, or numbers from `source` (a lottery, say) that do not exist before `at`."""
 
-    source: str
-    at: str
+    source: str | UnsetType = UNSET
+    at: str | UnsetType = UNSET
+    beacon: str | UnsetType = UNSET
+    round: int | UnsetType = UNSET
 
 
 class SeedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +57,14 @@ class SeedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parties: list[str]
     reveal_by: str | UnsetType = UNSET
     public: PublicSource | UnsetType = UNSET
+    deposits: bool | UnsetType = UNSET  # True refuses commitments without a deposit
+
+
+class Department(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A department of a joint draw, and the number of its inspectors at each target."""
+
+    name: str
+    inspectors: int = 1
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,12 +82,21 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights: dict[CreditClass, int] | UnsetType = UNSET
     total: int | UnsetType = UNSET
     publish_after: str | UnsetType = UNSET
+    single: bool | UnsetType = UNSET  # True allows strata of one target
+    departments: list[Department] | UnsetType = UNSET  # 部门联合; the first one leads
 
     def weight(self, credit_class: str) -> int:
         """Return the tickets of a target of this class: 1 where the plan has no weight for it or the class is empty."""
         if isinstance(self.weights, UnsetType):
             return 1
         return next((w for c, w in self.weights.items() if c == credit_class), 1)
+
+    @property
+    def groups(self) -> list[tuple[str | None, int]]:
+        """The departments with the number of inspectors of each; one group of any department without them."""
+        if isinstance(self.departments, UnsetType):
+            return [(None, self.inspectors_per_target)]
+        return [(one.name, one.inspectors) for one in self.departments]
 
     @property
     def needs(self) -> str | None:
@@ -154,12 +174,26 @@ def _numbers(plan: Plan, where: str) -> None:
             "inspectors_per_target",
             "at least two inspectors per target",
         )
+    if not isinstance(plan.departments, UnsetType):
+        _departments(plan.departments, plan.inspectors_per_target, where)
     if not isinstance(plan.weights, UnsetType):
         for credit_class, weight in plan.weights.items():
             if not 1 <= weight <= MAX_WEIGHT:
                 raise refuse(f"a whole number from 1 to {MAX_WEIGHT}", where, f"weights.{credit_class}")
     if not isinstance(plan.total, UnsetType) and plan.total < 1:
         raise refuse("at least 1", where, "total")
+
+
+def _departments(departments: list[Department], whole: int, where: str) -> None:
+    names = [one.name for one in departments]
+    if not names or len(set(names)) != len(names) or not all(is_text(name) for name in names):
+        raise refuse("each department once, at least one, by its name", where, "departments")
+    if any(one.inspectors < 1 for one in departments):
+        raise refuse("at least one inspector of each", where, "departments")
+    if sum(one.inspectors for one in departments) != whole:
+        raise refuse(
+            "each department's inspectors do not add up to `inspectors_per_target`", where, "departments"
+        )
 
 
 def _strata(plan: Plan, where: str) -> None:
@@ -203,12 +237,24 @@ def _seed(seed: SeedPlan, where: str) -> None:
     by = None if isinstance(seed.reveal_by, UnsetType) else moment(seed.reveal_by, "seed.reveal_by", where)
     if isinstance(seed.public, UnsetType):
         return
-    if not is_text(seed.public.source):
-        raise refuse("is blank or has control characters", where, "seed.public.source")
-    at = moment(seed.public.at, "seed.public.at", where)
     if by is None:
-        raise refuse("is required with a public number", where, "seed.reveal_by")
-    if at <= by:
+        raise refuse("is required with a public value", where, "seed.reveal_by")
+    _public(seed.public, by, where)
+
+
+def _public(public: PublicSource, by: datetime, where: str) -> None:
+    hint = 'public = { beacon = "quicknet", round = 12345678 } or { source = "…", at = "…" }'
+    if isinstance(public.beacon, str) and isinstance(public.round, int):
+        if public.source is not UNSET or public.at is not UNSET:
+            raise refuse("a beacon's round or a source, not both", where, "seed.public", hint)
+        if not is_text(public.beacon) or not 1 <= public.round <= MAX_ROUND:
+            raise refuse("names a beacon and a round from 1 on", where, "seed.public", hint)
+        return
+    if not isinstance(public.source, str) or not isinstance(public.at, str) or public.beacon is not UNSET:
+        raise refuse("needs a beacon and a round, or a source and a time", where, "seed.public", hint)
+    if not is_text(public.source):
+        raise refuse("is blank or has control characters", where, "seed.public.source")
+    if moment(public.at, "seed.public.at", where) <= by:
         raise refuse(
             "must be after `reveal_by`", where, "seed.public.at", "whoever reveals must not know it yet"
         )

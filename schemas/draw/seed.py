@@ -33,6 +33,7 @@ from msgspec import UNSET
 from schemas import signatures
 from schemas.draw.documents import ALGORITHM, Announcement, Commitment, Deposit, Reveal, Signature
 from schemas.draw.encoding import HEX64, is_text
+from schemas.draw.public import PublicValue, seed_part
 from schemas.errors import DrawError, UsageError
 from schemas.trust import ANY_AUTHORITY, TrustStore
 
@@ -48,9 +49,9 @@ def commitment_of(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()
 
 
-def seed_of(announcement_digest: str, secrets: Sequence[str], public: str | None = None) -> str:
+def seed_of(announcement_digest: str, secrets: Sequence[str], public: PublicValue | None = None) -> str:
     """Return the seed from the secrets (hex) in the announcement's order and the public value, where there is one."""
-    parts = [announcement_digest, *secrets, *([] if public is None else [public])]
+    parts = [announcement_digest, *secrets, *([] if public is None else [seed_part(public)])]
     return hashlib.sha256(":".join(parts).encode()).hexdigest()
 
 

@@ -162,6 +162,16 @@ def allocate(plan: Plan, populations: Mapping[str, int]) -> dict[str, int]:
     return {stratum.name: counts[stratum.name] for stratum in plan.strata}
 
 
+def check_single(plan: Plan, populations: Mapping[str, int]) -> None:
+    """Raise DrawError for a stratum of one target, which the plan does not allow: it would single that target out."""
+    alone = [name for name, size in populations.items() if size == 1]
+    if alone and plan.single is not True:
+        raise DrawError(
+            f"该层只有一个对象 / stratum {alone[0]} has one target",
+            hint="widen the stratum, or say `single = true` in the plan for everybody to read",
+        )
+
+
 def _rest(plan: Plan, total: int, fixed: int, populations: Mapping[str, int]) -> dict[str, int]:
     left = total - fixed
     if left < 0:
