@@ -56,8 +56,7 @@ def share(plan, size):
     left, whole = plan.get("total", sum(due.values())) - sum(due.values()), sum(size[n] for n in free)
     must(0 <= left <= whole, "the total cannot be drawn")
     due.update({n: left * size[n] // max(whole, 1) for n in free})
-    odd = left - sum(due[n] for n in free)
-    for n in sorted(free, key=lambda n: (-(left * size[n] % max(whole, 1)), n.encode()))[:odd]:
+    for n in sorted(free, key=lambda n: (-(left * size[n] % max(whole, 1)), n.encode()))[:left - sum(map(due.get, free))]:
         due[n] += 1
     must(all(due[n] <= size[n] and (due[n] or not size[n]) for n in due), "a count that cannot be")
     return due
@@ -91,13 +90,12 @@ def visit(t, plan, targets, staff, conflicts):
     def entry(i, load):
         return load, sha(f"{t['seed']}:inspector:{i}:{load}"), i
     need, heaps, home, apart = plan.get("qualification"), {}, {}, {}
-    groups = [(d["name"], d.get("inspectors", 1)) for d in plan.get("departments", [])]
-    groups = groups or [(None, plan["inspectors_per_target"])]  # of any department
+    slots = [d["name"] for d in plan.get("departments", []) for _ in range(d.get("inspectors", 1))]
+    slots = slots or [None] * plan["inspectors_per_target"]
     skills = {i["id"]: {q.strip() for q in i["qualifications"].replace("；", ";").split(";")} for i in staff}
     for i in staff:  # in each division and department, those with the qualification wait in a heap of their own
-        where = (i["division"], groups[0][0] and i["department"], need is None or need in skills[i["id"]])
-        home[i["id"]] = heaps.setdefault(where, [])
-        home[i["id"]].append(entry(i["id"], 0))
+        where = (i["division"], slots[0] and i["department"], need is None or need in skills[i["id"]])
+        (home.setdefault(i["id"], heaps.setdefault(where, []))).append(entry(i["id"], 0))
     for heap in heaps.values():
         heapify(heap)
     division = {row["id"]: row["division"] for row in targets}
@@ -107,29 +105,20 @@ def visit(t, plan, targets, staff, conflicts):
     assignments, skipped = [], []
     for target in (drawn["id"] for stratum in t["strata"] for drawn in stratum["drawn"]):
         d, taken, aside = division[target], [], []
-        full = plan["inspectors_per_target"]
-        for department, places in groups:
-            goal = len(taken) + places
-            while len(taken) < goal:
-                lacks = len(taken) == full - 1 and need is not None and not any(need in skills[i] for _, _, i in taken)
-                near = [(x, department, fit) for x in {d, d[:4] + "00", d[:2] + "0000"} for fit in {True, lacks}]
-                lowest = heappop(min(heaps[n] for n in near if heaps.get(n)))
-                reason = apart.get(target, {}).get(lowest[2])
-                (taken if reason is None else aside).append(lowest)
-                skipped += [] if reason is None else [{"target": target, "inspector": lowest[2], "reason": reason}]
+        while len(taken) < len(slots):
+            lacks = len(taken) == len(slots) - 1 and need is not None and not any(need in skills[i] for _, _, i in taken)
+            near = [(x, slots[len(taken)], fit) for x in {d, d[:4] + "00", d[:2] + "0000"} for fit in {True, lacks}]
+            lowest = heappop(min(heaps[n] for n in near if heaps.get(n)))
+            reason = apart.get(target, {}).get(lowest[2])
+            (taken if reason is None else aside).append(lowest)
+            skipped += [] if reason is None else [{"target": target, "inspector": lowest[2], "reason": reason}]
         for back in aside + [entry(i, load + 1) for load, _, i in taken]:
             heappush(home[back[2]], back)
         assignments.append({"target": target, "inspectors": [i for _, _, i in taken]})
-    must(t["assignments"] == assignments, "the inspectors are not those of the rule")
-    must(t["skipped"] == skipped, "not those with a conflict were passed over")
-
-def public_text(value):
-    """The seed's last part: numbers as they stand, or the SHA-256 of a beacon's signature (not checked here)."""
-    return value if isinstance(value, str) else hashlib.sha256(bytes.fromhex(value["signature"])).hexdigest()
+    must((t["assignments"], t["skipped"]) == (assignments, skipped), "the inspectors are not those of the rule")
 
 def main(transcript, register, inspectors=None, conflicts=None):
-    with open(transcript, encoding="utf-8", newline="") as file:
-        data = file.read()
+    data = open(transcript, encoding="utf-8", newline="").read()
     t = json.loads(data, parse_float=lambda text: must(False, "a number with decimals"))
     must(canonical(t) == data, "not canonical JSON: other bytes of the same content")
     plan, registers = t["announcement"], t["announcement"]["registers"]
@@ -138,20 +127,21 @@ def main(transcript, register, inspectors=None, conflicts=None):
     parties = [[x["party"] for x in listed] for listed in (plan["commitments"], t["reveals"])]
     must(parties == [plan["seed"]["parties"]] * 2, "not the parties of the plan")
     for promise, shown in zip(plan["commitments"], t["reveals"]):
-        fits = hashlib.sha256(bytes.fromhex(shown["secret"])).hexdigest() == promise["commitment"]
-        must(fits, f"the secret of {shown['party']} is not the promised one")
+        found = hashlib.sha256(bytes.fromhex(shown["secret"])).hexdigest()
+        must(found == promise["commitment"], f"the secret of {shown['party']} is not the promised one")
     must(("public" in t) == ("public" in plan["seed"]), "a public number in one of plan and transcript only")
-    parts = [digest, *(shown["secret"] for shown in t["reveals"]), *([public_text(t["public"])] if "public" in t else [])]
+    public = [p if isinstance(p, str) else hashlib.sha256(bytes.fromhex(p["signature"])).hexdigest()
+              for p in [t.get("public")] if p]  # a beacon's signature is hashed, and not checked here
+    parts = [digest, *(shown["secret"] for shown in t["reveals"]), *public]
     must(sha(":".join(parts)) == t["seed"], "the seed does not follow from the reveals")
-    targets = read(register, registers["targets"], "targets", ["id"])
-    draw(t, plan, targets)
-    unchecked = ["signatures", "parties", "publication", "order", "earlier", "replacements", *["public"] * ("public" in t)]
+    draw(t, plan, targets := read(register, registers["targets"], "targets", ["id"]))
+    unchecked = "signatures, parties, publication, order, earlier, replacements" + ", public" * len(public)
     if inspectors and (conflicts or not registers["conflicts"]["count"]):
         staff, key = read(inspectors, registers["inspectors"], "inspectors", ["id"]), ["inspector_id", "target_id"]
         visit(t, plan, targets, staff, read(conflicts, registers["conflicts"], "conflicts", key) if conflicts else [])
     else:
-        unchecked.append("assignments")
-    print("right, as far as this can tell; not checked:", ", ".join(unchecked))
+        unchecked += ", assignments"
+    print("right, as far as this can tell; not checked:", unchecked)
 
 if __name__ == "__main__":
     try:

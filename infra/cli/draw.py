@@ -5,7 +5,7 @@ This module has the authority's steps. `draw_parties` has those of the parties, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -101,7 +101,7 @@ def announce(
     signer = _key(installation, checked)
     promised = files.commitments(commitment)
     _writable(out)
-    past = _once([*(earlier or []), *store.earlier(checked)])
+    recorded = store.earlier(checked)
     for waiting in store.undrawn(checked):
         output.warn(
             f"同一事项第 {waiting.announcement.sequence} 号公告尚未抽取 / announcement {waiting.announcement.sequence} of this "
@@ -110,7 +110,9 @@ def announce(
         )
     with (
         _watched(register) as progress,
-        files.opened(register, inspectors, conflicts, past, installation.trust, progress) as given,
+        files.opened(
+            register, inspectors, conflicts, earlier or [], installation.trust, progress, recorded
+        ) as given,
     ):
         prepared = prepare(content, given, promised, installation.trust, now(), str(plan))
         announced = store.announce(prepared.content, checked, signer)
@@ -121,11 +123,6 @@ def announce(
         text = pages.html(shown, register, before, china_date(now()), prepared.smallest_choice)
         write_whole(page, text.encode())
     _announced(announced, prepared, out)
-
-
-def _once(paths: Iterable[Path]) -> list[Path]:
-    """Return the files of different content, each once."""
-    return list({sha256(read_file(path)).digest(): path for path in paths}.values())
 
 
 def _key(installation: Installation, plan: Plan) -> DrawSigner:
@@ -241,11 +238,12 @@ def run(
     value = _public_value(announced, public, installation.trust)
     proofs = publication.read(proof or [], announced, installation.trust)
     _writable(out)
-    past = _once([*(earlier or []), *store.earlier(announced.plan)])
-    past = [path for path in past if path in (earlier or []) or _digest(path) in announced.earlier]
+    recorded = [path for path in store.earlier(announced.plan) if _digest(path) in announced.earlier]
     with (
         _watched(register) as progress,
-        files.opened(register, inspectors, conflicts, past, installation.trust, progress) as given,
+        files.opened(
+            register, inspectors, conflicts, earlier or [], installation.trust, progress, recorded
+        ) as given,
     ):
         transcript = compute(announced, given, shown, value)
         transcript = msgspec.structs.replace(transcript, proofs=proofs or UNSET)
