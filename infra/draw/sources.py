@@ -12,18 +12,20 @@ from __future__ import annotations
 import csv
 import io
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from itertools import accumulate
 from operator import and_
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from producers.table_rows import plain_register
 from schemas.draw.encoding import CONTROL
 from schemas.errors import DrawError, UsageError
 
@@ -115,11 +117,17 @@ _BLOCK = 16 << 20
 
 
 def read_frames(
-    path: Path, *, batch_rows: int = BATCH_ROWS, whole_bytes: int = WHOLE_BYTES
+    path: Path,
+    columns: Sequence[str],
+    *,
+    batch_rows: int = BATCH_ROWS,
+    whole_bytes: int = WHOLE_BYTES,
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of a register file, every column as text, in at least one frame (perhaps without rows).
 
-    Raise UsageError where the file is absent, empty or damaged Parquet, DrawError where it breaks a rule.
+    `columns` are those that a register of its kind must have. Workbooks (`.xlsx`) and CSV in other encodings or with
+    other separators are rewritten as plain CSV first. Raise UsageError where the file is absent, empty or damaged,
+    DrawError where it breaks a rule.
     """
     try:
         with path.open("rb") as file:
@@ -135,8 +143,44 @@ def read_frames(
         )
     if magic == b"PAR1":
         yield from _parquet(path, batch_rows)
+    elif _is_plain(path, columns):
+        yield from _csv(path, str(path), batch_rows, whole=size <= whole_bytes)
     else:
-        yield from _csv(path, batch_rows, whole=size <= whole_bytes)
+        yield from _rewritten(path, columns, batch_rows, whole_bytes)
+
+
+def _is_plain(path: Path, columns: Sequence[str]) -> bool:
+    """Return True where a file begins as CSV in UTF-8 with commas, by its header and its first mebibyte."""
+    with path.open("rb") as file:
+        start = file.read(1 << 20)
+    try:
+        text = (start[: start.rfind(b"\n") + 1] or start).decode("utf-8-sig")
+        header = next((line for line in text.splitlines() if line), "")
+        return columns[0] in next(csv.reader([header]), []) and "\0" not in header
+    except (UnicodeDecodeError, csv.Error):
+        return False
+
+
+def _rewritten(
+    path: Path, columns: Sequence[str], batch_rows: int, whole_bytes: int
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a workbook or of CSV in another form, by way of a temporary file of plain CSV."""
+    with path.open("rb") as file:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        lines = plain_register(content, columns, str(path))
+    except UsageError:
+        if content[:2] == b"PK" or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise
+        lines = None  # The reader of plain CSV names the column that is missing, or the line that is wrong.
+    if lines is None:
+        yield from _csv(path, str(path), batch_rows, whole=len(content) <= whole_bytes)
+        return
+    with NamedTemporaryFile(prefix="zhengzhao-register-", suffix=".csv") as plain:
+        plain.writelines(lines)
+        plain.flush()
+        size = plain.tell()
+        yield from _csv(Path(plain.name), str(path), batch_rows, whole=size <= whole_bytes)
 
 
 def check_columns(columns: list[str], where: str) -> None:
@@ -151,8 +195,7 @@ def check_columns(columns: list[str], where: str) -> None:
 # --- CSV
 
 
-def _csv(path: Path, batch_rows: int, *, whole: bool) -> Iterator[pl.DataFrame]:
-    where = str(path)
+def _csv(path: Path, where: str, batch_rows: int, *, whole: bool) -> Iterator[pl.DataFrame]:
     with path.open("rb") as file:
         content = mmap.mmap(
             file.fileno(), 0, access=mmap.ACCESS_READ

@@ -9,6 +9,8 @@ import tomllib
 from pathlib import Path
 
 from schemas.draw import annual
+from schemas.draw.plan import read_plan
+from schemas.event_types import official_results
 from tests.infra.draw.conftest import PLAN, Office
 
 ROOT = Path(__file__).parents[3]
@@ -67,3 +69,11 @@ def test_plan_of_a_year_as_the_page_has_it() -> None:
     (block,) = re.findall(r"```toml\n(year = .*?)```", TEXT, re.S)
     year = annual.read_annual(tomllib.loads(block))
     assert 4 == len(annual.plans_of(year))
+
+
+def test_plan_and_result_texts_as_the_page_has_them() -> None:
+    """The whole plan on the page is a good one, and every official text of a result stands there."""
+    (block,) = re.findall(r"```toml\n(plan = .*?)```", TEXT, re.S)
+    assert 2 == len(read_plan(tomllib.loads(block)).groups)
+    page = TEXT.replace("\n", "")
+    assert [] == [text for text in official_results() if text not in page]
