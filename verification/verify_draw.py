@@ -6,7 +6,7 @@ Signatures need `zhengzhao draw verify`. Exit 0: all that it could check is righ
 """
 # fmt: off
 # mypy: ignore-errors
-# ruff: noqa: B905, I001
+# ruff: noqa: B905, I001, SIM115
 
 import csv
 import hashlib

@@ -56,7 +56,9 @@ class TargetRegister:
         self._keys: SortedSpill | None = None
         self._summary: RegisterSummary | None = None
         try:
-            self._read(sources.read_frames(path, COLUMNS[kind], batch_rows=batch_rows, whole_bytes=whole_bytes))
+            self._read(
+                sources.read_frames(path, COLUMNS[kind], batch_rows=batch_rows, whole_bytes=whole_bytes)
+            )
         except BaseException:
             self.close()
             raise

@@ -230,8 +230,8 @@ def test_who_was_drawn_stays_out_for_twelve_months(office: Office) -> None:
     reason = f"drawn in {json.loads(earlier.read_bytes())['announcement_digest']}"
     drawn = {d["id"] for s in json.loads(earlier.read_bytes())["strata"] for d in s["drawn"]}
     for plan, period, out in (
-        ("QH-2", '["2019-04-01", "2019-06-30"]', False),
-        ("QH-3", '["2019-03-31", "2019-06-30"]', True),
+        ("QH-2", '["2019-03-31", "2019-06-30"]', True),
+        ("QH-3", '["2019-04-01", "2019-06-30"]', False),
     ):
         text = PLAN.replace("QH-1", plan).replace('["2018-04-01", "2018-06-30"]', period)
         text = text.replace('ratio = "0.20"', 'ratio = "0.1"').replace("count = 9", "count = 2")
