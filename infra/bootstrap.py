@@ -471,9 +471,11 @@ class Installation:
             from infra.kafka.replay import replay_kafka
 
             return replay_kafka(self, into, decide=decide, say=say)
+        from infra.recovery.read_only import readable
         from infra.recovery.replay import replay
 
-        return replay(self, into, decide=decide, say=say)
+        with readable(self.settings) as settings, Installation(settings) as parts:
+            return replay(parts, into, decide=decide, say=say)
 
     def export_log(self, file: Path, say: Say) -> dict[str, object]:
         """Write everything that the engine knows into one archive; return its header."""

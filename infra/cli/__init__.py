@@ -133,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     output.CALL.data, output.CALL.json = None, False
+    os.umask(0o077)  # whatever a command writes is its user's alone: events and licences name persons
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = build(words).main(args=words, prog_name="zhengzhao", standalone_mode=False)

@@ -8,19 +8,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.pages.frame import Column, figures, page, section, table
+from producers.table_export import quoted
 
 _COLUMNS = ("inspection_id", "target", "plan", "item", "authority", "inspectors", "inspected_on", "result", "passed",
             "publish_by", "late")  # fmt: skip
 
 
 def results_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write the results as CSV."""
+    """Write the results as CSV, in which no cell can act as a formula."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()})
+        writer.writerow({key: _cell(value) for key, value in row.items()})
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return quoted(value) if isinstance(value, str) else value
 
 
 def results_page(title: str, rows: Sequence[Mapping[str, Any]], whole: int) -> str:

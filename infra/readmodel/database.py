@@ -67,7 +67,9 @@ class Database:
         self.path = path
         with _translated(path):
             if create:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not path.exists():
+                    path.touch(mode=0o600)  # the owner's alone; its log and index files take the same mode
             self.db = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = FULL")

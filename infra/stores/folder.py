@@ -2,7 +2,7 @@
 
 A write goes to a file of its own, is flushed to the disk, and gets its name by a hard link: the link fails
 where the name exists, so of two writers one wins, and a name never stands for half an object. Files are
-read-only. What a killed process left under `.writing` is swept by the next writer.
+read-only and the owner's alone. What a killed process left under `.writing` is swept by the next writer.
 """
 
 from __future__ import annotations
@@ -104,10 +104,10 @@ class FolderStore:
 
     def _write(self, path: Path, data: bytes, put: Callable[[Path, Path], None] = os.link) -> None:
         writing = self._root / _WRITING / f"{os.getpid()}-{next(_counter)}"
-        writing.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (writing.parent, path.parent):
+            _private_folder(folder)
         try:
-            with open(os.open(writing, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o444), "wb") as file:
+            with open(os.open(writing, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o400), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -123,6 +123,13 @@ class FolderStore:
             where=str(self._root / key),
             hint="检查磁盘空间与目录权限，再运行 zhengzhao drain / check free space and permissions, then run `zhengzhao drain`",
         )
+
+
+def _private_folder(folder: Path) -> None:
+    """Make a folder and those above it, which the owner alone may enter."""
+    if not folder.is_dir():
+        _private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from story import PROVINCE, Events, Office, ric, uscc
 
 from infra.bootstrap import Installation
+from infra.recovery.read_only import readable
 from infra.recovery.replay import ReplayReport, replay
 from infra.settings import load
 from schemas.errors import UsageError
@@ -241,3 +242,29 @@ def test_a_missing_notice_is_reported(tmp_path: Path) -> None:
     office.tell(e)
     sql(office.data, "DELETE FROM facts WHERE type = 'case.correction-requested'")
     assert {"fact", "state"} == {what for what, _ in problems(run(office.data))}
+
+
+def test_an_auditor_replays_a_copy_that_is_not_written(told: Path, tmp_path: Path) -> None:
+    """Nothing in the copy changes and nothing is added; facts that only the log holds are read too."""
+    copy = tmp_path / "copy"
+    shutil.copytree(told, copy)
+    with sqlite3.connect(copy / "zhengzhao.sqlite") as held:
+        held.execute("INSERT INTO meta VALUES ('audit', 'in the log')")
+        held.commit()
+
+        def contents() -> dict[Path, bytes]:
+            return {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+        before = contents()
+        with readable(load(copy), copied=True) as settings, Installation(settings) as parts:
+            with parts.database() as db:
+                assert db.meta("audit") == "in the log"
+            report = replay(parts, tmp_path / "again")
+        assert (0, True) == (report.code, report.facts > 0)
+        assert before == contents()
+    held.close()
+
+
+def test_data_are_their_owners_alone(told: Path) -> None:
+    """Files and folders, objects included; nobody else on the machine reads them."""
+    assert [] == [path for path in (told, *told.rglob("*")) if path.stat().st_mode & 0o077]

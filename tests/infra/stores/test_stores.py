@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
 def test_objects_are_read_only(tmp_path: Path) -> None:
     """A slip of the hand does not change a stored licence."""
     FolderStore(tmp_path).put("a", b"x")
-    assert stat.S_IMODE(os.stat(tmp_path / "a").st_mode) == 0o444
+    assert stat.S_IMODE(os.stat(tmp_path / "a").st_mode) == 0o400
 
 
 def test_a_changed_object_is_noticed_by_the_next_put(tmp_path: Path) -> None:
