@@ -26,6 +26,7 @@ from schemas.errors import TransientError, ZhengzhaoError
 
 Task = Callable[[bytes], bytes]
 _BUNDLE = 4
+_FAULT_HINT = "程序缺陷，请报告；更新后执行 letters retry / a fault of the program, please report it; after an update: zhengzhao letters retry"
 _LIVES = 3  # workers that a job may kill before it counts as failed by itself
 
 
@@ -72,7 +73,8 @@ def describe(error: BaseException) -> Failure:
         return Failure(
             type(error).__name__, error.message, error.hint, error.where, isinstance(error, TransientError)
         )
-    return Failure(type(error).__name__, str(error), surroundings=isinstance(error, (OSError, MemoryError)))
+    transient = isinstance(error, (OSError, MemoryError))
+    return Failure(type(error).__name__, str(error), "" if transient else _FAULT_HINT, surroundings=transient)
 
 
 def perform(task: Task, job: int, data: bytes) -> Result:

@@ -62,11 +62,22 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
+class FailedInput(NamedTuple):
+    """An entry that could not be decided, and the error: a fault of the program, or content that nobody foresaw."""
+
+    entry: Entry
+    error: Exception
+
+
 class Decision(NamedTuple):
-    """The facts that an entry led to, and the state after them."""
+    """The facts that an entry led to, and the state after them.
+
+    `failed` are entries that had waited for this one and could not be decided: they have no effect.
+    """
 
     facts: list[Fact]
     state: HolderState
+    failed: tuple[FailedInput, ...] = ()
 
 
 def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
@@ -75,6 +86,7 @@ def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
     Ticks and catalogues concern everyone; a tick is decided for each holder for whom something may be due.
     """
     desk = DecisionContext(state, catalogue)
+    failed: list[FailedInput] = []
     if isinstance(entry, EventEntry | TickEntry):
         if not _known(desk.state, entry):
             if desk.state.waiting:
@@ -82,14 +94,15 @@ def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
             else:
                 _arrives(desk, entry)
     elif isinstance(entry, NumberedEntry):
-        _numbered(desk, entry.payload)
+        _numbered(desk, entry.payload, failed)
     elif isinstance(entry, ClaimedEntry):
-        _claimed(desk, entry.payload)
+        _claimed(desk, entry.payload, failed)
     elif isinstance(entry, IssuedEntry):
         _issued(desk, entry.payload)
     elif isinstance(entry, FailedEntry):
         _failed(desk, entry.payload)
-    return Decision(desk.facts, desk.state)
+    due.next_due(desk.state)  # raises where a date lies beyond the calendar
+    return Decision(desk.facts, desk.state, tuple(failed))
 
 
 def contradicts(state: HolderState, entry: Entry) -> bool:
@@ -167,7 +180,7 @@ def _ask(desk: DecisionContext, entry: EventEntry | TickEntry, question: MustAsk
     desk.write(f.NumberAsked(question.number, question.place.series, question.place.serial))
 
 
-def _numbered(desk: DecisionContext, numbered: Numbered) -> None:
+def _numbered(desk: DecisionContext, numbered: Numbered, failed: list[FailedInput]) -> None:
     grant = numbered.grant
     found = desk.state.licences[grant.licence_id].version(grant.version)
     if found is not None and found.identifier:
@@ -183,37 +196,57 @@ def _numbered(desk: DecisionContext, numbered: Numbered) -> None:
             numbered.status_index,
         )
     )
-    _release(desk)
+    _release(desk, failed)
 
 
-def _claimed(desk: DecisionContext, answer: NumberAnswer) -> None:
+def _claimed(desk: DecisionContext, answer: NumberAnswer, failed: list[FailedInput]) -> None:
     """Decide the import that waits first, now that its number is known to be free or taken."""
     if desk.state.asked == answer.number:
-        desk.free = answer.free
-        _release_first(desk)
-        desk.free = None
-        _release(desk)
+        _try_first(desk, answer.free, failed)
+        _release(desk, failed)
 
 
-def _release(desk: DecisionContext) -> None:
+def _release(desk: DecisionContext, failed: list[FailedInput]) -> None:
     """Decide what waits, in its order, up to the first entry that has to wait on."""
     while desk.state.waiting and not desk.state.asked:
-        trial = DecisionContext(desk.state, desk.catalogue)
         try:
-            _release_first(trial)
+            _try_first(desk, None, failed)
         except MustAsk as question:
             _ask(desk, _first(desk), question)
         except MustWait:
             return
-        else:
-            desk.adopt(trial)
+
+
+def _try_first(desk: DecisionContext, free: bool | None, failed: list[FailedInput]) -> None:
+    """Decide the entry that waits first; `free` answers for the number that it imports.
+
+    An entry that cannot be decided is released without effect, so that the holder's other entries go on. Raises
+    MustWait where it has to wait on.
+    """
+    trial = DecisionContext(desk.state, desk.catalogue)
+    trial.free = free
+    try:
+        _release_first(trial)
+        due.next_due(trial.state)
+    except MustWait:
+        raise
+    except Exception as error:
+        failed.append(FailedInput(_first(desk), error))
+        _open_first(desk)
+    else:
+        desk.adopt(trial)
 
 
 def _release_first(desk: DecisionContext) -> None:
+    _one(desk, _open_first(desk))
+
+
+def _open_first(desk: DecisionContext) -> EventEntry | TickEntry:
+    """Take the first entry out of those that wait."""
     first = _first(desk)
     desk.open(f"released:{first.id}", desk.state.upto or first.payload.time)
     desk.write(f.EventReleased())
-    _one(desk, first)
+    return first
 
 
 def _first(desk: DecisionContext) -> EventEntry | TickEntry:

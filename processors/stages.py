@@ -13,7 +13,7 @@ import msgspec
 
 from processors import state as states
 from processors import streams
-from processors.decide import contradicts, decide
+from processors.decide import FailedInput, contradicts, decide
 from processors.decisions import reasons
 from processors.evolve import apply
 from processors.number import Series, imported, is_free, number, place_in_series
@@ -79,6 +79,7 @@ class Produced(msgspec.Struct, frozen=True):
     grants: tuple[Question, ...] = ()
     numbered: tuple[Job, ...] = ()
     ledger: tuple[Entry, ...] = ()
+    failed: tuple[FailedInput, ...] = ()  # entries that become dead letters
 
     def streams(self) -> tuple[tuple[Stream, tuple[Any, ...]], ...]:
         """Return the records for each stream, in the order in which they have to be sent."""
@@ -107,9 +108,9 @@ def decide_step(state: HolderState, entry: Entry, catalogue: Catalogue, papers: 
     """
     if contradicts(state, entry):
         raise other_content()
-    facts, after = decide(state, entry, catalogue)
+    facts, after, failed = decide(state, entry, catalogue)
     questions = (question for fact in facts for question in _questions(fact, papers))
-    return Decided(after, Produced(facts=tuple(facts), grants=tuple(questions)))
+    return Decided(after, Produced(facts=tuple(facts), grants=tuple(questions), failed=failed))
 
 
 def _questions(fact: Fact, papers: Papers) -> Iterator[Question]:

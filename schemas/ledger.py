@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -138,6 +139,19 @@ class FailedEntry(_Entry[FailedVersion], frozen=True):
 
 
 Entry = EventEntry | TickEntry | CatalogueEntry | NumberedEntry | ClaimedEntry | IssuedEntry | FailedEntry
+
+
+def moment_of(entry: Entry) -> int:
+    """Return the moment (Unix seconds) that an entry vouches for: the earlier of its time and of its receipt.
+
+    A sender's clock never dates what we sign, so the moment of receipt bounds it. Entries that a stage sent back, and
+    catalogues, vouch for none (0).
+    """
+    if not isinstance(entry, EventEntry | TickEntry):
+        return 0
+    told = datetime.fromisoformat(entry.payload.time)
+    received = datetime.fromisoformat(entry.received_at) if entry.received_at else told
+    return int(min(told, received).timestamp())
 
 
 def partition_of(holder: str) -> int:

@@ -172,7 +172,7 @@ class Engine:
         progress.filings = deliver(self.settings.data, self.db, self.trust, self.signer)
 
     def clock(self) -> int:
-        """Return the time of the last event or tick decided (Unix seconds); 0 before the first."""
+        """Return the latest moment that a decided entry vouches for (Unix seconds); 0 before the first."""
         return int(self.db.meta("clock", "0"))
 
     def _run(

@@ -31,7 +31,7 @@ from processors.stages import (
 from processors.streams import FACTS, LEDGER, NUMBERED, Stream
 from processors.topology import TOPOLOGY
 from schemas import facts as f
-from schemas.ledger import CatalogueEntry, Entry, EventEntry, TickEntry, decode_entry, encode_entry
+from schemas.ledger import CatalogueEntry, Entry, TickEntry, decode_entry, encode_entry, moment_of
 from schemas.licence import Grant, Issued, decode_job, encode_job
 
 DUE_AT_ONCE = 200  # silent holders that a tick wakes in one transaction
@@ -122,6 +122,8 @@ class Batch:
             # The facts of one decision are taken over together, or (where anything above fails) not at all.
             self._projector.take(produced.facts, after)
             self._take(produced, seq)
+        for one, error in produced.failed:
+            self.letters.append(DeadLetter("decide", describe(error), seq, encode_entry(one)))
 
     # --- number
 
@@ -170,9 +172,7 @@ class Batch:
         self._db.set_meta("clock", str(self._clock))
 
     def _advance(self, entry: Entry) -> None:
-        if isinstance(entry, EventEntry | TickEntry):
-            moment = int(datetime.fromisoformat(entry.payload.time).timestamp())
-            self._clock = max(self._clock, moment)
+        self._clock = max(self._clock, moment_of(entry))
 
     def _write_letters(self) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -228,7 +228,9 @@ class Partition:
     def _one(self, entry: Entry, key: bytes, offset: int, event: Any, dead: Any) -> list[Send]:
         facts: list[Fact] = []
         try:
-            applied = self.holders.apply(key, offset, lambda state: self._step(state, entry, facts))
+            applied = self.holders.apply(
+                key, offset, lambda state: self._step(state, entry, facts, partial(dead, event))
+            )
         except Exception as error:
             # A fault of ours, or content that nobody foresaw: the entry is kept, and no other one waits for it.
             one = msgspec.structs.replace(entry, holder=key.decode())
@@ -240,13 +242,14 @@ class Partition:
         return [changelog, *messages, *map(send_outside, publish_step(facts))]
 
     def _step(
-        self, state: HolderState, entry: Entry, facts: list[Fact]
+        self, state: HolderState, entry: Entry, facts: list[Fact], dead: Callable[[Exception, bytes], Send]
     ) -> tuple[HolderState, tuple[Send, ...]] | None:
         after, produced = decide_step(state, entry, self._catalogue_in_force(), self._paper)
         if not produced.facts:
             return None
         facts += produced.facts
-        return after, tuple(sends(produced))
+        letters = (dead(error, encode_entry(one)) for one, error in produced.failed)
+        return after, (*sends(produced), *letters)
 
     def _catalogue(self, entry: CatalogueEntry, offset: int) -> list[Send]:
         self._in_force = None

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import contextlib
 import logging
 import time
 from collections import defaultdict
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -33,6 +35,8 @@ from infra.kafka.connection import Connection
 from infra.kafka.outbox import Send, offset_of
 from infra.kafka.progress import OffsetProgress, Ticket
 
+GONE = (AssertionError, ConsumerNotStarted, IllegalStateError, KeyError)
+"""What the client libraries raise about a partition that a rebalance has just taken away."""
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -185,6 +189,20 @@ class Consumer(driver.Consumer):
             self._resumed_later = set()
         super().resume_flow()
 
+    def end_of(self, tp: TP) -> int:
+        """Return the end of a partition as last fetched; 0 where a rebalance has just taken it away."""
+        try:
+            return self.highwater(tp) or 0
+        except GONE:
+            return 0
+
+    def owns(self, topic: str) -> bool:
+        """Tell whether a partition of a topic is assigned to this worker now."""
+        try:
+            return any(tp.topic == topic for tp in self.assignment())
+        except GONE:
+            return False
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Where reading starts: the committed offset, or before it, where a state is behind."""
         found = await super().seek_to_committed()
@@ -319,16 +337,17 @@ class Loop:
         now = time.monotonic()
         if now - self._read_again_at.get(tp, 0.0) > _LOOK_AGAIN:
             self._read_again_at[tp] = now
-            log.warning("%s[%d]: %s: reads again from %d", tp.topic, tp.partition, why, offset)
-            await self.consumer.seek(tp, offset)
+            log.info("%s[%d]: %s: reads again from %d", tp.topic, tp.partition, why, offset)
+            with contextlib.suppress(*GONE):  # the new owner of the partition reads it
+                await self.consumer.seek(tp, offset)
 
     async def _watch(self) -> None:
-        """Records that never arrive although they are there: reads them again."""
+        """Read records again that are on the broker and never arrived."""
         idle = time.monotonic() - self._taken > _LOOK_AGAIN
         if self.busy or not idle or self.app.rebalancing or not self.app.flow_control.is_active():
             return
         for tp, offset in self.consumer.progress.expected().items():
-            if (self.consumer.highwater(tp) or 0) > offset:
+            if self.consumer.end_of(tp) > offset:
                 await self._read_again(tp, offset, "nothing arrives")
 
     async def send(self, sends: Iterable[Send]) -> list[Any]:

@@ -8,6 +8,7 @@ order, where it stands once.
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -72,11 +73,14 @@ def letter(
     raw: bytes | None = None,
     seal: Callable[[bytes], bytes] | None = None,
 ) -> LetterRecord:
-    """Return the letter for a message that failed in a stage; the same message gives the same id."""
+    """Return the letter for a message that failed in a stage, or for the part `raw` of what it led to.
+
+    The same failure gives the same id.
+    """
     at = f"{message.topic}[{message.partition}]@{message.offset}"
     content = raw if raw is not None else message.value or b""
     return LetterRecord(
-        id=derived_id("letter", place, at),
+        id=derived_id("letter", place, at, *([hashlib.sha256(raw).hexdigest()] if raw is not None else [])),
         time=time,
         place=place,
         error=f"{failure.where}: {failure.message}" if failure.where else failure.message,

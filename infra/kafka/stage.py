@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from infra.kafka.faust_app import Loop, StageApp, StageMetrics
+from infra.kafka.faust_app import GONE, Loop, StageApp, StageMetrics
 from infra.kafka.outbox import Send
 from infra.kafka.records import letter, send_letter
 from infra.pool import describe
@@ -114,9 +115,10 @@ class StageLoop:
         if not self.app.started:
             return 0
         consumer, total = self.loop.consumer, 0
-        for tp in consumer.assignment():
-            if tp.topic in self._names:
-                total += max(0, (consumer.highwater(tp) or 0) - consumer.progress.position(tp))
+        with contextlib.suppress(*GONE):
+            for tp in consumer.assignment():
+                if tp.topic in self._names:
+                    total += max(0, consumer.end_of(tp) - consumer.progress.position(tp))
         return total
 
 

@@ -105,7 +105,7 @@ class ClockStage(StageLoop):
         return []
 
     async def _maybe(self) -> None:
-        if not any(tp.topic == self.topic for tp in self.loop.consumer.assignment()):
+        if not self.loop.consumer.owns(self.topic):
             return
         moment = self.moment(self._now())
         if moment == self._last:

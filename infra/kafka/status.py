@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +30,7 @@ from infra.readmodel.lists import due_lists, follows_last, read_list, set_publis
 from issuance.status_lists import sign_edition
 from processors import topology
 from schemas.errors import TransientError
-from schemas.ledger import EventEntry, TickEntry, decode_entry
+from schemas.ledger import decode_entry, moment_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class Listing(StageLoop):
         return await asyncio.get_running_loop().run_in_executor(self._thread, act)
 
     async def _maybe(self) -> None:
-        mine = any(tp.topic == self.topic for tp in self.loop.consumer.assignment())
+        mine = self.loop.consumer.owns(self.topic)
         if self._busy or time.monotonic() < self._not_before:
             return
         self._busy = True
@@ -186,7 +185,4 @@ class _Open:
 
 
 def _moment(raw: bytes) -> int:
-    entry = decode_entry(raw)
-    if not isinstance(entry, EventEntry | TickEntry):
-        return 0
-    return int(datetime.fromisoformat(entry.payload.time).timestamp())
+    return moment_of(decode_entry(raw))

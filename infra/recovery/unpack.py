@@ -19,7 +19,6 @@ import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from typing import IO, Final
 
@@ -43,8 +42,8 @@ from schemas.ledger import (
     EventEntry,
     IssuedEntry,
     NumberedEntry,
-    TickEntry,
     decode_entry,
+    moment_of,
 )
 from schemas.licence import Job, Numbered, encode_job
 from schemas.ports import checked_key
@@ -228,9 +227,8 @@ class _Rebuilt:
         """Take an entry of the ledger into account."""
         if isinstance(entry, EventEntry):
             self._seen.append((entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]))
-        if isinstance(entry, EventEntry | TickEntry):
-            self._clock = max(self._clock, int(datetime.fromisoformat(entry.payload.time).timestamp()))
-        elif isinstance(entry, CatalogueEntry):
+        self._clock = max(self._clock, moment_of(entry))
+        if isinstance(entry, CatalogueEntry):
             self._catalogue = entry.payload.digest
         elif isinstance(entry, NumberedEntry):
             recall(self._book, entry.payload)

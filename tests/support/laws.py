@@ -16,6 +16,7 @@ from story import Events, Office
 from infra.kafka import topics
 from infra.kafka.backlog import Backlog
 
+CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 Told = dict[str, tuple[list[str], set[str]]]
 
 
@@ -51,13 +52,16 @@ def shares(cluster: Cluster, stage: str) -> list[float]:
 
 
 def in_other_partitions(cluster: Cluster, events: Phase) -> None:
-    """Sends events as another client would: under keys of its own, in partitions of its own choice."""
-    producer = KafkaProducer(bootstrap_servers=cluster.connection.bootstrap, linger_ms=5)
-    for n, event in enumerate(events):
-        raw = json.dumps(event, ensure_ascii=True, sort_keys=True).encode()
-        producer.send(topics.INBOX, raw, key=b"%d" % (n % 7), partition=n % 12)
-    producer.flush()
-    producer.close()
+    """Sends events as other clients would: keys and partitions of their own choice, compressed or not."""
+    for part, codec in enumerate(CODECS):
+        producer = KafkaProducer(
+            bootstrap_servers=cluster.connection.bootstrap, linger_ms=5, compression_type=codec
+        )
+        for n, event in list(enumerate(events))[part :: len(CODECS)]:
+            raw = json.dumps(event, ensure_ascii=True, sort_keys=True).encode()
+            producer.send(topics.INBOX, raw, key=b"%d" % (n % 7), partition=n % 12)
+        producer.flush()
+        producer.close()
 
 
 def in_portions(events: Phase, parts: int) -> list[Phase]:

@@ -126,6 +126,8 @@ class World:
         before = self.states.get(holder) or initial(holder)
         self.states[holder], produced = decide_step(before, entry, self.catalogue, lambda _: b"")
         self.facts += produced.facts
+        for _, error in produced.failed:
+            raise error
         for question in produced.grants:
             answered = number_step(self.book, question)
             self.pending += answered.ledger
