@@ -1,4 +1,4 @@
-"""Reading a credential: encoding and signature first, then the claims, then whether its key could sign it."""
+"""Reading a credential: first its encoding and signature, then its claims, then the time of its key."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The claims of a credential whose signature was verified. Times are Unix seconds."""
+    """Claims of a credential whose signature was verified. Times are Unix seconds."""
 
     kid: str
     authority: str
@@ -76,19 +76,19 @@ class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def valid_from(self) -> str:
-        """ISO date in China."""
+        """First day of validity in China, ISO 8601."""
         return china(self.not_before).date().isoformat()
 
     @property
     def valid_until(self) -> str | None:
-        """ISO date in China, None for a licence without end."""
+        """Last day of validity in China, ISO 8601; None for a licence without end."""
         return None if self.expires is None else china(self.expires).date().isoformat()
 
 
 def read_credential(data: bytes, trust: TrustStore) -> Credential:
-    """The credential in exactly these bytes, signed by an authority of the trust folder, in the key's time.
+    """Read the credential in exactly these bytes. Raise VerificationError with the fault.
 
-    VerificationError says what is wrong.
+    It must be signed by an authority of the trust folder, in the time of that key.
     """
     signed = cose.read_sign1(data, type_=cose.CWT, max_bytes=MAX_CREDENTIAL)
     key = signing_key(signed, trust, "credential")
@@ -100,17 +100,20 @@ def read_credential(data: bytes, trust: TrustStore) -> Credential:
 
 
 def signing_key(signed: Sign1, trust: TrustStore, use: Use) -> TrustKey:
-    """The key that signed; VerificationError where it is none of the trust folder's for this use."""
+    """Return the key that signed. Raise VerificationError where the trust folder has no such key for this use."""
     key = trust.key(signed.kid, use)
     if key is None:
-        raise VerificationError(f"信任目录中没有此密钥 / the trust folder has no {use} key {signed.kid!r}")
+        raise VerificationError(
+            f"第 {trust.listing.sequence} 版信任目录（{trust.listing.issued[:10]}）中没有此密钥 / edition {trust.listing.sequence} of the "
+            f"trust folder ({trust.listing.issued[:10]}) has no {use} key {signed.kid!r}"
+        )
     if not signatures.verifies(trust.public_key(signed.kid), signed.signature, signed.to_be_signed):
         raise VerificationError("签名与内容不符 / the signature does not fit these bytes")
     return key
 
 
 def check_key_time(key: TrustKey, seconds: int) -> None:
-    """VerificationError where the key did not sign at that moment, or was revoked by then."""
+    """Raise VerificationError where the key did not sign at that moment, or was revoked by then."""
     at = china(seconds)
     if key.revoked_at(at):
         raise VerificationError(
@@ -124,7 +127,7 @@ def check_key_time(key: TrustKey, seconds: int) -> None:
 
 
 def check_body(credential: Credential, body: LicenceBody, raw: bytes) -> None:
-    """VerificationError where the body is not the one that the credential names, or they disagree."""
+    """Raise VerificationError where the body is not the one that the credential names, or they disagree."""
     if hashlib.sha256(raw).digest() != credential.body:
         raise VerificationError(
             "证照数据不是凭证所指的那一份 / licence.json is not the one whose SHA-256 the credential names"
@@ -151,7 +154,7 @@ def check_body(credential: Credential, body: LicenceBody, raw: bytes) -> None:
 
 
 def china(seconds: int) -> datetime:
-    """A moment in China time."""
+    """Return Unix seconds as a moment in China time."""
     return datetime.fromtimestamp(seconds, UTC).astimezone(CHINA)
 
 
@@ -177,7 +180,7 @@ def _claims(value: Any, kid: str) -> Credential:
 
 
 def _as_long_as(full: str, shown: str) -> str:
-    """The full name cut like the one in the credential."""
+    """Return the full name, cut as the one in the credential is."""
     if shown.endswith(ELLIPSIS) and full.startswith(shown[:-1]):
         return shown
     return full

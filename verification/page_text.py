@@ -1,12 +1,10 @@
-"""What a person sees on the pages of a licence, read with pdfplumber and compared with what was signed beside it.
+"""Comparison of a licence's visible pages with the body that was signed beside them.
 
-It runs on files whose seal was verified: what it reads was put there by an authority. Pages are read one after
-another, and no further than until everything is found.
+It runs on files whose seal was verified, so an authority put everything there. Pages are read one after another, until
+every text is found.
 
-What looks the same on a page. A text read from a PDF tells glyphs, not characters.
-
-Where two characters share a glyph (`—` and `―`, `页` and the radical `⻚`), a reader of the page sees one of them for both.
-So what is compared with a page is compared by its looks.
+A text read from a PDF tells glyphs, not characters: where two characters share a glyph (`—` and `―`, `页` and the radical
+`⻚`), the page shows one for both. So both sides are folded to glyphs (`fold_glyphs`) before they are compared.
 """
 
 from __future__ import annotations
@@ -44,17 +42,17 @@ _DASHES: Final = dict.fromkeys(
 _ALIKE: Final = _DASHES | {0x0F00: "\u0f68"}  # ༀ is set as its letter with signs
 
 
-def look(text: str) -> str:
-    """The text by its looks: compatible characters and those with a common glyph as one, no white space.
+def fold_glyphs(text: str) -> str:
+    """Return the text with characters that share a glyph as one, without white space and combining marks.
 
-    Nor combining marks: a stack of Tibetan letters is one glyph, which a PDF names by the first stack that used it.
+    A stack of Tibetan letters is one glyph, which a PDF names by the first stack that used it; so marks do not count.
     """
     folded = unicodedata.normalize("NFKD", text.translate(_ALIKE).translate(_TABLE))
     return "".join(c for c in folded if not c.isspace() and not unicodedata.category(c).startswith("M"))
 
 
 def shows(page: str, text: str) -> bool:
-    """Whether a page shows a text, both by their looks.
+    """Tell whether a page shows a text, both as `fold_glyphs` returns them.
 
     Tibetan letters between those of a Tibetan text do not count: the lower letters of a stack are glyphs of their own,
     which a PDF may name by the whole of another stack.
@@ -90,11 +88,11 @@ MAX_PAGES: Final = 200
 _LONGEST: Final = 8000  # characters kept of the pages before: more than any one text has
 _ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NO_CHARACTER: Final = re.compile(r"\(cid:\d+\)")  # a glyph that is a part of the character before it
-logging.getLogger("pdfminer").setLevel(logging.ERROR)  # its warnings are no news to who verifies
+logging.getLogger("pdfminer").setLevel(logging.ERROR)  # Its warnings concern no verifier.
 
 
 def check_page(data: bytes, body: LicenceBody) -> None:
-    """VerificationError names what the body says and the pages do not.
+    """Raise VerificationError with the texts of the body that the pages do not show.
 
     The facts stand on the first page; particulars, products and filings there or in the annex (附页).
     """
@@ -143,12 +141,12 @@ def _lists(body: LicenceBody) -> Iterator[str]:
 
 
 def _runs_over(text: str, before: str, page: str) -> bool:
-    """Whether a text begins on the pages before and ends on this one."""
+    """Tell whether a text begins on the pages before and ends on this one."""
     return any(text[:cut] in before and text[cut:] in page for cut in range(1, len(text)))
 
 
 def _pages(data: bytes) -> Iterator[str]:
-    """The text of each page, in the order in which it was set."""
+    """Return the text of each page, in the order in which it was set."""
     try:
         with pdfplumber.open(io.BytesIO(data)) as document:
             if not 0 < len(document.pages) <= MAX_PAGES:
@@ -158,17 +156,17 @@ def _pages(data: bytes) -> Iterator[str]:
                 page.close()
     except VerificationError:
         raise
-    except Exception as error:  # a PDF library raises whatever comes to its mind
+    except Exception as error:  # A PDF library raises errors of many kinds on a page that it cannot read.
         raise VerificationError(f"版面无法读取 / the page cannot be read: {type(error).__name__}") from None
 
 
 def _plain(text: str) -> str:
-    """By its looks: a page tells glyphs, and characters can share one."""
-    return look(_NO_CHARACTER.sub("", text))
+    """Fold a text to glyphs, without the codes of glyphs that stand for no character."""
+    return fold_glyphs(_NO_CHARACTER.sub("", text))
 
 
 def _said(value: str) -> str:
-    """A particular as it stands on the page: a date as dates do."""
+    """Return a particular as the page prints it: dates in words."""
     try:
         return _date(value) if _ISO.fullmatch(value) and date.fromisoformat(value) else value
     except ValueError:

@@ -1,14 +1,12 @@
-"""The one form of a licence's PDF: what the seal covers, and the files attached to it.
+"""The one form of a licence's PDF: the reach of its seal, the CMS signature in it, and the attached files.
 
-`read_layout` looks at nothing but the signature's place at the end of the file: it must cover everything else.
-Only when the seal is verified does `attachments` follow the file's own cross-reference table; it never searches
-the file, since a holder's texts stand in it and may look like anything.
+`read_layout` reads nothing but the signature's place at the end of the file, which must cover everything else. After
+the seal is verified, `attachments` follows the file's own cross-reference table; it never searches the file, since a
+holder's texts stand in it and may look like anything.
 
-The CMS signature in a licence's PDF, read against the one form that it may have.
-
-What must stand there is known: one certificate of the trust folder, one signer, three signed attributes (content
-type, message digest, signing certificate), nothing unsigned. So the certificate and the signature are taken out,
-the whole is built again from them and compared: any other encoding of the same differs.
+The form of the CMS signature is known: one certificate, one signer, three signed attributes (content type, message
+digest, signing certificate), nothing unsigned. So certificate and signature are taken out, the whole is built again
+from them and compared: any other encoding of the same content differs.
 """
 
 from __future__ import annotations
@@ -19,11 +17,14 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from schemas import signatures
 from schemas.errors import VerificationError
 from schemas.trust import TrustKey, TrustStore
+from verification.inputs import CannotJudge
 
 MAX_PDF: Final = 16 << 20  # bytes
 MAX_OBJECTS: Final = 50_000
@@ -47,14 +48,14 @@ _FILE = re.compile(rb"<</Type/EmbeddedFile[^\n]*?/Length (\d{1,8})>>\nstream\n")
 
 
 class PdfLayout(msgspec.Struct, frozen=True):
-    """A PDF as the seal sees it: the CMS in exact DER, and the SHA-256 of all the rest."""
+    """The parts of a sealed PDF: the CMS in exact DER, and the SHA-256 of all the rest."""
 
     cms: bytes
     digest: bytes
 
 
 def read_layout(data: bytes) -> PdfLayout:
-    """Where the signature is and what it covers; VerificationError unless it is the whole file, in the one form."""
+    """Return the signature and the digest that it covers. Raise VerificationError unless it covers the whole file."""
     if len(data) > MAX_PDF:
         raise VerificationError(f"PDF 过大 / a PDF over {MAX_PDF} bytes")
     if not data.startswith(b"%PDF-1.7\n") or not data.endswith(b"%%EOF\n"):
@@ -75,7 +76,7 @@ def read_layout(data: bytes) -> PdfLayout:
 
 
 def attachments(data: bytes) -> dict[str, bytes]:
-    """Name → content of the attached files of a PDF whose seal was verified; VerificationError for another form."""
+    """Return the attached files (name → content) of a PDF whose seal was verified. Raise VerificationError for another form."""
     offsets, root = _table(data)
     listed = _NAMES.search(_object(data, offsets, root))
     if listed is None:
@@ -87,7 +88,7 @@ def attachments(data: bytes) -> dict[str, bytes]:
 
 
 def _exact(padded: bytes) -> bytes:
-    """The DER in front of the zeros."""
+    """Return the DER in front of the zeros."""
     if padded[:1] != b"\x30" or padded[1] & 0x80 == 0 or not 1 <= padded[1] & 0x7F <= 2:
         raise VerificationError("签章中没有签名 / no CMS signature in the seal")
     width = padded[1] & 0x7F
@@ -114,7 +115,7 @@ def _table(data: bytes) -> tuple[list[int], int]:
 
 
 def _object(data: bytes, offsets: list[int], number: int) -> bytes:
-    """From the object's content to the end of the file."""
+    """Return the bytes of an object, from its content to the next object."""
     start = offsets[number] if 0 < number < len(offsets) else -1
     head = _OBJECT.match(data, start) if 0 < start < len(data) else None
     if head is None or int(head[1]) != number:
@@ -158,15 +159,47 @@ _VERSION_1 = bytes.fromhex("020101")
 
 
 def check_seal(cms: bytes, digest: bytes, trust: TrustStore) -> TrustKey:
-    """The seal key that signed the file with this digest; VerificationError where none of the trust folder did."""
+    """Return the seal key that signed the file with this digest.
+
+    Raises VerificationError where none of the trust folder did; CannotJudge where the seal is good by a certificate
+    that the root issued but this edition of the trust folder does not list.
+    """
     certificate_der, signature_der = _parts(cms)
     key = trust.by_certificate(certificate_der)
-    if key is None or key.use != "seal":
+    if key is None:
+        certificate = _issued_by_root(certificate_der, trust)
+    elif key.use == "seal":
+        certificate = trust.certificate(key.kid)
+    else:
+        certificate = None
+    if certificate is None:
         raise VerificationError(
             "签章证书不在信任目录中 / the seal's certificate is no seal of the trust folder"
         )
-    certificate = trust.certificate(key.kid)
-    attributes = _attributes(digest, certificate_der)
+    _check_signature(cms, digest, certificate, signature_der)
+    if key is None:
+        listing = trust.listing
+        raise CannotJudge(
+            f"签章证书由根证书签发，但第 {listing.sequence} 版信任目录（{listing.issued[:10]}）未列入；请更新信任目录 / the seal's "
+            f"certificate was issued by the root, but edition {listing.sequence} of the trust folder "
+            f"({listing.issued[:10]}) does not list it: take the trust folder anew from the issuing authority"
+        )
+    return key
+
+
+def _issued_by_root(certificate_der: bytes, trust: TrustStore) -> x509.Certificate | None:
+    """Return the certificate with these bytes if the root issued it."""
+    try:
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        certificate.verify_directly_issued_by(trust.root)
+    except (InvalidSignature, ValueError, TypeError):
+        return None
+    return certificate
+
+
+def _check_signature(cms: bytes, digest: bytes, certificate: x509.Certificate, signature_der: bytes) -> None:
+    """Raise VerificationError unless the CMS is the one form of a signature over this digest by this certificate."""
+    attributes = _attributes(digest, certificate.public_bytes(Encoding.DER))
     if _signed_data(certificate, attributes, signature_der) != cms:
         raise VerificationError(
             "签章所签的不是这些内容，或形式不符 / the seal is for other bytes than these, or not in its one form"
@@ -175,13 +208,13 @@ def check_seal(cms: bytes, digest: bytes, trust: TrustStore) -> TrustKey:
         raw = signatures.der_to_raw(signature_der)
     except ValueError:
         raise VerificationError("签章的签名编码不规范 / the seal's signature is not in exact DER") from None
-    if not signatures.verifies(trust.public_key(key.kid), raw, attributes):
+    public = certificate.public_key()
+    if not isinstance(public, ec.EllipticCurvePublicKey) or not signatures.verifies(public, raw, attributes):
         raise VerificationError("签章与本文件不符 / the seal's signature does not fit this file")
-    return key
 
 
 def _parts(cms: bytes) -> tuple[bytes, bytes]:
-    """Certificate and signature, each in DER."""
+    """Return certificate and signature, each in DER."""
     signed = _inside(_nth(_inside(cms, _SEQUENCE), 1), _TAG_0)
     fields = _inside(signed, _SEQUENCE)
     certificate = _inside(_nth(fields, 3), _TAG_0)
@@ -233,7 +266,7 @@ def _der(tag: int, *parts: bytes) -> bytes:
 
 
 def _span(data: bytes, start: int) -> tuple[int, int]:
-    """Where the content of the element at `start` begins and ends."""
+    """Return the begin and end of the content of the element at `start`."""
     if start + 2 > len(data):
         raise VerificationError("签章数据残缺 / the seal's CMS ends in the middle")
     size, begin = data[start + 1], start + 2

@@ -1,9 +1,7 @@
-"""The status of a licence: which edition of its list was in force at a moment, and what it says.
+"""The status of a licence at a moment, by the edition of its list that was in force.
 
-A source gives the editions that may be the one; here they are verified. One that should be in force but cannot
-be verified makes the status unknown: an older one in its place would hide what has changed since.
-
-What is published of status lists, for who keeps watch over them: editions, and what one of them says.
+A source finds candidates; here they are verified. An edition that should be in force but cannot be verified makes the
+status unknown: an older one in its place would hide later changes. `summary` and `entries` show published editions.
 """
 
 from __future__ import annotations
@@ -40,9 +38,9 @@ from verification.credential import check_key_time, china, signing_key
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """An edition as a source has it: where it lies, its bytes, and how to get at the reasons beside it.
+    """An edition as a source found it: its place, its bytes, and a function that reads the reasons beside it.
 
-    `named` is what the file's name says of it, where the source chose by name.
+    `named` holds time and number from the file's name, where the source chose by name.
     """
 
     where: str
@@ -52,20 +50,20 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class StatusSource(Protocol):
-    """Where editions come from."""
+    """A source of editions."""
 
     def candidates(self, uri: str, at: int) -> list[Candidate]:
-        """The editions among which the one of list `uri` in force at `at` (Unix seconds) is, if there is one.
+        """Return the editions of list `uri` among which is the one in force at `at` (Unix seconds), if there is one.
 
-        VerificationError where the source cannot tell.
+        Raises VerificationError where the source cannot be read.
         """
         ...
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What the edition in force says: 0 valid, 1 invalid, 2 suspended.
+    """A status by the edition in force: 0 valid, 1 invalid, 2 suspended.
 
-    `reason` stands where it is not valid and the reasons are there, `doubt` where those cannot be believed.
+    `reason` belongs to a status other than valid; `doubt` says why there is none that can be believed.
     """
 
     status: int
@@ -76,7 +74,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """An edition that was verified; `packed` is the inflated list, times are Unix seconds."""
+    """A verified edition; `packed` is the inflated list, times are Unix seconds."""
 
     candidate: Candidate
     uri: str
@@ -87,9 +85,9 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 def find_status(source: StatusSource, uri: str, index: int, at: datetime, trust: TrustStore) -> Found:
-    """The status in place `index` of list `uri` at a moment.
+    """Return the status at position `index` of list `uri` at a moment.
 
-    VerificationError where no edition is in force or the one that is cannot be verified: it is unknown then.
+    Raises VerificationError where no edition is in force, or the one in force cannot be verified.
     """
     seconds = int(at.timestamp())
     read = [read_candidate(candidate, trust) for candidate in source.candidates(uri, seconds)]
@@ -110,12 +108,12 @@ def find_status(source: StatusSource, uri: str, index: int, at: datetime, trust:
         try:
             reason = _reason(listed, index, trust)
         except VerificationError as error:
-            doubt = str(error)  # the list alone decides; the reasons only explain
+            doubt = str(error)  # The list alone decides; the reasons explain it.
     return Found(status, listed.candidate.where, listed.issued_at, reason, doubt)
 
 
 def read_candidate(candidate: Candidate, trust: TrustStore) -> Listed:
-    """Verifies an edition; VerificationError names its place and what is wrong."""
+    """Verify an edition. Raise VerificationError with its place and its fault."""
     try:
         listed = _verified(candidate, trust)
     except VerificationError as error:
@@ -144,7 +142,7 @@ def _verified(candidate: Candidate, trust: TrustStore) -> Listed:
 
 
 def _reason(listed: Listed, index: int, trust: TrustStore) -> StatusReason | None:
-    """The reason, where the map beside the list is there; VerificationError where it is not the list's own."""
+    """Return the reason from the map beside the list, if there is one. Raise VerificationError for another list's map."""
     data = listed.candidate.reasons()
     if data is None:
         return None
@@ -164,7 +162,7 @@ _WORDS = ("valid", "invalid", "suspended", "reserved")
 
 
 class StatusDetail(msgspec.Struct, frozen=True):
-    """A place of a list that is not valid."""
+    """A position of a list whose status is not valid."""
 
     index: int
     status: str
@@ -174,7 +172,7 @@ class StatusDetail(msgspec.Struct, frozen=True):
 
 
 def summary(candidate: Candidate, trust: TrustStore) -> dict[str, Any]:
-    """One edition as a row; VerificationError where it cannot be verified."""
+    """Return one edition as a row. Raise VerificationError where it cannot be verified."""
     listed = read_candidate(candidate, trust)
     found = [status_at(listed.packed, index) for index in range(4 * len(listed.packed))]
     return {
@@ -190,7 +188,7 @@ def summary(candidate: Candidate, trust: TrustStore) -> dict[str, Any]:
 
 
 def entries(candidate: Candidate, trust: TrustStore) -> list[StatusDetail]:
-    """Each place that is not valid, with its reason; VerificationError where the edition cannot be verified."""
+    """Return each position that is not valid, with its reason. Raise VerificationError for an unverifiable edition."""
     listed = read_candidate(candidate, trust)
     reasons = _reasons(listed, trust)
     made = []

@@ -1,7 +1,6 @@
-"""Where editions of status lists come from: a file, a folder, an address, an object store.
+"""Sources of status-list editions: a file, a folder, an address, an object store.
 
-Nothing here is believed: what a source hands out is verified in `verification.status`. A source only finds, in
-bounds: every file, folder and answer has a cap.
+Sources only find editions; `verification.status` verifies them. Every file, folder and answer has a size limit.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ _LATEST: Final = 1 << 40  # seconds: after every edition
 
 
 def status_source(place: str) -> StatusSource:
-    """The source that `--status` names: an http(s) address, a folder, or a file.
+    """Return the source that `--status` names: an http(s) address, a folder, or a file.
 
-    UsageError where there is no such file or folder, or an empty file.
+    Raises UsageError where there is no such file or folder, or the file is empty.
     """
     if urlsplit(place).scheme in ("http", "https"):
         return Address(place)
@@ -47,7 +46,7 @@ def status_source(place: str) -> StatusSource:
         return Folder(path)
     if not path.is_file() or path.stat().st_size == 0:
         raise UsageError(
-            "no status list: absent or empty / 状态列表不存在或为空",
+            "状态列表不存在或为空 / no status list: absent or empty",
             where=place,
             hint="--status names a list (.cwt), a folder of lists, or an http(s) address",
         )
@@ -65,7 +64,7 @@ class SingleFile:
 
 
 class Folder:
-    """A folder: the `status/` of a store (or what holds it), one list's folder, or editions lying about.
+    """A folder: the `status/` of a store (or its parent), one list's folder, or loose editions.
 
     In the first two forms the names of the editions tell which one is in force; loose files are all read.
     """
@@ -114,16 +113,16 @@ class Stored:
         return [] if name is None or chosen is None else [self.candidate(name, chosen)]
 
     def names(self) -> list[str]:
-        """The lists of which there are editions."""
+        """Return the names of the lists that have editions."""
         return sorted({key.split("/")[1] for key in self.list_keys("status/") if key.count("/") == 2})
 
     def editions(self, name: str) -> list[str]:
-        """File names in the folder of a list."""
+        """Return the file names in the folder of a list."""
         prefix = f"status/{name}/"
         return [key.removeprefix(prefix) for key in self.list_keys(prefix)]
 
     def candidate(self, name: str, edition: EditionName) -> Candidate:
-        """An edition of a list; VerificationError where it is not there."""
+        """Return an edition of a list. Raise VerificationError where it is absent."""
         key = edition_key(name, edition)
         data = self.get(key)
         if data is None:
@@ -148,7 +147,7 @@ class Address:
 
 
 def latest(names: Iterable[str], at: int) -> EditionName | None:
-    """Of file names the edition that is in force at `at`, as far as names tell."""
+    """Return the edition in force at `at` (Unix seconds), judged by file names; None before the first."""
     editions = sorted(filter(None, map(read_edition_name, names)))
     place = bisect_right(editions, EditionName(at, _LATEST))
     return editions[place - 1] if place else None
@@ -179,7 +178,7 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _credential(candidate: Candidate) -> bool:
-    """Whether a loose file is a licence's credential and no list (one changed to look so hides no list's name)."""
+    """Tell whether a loose file is a licence's credential instead of a list."""
     try:
         cose.read_sign1(candidate.data, type_=cose.CWT, max_bytes=MAX_LIST_CWT)
     except VerificationError:
@@ -189,7 +188,7 @@ def _credential(candidate: Candidate) -> bool:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        return None  # the list is at the address given, or nowhere
+        return None  # A list must lie at the very address that was given.
 
 
 def _fetch(address: str, limit: int) -> bytes:
@@ -214,4 +213,4 @@ def _reasons_at(address: str) -> bytes | None:
     try:
         return _fetch(beside, MAX_REASONS_CWT)
     except VerificationError:
-        return None  # the list alone decides
+        return None  # The list alone decides; without reasons only the explanation is missing.

@@ -2,9 +2,9 @@
 
 It shares no code with issuance but the schemas, and believes nothing that is not signed.
 
-1. The bytes tell what they are: PDF, CWT, QR picture, QR text, or `licence.json`; each kind has a cap.
-2. A PDF: the seal covers the whole file, in the one form, and is by a seal key of the trust folder. Only then
-   is the file looked into. A picture or QR text: the one text of the contract, and the credential in it.
+1. The bytes tell their form: PDF, CWT, QR picture, QR text, or `licence.json`; each form has a cap.
+2. A PDF: the seal covers the whole file, in the one form, and is by a seal key of the trust folder; then the
+   attached files are read. A picture, scan or QR text: the one text of the contract, and the credential in it.
 3. The credential: one encoding; signed by a credential key of the trust folder; the claims are a licence's; the
    key is the authority's own, signed at that time, and was not revoked by then. The same for the seal's key.
 4. The body: its SHA-256 is in the credential, its encoding is the canonical one, both say the same.
@@ -12,9 +12,10 @@ It shares no code with issuance but the schemas, and believes nothing that is no
 6. The moment asked for lies within the licence's dates.
 7. The status list: the edition in force at that moment, signed; without one the answer is `unknown`.
 
-After a check that fails no later one is made on what it did not clear; the first that says no decides.
-
-What a verification says: a verdict, the checks that led to it, and the licence, once it is genuine.
+After a check that fails no later one is made on what it did not clear; the first that says no decides. A file that
+cannot be judged (a picture or scan without one readable QR, a form that is not read, a seal by a certificate that the
+root issued but this edition of the trust folder does not list) is `unknown` and not genuine. A PDF in another form than
+a licence's is drawn, to tell a scan, which its QR decides, from a changed copy, which is `invalid`.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ import msgspec
 from schemas.errors import UsageError, VerificationError
 from schemas.licence import MAX_BODY, MAX_TEXT, LicenceBody, read_body, read_qr_text
 from schemas.status_list import SUSPENDED, VALID
-from schemas.trust import TrustStore
+from schemas.trust import TrustKey, TrustStore
 from verification import pdf
 from verification.credential import Credential, check_body, check_key_time, china, read_credential
-from verification.inputs import MAX_PICTURE, Kind, sniff, text_in_picture
+from verification.inputs import MAX_PICTURE, CannotJudge, Kind, look_at_copy, sniff, text_in_picture
 from verification.page_text import check_page
 from verification.pdf import check_seal
 from verification.status import Found, StatusSource, find_status
@@ -41,7 +42,7 @@ Answer = Literal["valid", "invalid", "unknown"]
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """One check; `detail` says in Chinese and English what was found."""
+    """One check with its finding in Chinese and English (`detail`)."""
 
     name: str
     ok: bool
@@ -52,8 +53,9 @@ class Verdict(msgspec.Struct, frozen=True):
     """The answer for one file.
 
     `genuine`: exactly these bytes were signed by an authority of the trust folder, whatever their status.
-    `valid` is said only when the status could be checked; `unknown` means genuine, but no status in force.
-    `licence` is empty for what is not genuine: nothing unsigned is repeated.
+    `valid` needs a status that could be checked. `unknown` means genuine but without a status in force, or, with
+    `genuine` false, that the file could not be judged. `licence` is empty for a file that is not genuine: nothing
+    unsigned is repeated.
     """
 
     file: str
@@ -63,13 +65,13 @@ class Verdict(msgspec.Struct, frozen=True):
     licence: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `verify --json` prints."""
+        """Return the object that `verify --json` prints."""
         value: dict[str, Any] = msgspec.to_builtins(self)
         return value
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
-    """The object that `verify --json` prints."""
+    """Return the object that `verify --json` prints."""
     return verdict.to_json()
 
 
@@ -78,11 +80,15 @@ CREDENTIAL_FILE, BODY_FILE = "credential.cwt", "licence.json"
 
 
 class _Failed(Exception):
-    """A check said no; it stands as the last one in the list."""
+    """A check failed; it stands as the last one in the list."""
+
+
+class _Unjudged(Exception):
+    """A check could not be made; it stands as the last one in the list."""
 
 
 class _Case:
-    """One file under verification: the checks so far, and what they cleared."""
+    """One file under verification: the checks so far, and the credential and body that they cleared."""
 
     def __init__(self, trust: TrustStore) -> None:
         self.trust = trust
@@ -92,9 +98,12 @@ class _Case:
 
     @contextmanager
     def check(self, name: str, passed: str) -> Iterator[None]:
-        """A check: it passes unless its block raises VerificationError."""
+        """Make a check: it passes unless its block raises VerificationError."""
         try:
             yield
+        except CannotJudge as error:
+            self.checks.append(CheckResult(name, False, str(error)))
+            raise _Unjudged from None
         except VerificationError as error:
             self.checks.append(CheckResult(name, False, str(error)))
             raise _Failed from None
@@ -110,9 +119,9 @@ def verify_bytes(
     at: datetime,
     credential: bytes | None = None,
 ) -> Verdict:
-    """The verdict on one file as of a moment (with zone).
+    """Return the verdict on one file as of a moment (with zone).
 
-    `credential` goes with a `licence.json`. UsageError for an empty file, or for a `licence.json` alone;
+    `credential` goes with a `licence.json`. Raises UsageError for an empty file, or for a `licence.json` alone;
     TrustError where the trust folder itself does not hold. Nothing else is raised, whatever the bytes.
     """
     case = _Case(trust)
@@ -120,6 +129,8 @@ def verify_bytes(
         _genuine(case, data, name, credential)
     except _Failed:
         return Verdict(name, "invalid", False, tuple(case.checks), {})
+    except _Unjudged:
+        return Verdict(name, "unknown", False, tuple(case.checks), {})
     assert case.credential is not None  # no way through _genuine without one
     answer, found = _standing(case, case.credential, status, at)
     licence = _licence(case.credential, case.body, answer, found, at)
@@ -133,7 +144,9 @@ def _genuine(case: _Case, data: bytes, name: str, credential: bytes | None) -> N
     kind = sniff(data, name)
     if kind is Kind.BODY and credential is None:
         raise UsageError(
-            "licence.json alone proves nothing / 需要同时提供凭证", where=name, hint="add --credential CWT"
+            "licence.json 须与凭证一同核验 / licence.json alone proves nothing",
+            where=name,
+            hint="--credential CWT",
         )
     match kind:
         case Kind.PDF:
@@ -151,8 +164,9 @@ def _genuine(case: _Case, data: bytes, name: str, credential: bytes | None) -> N
             _body(case, data)
         case Kind.OTHER:
             with case.check("form", ""):
-                raise VerificationError(
-                    "不是证照文件 / neither PDF, CWT, PNG, JPEG, QR text nor licence.json by its content"
+                raise CannotJudge(
+                    "无法识别的格式，请提供 PDF、CWT、二维码图片（PNG、JPEG、WebP、TIFF）或二维码文本 / a form that is not "
+                    "read: give a PDF, CWT, QR picture (PNG, JPEG, WebP, TIFF), QR text or licence.json"
                 )
 
 
@@ -160,10 +174,20 @@ def _genuine(case: _Case, data: bytes, name: str, credential: bytes | None) -> N
 
 
 def _pdf(case: _Case, data: bytes) -> None:
-    with case.check("form", "签章覆盖整个文件 / the seal covers the whole file"):
-        layout = pdf.read_layout(data)
-    with case.check("seal", "电子签章有效 / the seal is good"):
-        seal = check_seal(layout.cms, layout.digest, case.trust)
+    checked = len(case.checks)
+    try:
+        seal = _sealed(case, data)
+    except _Failed:
+        copy = look_at_copy(data)
+        if copy.is_scan:
+            del case.checks[checked:]  # A scan has no seal to be judged by.
+            with case.check("qr", "扫描件中的二维码可读 / the QR in the scan is read"):
+                text = copy.text()
+            _qr_text(case, text)
+            return
+        if copy.texts:
+            _point_to_the_qr(case)
+        raise
     with case.check("attachments", "附件完整 / credential and licence.json are attached"):
         files = pdf.attachments(data)
         if set(files) != {CREDENTIAL_FILE, BODY_FILE}:
@@ -183,8 +207,25 @@ def _pdf(case: _Case, data: bytes) -> None:
         check_page(data, body)
 
 
+def _sealed(case: _Case, data: bytes) -> TrustKey:
+    with case.check("form", "签章覆盖整个文件 / the seal covers the whole file"):
+        layout = pdf.read_layout(data)
+    with case.check("seal", "电子签章有效 / the seal is good"):
+        return check_seal(layout.cms, layout.digest, case.trust)
+
+
+def _point_to_the_qr(case: _Case) -> None:
+    """Add to the failed check that this copy was changed, and that the original or the QR can be checked instead."""
+    failed = case.checks[-1]
+    advice = (
+        "这是改动过的副本；可核验原始文件，或单独核验其二维码 / this is a changed copy: "
+        "the original file or the QR on it can be checked"
+    )
+    case.checks[-1] = CheckResult(failed.name, False, f"{failed.detail}; {advice}")
+
+
 def _written(data: bytes) -> str:
-    """The text of a QR in a file: a BOM and white space around it are no part of it."""
+    """Return the text of a QR in a file without a BOM and white space around it."""
     return data[: 2 * MAX_TEXT].decode("utf-8-sig", errors="replace").strip()
 
 
@@ -249,7 +290,7 @@ def _status(
     case: _Case, credential: Credential, source: StatusSource | None, at: datetime
 ) -> tuple[Found | None, str]:
     if source is None:
-        return None, "no status list; --status names one"
+        return None, "没有状态列表 / no status list; --status FILE|DIR|URL"
     try:
         return find_status(source, credential.status_uri, credential.status_index, at, case.trust), ""
     except VerificationError as error:
@@ -299,7 +340,7 @@ def _licence(
 
 
 def _status_word(credential: Credential, answer: Answer, found: Found | None, at: datetime) -> str:
-    """A licence's status as the contract names them, `replaced`, `not-yet-valid`, or `unknown`."""
+    """Return a licence's status as the contract names them, or `replaced`, `not-yet-valid` or `unknown`."""
     if found is not None and found.status != VALID:
         if found.reason is not None:
             return found.reason.status
