@@ -18,7 +18,7 @@ import base64
 import binascii
 import hashlib
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ TRUST_FILE = "trust.json"
 BEACONS_FILE = "beacons.json"
 MAX_TRUST = 8 << 20  # bytes: some ten thousand keys
 _HINT = "take the trust folder anew from the issuing authority"
+_SECOND = timedelta(seconds=1)
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}\.pem")
 
 
@@ -210,8 +211,36 @@ class TrustStore:
             or not _is_p256(public)
             or key_id(public) != key.kid
         ):
-            raise TrustError("a certificate of another key", where=key.certificate, hint=_HINT)
+            raise TrustError(
+                "证书属于另一密钥 / a certificate of another key", where=key.certificate, hint=_HINT
+            )
+        if not _may(certificate, authority=False) or not _holds_while_signing(certificate, key):
+            raise TrustError(
+                "证书的有效期或用途不符 / a certificate whose dates or usage do not fit its key",
+                where=key.certificate,
+                hint=_HINT,
+            )
         return certificate
+
+
+def _may(certificate: x509.Certificate, *, authority: bool) -> bool:
+    """Tell whether a certificate is for issuing certificates, or else for signing only (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return False
+    return (
+        constraints.ca is authority
+        and usage.key_cert_sign is authority
+        and (authority or usage.digital_signature)
+    )
+
+
+def _holds_while_signing(certificate: x509.Certificate, key: TrustKey) -> bool:
+    """Tell whether a certificate is valid from the first to the last second in which its key signs."""
+    begin, end = _time_in_trust(key.signs_from), _time_in_trust(key.signs_until)
+    return certificate.not_valid_before_utc <= begin and end - _SECOND <= certificate.not_valid_after_utc
 
 
 def load_trust(folder: Path) -> TrustStore:
@@ -220,7 +249,15 @@ def load_trust(folder: Path) -> TrustStore:
     try:
         root.verify_directly_issued_by(root)
     except (InvalidSignature, ValueError, TypeError):
-        raise TrustError("not signed by itself", where=str(folder / ROOT_FILE), hint=_HINT) from None
+        raise TrustError(
+            "根证书不是自签名 / not signed by itself", where=str(folder / ROOT_FILE), hint=_HINT
+        ) from None
+    if not _may(root, authority=True):
+        raise TrustError(
+            "根证书不能签发证书 / a root that may not issue certificates",
+            where=str(folder / ROOT_FILE),
+            hint=_HINT,
+        )
     listing = read_trust_list(_read(folder / TRUST_FILE), root)
     return TrustStore(
         root,

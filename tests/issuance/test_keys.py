@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from bureau import DECIDED, FROM, LIFE, PROVINCE, ROLES, Bureau
+from bureau import DECIDED, FROM, LIFE, NOON, PROVINCE, ROLES, Bureau
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from issuance import keys
+from issuance.keys import Role
 from issuance.signer import keystore_path, read_keystore
 from schemas.calendar import CHINA
 from schemas.errors import KeysMissing, LintError, NotFound, TrustError, UsageError
-from schemas.trust import load_trust, read_trust_list
+from schemas.trust import TrustStore, load_trust, read_trust_list
 
 NOW = datetime(2019, 1, 1, tzinfo=CHINA)
 
@@ -179,3 +182,28 @@ def test_spoilt_trust_folders_are_refused(trust: Path, tmp_path: Path) -> None:
         assert caught.value.hint
     with pytest.raises(TrustError):
         load_trust(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("fault", ["ends before its key", "begins after its key", "is for issuing"])
+def test_a_certificate_that_does_not_fit_its_key_is_refused(tmp_path: Path, fault: str) -> None:
+    """Though the root signed it: its dates must hold while the key signs, and it must be for signing alone."""
+    bureau = Bureau(tmp_path)
+    trust = bureau.trust
+    key = trust.signing_key(PROVINCE, "seal", NOON)
+    root_key = bureau.signer.private_key(trust.listing.signature.kid if trust.listing.signature else "")
+    begin, end = datetime.fromisoformat(key.signs_from), datetime.fromisoformat(key.signs_until)
+    begin += timedelta(days=1) if fault == "begins after its key" else timedelta(0)
+    end -= timedelta(days=1) if fault == "ends before its key" else timedelta(0)
+    certificate = keys.issuing_certificate(
+        trust.public_key(key.kid), Role(PROVINCE, "x", "seal"), trust.root, root_key, begin, end
+    )
+    if fault == "is for issuing":
+        builder = x509.CertificateBuilder(
+            trust.root.subject, certificate.subject, trust.public_key(key.kid), 1, begin, end
+        )
+        for extension in trust.root.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        certificate = builder.sign(root_key, SHA256())
+    certificates = {k: trust.certificate(k) for k in trust.keys} | {key.kid: certificate}
+    with pytest.raises(TrustError, match="dates or usage"):
+        TrustStore(trust.root, trust.listing, certificates).certificate(key.kid)
