@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from issuance.keys import Lifetime, Role, open_edition
 from schemas.errors import NotFound, UsageError
-from schemas.trust import FOREIGN_USES, TRUST_FILE, TimestampAuthority, TrustKey, key_id
+from schemas.trust import FOREIGN_USES, TRUST_FILE, TimestampAuthority, TrustKey, TrustStore, key_id
 
 
 def enter_public_key(
     data: Path,
+    store: TrustStore,
     public: ec.EllipticCurvePublicKey,
     role: Role,
     *,
@@ -30,7 +31,7 @@ def enter_public_key(
 
     Raise UsageError where the key is listed already; the same key for the same role changes nothing.
     """
-    store, change = open_edition(data, passphrase)
+    change = open_edition(data, store, passphrase)
     known = store.keys.get(key_id(public))
     if known is not None:
         if (known.use, known.authority) == (role.use, role.authority) and known.signed_in_time(now):
@@ -47,9 +48,11 @@ def enter_public_key(
     return fresh
 
 
-def end_keys(data: Path, name: str, *, now: datetime, passphrase: str | None) -> list[TrustKey]:
+def end_keys(
+    data: Path, store: TrustStore, name: str, *, now: datetime, passphrase: str | None
+) -> list[TrustKey]:
     """End the keys of a party or supervisor. Raise NotFound where none is in force."""
-    store, change = open_edition(data, passphrase)
+    change = open_edition(data, store, passphrase)
     found = [key for use in FOREIGN_USES for key in store.keys_of(name, use) if key.signed_in_time(now)]
     if not found:
         raise NotFound(
@@ -64,10 +67,16 @@ def end_keys(data: Path, name: str, *, now: datetime, passphrase: str | None) ->
 
 
 def enter_timestamp_authority(
-    data: Path, name: str, certificate: x509.Certificate, *, now: datetime, passphrase: str | None
+    data: Path,
+    store: TrustStore,
+    name: str,
+    certificate: x509.Certificate,
+    *,
+    now: datetime,
+    passphrase: str | None,
 ) -> TimestampAuthority:
     """List the certificate of a timestamp authority in the trust folder."""
-    store, change = open_edition(data, passphrase)
+    change = open_edition(data, store, passphrase)
     digest = certificate.fingerprint(SHA256()).hex()
     file = f"tsa-{digest[:16]}.pem"
     entry = TimestampAuthority(name, file, digest)

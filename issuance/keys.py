@@ -1,24 +1,21 @@
-"""The keys of an installation over the years: made, followed by new ones, revoked.
+"""Keys and certificates of an installation: creation, rotation and revocation.
 
-Private halves go into the keystore (`keys/`), public halves into the trust folder (`trust/`), each change as
-the next edition of `trust.json`, signed by the root; earlier editions stay under `trust/editions/`. No key
-ever leaves the trust folder: what it signed in its time stays good.
+Private halves go into the keystore (`keys/`), public halves into the trust folder (`trust/`). Each change is the next
+edition of `trust.json`, signed by the root; earlier editions stay under `trust/editions/`. No key ever leaves the trust
+folder, since its signatures stay good.
 
-A new key follows an old one by date: decisions from its `signs_from` on are signed with the new one. A
-revoked key gets a successor from the same date, so that nothing stands still.
+A new key follows an old one by date: decisions from its `signs_from` on are signed with the new key. A revoked key gets a
+successor from the same moment. An authority that changes its name gets a key from the day of its new name on, so that
+its certificate and its seal show the same name.
 
-The certificates of an installation: a root, and under it one for each key that signs.
-
-Certificates outlive signing: a key signs for some years, its certificate holds until the last licence signed
-with it has ended (RFC 5280's 9999-12-31 where a licence may have no end).
-
-Which keys an installation needs: for each authority that its items can have, and for itself.
+A root certifies every signing key. A certificate outlives signing: a key signs for some years, its certificate holds
+until the last licence signed with it has ended (RFC 5280's 9999-12-31 where a licence may have no end).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,13 +24,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from msgspec import UNSET
 
+from issuance.certificates import NO_END, issuing_certificate, root_certificate
 from issuance.signer import ES256, SoftwareSigner, keystore_path, read_keystore, write_keystore, write_whole
-from schemas.authorities import authority, issuing_authorities, source_of
+from schemas.authorities import authority, issuing_authorities, level, named_on, renamed_until, source_of
+from schemas.calendar import CHINA, china_date
 from schemas.errors import KeysMissing, NotFound, UsageError
 from schemas.items import Catalogue
+from schemas.licence import Authority
 from schemas.trust import (
     ANY_AUTHORITY,
     FOREIGN_USES,
@@ -47,103 +46,16 @@ from schemas.trust import (
     Use,
     encode_signature,
     key_id,
-    load_trust,
 )
-
-NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
-_ROOT_NAME = "证照签发根证书 zhengzhao root"
-_COMMON_NAME_LIMIT = 64  # RFC 5280, upper bound of a common name
-
-_NO_REV_AVAIL = x509.ObjectIdentifier("2.5.29.56")
-_NULL = b"\x05\x00"
 
 
 class Role(NamedTuple):
-    """Who signs what: an authority's code (`*`: the installation), its name, and the use of the key."""
+    """The role of a key: an authority's code (`*`: the installation), its name from the day `since` on, and the use."""
 
     authority: str
     name: str
     use: Use
-
-
-def root_certificate(key: ec.EllipticCurvePrivateKey, valid_from: datetime) -> x509.Certificate:
-    """The self-signed anchor; it has no end, since what stands under it must not outlive it."""
-    name = _name(_ROOT_NAME, "root")
-    return (
-        _builder(name, name, key.public_key(), valid_from, NO_END)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, SHA256())
-    )
-
-
-def issuing_certificate(
-    public: ec.EllipticCurvePublicKey,
-    role: Role,
-    root: x509.Certificate,
-    root_key: ec.EllipticCurvePrivateKey,
-    valid_from: datetime,
-    valid_until: datetime,
-) -> x509.Certificate:
-    """The certificate of one signing key; the authority's code is its URI."""
-    builder = (
-        _builder(_name(role.name, role.use), root.subject, public, valid_from, valid_until)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(certificates=False), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        # RFC 9608: there is no CRL and no OCSP; which keys are revoked stands in trust.json.
-        .add_extension(x509.UnrecognizedExtension(_NO_REV_AVAIL, _NULL), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
-        )
-    )
-    if role.authority.startswith("urn:"):
-        uri = x509.UniformResourceIdentifier(role.authority)
-        builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
-    return builder.sign(root_key, SHA256())
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    public: ec.EllipticCurvePublicKey,
-    valid_from: datetime,
-    valid_until: datetime,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(valid_from)
-        .not_valid_after(valid_until)
-    )
-
-
-def _name(common: str, unit: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
-            x509.NameAttribute(NameOID.COMMON_NAME, common[:_COMMON_NAME_LIMIT]),
-        ]
-    )
-
-
-def _usage(*, certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=not certificates,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=certificates,
-        crl_sign=certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    since: str = ""  # ISO date in China; empty for the first name
 
 
 TRUST_FOLDER: Final = "trust"
@@ -152,7 +64,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 class Lifetime(msgspec.Struct, frozen=True):
-    """From when new keys sign, and by how many years their certificates outlive that (None: for ever)."""
+    """The first moment in which new keys sign, and the years by which their certificates outlive that (None: for ever)."""
 
     signs_from: datetime
     outlives: int | None = None
@@ -169,15 +81,15 @@ class Lifetime(msgspec.Struct, frozen=True):
 
 
 def init(data: Path, roles: Iterable[Role], life: Lifetime, *, now: datetime, passphrase: str | None) -> bool:
-    """Makes root, keys and certificates for these roles; False, and nothing changes, where there are some."""
+    """Make root, keys and certificates for these roles. Return False, and change nothing, where there are some."""
     trust = data / TRUST_FOLDER
     if (trust / TRUST_FILE).exists():
         return False
     root_key = ec.generate_private_key(ec.SECP256R1())
     root = root_certificate(root_key, life.signs_from)
     change = TrustEdition(data, root, {key_id(root_key.public_key()): _scalar(root_key)}, ())
-    for role in roles:
-        change.add(role, life)
+    for role, its_life in _named_in_time(roles, life):
+        change.add(role, its_life)
     trust.mkdir(parents=True, exist_ok=True)
     write_whole(trust / ROOT_FILE, root.public_bytes(Encoding.PEM))
     change.publish(sequence=1, now=now, passphrase=passphrase)
@@ -185,22 +97,32 @@ def init(data: Path, roles: Iterable[Role], life: Lifetime, *, now: datetime, pa
 
 
 def rotate(
-    data: Path, roles: Iterable[Role], life: Lifetime, *, now: datetime, passphrase: str | None
+    data: Path,
+    store: TrustStore,
+    roles: Iterable[Role],
+    life: Lifetime,
+    *,
+    now: datetime,
+    passphrase: str | None,
 ) -> tuple[TrustKey, ...]:
-    """A new key for each role, from `life.signs_from` on; also for roles that had none yet."""
-    store, change = open_edition(data, passphrase)
+    """Make a new key for each role, from `life.signs_from` on; also for roles that had none yet.
+
+    `store` is the trust folder of `data`. Raises UsageError for a moment before the root's.
+    """
+    change = open_edition(data, store, passphrase)
     if life.signs_from < store.root.not_valid_before_utc:
         raise UsageError(
-            "keys cannot sign before the root / 早于根证书生效时间",
-            hint=f"a date from {store.root.not_valid_before_utc:%Y-%m-%d} on",
+            "早于根证书生效时间 / keys cannot sign before the root",
+            hint=f"不早于 / a date from {store.root.not_valid_before_utc:%Y-%m-%d} on",
         )
-    fresh = tuple(change.add(role, life) for role in roles)
+    fresh = tuple(change.add(role, its_life) for role, its_life in _named_in_time(roles, life))
     change.publish(sequence=store.listing.sequence + 1, now=now, passphrase=passphrase)
     return fresh
 
 
 def revoke(
     data: Path,
+    store: TrustStore,
     kid: str,
     since: datetime,
     *,
@@ -209,15 +131,15 @@ def revoke(
     now: datetime,
     passphrase: str | None,
 ) -> TrustKey:
-    """Revokes a key from a moment on and makes its successor, which signs from then on.
+    """Revoke a key from a moment on and return its successor, which signs from then on.
 
-    `name` is the authority's, for the successor's certificate. NotFound for an unknown key; UsageError for
-    one that was revoked from that moment or an earlier one.
+    `name` is the authority's, for the successor's certificate; `store` is the trust folder of `data`. Raises NotFound for
+    an unknown key, UsageError for one that was revoked from that moment or an earlier one.
     """
-    store, change = open_edition(data, passphrase)
+    change = open_edition(data, store, passphrase)
     key = store.keys.get(kid)
     if key is None:
-        raise NotFound(f"no key {kid} / 没有该密钥", hint="zhengzhao keys list", where=TRUST_FILE)
+        raise NotFound(f"没有该密钥 / no key {kid}", hint="zhengzhao keys list", where=TRUST_FILE)
     if key.use in FOREIGN_USES:
         raise UsageError(
             f"{kid} 是{key.authority}的密钥 / {kid} belongs to {key.authority}",
@@ -225,7 +147,7 @@ def revoke(
             where=TRUST_FILE,
         )
     if key.revoked_at(since):
-        raise UsageError(f"{kid} is revoked since {key.revoked_since} / 该密钥已吊销", where=TRUST_FILE)
+        raise UsageError(f"该密钥已吊销 / {kid} is revoked since {key.revoked_since}", where=TRUST_FILE)
     change.revoke(kid, since)
     start = max(since, store.root.not_valid_before_utc)
     fresh = change.add(Role(key.authority, name, key.use), Lifetime(start, outlives))
@@ -234,12 +156,12 @@ def revoke(
 
 
 def open_signer(data: Path, passphrase: str | None) -> SoftwareSigner:
-    """The signer over the data folder's keys. KeysMissing without keys, or with another passphrase."""
+    """Return the signer over the data folder's keys. Raise KeysMissing without keys, or with another passphrase."""
     return SoftwareSigner(read_keystore(data, passphrase))
 
 
 class TrustEdition:
-    """The next edition of the trust folder in the making; nothing is written before `publish`."""
+    """The next edition of the trust folder while it is made; nothing is written before `publish`."""
 
     def __init__(
         self, data: Path, root: x509.Certificate, scalars: dict[str, bytes], keys: Sequence[TrustKey]
@@ -263,7 +185,16 @@ class TrustEdition:
     def enter(self, public: ec.EllipticCurvePublicKey, role: Role, life: Lifetime) -> TrustKey:
         """Certify a public key and list it."""
         kid = key_id(public)
-        certificate = issuing_certificate(public, role, self.root, self.root_key, life.signs_from, life.ends)
+        certificate = issuing_certificate(
+            public,
+            role.name,
+            role.use,
+            role.authority,
+            self.root,
+            self.root_key,
+            life.signs_from,
+            life.ends,
+        )
         self.certificates[f"{kid}.pem"] = certificate.public_bytes(Encoding.PEM)
         self.keys[kid] = TrustKey(
             kid=kid,
@@ -286,7 +217,7 @@ class TrustEdition:
         self.keys[kid] = msgspec.structs.replace(self.keys[kid], revoked_since=since.isoformat())
 
     def publish(self, *, sequence: int, now: datetime, passphrase: str | None) -> None:
-        """Writes certificates, private keys, and last the edition that names them."""
+        """Write certificates, private keys, and last the edition that names them."""
         plain = TrustList(
             sequence=sequence,
             issued=now.isoformat(timespec="seconds"),
@@ -306,21 +237,43 @@ class TrustEdition:
         write_whole(trust / TRUST_FILE, signed.to_bytes())
 
     def _fresh_key(self) -> ec.EllipticCurvePrivateKey:
-        while True:  # ids are short: some ten thousand keys would make the first pair of equal ones
+        while True:  # Ids are short: among some ten thousand keys two would share one.
             key = ec.generate_private_key(ec.SECP256R1())
             if key_id(key.public_key()) not in self.scalars:
                 return key
 
 
-def open_edition(data: Path, passphrase: str | None) -> tuple[TrustStore, TrustEdition]:
-    """Open the trust folder and its next edition. Raise KeysMissing where the keystore lacks keys of the folder."""
-    store = load_trust(data / TRUST_FOLDER)
+def open_edition(data: Path, store: TrustStore, passphrase: str | None) -> TrustEdition:
+    """Begin the next edition of a trust folder. Raise KeysMissing where the keystore lacks keys of the folder."""
     scalars = read_keystore(data, passphrase)
     if not {kid for kid, key in store.keys.items() if key.use not in FOREIGN_USES} <= set(scalars):
-        raise KeysMissing("the keystore lacks keys of the trust folder", where=str(keystore_path(data)))
+        raise KeysMissing(
+            "密钥库缺少信任目录中的密钥 / the keystore lacks keys of the trust folder",
+            where=str(keystore_path(data)),
+            hint="从备份恢复 / restore it from a backup",
+        )
     change = TrustEdition(data, store.root, scalars, store.listing.keys)
     change.timestamps = store.listing.timestamps
-    return store, change
+    return change
+
+
+def _named_in_time(roles: Iterable[Role], life: Lifetime) -> Iterator[tuple[Role, Lifetime]]:
+    """Return each role with the lifetime of its key: the name in force at the start, then each later name from its day."""
+    names: dict[tuple[str, Use], list[Role]] = {}
+    for role in roles:
+        names.setdefault((role.authority, role.use), []).append(role)
+    first = china_date(life.signs_from).isoformat()
+    for those in names.values():
+        ordered = sorted(those, key=lambda role: role.since)
+        begun = [role for role in ordered if role.since <= first]
+        if begun:
+            yield begun[-1], life
+        for role in ordered[len(begun) :]:
+            yield role, msgspec.structs.replace(life, signs_from=_midnight(role.since))
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), time(), CHINA)
 
 
 def _scalar(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -328,7 +281,7 @@ def _scalar(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _years_on(time: datetime, years: int) -> datetime:
-    """The last second before the anniversary; 29 February counts as 1 March where it does not exist."""
+    """Return the last second before the anniversary; 29 February counts as 1 March where it does not exist."""
     try:
         anniversary = time.replace(year=time.year + years)
     except ValueError:
@@ -337,26 +290,53 @@ def _years_on(time: datetime, years: int) -> datetime:
 
 
 INSTALLATION_NAME: Final = "证照 zhengzhao"
+_USES: Final[tuple[Use, ...]] = ("credential", "seal")
 
 
 def roles_of(catalogue: Catalogue) -> tuple[Role, ...]:
-    """A credential and a seal key for each issuing authority, one key for status lists, one for draws."""
+    """Return the roles of keys: credential and seal for each authority's names, one for status lists, one for draws."""
     authorities = tuple(
-        Role(found.code, found.name, use)
+        Role(found.code, name, use, since)
         for found in issuing_authorities(catalogue)
-        for use in ("credential", "seal")
+        for since, name in _names_of(catalogue, found)
+        for use in _USES
     )
     own = (Role(ANY_AUTHORITY, INSTALLATION_NAME, "status"), Role(ANY_AUTHORITY, INSTALLATION_NAME, "draw"))
     return authorities + own
 
 
 def longest_validity(catalogue: Catalogue) -> int | None:
-    """The longest validity of a licence in years; None where one of the items has no end."""
+    """Return the longest validity of a licence in years; None where one of the items has no end."""
     years = [item.validity_years for item in catalogue.items.values() if item.mode != "filing"]
     return None if None in years else max((year for year in years if year is not None), default=0)
 
 
-def name_of(authority_code: str) -> str:
-    """The name in the certificate of an authority's key."""
+def name_of(catalogue: Catalogue, authority_code: str, at: datetime) -> str:
+    """Return the name in the certificate of an authority's key that signs from a moment on."""
     source = source_of(authority_code)
-    return INSTALLATION_NAME if source is None else authority(*source).name
+    if source is None:
+        return INSTALLATION_NAME
+    day = china_date(at).isoformat()
+    names = _names_of(catalogue, authority(*source))
+    return [name for since, name in names if since <= day][-1]
+
+
+def _names_of(catalogue: Catalogue, issuer: Authority) -> list[tuple[str, str]]:
+    """Return an issuing authority's names with the day from which each holds, the first with an empty day.
+
+    Where two items know it under different names on one day, the first item counts.
+    """
+    items = [
+        item
+        for item in catalogue.items.values()
+        if item.department == issuer.department and item.level == level(issuer.division)
+    ]
+    ends = {old.until for item in items for old in item.formerly} | renamed_until(issuer.division)
+    days = ["", *sorted((date.fromisoformat(end) + timedelta(days=1)).isoformat() for end in ends)]
+    names: list[tuple[str, str]] = []
+    for day in days:
+        on = day or "0001-01-01"
+        known = [named_on(issuer, item, on).name for item in items] or [issuer.name]
+        if not names or names[-1][1] != known[0]:
+            names.append((day, known[0]))
+    return names

@@ -103,6 +103,12 @@ def proper_name(code: str, on: str = "") -> str:
     return f"{above.name if above else ''}{name}"
 
 
+def renamed_until(code: str) -> frozenset[str]:
+    """Return the last days (ISO) of former names of a division and of those above it that its own name shows."""
+    found = _tables().renamed
+    return frozenset(found[one][1] for one in chain(code)[:2] if one in found)
+
+
 def full_name(code: str) -> str:
     """The names from the province down: 青海省海东市循化撒拉族自治县."""
     return "".join(division.name for c in reversed(chain(code)) if (division := find(c)))

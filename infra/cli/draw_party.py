@@ -52,9 +52,10 @@ def add(
     if supervisor and timestamp:
         raise UsageError("只能指定一种 / one of them", where="--supervisor, --timestamp")
     settings, pem = output.settings(), read_file(key)
+    trust = Installation(settings).trust
     if timestamp:
         entry = enter_timestamp_authority(
-            settings.data, name, _certificate(pem, key), now=now(), passphrase=settings.passphrase
+            settings.data, trust, name, _certificate(pem, key), now=now(), passphrase=settings.passphrase
         )
         _show([{"name": entry.name, "use": "timestamp", "kid": None, "state": "in force"}])
         return
@@ -69,7 +70,7 @@ def add(
         public = seed.public_key(pem, str(key))
     except DrawError as error:
         raise UsageError(error.message, where=str(key), hint="a P-256 public key in PEM") from None
-    entered = enter_public_key(settings.data, public, role, now=now(), passphrase=settings.passphrase)
+    entered = enter_public_key(settings.data, trust, public, role, now=now(), passphrase=settings.passphrase)
     _show([_row(entered, datetime.now(UTC))])
 
 
@@ -89,7 +90,8 @@ def list_() -> None:
 def remove(name: Name) -> None:
     """注销登记 / End the keys of a party or supervisor; earlier draws still verify."""
     settings = output.settings()
-    ended = end_keys(settings.data, name, now=now(), passphrase=settings.passphrase)
+    trust = Installation(settings).trust
+    ended = end_keys(settings.data, trust, name, now=now(), passphrase=settings.passphrase)
     _show([_row(key, datetime.now(UTC)) | {"state": "ended"} for key in ended])
 
 

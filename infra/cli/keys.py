@@ -108,7 +108,10 @@ def rotate(
                 "没有这样的密钥 / no such keys", where="--authority, --use", hint="zhengzhao keys list"
             )
         life = lifetime(begins, longest_validity(here.catalogue))
-        _show(rotate_keys(here.settings.data, roles, life, now=moment, passphrase=here.settings.passphrase))
+        made = rotate_keys(
+            here.settings.data, here.trust, roles, life, now=moment, passphrase=here.settings.passphrase
+        )
+        _show(made)
 
 
 @app.command(epilog="Example: zhengzhao keys revoke 1a2b3c4d --since 2020-03-01")
@@ -131,9 +134,10 @@ def revoke(
         known = here.trust.keys.get(kid)
         successor = revoke_key(
             here.settings.data,
+            here.trust,
             kid,
             begins,
-            name=name_of(known.authority if known else ""),
+            name=name_of(here.catalogue, known.authority if known else "", begins),
             outlives=longest_validity(here.catalogue),
             now=moment,
             passphrase=here.settings.passphrase,

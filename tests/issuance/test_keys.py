@@ -11,12 +11,15 @@ import pytest
 from bureau import DECIDED, FROM, LIFE, NOON, PROVINCE, ROLES, Bureau
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 
 from issuance import keys
-from issuance.keys import Role
+from issuance.certificates import issuing_certificate
 from issuance.signer import keystore_path, read_keystore
+from schemas.authorities import issuing_authority
 from schemas.calendar import CHINA
 from schemas.errors import KeysMissing, LintError, NotFound, TrustError, UsageError
+from schemas.items import load_catalogue
 from schemas.trust import TrustStore, load_trust, read_trust_list
 
 NOW = datetime(2019, 1, 1, tzinfo=CHINA)
@@ -72,7 +75,9 @@ def test_certificates_outlive_signing(bureau: Bureau) -> None:
     key = store.signing_key(PROVINCE, "seal", DECIDED)
     assert (key.signs_from, key.signs_until) == ("2018-01-01T00:00:00+08:00", "2027-12-31T23:59:59+08:00")
     assert store.certificate(key.kid).not_valid_after_utc.year == 2032
-    (fresh,) = keys.rotate(bureau.data, ROLES[:1], keys.Lifetime(NOW, None), now=NOW, passphrase=None)
+    (fresh,) = keys.rotate(
+        bureau.data, bureau.trust, ROLES[:1], keys.Lifetime(NOW, None), now=NOW, passphrase=None
+    )
     assert bureau.trust.certificate(fresh.kid).not_valid_after_utc.year == 9999
 
 
@@ -103,7 +108,9 @@ def test_damaged_keystore_is_an_error(bureau: Bureau, tmp_path: Path) -> None:
 def test_new_key_signs_from_its_date_on(bureau: Bureau) -> None:
     """Decisions before it are still signed with the old one, which stays in the trust folder."""
     old = bureau.trust.signing_key(PROVINCE, "credential", DECIDED)
-    (new,) = keys.rotate(bureau.data, ROLES[:1], keys.Lifetime(NOW, 5), now=NOW, passphrase=None)
+    (new,) = keys.rotate(
+        bureau.data, bureau.trust, ROLES[:1], keys.Lifetime(NOW, 5), now=NOW, passphrase=None
+    )
     store = bureau.trust
     assert store.listing.sequence == 2
     assert old == store.signing_key(PROVINCE, "credential", DECIDED)
@@ -117,15 +124,15 @@ def test_revoked_key_has_a_successor_from_the_same_moment(bureau: Bureau) -> Non
     """What it signed before stays in time, what it signs from then on does not."""
     old = bureau.trust.signing_key(PROVINCE, "seal", DECIDED)
     more = {"name": "青海省市场监督管理局", "outlives": 5, "now": NOW, "passphrase": None}
-    new = keys.revoke(bureau.data, old.kid, NOW, **more)
+    new = keys.revoke(bureau.data, bureau.trust, old.kid, NOW, **more)
     store = bureau.trust
     revoked = store.keys[old.kid]
     assert (revoked.signed_in_time(DECIDED), revoked.signed_in_time(NOW)) == (True, False)
     assert [revoked, new] == [store.signing_key(PROVINCE, "seal", at) for at in (DECIDED, NOW)]
     with pytest.raises(UsageError):
-        keys.revoke(bureau.data, old.kid, NOW, **more)
+        keys.revoke(bureau.data, bureau.trust, old.kid, NOW, **more)
     with pytest.raises(NotFound):
-        keys.revoke(bureau.data, "ffffffff", NOW, **more)
+        keys.revoke(bureau.data, bureau.trust, "ffffffff", NOW, **more)
 
 
 def test_no_key_for_the_moment_is_a_lint_error(bureau: Bureau) -> None:
@@ -144,7 +151,9 @@ def test_keys_cannot_be_older_than_the_root(bureau: Bureau) -> None:
     """A new key that would sign before the root existed is refused, and nothing changes."""
     before = files(bureau.data)
     with pytest.raises(UsageError):
-        keys.rotate(bureau.data, ROLES, keys.Lifetime(FROM.replace(year=2017)), now=NOW, passphrase=None)
+        keys.rotate(
+            bureau.data, bureau.trust, ROLES, keys.Lifetime(FROM.replace(year=2017)), now=NOW, passphrase=None
+        )
     assert before == files(bureau.data)
 
 
@@ -194,8 +203,8 @@ def test_a_certificate_that_does_not_fit_its_key_is_refused(tmp_path: Path, faul
     begin, end = datetime.fromisoformat(key.signs_from), datetime.fromisoformat(key.signs_until)
     begin += timedelta(days=1) if fault == "begins after its key" else timedelta(0)
     end -= timedelta(days=1) if fault == "ends before its key" else timedelta(0)
-    certificate = keys.issuing_certificate(
-        trust.public_key(key.kid), Role(PROVINCE, "x", "seal"), trust.root, root_key, begin, end
+    certificate = issuing_certificate(
+        trust.public_key(key.kid), "x", "seal", PROVINCE, trust.root, root_key, begin, end
     )
     if fault == "is for issuing":
         builder = x509.CertificateBuilder(
@@ -207,3 +216,25 @@ def test_a_certificate_that_does_not_fit_its_key_is_refused(tmp_path: Path, faul
     certificates = {k: trust.certificate(k) for k in trust.keys} | {key.kid: certificate}
     with pytest.raises(TrustError, match="dates or usage"):
         TrustStore(trust.root, trust.listing, certificates).certificate(key.kid)
+
+
+def test_seal_and_certificate_name_the_same_authority_of_the_same_day(tmp_path: Path) -> None:
+    """An authority that changes its name gets a key under the new name from that day on."""
+    catalogue = load_catalogue()
+    item = catalogue.items["industrial-product-licence"]
+    roles = [role for role in keys.roles_of(catalogue) if role.authority == PROVINCE]
+    keys.init(tmp_path, roles, LIFE, now=FROM, passphrase=None)
+    trust = load_trust(tmp_path / "trust")
+    for day in ("2018-09-10", "2018-10-31", "2018-11-01", "2020-01-01"):
+        at = datetime.fromisoformat(f"{day}T09:00:00+08:00")
+        certificate = trust.certificate(trust.signing_key(PROVINCE, "seal", at).kid)
+        issuer = issuing_authority(item, "630225", day)
+        assert issuer is not None
+        assert issuer.name == certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+
+
+def test_keys_of_today_have_the_names_of_today() -> None:
+    """A name that had ended before the keys begin gets no key."""
+    life = keys.Lifetime(datetime(2026, 1, 1, tzinfo=CHINA), 5)
+    named = list(keys._named_in_time(keys.roles_of(load_catalogue()), life))
+    assert len({(role.authority, role.use) for role, _ in named}) == len(named)

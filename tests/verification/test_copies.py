@@ -120,7 +120,9 @@ def test_a_seal_that_an_older_trust_folder_lacks_is_unknown(tmp_path: Path) -> N
     bureau = Bureau(tmp_path)
     old = bureau.trust
     life = msgspec.structs.replace(LIFE, signs_from=LIFE.signs_from.replace(month=6))
-    keys.rotate(tmp_path, [Role(PROVINCE, ROLES[1].name, "seal")], life, now=life.signs_from, passphrase=None)
+    keys.rotate(
+        tmp_path, old, [Role(PROVINCE, ROLES[1].name, "seal")], life, now=life.signs_from, passphrase=None
+    )
     pdf = Bureau.pdf(bureau, numbered())
     found = _verdict(pdf, old)
     assert ("unknown", False, {}) == (found.verdict, found.genuine, found.licence)

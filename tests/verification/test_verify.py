@@ -240,7 +240,9 @@ def test_revoked_keys(tmp_path: Path) -> None:
     for use, pdfs in papers.items():
         revoked = Bureau.__new__(Bureau)
         revoked.data = tmp_path  # the same folder, whose trust is read anew
-        keys.revoke(tmp_path, revoked.trust.signing_key(PROVINCE, use, DECIDED).kid, later(5), **more)
+        keys.revoke(
+            tmp_path, revoked.trust, revoked.trust.signing_key(PROVINCE, use, DECIDED).kid, later(5), **more
+        )
         verdicts = [revoked.verify(pdf) for pdf in pdfs]
         assert [v.genuine for v in verdicts] == [True, False], use
         assert "revoked" in verdicts[1].checks[-1].detail
@@ -253,7 +255,9 @@ def test_revoked_status_key(tmp_path: Path) -> None:
     first = bureau.edition(DECIDED)
     bureau.edition(DECIDED + timedelta(days=3), last=first.published)
     kid = bureau.trust.signing_key("*", "status", DECIDED).kid
-    keys.revoke(tmp_path, kid, later(2), name="zhengzhao", outlives=5, now=NOON, passphrase=None)
+    keys.revoke(
+        tmp_path, bureau.trust, kid, later(2), name="zhengzhao", outlives=5, now=NOON, passphrase=None
+    )
     assert [bureau.verify(credential, at).verdict for at in (later(1), later(4))] == ["valid", "unknown"]
 
 

@@ -1,0 +1,104 @@
+"""Certificates of an installation: the root, and under it one for each key that signs.
+
+A certificate outlives signing: it holds until the last licence signed with its key has ended (RFC 5280's 9999-12-31
+where a licence may have no end).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+
+NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
+_ROOT_NAME = "证照签发根证书 zhengzhao root"
+_COMMON_NAME_LIMIT = 64  # RFC 5280, upper bound of a common name
+
+_NO_REV_AVAIL = x509.ObjectIdentifier("2.5.29.56")
+_NULL = b"\x05\x00"
+
+
+def root_certificate(key: ec.EllipticCurvePrivateKey, valid_from: datetime) -> x509.Certificate:
+    """Return the self-signed anchor. It has no end, since no certificate under it may outlive it."""
+    name = _name(_ROOT_NAME, "root")
+    return (
+        _builder(name, name, key.public_key(), valid_from, NO_END)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, SHA256())
+    )
+
+
+def issuing_certificate(
+    public: ec.EllipticCurvePublicKey,
+    name: str,
+    use: str,
+    authority: str,
+    root: x509.Certificate,
+    root_key: ec.EllipticCurvePrivateKey,
+    valid_from: datetime,
+    valid_until: datetime,
+) -> x509.Certificate:
+    """Return the certificate of one key: `name` and `use` are its subject, an authority's URN is its alternative name."""
+    builder = (
+        _builder(_name(name, use), root.subject, public, valid_from, valid_until)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(certificates=False), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        # RFC 9608: there is no CRL and no OCSP; trust.json names the revoked keys.
+        .add_extension(x509.UnrecognizedExtension(_NO_REV_AVAIL, _NULL), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
+        )
+    )
+    if authority.startswith("urn:"):
+        uri = x509.UniformResourceIdentifier(authority)
+        builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+    return builder.sign(root_key, SHA256())
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    valid_from: datetime,
+    valid_until: datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(valid_from)
+        .not_valid_after(valid_until)
+    )
+
+
+def _name(common: str, unit: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
+            x509.NameAttribute(NameOID.COMMON_NAME, common[:_COMMON_NAME_LIMIT]),
+        ]
+    )
+
+
+def _usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=not certificates,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
