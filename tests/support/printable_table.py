@@ -16,7 +16,6 @@ import pdfplumber
 
 from issuance import fonts, page
 from issuance.page import Pages
-from schemas.names import is_blank
 from verification.page_text import _plain, fold_glyphs, shows
 
 TABLE = Path(__file__).parents[2] / "schemas" / "data" / "printable.txt"
@@ -24,10 +23,9 @@ ROWS, TOGETHER = 400, 10
 
 
 def candidates() -> Iterator[str]:
-    """Return every character that some font covers, without those that show nothing; the space is printable."""
-    for point in sorted(fonts.coverage()):
-        char = chr(point)
-        if char == " " or not (is_blank(char) or unicodedata.category(char) in ("Cc", "Cs", "Cn", "Co")):
+    """Return every character that some font covers, without controls and code points that mean nothing."""
+    for char in map(chr, sorted(fonts.coverage())):
+        if unicodedata.category(char) not in ("Cc", "Cs", "Cn", "Co"):
             yield char
 
 
