@@ -33,6 +33,7 @@ from schemas.licence import (
 from schemas.persons import is_pseudonym, is_sealed, is_sealed_object
 from schemas.ports import Store
 from schemas.trust import TrustStore
+from verification.page_text import check_page
 from verification.pdf import attachments, read_layout
 
 
@@ -82,7 +83,7 @@ def decode_issued(raw: bytes) -> Issued:
 def issue_task(trust: TrustStore, signer: Signer, persons: PersonsStore, store: Store) -> Task:
     """Return the task that lints, builds, signs and stores a licence, and answers with what is recorded of it."""
     items: dict[str, IssuanceItem] = {}
-    issuer = Issuer(trust, lambda grant: items[grant.item_digest].on(grant.issued_on))
+    issuer = Issuer(trust, lambda grant: items[grant.item_digest].on(grant.issued_on), proofread=check_page)
 
     def task(raw: bytes) -> bytes:
         job = decode_job(raw)

@@ -1,16 +1,16 @@
-"""The picture of the official seal (公章): a red ring, the authority's name around a star.
+"""Drawings on a page, as page operators of a PDF: the picture of the official seal, and the QR.
 
-A drawing in vectors, made of the font's outlines, so that it needs no font in the file and adds no text to the page.
-It decorates; what counts is the signature. One picture for each authority and place, kept.
+The seal (公章) is a red ring with the authority's name around a star, drawn from the font's outlines, so that it needs no
+font in the file and adds no text to the page. It decorates; the signature counts. One picture is kept for each authority
+and place.
 
-The QR of a licence: `schemas.licence` as a symbol, drawn as page operators of a PDF.
+The QR has error level M (it survives a white spot of a tenth of its area) where that takes at most 93 modules a side,
+as for usual credentials (up to some 520 bytes); a larger one has level L, with which 700 bytes take 93 modules. With
+the margin that is 101 modules, at least 3.15 pixels each at 150 dpi in the box of 54 mm; below three pixels readers miss
+some symbols.
 
-A 700-byte credential takes 93 modules a side at error level L (101 with the margin), a usual one 77 to 81. Below
-three pixels a module zbar or zxing miss some symbols; the box of 54 mm gives at least 3.15 at 150 dpi. A higher
-level would make the modules smaller, which costs more reading than it saves.
-
-The mask is fixed: the digits of a signed number look random, so every mask does equally well, and trying all
-eight takes seven times as long.
+The mask is fixed: the digits of a signed number look random, so every mask does equally well, and trying all eight takes
+seven times as long.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ARC = 235  # degrees that a long name takes
 
 @lru_cache(maxsize=512)
 def draw_emblem(name: str, x: float, y: float, radius: float) -> bytes:
-    """Page operators that draw the seal of `name` around (x, y), in points."""
+    """Return page operators that draw the seal of `name` around (x, y), in points."""
     ring = radius * 0.045
     parts = [
         f"q 1 0 0 1 {x:g} {y:g} cm {_RED} rg {_RED} RG",
@@ -62,7 +62,7 @@ def _star(radius: float) -> str:
 
 
 def _letters(name: str, radius: float) -> list[str]:
-    """Each character turned so that its foot points to the centre."""
+    """Draw each character turned so that its foot points to the centre."""
     letters = [char for char in name if not char.isspace()]
     count = max(len(letters), 1)
     step = min(22.0, _ARC / count) * pi / 180
@@ -86,7 +86,8 @@ def _letters(name: str, radius: float) -> list[str]:
     return drawn
 
 
-LEVEL_L = 1
+LEVEL_L, LEVEL_M = 1, 2
+MOST_MODULES = 93  # a side; with the margin 101 in 54 mm
 MASK = 4
 STRIDE = 144  # bytes that zint keeps for a row of modules
 QUIET = 4  # modules of margin that the standard asks for
@@ -100,16 +101,32 @@ class Symbol(NamedTuple):
     rows: tuple[bytes, ...]
 
 
-def encode_qr(text: str) -> Symbol:
-    """The symbol of a text; LintError when it does not fit."""
+def encode_qr(text: str, *, robust: bool = True) -> Symbol:
+    """Return the symbol of a text: `robust` at level M where there is room, else at level L.
+
+    Raises LintError for a text that does not fit.
+    """
+    if robust:
+        try:
+            symbol = _symbol(text, LEVEL_M)
+        except LintError:
+            return _symbol(text, LEVEL_L)
+        if symbol.side <= MOST_MODULES:
+            return symbol
+    return _symbol(text, LEVEL_L)
+
+
+def _symbol(text: str, level: int) -> Symbol:
     symbol = zint.Symbol()
     symbol.symbology = zint.Symbology.QRCODE
-    symbol.option_1 = LEVEL_L
+    symbol.option_1 = level
     symbol.option_3 = MASK << 8
     try:
         symbol.encode(text)
-    except Exception as error:  # the binding raises bare RuntimeError kinds
-        raise LintError(f"the QR cannot hold {len(text)} characters: {error}") from error
+    except Exception as error:  # The binding raises bare kinds of RuntimeError.
+        raise LintError(
+            f"二维码放不下 {len(text)} 个字符 / the QR cannot hold {len(text)} characters: {error}"
+        ) from error
     side = symbol.width
     packed = bytes(symbol.encoded_data).translate(_REVERSED)
     used = (side + 7) // 8
@@ -117,7 +134,7 @@ def encode_qr(text: str) -> Symbol:
 
 
 def draw_qr(symbol: Symbol, left: float, bottom: float, size: float) -> bytes:
-    """Page operators that draw the symbol with its quiet zone into a square of `size` points.
+    """Return page operators that draw the symbol with its quiet zone into a square of `size` points.
 
     An inline image of one bit a module, in hex: a drawn rectangle for each run of modules would be twenty times
     as large.

@@ -1,7 +1,15 @@
-"""The page: a licence body set by typst, with one template for each kind of paper.
+"""Page of a licence: its body set by typst, with one template for each kind of document.
 
-Data go in as JSON; nothing in a name is ever markup. The compiler sees the template folder and the fonts, no
-other file, and its output depends on body, template, fonts and versions alone: `Issued` names all of them.
+Data go in as JSON; nothing in a name is ever markup. The compiler sees the template folder and the fonts, no other file,
+and its output depends on body, template, fonts and versions alone: `Issued` names all of them.
+
+`WRITER` counts the forms of a licence file. A licence of an earlier form is rebuilt in that form: its templates stay in a
+folder of their own (`templates/page2`), and whatever else differs is decided by the number.
+
+| writer | differs from the one before |
+|---|---|
+| 2 | form of the first releases |
+| 3 | the file certifies itself (DocMDP), pages of the annex are numbered, notes are larger and black, the QR has level M where there is room, a business licence's term begins with the enterprise |
 """
 
 from __future__ import annotations
@@ -14,19 +22,33 @@ from collections import OrderedDict
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 import typst
 
 from issuance import fonts, pdf
-from issuance.page_text import breakable, date_text, filing_table, rows_of, small, units, validity_text
+from issuance.page_text import (
+    breakable,
+    date_text,
+    filing_table,
+    rows_of,
+    small,
+    term_text,
+    units,
+    validity_text,
+)
 from issuance.seal import Box
 from schemas.errors import LintError, ZhengzhaoError
 from schemas.licence import LicenceBody, Product
 
 TEMPLATES = Path(__file__).parent / "templates"
-WRITER = 2  # of our own part of the file: pdf, cms, qr, emblem, seal; raised with every change of their bytes
+WRITER: Final = 3
+"""Number of the form in which files are made now; it goes up with every change of their bytes."""
+
+WRITERS: Final = (2, 3)
+"""Forms in which files can be rebuilt."""
+
 MAX_FORMS = 256  # kept for each process, some 25 KB each
 POINTS = 72 / 25.4  # in a millimetre
 
@@ -35,15 +57,21 @@ class RendererMissing(ZhengzhaoError):
     """The renderer, template or fonts that made a licence are not installed here."""
 
 
-@lru_cache(maxsize=1)
-def renderer() -> str:
-    """What makes the bytes of a page, beside template and fonts."""
+@lru_cache(maxsize=len(WRITERS))
+def renderer(writer: int = WRITER) -> str:
+    """Name the programs that make the bytes of a page, beside template and fonts, with the form of the file."""
     versions = (f"{name} {importlib.metadata.version(name)}" for name in ("typst", "zint-bindings"))
-    return f"{', '.join(versions)}, page {WRITER}"
+    return f"{', '.join(versions)}, page {writer}"
+
+
+def writer_of(recorded: str) -> int:
+    """Return the form of file that a recorded renderer made; the present one where it is none that can be rebuilt."""
+    number = recorded.rpartition(", page ")[2]
+    return int(number) if number.isdecimal() and int(number) in WRITERS else WRITER
 
 
 class Layout(NamedTuple):
-    """A template, and where it leaves room on its first page: points from the lower left corner."""
+    """A template with the room that it leaves on its first page, in points from the lower left corner."""
 
     name: str
     path: Path
@@ -57,11 +85,12 @@ _PAPER = re.compile(r"paper\.with\((\d+)mm, (\d+)mm[,)]")
 
 
 @lru_cache(maxsize=32)
-def layout(name: str) -> Layout:
-    """The layout of a template; an unknown name means `general`."""
-    path = TEMPLATES / f"{name}.typ"
+def layout(name: str, writer: int = WRITER) -> Layout:
+    """Return the layout of a template in a form of file; an unknown name means `general`."""
+    folder = TEMPLATES if writer == WRITER else TEMPLATES / f"page{writer}"
+    path = folder / f"{name}.typ"
     if not re.fullmatch(r"[a-z][a-z-]*", name) or name == "common" or not path.is_file():
-        return layout("general")
+        return layout("general", writer)
     source = path.read_text(encoding="utf-8")
     paper = _PAPER.search(source)
     room = {kind: (float(x), float(y), float(size)) for kind, x, y, size in _ROOM.findall(source)}
@@ -70,7 +99,7 @@ def layout(name: str) -> Layout:
     height = float(paper[2])
     left, top, side = room["qr"]
     x, y, radius = room["seal"]
-    digest = hashlib.sha256((TEMPLATES / "common.typ").read_bytes() + path.read_bytes()).hexdigest()
+    digest = hashlib.sha256((folder / "common.typ").read_bytes() + path.read_bytes()).hexdigest()
     return Layout(
         name,
         path,
@@ -85,8 +114,7 @@ def _box(*millimetres: float) -> Box:
 
 
 class Pages:
-    """Sets pages. The compilers with their fonts, and the forms set, are kept for the next licence: one for
-    each process."""
+    """Setter of pages. Keep one for each process: it holds compilers with their fonts, and the forms that were set."""
 
     def __init__(self) -> None:
         self._fonts = typst.Fonts(
@@ -96,7 +124,7 @@ class Pages:
         self._forms: OrderedDict[tuple[Path, bytes], pdf.FormXObject] = OrderedDict()
 
     def form(self, layout: Layout, sheet: Sheet) -> pdf.FormXObject:
-        """The form under the values: what is the same on many licences."""
+        """Return the layer under the values, which is the same on many licences."""
         key = (layout.path, orjson.dumps(sheet.form))
         form = self._forms.get(key)
         if form is None:
@@ -106,7 +134,7 @@ class Pages:
         return form
 
     def values(self, layout: Layout, sheet: Sheet, time: int) -> bytes:
-        """The PDF/A-3b with the values of one licence; `time` (Unix seconds) becomes its date."""
+        """Return the PDF/A-3b with the values of one licence; `time` (Unix seconds) becomes its date."""
         return self._compile(layout, orjson.dumps(sheet.values), time)
 
     def _compile(self, layout: Layout, data: bytes, time: int) -> bytes:
@@ -126,27 +154,27 @@ class Pages:
             )
         except typst.TypstError as error:
             raise LintError(
-                f"the page cannot be set: {error.message}", hint="; ".join(error.hints)
+                f"版面无法生成 / the page cannot be set: {error.message}", hint="; ".join(error.hints)
             ) from error
         if not isinstance(document, bytes):
-            raise LintError("the page cannot be set: the renderer gave no PDF")
+            raise LintError("版面无法生成 / the page cannot be set: the renderer gave no PDF")
         return document
 
 
 def seconds(rfc3339: str) -> int:
-    """Unix seconds of a time with zone."""
+    """Return the Unix seconds of a time with zone."""
     return math.floor(datetime.fromisoformat(rfc3339).timestamp())
 
 
 class Sheet(NamedTuple):
-    """What the two layers of a page set, as JSON values: see templates/common.typ."""
+    """Content of the two layers of a page, as JSON values (see templates/common.typ)."""
 
     form: dict[str, Any]
     values: dict[str, Any]
 
 
 class _Lines(NamedTuple):
-    """Room for lists on a first page: how many lines, and how many ems each has."""
+    """Room for lists on a first page: number of lines, and width of each in ems."""
 
     most: int
     width: float
@@ -158,7 +186,7 @@ _NOTES = (
     "扫描二维码核验真伪与现时状态。Scan the code to check that this licence is genuine and in force.",
     "本电子证照带有发证机关的电子签章，与纸质证照具有同等法律效力（国务院令第716号第八条至第十条）。",
 )
-# 企业信息公示暂行条例 art 8: what every business licence says to its holder
+# Every business licence says this to its holder (企业信息公示暂行条例, art. 8).
 _BUSINESS_NOTES = (
     "国家企业信用信息公示系统网址：http://www.gsxt.gov.cn　　市场主体应当于每年1月1日至6月30日通过该系统报送公示年度报告。",
     _NOTES[1],
@@ -166,12 +194,12 @@ _BUSINESS_NOTES = (
 _CAPTION = ("扫描二维码核验真伪与现时状态", "Scan the code to check this licence")
 
 
-def sheet(body: LicenceBody, template: str, titles: tuple[str, ...] = ()) -> Sheet:
-    """The page of a body. `titles` stand under the title, in other languages."""
+def sheet(body: LicenceBody, template: str, titles: tuple[str, ...] = (), writer: int = WRITER) -> Sheet:
+    """Return the page of a body in a form of file. `titles` stand under the title, in other languages."""
     title = body.licence_name
     if template == "industrial" and not title.startswith("全国"):
         title = f"全国{title}"
-    parts = _business(body) if template == "business-licence" else _parts(body, template)
+    parts = _business(body, writer) if template == "business-licence" else _parts(body, template)
     form = {
         "layer": "form",
         "title": title,
@@ -200,7 +228,7 @@ def sheet(body: LicenceBody, template: str, titles: tuple[str, ...] = ()) -> She
 
 
 class _Parts(NamedTuple):
-    """What a kind of paper sets differently."""
+    """The parts in which kinds of licence differ."""
 
     labels: dict[str, str]
     values: dict[str, tuple[str | list[str], int]]
@@ -232,8 +260,8 @@ def _parts(body: LicenceBody, template: str) -> _Parts:
     return _Parts(labels, values, [], lines, annex, _NOTES)
 
 
-def _business(body: LicenceBody) -> _Parts:
-    rows = rows_of(body)
+def _business(body: LicenceBody, writer: int) -> _Parts:
+    rows = rows_of(body, validity_text(body) if writer == 2 else term_text(body))
     labels = {"number": "证书编号", "id": "统一社会信用代码", **rows.labels}
     own = {"number": (body.number, 1), "id": (body.holder_id, 0)}
     annex = [*rows.annex, *([_products(body)] if body.products else [])]

@@ -1,9 +1,8 @@
-"""The rows of a business licence (营业执照): name, particulars side by side where they are short, term and address; then
-business scope and filings in what room is left. What has none goes to the annex (附页).
+"""Texts of a page: dates, validity, breaks in long runs, widths and sizes; and the rows of a business licence.
 
-Lengths are millimetres and ems at the sizes of templates/common.typ; the room is that of business-licence.typ.
-
-How texts stand on a page: dates, validity, where a long run may break, how wide it is and how small it is set.
+A business licence (营业执照) has name, particulars side by side where they are short, term and address; then business scope
+and filings in the room that is left. Whatever finds no room goes to the annex (附页). Lengths are millimetres and ems at
+the sizes of templates/common.typ; the room is that of business-licence.typ.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import math
 import re
 import unicodedata
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.licence import LicenceBody
 
@@ -22,13 +21,13 @@ _PIECE = 6
 
 
 def date_text(iso: str) -> str:
-    """How a date stands on the page: 2018年9月12日."""
+    """Return a date as the page prints it: 2018年9月12日."""
     year, month, day = iso.split("-")
     return f"{int(year)}年{int(month)}月{int(day)}日"
 
 
 def particular_text(value: str) -> str:
-    """How a particular stands on the page: a date as dates do, everything else as it is."""
+    """Return a particular as the page prints it: a date in words, everything else unchanged."""
     try:
         return date_text(date.fromisoformat(value).isoformat()) if _DATE.fullmatch(value) else value
     except ValueError:
@@ -36,13 +35,32 @@ def particular_text(value: str) -> str:
 
 
 def validity_text(body: LicenceBody) -> str:
-    """How the validity stands on the page."""
+    """Return the validity as the page prints it."""
     start = date_text(body.valid_from)
     return f"自{start}至{date_text(body.valid_until)}" if body.valid_until else f"自{start}起长期有效"
 
 
+def term_text(body: LicenceBody) -> str:
+    """Return the term of a business licence (营业期限): it begins with the enterprise, not with a later version.
+
+    Without a date of establishment the first version counts, and a later one prints the end alone.
+    """
+    given = next((p.value for p in body.registered if p.name == ESTABLISHED), "")
+    begun = given if _is_date(given) else body.valid_from if body.version == 1 else ""
+    start = f"自{date_text(begun)}" if begun else ""
+    end = f"至{date_text(body.valid_until)}" if body.valid_until else "长期有效"
+    return f"{start}起{end}" if start and not body.valid_until else start + end
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(_DATE.fullmatch(text)) and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
 def breakable(text: str) -> str | list[str]:
-    """The text, or its pieces where a run without a place to break would leave its line."""
+    """Return the text, or its pieces where a run without a place to break would leave its line."""
     if not _UNBROKEN.search(text):
         return text
     pieces: list[str] = []
@@ -56,21 +74,24 @@ def breakable(text: str) -> str | list[str]:
 
 
 def units(text: str) -> float:
-    """Width in ems, roughly and rather too much: a Han character is one wide, a letter less."""
+    """Estimate the width in ems, never too little: a Han character is one wide, a letter less."""
     return sum(
         1.0 if ord(char) > 0x2E7F or char in "MW@" else 0.8 if char.isupper() else 0.62 for char in text
     )
 
 
 def small(key: str, text: str) -> int:
-    """How small a text is set: its place in `sizes` of the templates. The longest still fits its room."""
+    """Return the size of a text as its index in `sizes` of the templates, so that the longest fits its room."""
     wide = units(text)
     if key == "validity":
         return 1
     return 0 if wide <= 25 else 1 if wide <= 58 else 2 if wide <= 100 else 3 if wide <= 120 else 4
 
 
-_ROOM = 92.0  # from the first row to what stands below the last
+ESTABLISHED: Final = "established-on"
+"""Name of the field that holds the day on which an enterprise was established."""
+
+_ROOM = 92.0  # from the first row to the notes below the last
 _FULL = (61.0, 4.5)  # ems of a line over the whole width at 10 pt, and its height
 _LIST = (51.5, 3.8)  # the same beside the seal, at 8.5 pt
 _MOST_LINES = 4  # of a long particular on the first page
@@ -79,7 +100,7 @@ _FEW = 4  # rows that are set wide apart
 
 
 class Rows(NamedTuple):
-    """Rows for both layers: `rows` of keys and height, `labels`, `values` with their sizes, the parts of the annex."""
+    """Rows for both layers: keys with heights, labels, values with their sizes, and the parts of the annex."""
 
     rows: list[dict[str, Any]]
     labels: dict[str, str]
@@ -93,12 +114,12 @@ class _Text(NamedTuple):
     text: str
 
 
-def rows_of(body: LicenceBody) -> Rows:
-    """The rows of a body."""
+def rows_of(body: LicenceBody, term: str) -> Rows:
+    """Lay out the rows of a business licence; `term` is its 营业期限 as printed."""
     texts = [_Text(f"p-{p.name}", p.label, particular_text(p.value)) for p in body.registered]
     name, address = _Text("holder", "名称", body.holder), _Text("address", "住所", body.address)
-    term = _Text("validity", "营业期限", validity_text(body))
-    short = [t for t in texts if units(t.text) <= _HALVES[-1][0]] + [term]
+    span = _Text("validity", "营业期限", term)
+    short = [t for t in texts if units(t.text) <= _HALVES[-1][0]] + [span]
     long = [t for t in texts if units(t.text) > _HALVES[-1][0]]
     made = Rows([], {}, {}, [])
     lines = 2 + math.ceil(len(short) / 2) + len(long)
@@ -115,7 +136,7 @@ def rows_of(body: LicenceBody) -> Rows:
 
 
 def _height(text: _Text, pitch: float) -> float:
-    """A name or address of more than two lines is set small and needs more."""
+    """Return the height of a row; a name or address of more than two lines is set small and needs more."""
     return pitch if units(text.text) <= 58 else 15.0
 
 
@@ -133,7 +154,7 @@ def _size(text: _Text) -> int:
 
 
 def _long(made: Rows, long: list[_Text], body: LicenceBody) -> None:
-    """Long particulars and filings: on the first page while there is room, the filings first."""
+    """Lay out long particulars and filings: on the first page while there is room, the filings first."""
     left = _ROOM - sum(row["height"] for row in made.rows)
     notes = len(long) * 7.0  # where each goes to the annex, a line says so
     filings = _filings(body)
@@ -166,7 +187,7 @@ def _filings(body: LicenceBody) -> _Text | None:
 
 
 def filing_table(body: LicenceBody) -> dict[str, Any]:
-    """The part of the annex that lists the filings."""
+    """Return the part of the annex that lists the filings."""
     rows = [[str(n), breakable(f.name), breakable(f.filing_id)] for n, f in enumerate(body.filings, 1)]
     return {
         "title": "多证合一备案事项",

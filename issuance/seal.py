@@ -1,4 +1,4 @@
-"""The seal (电子签章): attachments, drawings and a PAdES baseline-B signature over the whole file.
+"""Seal (电子签章) of a licence: attachments, drawings and a PAdES baseline-B signature over the whole file.
 
 The file has one form, which a verifier can demand:
 
@@ -7,13 +7,14 @@ The file has one form, which a verifier can demand:
 * ``/Contents`` is CONTENTS_SIZE bytes in lower-case hex: the exact DER of the CMS signature (`issuance.seal`), then
   zeros.
 
-`prepare` builds all of it but the signature; `Unsealed.finish` puts a signature in, a new one or a recorded one.
+`prepare` builds all of it but the signature; `Unsealed.finish` puts a signature in, a new one or a recorded one. The
+signature certifies the file (DocMDP, ISO 32000-1, 12.8.2.2, no changes permitted), so that any reader warns of a copy
+that was annotated.
 
-The CMS signature inside the seal: SignedData (RFC 5652) with the attributes of PAdES baseline B-B.
-
-Written by hand in DER, in one form only: no content, one certificate, one signer by issuer and serial, three signed
-attributes (content type, message digest, signing certificate v2), no unsigned ones, and no signing time: PAdES
-keeps that in the signature dictionary. The same digest, certificate and signature give the same bytes.
+The CMS signature is SignedData (RFC 5652) with the attributes of PAdES baseline B-B, written in DER in one form only: no
+content, one certificate, one signer by issuer and serial, three signed attributes (content type, message digest, signing
+certificate v2), no unsigned ones, and no signing time, which PAdES keeps in the signature dictionary. The same digest,
+certificate and signature give the same bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from schemas.errors import LintError
 
 
 def der(tag: int, *contents: bytes) -> bytes:
-    """One DER element with a definite length."""
+    """Return one DER element with a definite length."""
     content = b"".join(contents)
     size = len(content)
     if size < 0x80:
@@ -65,7 +66,7 @@ _SIGNING_CERTIFICATE_V2 = _oid("1.2.840.113549.1.9.16.2.47")
 
 @lru_cache(maxsize=256)
 def _signer(certificate_der: bytes) -> tuple[bytes, bytes]:
-    """The signer's identifier (issuer and serial), and the signing-certificate-v2 attribute."""
+    """Return the signer's identifier (issuer and serial), and the signing-certificate-v2 attribute."""
     certificate = x509.load_der_x509_certificate(certificate_der)
     identifier = der(0x30, certificate.issuer.public_bytes(), _integer(certificate.serial_number))
     # ESSCertIDv2 with its default algorithm, SHA-256, which DER leaves out
@@ -75,13 +76,13 @@ def _signer(certificate_der: bytes) -> tuple[bytes, bytes]:
 
 
 def signed_attributes(message_digest: bytes, certificate_der: bytes) -> bytes:
-    """The DER SET that is signed."""
+    """Return the DER SET that is signed."""
     digest = der(0x30, _MESSAGE_DIGEST, der(0x31, der(0x04, message_digest)))
     return der(0x31, *sorted((_CONTENT_TYPE, digest, _signer(certificate_der)[1])))
 
 
 def signed_data(attributes: bytes, certificate_der: bytes, signature_der: bytes) -> bytes:
-    """The whole ContentInfo around `attributes` (as `signed_attributes` gives them) and their signature."""
+    """Return the ContentInfo around `attributes` (as `signed_attributes` gives them) and their signature."""
     signer_info = der(
         0x30,
         _integer(1),
@@ -105,6 +106,9 @@ def signed_data(attributes: bytes, certificate_der: bytes, signature_der: bytes)
 CONTENTS_SIZE = 2048  # bytes; a CMS signature here takes 800 to 1,200
 _GAP = b"<" + b"0" * (2 * CONTENTS_SIZE) + b">"
 _RANGE = b"/ByteRange[" + b" " * 40 + b"]"
+_NO_CHANGES = (
+    b"/Reference[<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/P 1/V/1.2>>>>]"
+)
 _MAX_SIGNATURE = 72  # DER of an ECDSA P-256 signature
 
 
@@ -128,7 +132,7 @@ class Box(NamedTuple):
 
 
 class Unsealed(NamedTuple):
-    """A finished file but for the signature: `to_be_signed` is what the seal's key signs (with SHA-256)."""
+    """A finished file without its signature; the seal's key signs `to_be_signed` (with SHA-256)."""
 
     before: bytes
     after: bytes
@@ -136,7 +140,7 @@ class Unsealed(NamedTuple):
     to_be_signed: bytes
 
     def finish(self, signature_der: bytes) -> bytes:
-        """The sealed file."""
+        """Return the sealed file."""
         signed = signed_data(self.to_be_signed, self.certificate, signature_der)
         contents = signed.hex().encode().ljust(2 * CONTENTS_SIZE, b"0")
         return b"".join((self.before, b"<", contents, b">", self.after))
@@ -153,11 +157,13 @@ def prepare(
     name: str,
     reason: str,
     time: int,
+    certify: bool = True,
 ) -> Unsealed:
-    """The file with everything but the signature.
+    """Build the file with everything but the signature.
 
-    `page` is what the renderer wrote, `form` is drawn under its first page, `drawing` are page operators drawn on
-    top of it, `box` is where a click shows the signature, `time` Unix seconds. Raises LintError when the certificate leaves no room.
+    `page` is the renderer's PDF, `form` is drawn under its first page, `drawing` are page operators drawn on top of it, a
+    click into `box` shows the signature, `time` is in Unix seconds. With `certify` the signature forbids changes
+    (DocMDP). Raises LintError when the certificate leaves no room.
     """
     check_room(certificate_der)
     rendered = pdf.take_apart(page)
@@ -172,12 +178,13 @@ def prepare(
     before = add(pdf.stream(b"/zf Do q"))
     after = add(pdf.stream(b"Q\n" + drawing))
     specifications = _attach(attachments, moment, add)
-    signature = add(_signature(name, reason, moment))
+    signature = add(_signature(name, reason, moment, certify=certify))
     field = add(_field(signature, rendered.page, box, add))
     digest = hashlib.sha256(b"".join(attachment.data for attachment in attachments)).digest()
     addition = pdf.Addition(
         objects,
-        catalogue=b"/AcroForm<</SigFlags 3/Fields[%d 0 R]>>%s" % (field, specifications),
+        catalogue=b"/AcroForm<</SigFlags 3/Fields[%d 0 R]>>%s%s"
+        % (field, b"/Perms<</DocMDP %d 0 R>>" % signature if certify else b"", specifications),
         annotations=b"%d 0 R" % field,
         before=before,
         after=after,
@@ -189,11 +196,13 @@ def prepare(
 
 @lru_cache(maxsize=256)
 def check_room(certificate_der: bytes, room: int = CONTENTS_SIZE) -> None:
-    """Raises LintError when a CMS signature with this certificate takes more than `room` bytes."""
+    """Raise LintError when a CMS signature with this certificate takes more than `room` bytes."""
     attributes = signed_attributes(bytes(32), certificate_der)
     size = len(signed_data(attributes, certificate_der, bytes(_MAX_SIGNATURE)))
     if size > room:
-        raise LintError(f"the certificate is too large for the seal: {size} bytes", hint=f"at most {room}")
+        raise LintError(
+            f"证书过大 / the certificate is too large for the seal: {size} bytes", hint=f"≤ {room}"
+        )
 
 
 def _field(signature: int, page: int, box: Box, add: Callable[[bytes], int]) -> bytes:
@@ -207,7 +216,7 @@ def _field(signature: int, page: int, box: Box, add: Callable[[bytes], int]) -> 
 
 
 def _attach(attachments: Sequence[Attachment], moment: bytes, add: Callable[[bytes], int]) -> bytes:
-    """Adds files and their specifications; the catalogue's entries for them."""
+    """Add files and their specifications; return the catalogue's entries for them."""
     numbers = {each.name: add(_specification(each, add(_file(each, moment)))) for each in attachments}
     tree = b"".join(b"%s %d 0 R" % (pdf.text(name), numbers[name]) for name in sorted(numbers))
     associated = b" ".join(b"%d 0 R" % number for number in numbers.values())
@@ -236,13 +245,14 @@ def _specification(attachment: Attachment, number: int) -> bytes:
     )
 
 
-def _signature(name: str, reason: str, moment: bytes) -> bytes:
+def _signature(name: str, reason: str, moment: bytes, *, certify: bool) -> bytes:
     return (
-        b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/Name%s/Reason%s/M%s/Contents%s%s>>"
+        b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/Name%s/Reason%s/M%s%s/Contents%s%s>>"
         % (
             pdf.text(name),
             pdf.text(reason),
             moment,
+            _NO_CHANGES if certify else b"",
             _GAP,
             _RANGE,
         )

@@ -88,6 +88,11 @@ MAX_PAGES: Final = 200
 _LONGEST: Final = 8000  # characters kept of the pages before: more than any one text has
 _ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NO_CHARACTER: Final = re.compile(r"\(cid:\d+\)")  # a glyph that is a part of the character before it
+_FOOTER: Final = re.compile(
+    f"(?:{fold_glyphs('附页第')}[0-9]+{fold_glyphs('页共')}[0-9]+{fold_glyphs('页')})?$"
+)
+"""Number of a page of the annex, which stands at its end; a text that runs over pages goes on behind it."""
+
 logging.getLogger("pdfminer").setLevel(logging.ERROR)  # Its warnings concern no verifier.
 
 
@@ -152,7 +157,7 @@ def _pages(data: bytes) -> Iterator[str]:
             if not 0 < len(document.pages) <= MAX_PAGES:
                 raise VerificationError(f"没有页面，或页数过多 / no page, or more than {MAX_PAGES}")
             for page in document.pages:
-                yield _plain("".join(char["text"] for char in page.chars))
+                yield _FOOTER.sub("", _plain("".join(char["text"] for char in page.chars)))
                 page.close()
     except VerificationError:
         raise

@@ -11,10 +11,10 @@ import pytest
 from papers import Office, item_of, kinds, licence
 
 from issuance import fonts, page
-from issuance.issue import STAGES
+from issuance.issue import STAGES, Issuer
 from issuance.page import RendererMissing
-from schemas.errors import VerificationError
-from schemas.licence import Issued, Numbered, licence_body, object_key
+from schemas.errors import LintError, VerificationError
+from schemas.licence import Issued, LicenceBody, Numbered, licence_body, object_key
 from verification.pdf import attachments
 
 Papers = dict[str, tuple[Numbered, Issued, bytes]]
@@ -132,3 +132,39 @@ def values(kind):
     return Pages().values(layout(item.template), sheet(body, item.template, item.titles), seconds(grant.decided_at))
 
 """
+
+
+@pytest.mark.parametrize("kind", ["short", "annex", "business", "business-scope", "person"])
+def test_a_licence_of_the_second_form_is_rebuilt_as_it_was(office: Office, kind: str) -> None:
+    """Templates, QR level and seal of that form are kept; the new form differs."""
+    numbered = kinds()[kind]
+    grant = numbered.grant
+    old = Issuer(office.trust, item_of, writer=2)
+    record, pdf = old.issue(numbered, grant.holder_name, grant.address, office.signer)
+    assert record.renderer.endswith("page 2")
+    assert pdf == office.issuer.rebuild(numbered, record, grant.holder_name, grant.address)
+    assert b"/DocMDP" not in pdf
+    assert b"/DocMDP" in office.issue(numbered)[1]
+
+
+@pytest.mark.parametrize("filler", ["\u3164", "\u115f", "\u1160", "\uffa0", "\u200b", "\u00ad"])
+def test_a_character_that_nobody_reads_back_is_never_sealed(office: Office, filler: str) -> None:
+    """A verifier would call such a licence false, so it is refused before anything is signed."""
+    with pytest.raises(LintError, match=f"U\\+{ord(filler):04X}"):
+        office.issue(licence(holder_name=f"甲{filler}乙"))
+
+
+def test_unusual_texts_are_read_as_a_verifier_reads_them(office: Office) -> None:
+    """A file with such texts goes past the verifier's own comparison, others need not; its no is a fault."""
+    asked: list[str] = []
+
+    def no(pdf: bytes, body: LicenceBody) -> None:
+        asked.append(body.holder)
+        raise VerificationError("the page does not say it")
+
+    issuer = Issuer(office.trust, item_of, proofread=no)
+    plain, rare = licence(), licence(holder_name="བོད་ལྗོངས")
+    issuer.issue(plain, plain.grant.holder_name, plain.grant.address, office.signer)
+    with pytest.raises(LintError, match="a verifier cannot read"):
+        issuer.issue(rare, rare.grant.holder_name, rare.grant.address, office.signer)
+    assert ["བོད་ལྗོངས"] == asked

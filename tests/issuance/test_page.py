@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from issuance import fonts, page, page_text
 from issuance.page import layout
 from schemas.errors import LintError, VerificationError
 from schemas.licence import Issued, LicenceBody, Numbered, Particular, Product, licence_body
-from verification.page_text import check_page
+from verification.page_text import check_page, fold_glyphs
 
 Papers = dict[str, tuple[Numbered, Issued, bytes]]
 KINDS = list(kinds())
@@ -161,3 +162,40 @@ def test_what_passes_the_lint_reads_back(office: Office, name: str, address: str
     except LintError:
         assume(False)
     check_page(pdf, body_of(numbered))
+
+
+def term(**changes: Any) -> str:
+    """The term of a business licence with these particulars or version."""
+    numbered = licence(item="business-licence", valid_until=None, products=(), **changes)
+    grant = numbered.grant
+    return page_text.term_text(licence_body(numbered, grant.holder_name, "", item_of(grant)))
+
+
+def test_term_of_a_business_licence_begins_with_the_enterprise() -> None:
+    """A change of the legal representative makes a new version; the term begins where it began before."""
+    established = (Particular("established-on", "成立日期", "2010-01-05"),)
+    assert "自2010年1月5日起长期有效" == term(particulars=established, version=1)
+    assert "自2010年1月5日起长期有效" == term(particulars=established, version=2)
+    assert "自2018年9月10日起长期有效" == term(version=1)
+    assert "长期有效" == term(version=2)
+
+
+def test_pages_of_the_annex_are_numbered(issued: Papers) -> None:
+    """Each says which it is and how many there are."""
+    _, _, pdf = issued["business-scope"]
+    pages = [page.extract_text() for page in pdfplumber.open(io.BytesIO(pdf)).pages]
+    count = len(pages) - 1
+    assert count > 1
+    said = [
+        re.search(r"附页\s*第(\d+)页\s*共(\d+)页", fold_glyphs(text).replace("⻚", "页")) for text in pages
+    ]
+    assert [None, *[(str(n), str(count)) for n in range(1, count + 1)]] == [m and m.groups() for m in said]
+
+
+def test_notes_survive_a_fax(issued: Papers) -> None:
+    """Footnotes are black and at least eight points high."""
+    _, _, pdf = issued["short"]
+    characters = pdfplumber.open(io.BytesIO(pdf)).pages[0].chars
+    notes = [c for c in characters if c["bottom"] > 268 / 25.4 * 72]
+    assert notes
+    assert all(c["size"] >= 7.99 and max(c["non_stroking_color"]) < 0.2 for c in notes)

@@ -98,3 +98,24 @@ def test_picture_of_the_page_survives_jpeg(issued: Papers) -> None:
     buffer = io.BytesIO()
     picture(issued["short"][2]).convert("RGB").save(buffer, "JPEG", quality=60)
     assert read(Image.open(buffer)) is not None
+
+
+def test_a_usual_qr_survives_a_white_spot_of_a_tenth() -> None:
+    """Level M where there is room: a spot over 10 % of the area, away from the finder patterns, is made good."""
+    text = qr_text(HOST, bytes(range(256)) + bytes(range(200)))
+    symbol = drawings.encode_qr(text)
+    assert symbol.side <= drawings.MOST_MODULES
+    image = picture(drawn(drawings.draw_qr(symbol, 100, 100, BOX)))
+    box = image.convert("L").point(lambda v: 255 - v).getbbox()
+    assert box is not None
+    left, top, right, bottom = box
+    side = round((right - left) * 0.1**0.5)
+    spot = (left + (right - left - side) // 2, top + (bottom - top - side) // 2)
+    image.paste("white", (*spot, spot[0] + side, spot[1] + side))
+    assert text == read(image)
+
+
+def test_qr_of_an_earlier_form_is_level_l() -> None:
+    """A licence of the second form is rebuilt with the symbol that it had."""
+    text = qr_text(HOST, bytes(400))
+    assert drawings.encode_qr(text, robust=False).side < drawings.encode_qr(text).side

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 
 import asn1crypto.tsp  # noqa: F401  it registers signing-certificate-v2
@@ -13,6 +14,7 @@ from Crypto.PublicKey import ECC
 from Crypto.Signature import DSS
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from papers import Office, kinds
+from pypdf import PdfReader
 
 from issuance import pdf, seal
 from issuance.seal import der, signed_attributes
@@ -115,3 +117,13 @@ def test_an_unknown_renderer_is_noticed(broken: bytes) -> None:
     """Output of another form than the known renderer's is no page to add to."""
     with pytest.raises(pdf.RendererChanged):
         pdf.take_apart(broken)
+
+
+def test_the_seal_certifies_the_file(issued: Papers) -> None:
+    """DocMDP with no changes permitted, named by the catalogue, so that any reader warns of an annotated copy."""
+    for _, _, file in issued.values():
+        root = PdfReader(io.BytesIO(file)).trailer["/Root"]
+        signature = root["/Perms"]["/DocMDP"]
+        (reference,) = signature["/Reference"]
+        assert ("/DocMDP", 1) == (reference["/TransformMethod"], reference["/TransformParams"]["/P"])
+        assert signature["/Contents"]

@@ -10,7 +10,15 @@ from schemas.printing import _printable, named, unprintable
 
 @pytest.mark.parametrize(
     "text",
-    ["青海盐湖化肥有限公司", "买买提·吐尔逊", "A&B (Qinghai) Co., Ltd.", "西宁市城东区①号—２", "བོད་ལྗོངས", "ᠮᠣᠩᠭᠣᠯ", "𠮷野家"],
+    [
+        "青海盐湖化肥有限公司",
+        "买买提·吐尔逊",
+        "A&B (Qinghai) Co., Ltd.",
+        "西宁市城东区①号—２",
+        "བོད་ལྗོངས",
+        "ᠮᠣᠩᠭᠣᠯ",
+        "𠮷野家",
+    ],
 )
 def test_names_of_every_script_here_can_be_printed(text: str) -> None:
     """Han (rare ones too), Latin, Tibetan and Mongolian."""
@@ -19,7 +27,14 @@ def test_names_of_every_script_here_can_be_printed(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "characters"),
-    [("李𪚥", "𪚥"), ("Łódź", "Łź"), ("甲😀乙😀", "😀"), ("甲\u3164乙", "\u3164"), ("甲\n乙", "\n"), ("甲\u200b乙", "\u200b")],
+    [
+        ("李𪚥", "𪚥"),
+        ("Łódź", "Łź"),
+        ("甲😀乙😀", "😀"),
+        ("甲\u3164乙", "\u3164"),
+        ("甲\n乙", "\n"),
+        ("甲\u200b乙", "\u200b"),
+    ],
 )
 def test_what_no_font_has_or_nobody_reads_back_is_named(text: str, characters: str) -> None:
     """Each such character once, in order; fillers and controls too."""
