@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -432,6 +432,14 @@ class Installation:
         from infra.stores.s3 import S3Store
 
         return S3Store(self.settings.store).conditional()
+
+    def decided_until(self) -> datetime | None:
+        """Return the time of the last event or tick that was decided in the data folder; None where it is not known."""
+        if self.settings.on_kafka or not self.settings.database.exists():
+            return None
+        with self.database() as db:
+            clock = int(db.meta("clock", "0"))
+        return datetime.fromtimestamp(clock, UTC) if clock else None
 
     def unsettled(self) -> int:
         """Return how many events on the broker are not decided after a while; 0 for the embedded engine."""

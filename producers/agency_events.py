@@ -123,11 +123,18 @@ def application(
     return event(sender, "application.submitted", data, application_id)
 
 
-def materials_of(action: str, commitment: bool, signed_on: date) -> list[dict[str, Any]]:
-    """What an action on a licence needs and no more: the form, and where the item has one the commitment letter."""
+def withdrawal(sender: Sender, application_id: str, holder_id: str, reason: str = "") -> Event:
+    """Return the event that withdraws an application."""
+    data = {"application_id": application_id, "holder_id": holder_id, "reason": reason or None}
+    return event(sender, "application.withdrawn", data, application_id)
+
+
+def materials_of(action: str, signed_on: date | None = None, signatory: str = "") -> list[dict[str, Any]]:
+    """Return the materials that an action on a licence needs: the form, and the commitment letter where one was signed."""
     materials: list[dict[str, Any]] = [{"kind": "application-form"}]
-    if commitment and action in SIGNED_ACTIONS:
-        materials.append({"kind": "commitment-letter", "signed_on": signed_on.isoformat()})
+    if signed_on is not None and action in SIGNED_ACTIONS:
+        letter = {"kind": "commitment-letter", "signed_on": signed_on.isoformat(), "signatory": signatory}
+        materials.append(letter)
     return materials
 
 

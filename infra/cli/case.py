@@ -7,13 +7,18 @@ what the window hands out.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
 
-from infra.cli import output
+from infra.cli import output, sending
+from infra.cli.sending import Sending, spread
+from processors.queries.find import find_case
 from processors.queries.listings import CaseFilter
+from producers import agency_events
 from schemas.errors import UsageError
+from schemas.persons import is_pseudonym
 
 app = typer.Typer(
     no_args_is_help=True, help="办件 / cases", epilog="Example: zhengzhao case show QH-2018-000001"
@@ -72,15 +77,55 @@ def list_cases(
     item: Annotated[str | None, typer.Option(metavar="CODE", help="事项 / of this item")] = None,
 ) -> None:
     """列出办件 / List the cases of all holders; a case is found late by an event or a tick, so `tick` first."""
-    if state is not None and state not in STATES:
-        raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
-    with output.installation() as here, here.listings() as listings:
-        rows = listings.cases(CaseFilter(state, item, overdue))
-        if output.as_json():
-            output.print_rows(rows)
-            return
-        cells = ([{**row, **row["due"]}[column] for column in _CASE_COLUMNS] for row in rows)
-        output.print_table(_CASE_COLUMNS, cells, title="办件 / cases")
+    output.check_choice(state, STATES, "--state")
+    with output.installation() as here:
+        output.check_choice(item, tuple(here.catalogue.items), "--item")
+        with here.listings() as listings:
+            rows = listings.cases(CaseFilter(state, item, overdue))
+            if output.as_json():
+                output.print_rows(rows)
+            else:
+                cells = ([{**row, **row["due"]}[column] for column in _CASE_COLUMNS] for row in rows)
+                output.print_table(_CASE_COLUMNS, cells, title="办件 / cases")
+        output.note_as_of(here)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawal(Sending):
+    """The options of the withdrawal of an application."""
+
+    application: Annotated[str, typer.Argument(metavar="ID", help="申请编号 / the application's id")]
+    holder: Annotated[
+        str | None,
+        typer.Option(
+            "--holder", metavar="ID", help="持证人号码，个人必填 / the holder's number; needed for a person"
+        ),
+    ] = None
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source", metavar="URN", help="来源 / who sends [default: where the application came in]"
+        ),
+    ] = None
+
+
+@app.command(epilog="Example: zhengzhao case withdraw QH-2018-000001 --reason 企业自行撤回")
+@spread
+def withdraw(said: Withdrawal, reason: Annotated[str, typer.Option(help="原因 / the reason")] = "") -> None:
+    """撤回申请 / Withdraw an application that is not decided yet."""
+    with output.installation() as here, here.register() as register:
+        state, case = find_case(register, here.persons, said.application, said.holder)
+        here.accesses.record(state.holder, "event prepared", case.application_id)
+    number = said.holder or (None if is_pseudonym(state.holder) else state.holder)
+    if number is None:
+        raise UsageError(
+            "登记簿中没有个人号码的明文 / the register has no person's number in clear",
+            where=case.application_id,
+            hint="--holder ID",
+        )
+    who = sending.sender(said.source or case.source, said.at, said.event_id)
+    event = agency_events.withdrawal(who, case.application_id, number, reason)
+    sending.finish(event, event_only=said.event_only, proof_key=said.proof_key)
 
 
 window_app = typer.Typer(

@@ -80,8 +80,7 @@ def list_filings(
     ] = False,
 ) -> None:
     """列出备案 / List the filings of all holders and their states."""
-    if state is not None and state not in STATES:
-        raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
+    output.check_choice(state, STATES, "--state")
     with output.installation() as here, here.listings() as listings:
         rows = listings.filings(department=department, state=state, overdue=overdue)
         if output.as_json():

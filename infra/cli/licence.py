@@ -16,6 +16,7 @@ from schemas.errors import UsageError
 app = typer.Typer(
     no_args_is_help=True, help="证照 / licences", epilog="Example: zhengzhao licence list --json"
 )
+STATUSES = ("valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired")
 _COLUMNS = ("number", "version", "status", "item", "holder_name", "issued_on", "valid_until")
 
 
@@ -34,14 +35,30 @@ def licence() -> None:
 
 
 @app.command("list", epilog="Example: zhengzhao licence list --json")
-def list_licences() -> None:
-    """列出证照 / List every licence in its newest version."""
-    with output.installation() as here, here.queries() as ask:
-        if output.as_json():
-            output.print_rows(ask.licences())
-            return
-        rows = [[row[c] for c in _COLUMNS] for row in ask.licences()]
-    output.print_table(_COLUMNS, rows)
+def list_licences(
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="名称的一部分，含曾用名 / part of a name, former ones too"),
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="STATUS", help=f"状态 / one of {', '.join(STATUSES)}")
+    ] = None,
+    item: Annotated[str | None, typer.Option(metavar="CODE", help="事项 / of this item")] = None,
+    holder: Annotated[
+        str | None, typer.Option(metavar="ID", help="持证人号码 / USCC, or a person's number in clear")
+    ] = None,
+) -> None:
+    """列出证照 / List licences in their newest versions, as of the last event or tick."""
+    output.check_choice(status, STATUSES, "--status")
+    with output.installation() as here:
+        output.check_choice(item, tuple(here.catalogue.items), "--item")
+        with here.queries() as ask:
+            rows = ask.licences(item=item, status=status, holder=holder, name=name)
+            if output.as_json():
+                output.print_rows(rows)
+            else:
+                output.print_table(_COLUMNS, ([row[c] for c in _COLUMNS] for row in rows))
+        output.note_as_of(here)
 
 
 @app.command(epilog="Example: zhengzhao licence show '(青)XK16-204-00001' --json")

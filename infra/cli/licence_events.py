@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +17,6 @@ from processors.queries.find import Subject
 from producers import agency_events
 from producers.agency_events import Named
 from schemas.authorities import issuing_authority
-from schemas.calendar import china_date
 from schemas.errors import UsageError
 
 app = typer.Typer()
@@ -45,7 +43,15 @@ SignedOn = Annotated[
     typer.Option(
         "--signed-on",
         metavar="DATE",
-        help="承诺书签署日 / when the letter was signed [default: day of the event]",
+        help="承诺书签署日，事项有承诺书时必填 / when the commitment letter was signed; needed where the item has one",
+    ),
+]
+Signatory = Annotated[
+    str | None,
+    typer.Option(
+        "--signatory",
+        metavar="NAME",
+        help="承诺书签署人 / who signed it; needed where the item has a commitment letter",
     ),
 ]
 
@@ -71,6 +77,7 @@ class Committed(Application):
     """The options of an application about one licence that needs a commitment letter."""
 
     signed_on: SignedOn = None
+    signatory: Signatory = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +100,7 @@ class Merging(Paper):
         ),
     ] = None
     signed_on: SignedOn = None
+    signatory: Signatory = None
 
 
 def _apply(action: str, said: Paper, names: list[Named], **parts: Any) -> None:
@@ -110,17 +118,23 @@ def _apply(action: str, said: Paper, names: list[Named], **parts: Any) -> None:
         _applicant(subject, said.holder),
         window=said.window or subject.division,
         channel=said.channel,
-        materials=_usual(action, said, subject, china_date(who.at)) if materials is None else materials,
+        materials=_usual(action, said, subject) if materials is None else materials,
         **parts,
     )
     sending.finish(event, event_only=said.event_only, proof_key=said.proof_key, application_id=application_id)
 
 
-def _usual(action: str, said: Paper, subject: Subject, today: date) -> list[dict[str, Any]]:
-    """Return the materials that the action needs, signed on the day given or today."""
-    signed_on = said.signed_on if isinstance(said, Committed | Merging) else None
-    day = output.read_day(signed_on, "--signed-on") or today
-    return agency_events.materials_of(action, _has_letter(subject.item), day)
+def _usual(action: str, said: Paper, subject: Subject) -> list[dict[str, Any]]:
+    """Return the materials that the action needs. Raises UsageError where a letter is needed and nobody signed it."""
+    if not isinstance(said, Committed | Merging) or not _has_letter(subject.item):
+        return agency_events.materials_of(action)
+    day = output.read_day(said.signed_on, "--signed-on")
+    if day is None or not (said.signatory or "").strip():
+        raise UsageError(
+            "请注明承诺书何日由何人签署 / say when and by whom the commitment letter was signed",
+            hint="--signed-on DATE --signatory NAME，或 / or --materials FILE",
+        )
+    return agency_events.materials_of(action, day, said.signatory or "")
 
 
 def _applicant(subject: Subject, holder: str | None) -> dict[str, Any]:
@@ -139,7 +153,10 @@ def _has_letter(code: str) -> bool:
     return item is None or item.material("commitment-letter") is not None
 
 
-@app.command(epilog="Example: zhengzhao licence extend '(青)XK13-001-00001' --products more.json")
+@app.command(
+    epilog="Example: zhengzhao licence extend '(青)XK13-001-00001' --products more.json --signed-on 2018-09-20 "
+    "--signatory 李四"
+)
 @spread
 def extend(
     said: Committed,
@@ -180,7 +197,9 @@ def change(
     _apply("change", said, [_one(said)], change=becomes)
 
 
-@app.command(epilog="Example: zhengzhao licence renew '(青)XK13-001-00001'")
+@app.command(
+    epilog="Example: zhengzhao licence renew '(青)XK13-001-00001' --signed-on 2023-01-10 --signatory 李四"
+)
 @spread
 def renew(said: Committed) -> None:
     """延续 / Apply to renew a licence, from twelve months before its end.
@@ -204,7 +223,10 @@ def surrender(said: Application) -> None:
     _apply("surrender", said, [_one(said)])
 
 
-@app.command(epilog="Example: zhengzhao licence merge '(青)XK13-001-00001' '(青)XK13-001-00002'")
+@app.command(
+    epilog="Example: zhengzhao licence merge '(青)XK13-001-00001' '(青)XK13-001-00002' --signed-on 2018-09-20 "
+    "--signatory 李四"
+)
 @spread
 def merge(said: Merging) -> None:
     """合并 / Merge licences of one item into the next version of the one issued first (一企一证)."""

@@ -195,6 +195,19 @@ def now() -> datetime:
     return datetime.now(UTC).astimezone(CHINA).replace(microsecond=0)
 
 
+def note_as_of(here: Installation) -> None:
+    """Say on standard error as of when a list is: what falls due is found by an event or a tick."""
+    moment = here.decided_until()
+    if moment is not None:
+        note(f"截至 / as of {moment.astimezone(CHINA).isoformat(timespec='seconds')}")
+
+
+def check_choice(value: str | None, choices: Sequence[str], option: str) -> None:
+    """Raise UsageError for a value that is none of the choices; None is no choice at all."""
+    if value is not None and value not in choices:
+        raise UsageError(f"没有此选项 / no such choice: {value}", where=option, hint=", ".join(choices))
+
+
 def read_moment(text: str, option: str) -> datetime:
     """Read a moment; a date alone means its last second in China. Raises UsageError."""
     try:

@@ -134,6 +134,22 @@ def show(
     sys.stdout.buffer.write(raw + b"\n")
 
 
+@letters_app.command(epilog="Example: zhengzhao letters close 1 --reason 重复提交，已由申请人撤回")
+def close(
+    letter: Annotated[int, typer.Argument(metavar="N", help="编号 / as `letters list` numbers it")],
+    reason: Annotated[str, typer.Option(help="理由，记录在案 / the reason, which is recorded")],
+) -> None:
+    """关闭 / End a letter that nobody will retry, and record the reason."""
+    if not reason.strip():
+        raise UsageError("理由不能为空 / the reason must not be blank", where="--reason")
+    with output.installation() as here, here.letters() as box:
+        box.close(letter, reason.strip())
+    if output.as_json():
+        output.print_json({"closed": letter, "reason": reason.strip()})
+    else:
+        output.line(f"已关闭 / closed {letter}: {reason.strip()}")
+
+
 @letters_app.command(epilog="Example: zhengzhao letters retry")
 def retry(
     letter: Annotated[

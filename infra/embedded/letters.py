@@ -11,7 +11,7 @@ from typing import Any
 
 from infra.embedded.writer import Batch
 from infra.readmodel.database import Database
-from infra.readmodel.letters import chosen_letters, mark_returned, open_letters, stored_content
+from infra.readmodel.letters import chosen_letters, mark_closed, mark_returned, open_letters, stored_content
 from processors import streams
 from processors.topology import returns_to
 from schemas.ledger import decode_entry
@@ -39,6 +39,12 @@ class EmbeddedLetters:
                 self._return(str(row["place"]), self.content(row["letter"]))
                 mark_returned(self._db, row["letter"])
         return len(chosen)
+
+    def close(self, letter: int, reason: str) -> None:
+        """End a letter for good and record the reason. Raises NotFound for one that is not open."""
+        chosen_letters(self._db, [letter])
+        with self._db.transaction():
+            mark_closed(self._db, letter, reason)
 
     def _return(self, place: str, raw: bytes) -> None:
         stream = returns_to(place)

@@ -27,7 +27,14 @@ from infra.kafka.records import (
 )
 from infra.parts import Parts
 from infra.persons.keys import PersonsStore
-from infra.readmodel.letters import chosen_letters, mark_returned, open_letters, stored_content
+from infra.readmodel.letters import (
+    chosen_letters,
+    closing_note,
+    mark_closed,
+    mark_returned,
+    open_letters,
+    stored_content,
+)
 from processors import streams
 from processors.topology import returns_to
 from schemas.ledger import TickEntry, decode_entry, encode_entry, partition_of
@@ -60,17 +67,29 @@ class KafkaLetters:
                 mark_returned(self._db, row["letter"])
         return len(chosen)
 
-    def _back(self, row: dict[str, Any]) -> list[Send]:
-        raw, stored = self.content(row["letter"]), stored_content(self._db, row["letter"])
+    def close(self, letter: int, reason: str) -> None:
+        """End a letter for good and record the reason. Raises NotFound for one that is not open."""
+        (row,) = chosen_letters(self._db, [letter])
+        send_all(self._connection, [self._ended(row, "closed", closing_note(reason))])
+        with self._db.transaction():
+            mark_closed(self._db, letter, reason)
+
+    def _ended(self, row: dict[str, Any], state: str, hint: str) -> Send:
+        """Return the record that ends an open letter."""
         letter_id, topic, key, sealed = self._row(row["letter"])
-        closed = LetterRecord(
-            id=letter_id, time=row["time"], place=row["place"], error=row["error"], hint=row["hint"],
-            at=row["at"], topic=topic, key=key, content=base64.b64encode(stored).decode(), state="returned",
+        stored = stored_content(self._db, row["letter"])
+        record = LetterRecord(
+            id=letter_id, time=row["time"], place=row["place"], error=row["error"], hint=hint,
+            at=row["at"], topic=topic, key=key, content=base64.b64encode(stored).decode(), state=state,
             sealed=bool(sealed),
         )  # fmt: skip
+        return send_letter(record)
+
+    def _back(self, row: dict[str, Any]) -> list[Send]:
+        letter_id, topic, key, _ = self._row(row["letter"])
         # The key of a sealed letter is not kept; any other key will do.
-        key = key or letter_id
-        return [*returned(row["place"], topic, key.encode(), raw), send_letter(closed)]
+        messages = returned(row["place"], topic, (key or letter_id).encode(), self.content(row["letter"]))
+        return [*messages, self._ended(row, "returned", row["hint"])]
 
     def _row(self, letter: int) -> tuple[str, str, str, int]:
         sql = "SELECT id, topic, key, sealed FROM kafka_letters WHERE seq = ?"

@@ -86,7 +86,9 @@ class Projection:
         letter, db = decode_letter(raw), self.db.db
         row = db.execute("SELECT seq FROM kafka_letters WHERE id = ?", (letter.id,)).fetchone()
         if row is not None:
-            db.execute("UPDATE letters SET state = ? WHERE seq = ?", (letter.state, row[0]))
+            db.execute(
+                "UPDATE letters SET state = ?, hint = ? WHERE seq = ?", (letter.state, letter.hint, row[0])
+            )
             return
         done = db.execute(
             "INSERT INTO letters (time, place, error, hint, at, ref, content, state) VALUES (?, ?, ?, ?, ?, 0, ?, ?)",

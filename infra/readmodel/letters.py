@@ -22,6 +22,10 @@ class LetterBox(Protocol):
         """Return the original bytes of a letter."""
         ...
 
+    def close(self, letter: int, reason: str) -> None:
+        """End a letter for good and record the reason. Raises NotFound for one that is not open."""
+        ...
+
     def retry(self, wanted: Sequence[int]) -> int:
         """Send letters back (all that are open, or those wanted) and return how many."""
         ...
@@ -57,6 +61,17 @@ def chosen_letters(db: Database, wanted: Sequence[int]) -> list[dict[str, Any]]:
 def mark_returned(db: Database, letter: int) -> None:
     """Note that a letter went back; call it inside a transaction."""
     db.db.execute("UPDATE letters SET state = 'returned' WHERE seq = ?", (letter,))
+
+
+def closing_note(reason: str) -> str:
+    """Return the text that replaces the hint of a letter that is closed."""
+    return f"已关闭 / closed: {reason}"
+
+
+def mark_closed(db: Database, letter: int, reason: str) -> None:
+    """Note that a letter is closed, and why; call it inside a transaction."""
+    sql = "UPDATE letters SET state = 'closed', hint = ? WHERE seq = ?"
+    db.db.execute(sql, (closing_note(reason), letter))
 
 
 def _unknown(letter: int) -> NotFound:

@@ -14,6 +14,8 @@ from processors.queries.register import Register
 from processors.state import Case, HolderState, Licence
 from schemas.errors import NotFound, UsageError
 from schemas.identifiers import compare, kept_id, looks_personal, mask, masked
+from schemas.licence import Grant
+from schemas.names import fold
 from schemas.persons import Persons, is_pseudonym, keys_of
 from schemas.rows import as_json
 
@@ -86,6 +88,28 @@ def shown(text: str) -> str:
     return mask(compared) if looks_personal(compared) else masked(text)[:100]
 
 
+class LicenceFilter(NamedTuple):
+    """Licences wanted: of an item, of a status, with a part of a holder's name. None stands for all.
+
+    A name is looked for in every version, so that a former name finds the licence too.
+    """
+
+    item: str | None = None
+    status: str | None = None
+    name: str | None = None
+
+    def fits(self, licence: Licence, open_text: views.OpenText) -> bool:
+        """Tell whether a licence is wanted; `open_text` opens a person's sealed name."""
+        return (
+            self.item in (None, licence.item)
+            and self.status in (None, licence.status)
+            and (self.name is None or any(self._named(v.grant, open_text) for v in licence.versions))
+        )
+
+    def _named(self, grant: Grant, open_text: views.OpenText) -> bool:
+        return fold(self.name or "") in fold(open_text(grant.holder, grant.holder_name) or "")
+
+
 class Queries:
     """The answers of `case`, `licence` and `holder`. `record_access` is called before a record is shown."""
 
@@ -102,15 +126,27 @@ class Queries:
         self._record_access(state.holder, "case show", case.application_id)
         return as_json(views.case_row(state, case))
 
-    def licences(self) -> Iterator[dict[str, Any]]:
-        """Yield the row of every licence in its newest version."""
+    def licences(
+        self,
+        *,
+        item: str | None = None,
+        status: str | None = None,
+        holder: str | None = None,
+        name: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the rows of the licences in their newest versions: of an item, status, holder's number, part of a name."""
+        keys = None if holder is None else keys_of(holder, self._persons)
+        wanted = LicenceFilter(item, status, name)
         recorded = False
         for state in self._register.states():
+            if keys is not None and state.holder not in keys:
+                continue
             if not recorded and state.licences and is_pseudonym(state.holder):
                 self._record_access("*", "licence list", "")
                 recorded = True
             for licence in state.licences.values():
-                yield as_json(views.licence_row(licence, self._persons.open))
+                if wanted.fits(licence, self._persons.open):
+                    yield as_json(views.licence_row(licence, self._persons.open))
 
     def licence(self, number: str) -> dict[str, Any]:
         """Return a licence with its history. Raises NotFound."""

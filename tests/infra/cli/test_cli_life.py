@@ -206,7 +206,11 @@ def test_applications_make_the_next_version(office: Office) -> None:
         '[{"category":"人造板","site":"新厂","detail":"胶合板"}]', "utf-8"
     )
     at = ("--at", "2018-04-02T10:00:00+08:00")
-    office.run("licence", "extend", NUMBERS[7], "--products", "more.json", "--application-id", "X-7", *at)
+    signed = ("--signed-on", "2018-04-01", "--signatory", "李四")
+    more = ("--products", "more.json", "--application-id", "X-7")
+    office.run("licence", "extend", NUMBERS[7], *more, *at, code=2)  # nobody signed the commitment letter
+    assert "--signatory" in office.err
+    office.run("licence", "extend", NUMBERS[7], *more, *signed, *at)
     office.run("licence", "change", NUMBERS[8], "--name", "青海新名有限公司", "--application-id", "X-8", *at)
     office.run("licence", "reissue", "--granted-by", "N-9", "--application-id", "X-9", *at)
     office.run("licence", "surrender", NUMBERS[10], "--application-id", "X-10", *at)
@@ -220,6 +224,8 @@ def test_applications_make_the_next_version(office: Office) -> None:
     assert [status(office, n)["version"] for n in (7, 8, 9, 10)] == [2, 2, 2, 1]
     assert status(office, 8)["holder_name"] == "青海新名有限公司"
     assert status(office, 10)["status"] == "cancelled"
+    letter = office.case("X-7")["commitment"]
+    assert (letter["signatory"], letter["signed_on"]) == ("李四", "2018-04-01")
     assert office.rows("check", "list", "--state", "scheduled", "--item", "industrial-product-licence")
 
 
@@ -258,12 +264,53 @@ def test_import_and_merge(office: Office) -> None:
     office.run("drain")
     office.run(
         "licence", "merge", "XK13-001-90002", "XK13-001-90001", "--application-id", "M-30",
-        "--at", "2018-03-06T10:00:00+08:00",
+        "--at", "2018-03-06T10:00:00+08:00", "--signed-on", "2018-03-05", "--signatory", "王五",
     )  # fmt: skip
     office.run("drain")
     assert office.case("M-30")["state"] == "issued"
     assert office.licence("XK13-001-90001")["version"] == 1
     assert office.licence("XK13-001-90002")["status"] == "cancelled"
+
+
+# ---- lists, and the end of an application ---------------------------------------------------------------------
+
+
+def test_licences_are_found_by_name_status_item_and_holder(office: Office) -> None:
+    """Filters narrow the list, a former name finds the licence, and a value that does not exist is wrong use."""
+    everything = office.rows("licence", "list")
+    valid = office.rows("licence", "list", "--status", "valid")
+    assert [row for row in everything if row["status"] == "valid"] == valid
+    persons = office.rows("licence", "list", "--item", "special-equipment-operator")
+    assert {row["item"] for row in persons} == {"special-equipment-operator"}
+    assert len(persons) == 2
+    assert [row["holder_id"] for row in office.rows("licence", "list", "--holder", uscc(3))] == [uscc(3)]
+    assert len(office.rows("licence", "list", "--holder", ric(8))) == 1
+    former = f"青海示范{uscc(8)[8:16]}化工"
+    (found,) = office.rows("licence", "list", "--name", former)
+    assert found["holder_name"] == "青海新名有限公司"
+    assert office.rows("licence", "list", "--name", "没有这个名称") == []
+    for wrong in (("--status", "lost"), ("--item", "dog-licence")):
+        office.run("licence", "list", *wrong, code=2)
+        assert "hint: " in office.err
+    office.run("case", "list", "--item", "dog-licence", code=2)
+    office.run("licence", "list")
+    assert "as of 20" in office.err
+
+
+def test_an_application_is_withdrawn(office: Office) -> None:
+    """`case withdraw` sends the event of the window where it came in; a person's number is said by the caller."""
+    e = Events()
+    e.lines = [{}] * 300
+    e.apply("2018-03-02T09:00:00+08:00", "W-1", uscc(21), materials=[{"kind": "application-form"}])
+    e.lines = e.lines[300:]
+    office.tell(e)
+    answer = office.json("case", "withdraw", "W-1", "--at", "2018-03-02T10:00:00+08:00", "--reason", "撤回")
+    assert answer["type"] == "zhengzhao.application.withdrawn.v1"
+    office.run("drain")
+    assert office.case("W-1")["state"] == "withdrawn"
+    office.run("case", "withdraw", "P-8", code=2)
+    assert "--holder" in office.err
+    office.run("case", "withdraw", "nothing", code=1)
 
 
 # ---- checks, cases, windows -----------------------------------------------------------------------------------

@@ -36,3 +36,11 @@ def test_the_tenth_of_nine(tmp_path: Path) -> None:
     told = [h["event"] for h in office.case("N-10")["history"]]
     assert (told.count("issue-failed"), told.count("overdue")) == (1, 1)
     assert office.json("replay", "--into", tmp_path / "again", "--decide")["findings"] == []
+    # A letter that nobody will retry is closed with a reason; it is not listed again.
+    (letter,) = office.rows("letters", "list")
+    number = str(letter["letter"])
+    office.run("letters", "close", number, "--reason", "  ", code=2)
+    assert office.json("letters", "close", number, "--reason", "号段已满")["closed"] == letter["letter"]
+    assert office.rows("letters", "list") == []
+    office.run("letters", "close", number, "--reason", "again", code=1)
+    assert office.json("letters", "retry")["returned"] == 0
