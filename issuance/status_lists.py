@@ -22,6 +22,7 @@ from schemas.status_list import (
     BITS,
     EDITION,
     EXPIRES,
+    INVALID,
     ISSUED_AT,
     LIFETIME,
     OF_LIST,
@@ -29,6 +30,7 @@ from schemas.status_list import (
     REASONS_CWT,
     STATUS_LIST,
     SUBJECT,
+    VALID,
     EditionName,
     StatusReason,
     edition_key,
@@ -44,7 +46,8 @@ _DAY: Final = 86_400
 class StatusList(msgspec.Struct, frozen=True):
     """A list as it stands: places not in `statuses` are valid; `reasons` has an entry for each that is not.
 
-    `length` is the number of places given out so far, `uri` what the credentials name.
+    `length` is the number of places given out so far, `uri` what the credentials name. `spare` is the status of the
+    places that fill the last byte: invalid, but valid in the editions of earlier releases.
     """
 
     name: str
@@ -52,10 +55,13 @@ class StatusList(msgspec.Struct, frozen=True):
     length: int
     statuses: Mapping[int, int]
     reasons: Mapping[int, StatusReason]
+    spare: int = INVALID
 
     def digest(self) -> str:
         """Hex SHA-256 of the content: two lists with the same digest say the same."""
-        content = cose.encode([self.uri, pack(self.statuses, self.length), encode_reasons(self.reasons)])
+        content = cose.encode(
+            [self.uri, pack(self.statuses, self.length, self.spare), encode_reasons(self.reasons)]
+        )
         return hashlib.sha256(content).hexdigest()
 
 
@@ -131,7 +137,7 @@ def prepare(listed: StatusList, last: Published | None, now: int, kid: str) -> U
         ISSUED_AT: issued_at,
         EXPIRES: issued_at + LIFETIME,
         EDITION: number,
-        STATUS_LIST: {"bits": BITS, "lst": pack(listed.statuses, listed.length)},
+        STATUS_LIST: {"bits": BITS, "lst": pack(listed.statuses, listed.length, listed.spare)},
     }
     return UnsignedEdition(
         name=listed.name,
@@ -174,16 +180,22 @@ def sign_edition(
 
 def rebuild_edition(record: EditionRecord, listed: StatusList) -> list[tuple[str, bytes]]:
     """Return the objects (key, bytes) of a recorded edition, made again from the list as it stood."""
-    unsigned = prepare(listed, record.last, record.now, record.kid)
+    unsigned = prepare(_as_signed(record, listed), record.last, record.now, record.kid)
     edition = unsigned.finish(record.list_signature, record.reasons_signature)
     return [(edition.reasons_key, edition.reasons_cwt), (edition.list_key, edition.list_cwt)]
+
+
+def _as_signed(record: EditionRecord, listed: StatusList) -> StatusList:
+    """Return the list with the spare places of the release that signed the edition, as its digest tells."""
+    earlier = msgspec.structs.replace(listed, spare=VALID)
+    return earlier if earlier.digest() == record.published.digest else listed
 
 
 def is_signed(record: EditionRecord, listed: StatusList, trust: TrustStore) -> bool:
     """Tell whether the recorded signatures are over the edition as it is rebuilt."""
     if record.kid not in trust.keys:
         return False
-    unsigned = prepare(listed, record.last, record.now, record.kid)
+    unsigned = prepare(_as_signed(record, listed), record.last, record.now, record.kid)
     public = trust.public_key(record.kid)
     return verifies(public, record.list_signature, unsigned.list_to_be_signed) and verifies(
         public, record.reasons_signature, unsigned.reasons_to_be_signed(record.list_signature)

@@ -97,13 +97,17 @@ def read_edition_name(file_name: str) -> EditionName | None:
     return EditionName(int(time.timestamp()), int(found[2]))
 
 
-def pack(statuses: Mapping[int, int], length: int) -> bytes:
-    """The list of `length` places as zlib data; places not named are valid (0).
+def pack(statuses: Mapping[int, int], length: int, spare: int = INVALID) -> bytes:
+    """Return the list of `length` places as zlib data; places not named are valid (0).
+
+    The places after them that fill the last byte have never been given out and read `spare`.
 
     Stored, not compressed: what zlib compresses to differs between its versions, and replay must rebuild each
     list byte for byte on any machine.
     """
     packed = bytearray((length + 3) // 4)
+    for index in range(length, 4 * len(packed)):
+        packed[index >> 2] |= spare << (2 * (index & 3))
     for index, status in statuses.items():
         packed[index >> 2] |= status << (2 * (index & 3))
     return _stored(bytes(packed))

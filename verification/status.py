@@ -18,6 +18,7 @@ from schemas.errors import VerificationError
 from schemas.status_list import (
     EDITION,
     EXPIRES,
+    INVALID,
     ISSUED_AT,
     MAX_LIST_CWT,
     MAX_REASONS_CWT,
@@ -174,7 +175,7 @@ class StatusDetail(msgspec.Struct, frozen=True):
 def summary(candidate: Candidate, trust: TrustStore) -> dict[str, Any]:
     """Return one edition as a row. Raise VerificationError where it cannot be verified."""
     listed = read_candidate(candidate, trust)
-    found = [status_at(listed.packed, index) for index in range(4 * len(listed.packed))]
+    found = [status_at(listed.packed, index) for index in range(_places(listed, _reasons(listed, trust)))]
     return {
         "list": listed.uri.rpartition("/")[2],
         "uri": listed.uri,
@@ -192,13 +193,22 @@ def entries(candidate: Candidate, trust: TrustStore) -> list[StatusDetail]:
     listed = read_candidate(candidate, trust)
     reasons = _reasons(listed, trust)
     made = []
-    for index in range(4 * len(listed.packed)):
+    for index in range(_places(listed, reasons)):
         status = status_at(listed.packed, index)
         if status != VALID:
             reason = read_reason(reasons, index)
             text = (reason.text, reason.date, reason.version) if reason else (None, None, None)
             made.append(StatusDetail(index, reason.status if reason else _WORDS[status], *text))
     return made
+
+
+def _places(listed: Listed, reasons: cose.Value) -> int:
+    """Count the places of a list without the spare ones that fill its last byte: invalid, and without a reason."""
+    last = 4 * len(listed.packed)
+    known = reasons if isinstance(reasons, dict) else {}
+    while last % 4 != 1 and last and status_at(listed.packed, last - 1) == INVALID and last - 1 not in known:
+        last -= 1
+    return last
 
 
 def _reasons(listed: Listed, trust: TrustStore) -> cose.Value:

@@ -7,13 +7,14 @@ import hashlib
 from datetime import timedelta
 
 import cbor2
+import msgspec
 import pytest
 from bureau import DECIDED, LIST, URI, Bureau, numbered
 from openvc.status.token_status_list import decode_status_list, get_status, parse_token_status_ref
 
-from issuance.status_lists import Published, StatusList, is_due, prepare
+from issuance.status_lists import EditionRecord, Published, StatusList, is_due, prepare, rebuild_edition
 from schemas.signatures import verifies
-from schemas.status_list import StatusReason
+from schemas.status_list import INVALID, VALID, StatusReason, pack, status_at, unpack
 
 SECONDS = int(DECIDED.timestamp())
 STATUSES = {1: 1, 2: 2, 7: 1}
@@ -81,3 +82,17 @@ def test_recorded_signatures_give_the_same_bytes(bureau: Bureau) -> None:
     signatures = [cbor2.loads(data).value[3] for data in (edition.list_cwt, edition.reasons_cwt)]
     assert edition == made.finish(*signatures)
     assert verifies(bureau.trust.public_key(kid), signatures[0], made.list_to_be_signed)
+
+
+def test_editions_of_earlier_releases_are_rebuilt_as_they_were_signed() -> None:
+    """An edition whose spare places read valid is rebuilt so; a new one reads invalid in places never given out."""
+    listed = StatusList("a-1", "https://a.example/status/a-1", 5, {}, {})
+    earlier = msgspec.structs.replace(listed, spare=VALID)
+    for signed, spare in ((earlier, VALID), (listed, INVALID)):
+        unsigned = prepare(signed, None, 1_600_000_000, "k")
+        record = EditionRecord("a-1", 1_600_000_000, "k", None, unsigned.published, b"\1" * 64, b"\2" * 64)
+        objects = dict(rebuild_edition(record, listed))
+        edition = unsigned.finish(record.list_signature, record.reasons_signature)
+        assert edition.list_cwt == objects[edition.list_key]
+        packed = unpack({"bits": 2, "lst": pack({}, 5, signed.spare)})
+        assert [VALID, spare, spare, spare] == [status_at(packed, place) for place in (4, 5, 6, 7)]

@@ -77,13 +77,15 @@ def test_other_qr_texts_are_refused(text: str) -> None:
 @settings(max_examples=50)
 @given(st.dictionaries(st.integers(0, 70_000), st.integers(0, 2), max_size=30))
 def test_status_list_is_plain_zlib_of_two_bits(statuses: dict[int, int]) -> None:
-    """Any zlib inflates it; index i stands at bits 2·(i mod 4) of byte i ÷ 4; the rest is valid."""
+    """Any zlib inflates it; index i stands at bits 2·(i mod 4) of byte i ÷ 4; places after the last are invalid."""
     raw = pack(statuses, 70_001)
     plain = zlib.decompress(raw)
     assert plain == unpack({"bits": 2, "lst": raw})
     assert {i: plain[i // 4] >> (i % 4 * 2) & 3 for i in statuses} == statuses
     assert status_at(plain, next(i for i in range(100) if i not in statuses)) == 0
-    assert sum(plain) == sum(status << (i % 4 * 2) for i, status in statuses.items())
+    assert [1, 1, 1] == [status_at(plain, i) for i in (70_001, 70_002, 70_003)]
+    spare = sum(1 << (i % 4 * 2) for i in (70_001, 70_002, 70_003))
+    assert sum(plain) == spare + sum(status << (i % 4 * 2) for i, status in statuses.items())
 
 
 @pytest.mark.parametrize(
