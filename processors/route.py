@@ -2,7 +2,7 @@
 
 Ids of holders are brought to the compared form. A person's number goes no further: a keyed pseudonym takes its place,
 with a mask for people to read; a person's name and address, sites and details of products are sealed; numbers
-in other texts and ids are masked.
+in other texts and ids are masked, in free texts telephone numbers and citizen ids of the old form too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from schemas.calendar import time_text
 from schemas.canonical_json import derived_id
 from schemas.errors import Rejected
 from schemas.events import Event
-from schemas.identifiers import compare, is_citizen_id, is_uscc, looks_personal, mask, masked
+from schemas.identifiers import (
+    compare,
+    contacts_masked,
+    is_citizen_id,
+    is_uscc,
+    looks_personal,
+    mask,
+    masked,
+)
 from schemas.items import Catalogue, to_record
 from schemas.ledger import (
     Auth,
@@ -45,6 +53,7 @@ _IDS = frozenset(
         "item",
     )
 )
+_FREE_TEXTS = frozenset(("reason", "grounds", "findings", "ground", "legal_basis"))
 _DIGESTS = frozenset(("uri", "sha256", "text_sha256"))
 
 Files = Callable[[str], str]
@@ -211,6 +220,8 @@ def _cleaned(name: str, value: Any, persons: Persons) -> Any:
     if isinstance(value, str):
         if name in _PERSONS:
             return _redacted(value, persons)
+        if name in _FREE_TEXTS:
+            return contacts_masked(masked(value))
         return value if name in _DIGESTS else masked(value, an_id=name in _IDS)
     if isinstance(value, dict):
         return {masked(k): _cleaned(k, v, persons) for k, v in value.items() if v is not None}

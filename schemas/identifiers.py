@@ -105,6 +105,27 @@ def masked(text: str, *, an_id: bool = False) -> str:
     return "".join([*parts, text[end:]])
 
 
+_DIGITS: Final = str.maketrans("０１２３４５６７８９", "0123456789")
+_CONTACT: Final = re.compile(
+    r"(?<![0-9A-Za-z])(?:"
+    r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{6}"  # a citizen id of 15 digits: division, year,
+    r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}"  # month, day, order (GB 11643-1989)
+    r"|1[3-9][0-9](?P<gap>[ -]?)[0-9]{4}(?P=gap)[0-9]{4}"  # a mobile telephone
+    r"|0[0-9]{2,3}[ -]?[0-9]{7,8}"  # a fixed telephone with its area code
+    r")(?![0-9A-Za-z])"
+)
+
+
+def contacts_masked(text: str) -> str:
+    """Return free text with telephone numbers and citizen ids of 15 digits masked: three and four characters are left."""
+    parts, end = [], 0
+    for found in _CONTACT.finditer(text.translate(_DIGITS)):
+        start, stop = found.span()
+        parts += [text[end:start], text[start : start + 3], "*" * (stop - start - 7), text[stop - 4 : stop]]
+        end = stop
+    return "".join([*parts, text[end:]])
+
+
 def kept_id(text: str) -> str:
     """The compared form in which an id of an application, a filing, an inspection or a licence is kept."""
     return compare(masked(text, an_id=True))

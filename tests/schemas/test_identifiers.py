@@ -12,6 +12,7 @@ from schemas.identifiers import (
     ELICENCE_ROOT,
     check_character,
     compare,
+    contacts_masked,
     has_organisation_code,
     is_citizen_id,
     is_uscc,
@@ -199,3 +200,24 @@ MASKED = "630***********0211"
 def test_numbers_in_texts_are_masked(text: str, free: str, an_id: str) -> None:
     """However they are spelt and whatever stands around them; a serial in an id is not taken for a person."""
     assert (masked(text), masked(text, an_id=True)) == (free, an_id)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("电话13897123456。", "电话138****3456。"),
+        ("138 9712 3456", "138******3456"),
+        ("联系 １３８９７１２３４５６", "联系 １３８****３４５６"),
+        ("0971-6123456 转 2", "097*****3456 转 2"),
+        ("证件630102800101123", "证件630********1123"),
+        ("二〇一八年 630102801301123", "二〇一八年 630102801301123"),  # no month 13
+        ("XK13-001-00001", "XK13-001-00001"),
+        ("9163000071040638XJ", "9163000071040638XJ"),
+        ("2018-09-10", "2018-09-10"),
+        ("标准 GB 11643-1999，金额 12345678901 元", "标准 GB 11643-1999，金额 12345678901 元"),
+    ],
+)
+def test_contacts_in_free_text_are_masked(text: str, expected: str) -> None:
+    """Telephone numbers and citizen ids of 15 digits, in any width of digits; other numbers stay."""
+    assert expected == contacts_masked(text)
+    assert expected == contacts_masked(contacts_masked(text))
