@@ -19,6 +19,7 @@ from infra.cli.output import now
 from infra.cli.sending import Holder, OnLicence, Sending, spread
 from infra.draw import files, results_page
 from infra.draw.files import write_whole
+from infra.draw.register import TargetRegister
 from infra.persons.access_log import Accesses
 from processors.draw import visits
 from processors.queries.listings import Listings
@@ -27,9 +28,11 @@ from producers.agency_events import Named
 from schemas.calendar import china_date
 from schemas.draw.annual import plans_of, read_annual
 from schemas.draw.encoding import read_file, shown_id
+from schemas.draw.inspectors import read_inspectors
 from schemas.draw.plan import parse_toml
 from schemas.draw.replacement import PublishedDraw
-from schemas.errors import NotFound, UsageError
+from schemas.errors import DrawError, NotFound, UsageError
+from schemas.identifiers import compare
 
 Result = Annotated[str, typer.Option(help="结果；随机抽查用规定用语 / result; official text where random")]
 Passed = Annotated[bool, typer.Option("--passed/--failed", help="合格与否 / whether it passed")]
@@ -211,25 +214,77 @@ def record_visit(
         list[str] | None,
         typer.Option(metavar="ID[@DEPARTMENT]", help="实际检查人员 / who came [default: as drawn]"),
     ] = None,
+    inspectors: Annotated[
+        Path | None,
+        typer.Option(
+            "--inspectors",
+            metavar="REGISTER",
+            help="检查人员名录，人员的部门以此为准 / the inspectors' register, which has their departments "
+            "[default: the imported one]",
+        ),
+    ] = None,
 ) -> None:
-    """记录抽查结果 / Record the result of an inspection, as an event; a false commitment ends the licence."""
+    """记录抽查结果 / Record the result of an inspection, as an event; a false commitment ends the licence.
+
+    Only inspectors who were drawn for the target, or who replaced them, are recorded.
+    """
     (shown,) = _draws([transcript])
     drawn = dict(shown.visits())
     if target not in drawn:
         raise NotFound(f"not drawn: {shown_id(target)} / 未抽中该对象", where=str(transcript))
     licence = sending.named(number or target, None, None)
     own = visits.inspection_id(shown.announcement.digest, target)
-    send_inspection(said, licence, "random", inspector or drawn[target], own)
+    came = inspector or drawn[target]
+    _refuse_others(came, drawn[target], transcript)
+    departments = _departments(shown, inspectors)
+    known = [i if "@" in i or i not in departments else f"{i}@{departments[i]}" for i in came]
+    send_inspection(said, licence, "random", known, own)
+
+
+def _refuse_others(came: Sequence[str], drawn: Sequence[str], transcript: Path) -> None:
+    """Raise DrawError for an inspector who was neither drawn for a target nor replaced one of them."""
+    allowed = {compare(own) for own in drawn}
+    for text in came:
+        own = text.partition("@")[0]
+        if compare(own) not in allowed:
+            raise DrawError(
+                f"{shown_id(own)} 未被抽派到该对象 / {shown_id(own)} was not drawn for this target",
+                where=str(transcript),
+                hint="zhengzhao draw replace, with the reason, for an inspector who cannot come",
+            )
+
+
+def _departments(shown: PublishedDraw, path: Path | None) -> dict[str, str]:
+    """Return the department of each inspector from the announced register; none where the register is not at hand.
+
+    Raise DrawError where the register given is not the announced one.
+    """
+    announced = shown.announcement.registers.inspectors
+    kept = sorted((output.settings().data / "registers").glob(f"inspectors-{announced.digest}.*"))
+    if path is None and not kept:
+        return {}
+    with TargetRegister(path or kept[0], "inspectors") as register:
+        if register.summary() != announced:
+            raise DrawError(
+                "检查人员名录与公告不符 / not the announced register of inspectors", where=str(path)
+            )
+        return {i.id: i.department for i in read_inspectors(register)}
 
 
 @inspect_app.command(epilog="Example: zhengzhao inspect publish TRANSCRIPT.json -o results")
 def publish(
     transcripts: Transcripts,
     out: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="where to write index.html, results.csv")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="写入 index.html、results.csv、results.xlsx / where to write them",
+        ),
     ],
 ) -> None:
-    """公示结果 / Publish results as a page and as CSV; warn of those past their twenty working days."""
+    """公示结果 / Publish results as a page, as CSV and as a workbook; warn of those past their twenty working days."""
     draws = _draws(transcripts)
     with Installation(output.settings()) as installation, installation.register() as register:
         found = visits.tasks(draws, visits.records(register))
@@ -238,6 +293,7 @@ def publish(
     title = " · ".join(dict.fromkeys(d.announcement.plan.title for d in draws))
     write_whole(out / "index.html", results_page.results_page(title, rows, len(found)).encode())
     write_whole(out / "results.csv", results_page.results_csv(rows).encode())
+    write_whole(out / "results.xlsx", results_page.results_xlsx(rows))
     late = sum(1 for row in rows if row["late"])
     answer = {"published": len(rows), "to_come": len(found) - len(rows), "late": late, "folder": str(out)}
     if output.as_json():

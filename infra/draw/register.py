@@ -19,6 +19,9 @@ from schemas.draw.encoding import shown_id
 from schemas.draw.registers import COLUMNS, KEYS, RegisterKind
 from schemas.errors import DrawError
 
+_SHOWS_NOTHING = (
+    r"[\p{Cc}\p{Cf}\p{Z}\u{034F}\u{115F}\u{1160}\u{3164}\u{FFA0}\u{FE00}-\u{FE0F}\u{E0100}-\u{E01EF}]"
+)
 Progress = Callable[[str, int], None]  # The step, and the rows done since the last call.
 
 
@@ -262,5 +265,5 @@ def _first_not(frame: pl.DataFrame, column: str, rule: pl.Expr) -> str | None:
 
 
 def _shown_form(ids: pl.Series) -> pl.Series:
-    """Return ids as they look: after NFKC, without control, format, separator and filler characters."""
-    return ids.str.normalize("NFKC").str.replace_all(r"[\p{C}\p{Z}\u{115F}\u{1160}\u{3164}\u{FFA0}]", "")
+    """Return ids as they look: after NFKC, without control, format, separator, filler and variation characters."""
+    return ids.str.normalize("NFKC").str.replace_all(_SHOWS_NOTHING, "")

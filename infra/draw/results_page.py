@@ -1,4 +1,4 @@
-"""Results of inspections for publication: a page in one file and CSV."""
+"""Results of inspections for publication: a page in one file, CSV, and a workbook."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infra.draw.pages import authority_name
 from infra.pages.frame import Column, figures, page, section, table
-from producers.table_export import quoted
+from producers.table_export import quoted, xlsx_bytes
 
 _COLUMNS = ("inspection_id", "target", "plan", "item", "authority", "inspectors", "inspected_on", "result", "passed",
             "publish_by", "late")  # fmt: skip
 
 
 def results_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write the results as CSV, in which no cell can act as a formula."""
+    """Write the results as CSV for spreadsheets: a cell that could be a formula begins with an apostrophe."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: _cell(value) for key, value in row.items()})
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows([quoted(_text(row[column])) for column in _COLUMNS] for row in rows)
     return text.getvalue()
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return quoted(value) if isinstance(value, str) else value
+def results_xlsx(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write the results as a workbook, in which every cell is text."""
+    return xlsx_bytes("results", _COLUMNS, ([_text(row[column]) for column in _COLUMNS] for row in rows))
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def results_page(title: str, rows: Sequence[Mapping[str, Any]], whole: int) -> str:
@@ -35,10 +38,11 @@ def results_page(title: str, rows: Sequence[Mapping[str, Any]], whole: int) -> s
     passed = sum(1 for row in rows if row["passed"])
     columns = (
         Column("检查对象", "target"), Column("事项", "item"), Column("检查日期", "inspected on"), Column("结果", "result"),
-        Column("检查人员", "inspectors"), Column("公示期限", "publish by"),
+        Column("检查人员", "inspectors"), Column("机关", "authority"), Column("公示期限", "publish by"),
     )  # fmt: skip
     cells = [
         (r["target"], r["item"], r["inspected_on"], r["result"], r["inspectors"],
+         authority_name(r["authority"]),
          f"{r['publish_by']}{' 逾期 / late' if r['late'] else ''}")
         for r in rows
     ]  # fmt: skip

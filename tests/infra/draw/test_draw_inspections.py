@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from infra.draw import results_page
 from tests.infra.draw.conftest import PLAN, Office
 from tests.infra.draw.test_draw_annual import YEAR
 
@@ -256,3 +257,24 @@ def test_a_year_says_who_comes_together(office: Office) -> None:
     assert [(True, both)] * 3 == [(row["joint"], row["departments"]) for row in rows]
     alone = json.loads(office.ok("inspect", "list", transcript, "--json").splitlines()[0])
     assert (False, both[:1]) == (alone["joint"], alone["departments"])
+
+
+def test_only_drawn_inspectors_are_recorded(issuing_office: Office, transcript: Path) -> None:
+    """Somebody who was not drawn for a target is refused; departments come from the announced register."""
+    visit = json.loads(transcript.read_bytes())["assignments"][0]
+    words = [
+        "inspect", "record", transcript, "--target", visit["target"], "--result", "未发现问题", "--passed",
+        "--at", "2018-10-15T10:00:00+08:00", "--source", "urn:agency:630000:market-regulation", "--event-only",
+    ]  # fmt: skip
+    (other,) = {f"I{n}" for n in range(3)} - set(visit["inspectors"])
+    assert issuing_office(*words, "--inspector", visit["inspectors"][0], "--inspector", other)[0] == 1
+    assert issuing_office(*words, "--inspectors", issuing_office.path("R.csv"))[0] == 1
+    event = json.loads(issuing_office.ok(*words, "--inspectors", issuing_office.path("I.csv")))
+    assert {"market-regulation"} == {i["department"] for i in event["data"]["inspectors"]}
+
+
+def test_results_hold_no_formula() -> None:
+    """A cell that a spreadsheet would compute is quoted in CSV, and text in the workbook."""
+    row = dict.fromkeys(results_page._COLUMNS, "x") | {"target": "=1+1", "late": True}
+    assert "'=1+1" in results_page.results_csv([row])
+    assert results_page.results_xlsx([row])[:2] == b"PK"

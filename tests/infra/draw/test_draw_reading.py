@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,10 @@ from hypothesis import strategies as st
 from infra.draw.digest import byte_order
 from infra.draw.register import TargetRegister
 from infra.draw.sources import check_quoting
+from producers.table_export import xlsx_bytes
+from schemas.draw.inspectors import read_inspectors
 from schemas.errors import DrawError
+from verification import verify_draw
 
 PIECES = st.lists(
     st.sampled_from(['"', '""', ",", "\n", "\r\n", "a", '"a"', '"a""b"', '"a,\nb"', "\r"]), max_size=14
@@ -112,3 +116,46 @@ def test_ids_that_are_alike_for_long_are_told_apart(tmp_path: Path) -> None:
     with TargetRegister(path, "targets") as register, pytest.raises(DrawError) as refused:
         register.summary()
     assert "twice" in str(refused.value)
+
+
+ROWS = "id,name,division,credit_class\nT1,江苏某某有限公司,630100,A\nT2,（某）市场,630100,\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_register_in_other_encodings(tmp_path: Path, encoding: str, separator: str) -> None:
+    """A register in GB18030 or UTF-16, with semicolons or TABs, has the digest of its values as text."""
+    plain, other = tmp_path / "plain.csv", tmp_path / "other.csv"
+    plain.write_text(ROWS, "utf-8")
+    other.write_text(ROWS.replace(",", separator), encoding)
+    with TargetRegister(plain, "targets") as expected, TargetRegister(other, "targets") as found:
+        assert expected.summary() == found.summary()
+
+
+def test_register_from_a_workbook(tmp_path: Path) -> None:
+    """A register in `.xlsx` has the digest of its values as text."""
+    plain, book = tmp_path / "plain.csv", tmp_path / "book.xlsx"
+    plain.write_text(ROWS, "utf-8")
+    header, *rows = [line.split(",") for line in ROWS.splitlines()]
+    book.write_bytes(xlsx_bytes("名录", header, rows))
+    with TargetRegister(plain, "targets") as expected, TargetRegister(book, "targets") as found:
+        assert expected.summary() == found.summary()
+
+
+def test_lines_that_end_in_a_comma(tmp_path: Path) -> None:
+    """An empty header, as Excel writes it, is a column without a name for both readers."""
+    path = tmp_path / "R.csv"
+    path.write_text("".join(f"{line},\n" for line in ROWS.splitlines()), "utf-8")
+    with TargetRegister(path, "targets") as register:
+        announced = msgspec.to_builtins(register.summary())
+    assert "" == announced["columns"][-1]
+    assert 2 == len(verify_draw.read(path, announced, "targets", ["id"]))
+
+
+def test_full_width_semicolon_parts_qualifications(tmp_path: Path) -> None:
+    """`；` parts qualifications as `;` does."""
+    path = tmp_path / "I.csv"
+    path.write_text("id,name,department,division,qualifications\nI1,a,d,630100,market；food; fire\n", "utf-8")
+    with TargetRegister(path, "inspectors") as register:
+        (inspector,) = read_inspectors(register)
+    assert {"market", "food", "fire"} == inspector.qualifications

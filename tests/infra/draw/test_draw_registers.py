@@ -96,7 +96,7 @@ REFUSED = {
     "text after quotes": HEAD + 'T1,"甲"乙,630102,A\n',
     "space before quote": HEAD + 'T1, "甲",630102,A\n',
     "unfinished quote": HEAD + 'T1,甲,630102,"A\n',
-    "not utf-8": (HEAD + ROW).encode("gbk"),
+    "in no encoding": (HEAD + "T1,").encode() + b"\xff\xff" + b",630102,A\n",
     "control in header": "id,name,division,credit_class,x\ty\nT1,甲,630102,A,1\n",
 }
 
