@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
+
 from schemas.authorities import source_of
 from schemas.errors import UsageError
+from schemas.transparency.notes import COSIGNATURE, VerifierKey, is_key_name, read_key
 
 DEFAULT_DATA = "zhengzhao-data"
 PATIENCE = 20
@@ -29,6 +32,21 @@ PAST_DAYS = 36_500  # the limit for stories of the past
 _INBOXES_HINT = '[inboxes] with lines like "zhengzhao.inbox.630100" = "urn:agency:630100:market-regulation"'
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
+
+
+class WitnessSettings(msgspec.Struct, frozen=True):
+    """A witness of the log: where it answers, and the key by which its signatures are known."""
+
+    address: str
+    key: VerifierKey
+
+
+class LogSettings(msgspec.Struct, frozen=True):
+    """The transparency log: its origin (empty: `<HOST>/log`), its witnesses, and how many of them are needed."""
+
+    origin: str = ""
+    witnesses: tuple[WitnessSettings, ...] = ()
+    needed: int = 0
 
 
 class Settings:
@@ -49,6 +67,7 @@ class Settings:
         backdate_days: int | None = None,
         inboxes: Mapping[str, str] | None = None,
         proxies: tuple[IPv4Network | IPv6Network, ...] = (),
+        log: LogSettings | None = None,
     ) -> None:
         self.data = data
         self.broker = broker
@@ -63,6 +82,7 @@ class Settings:
         )
         self.backdate_days = backdate_days  # days by which an event may be dated back; None: any number
         self.inboxes = dict(inboxes or {})  # on Kafka: an agency's own inbox topic → its source
+        self.log = log or LogSettings()
         self.proxies = proxies  # networks whose X-Forwarded-For the HTTP service believes
 
     def __repr__(self) -> str:
@@ -148,6 +168,7 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         ),
         inboxes=_inboxes(file.get("inboxes", {}), folder / "settings.toml"),
         proxies=_proxies(file.get("proxies", []), folder / "settings.toml"),
+        log=_log(file.get("log", {}), folder / "settings.toml"),
     )
 
 
@@ -198,6 +219,31 @@ def _proxies(named: object, where: Path) -> tuple[IPv4Network | IPv6Network, ...
             where=str(where),
             hint='proxies = ["10.0.0.7", "192.168.0.0/24"]',
         ) from None
+
+
+def _log(named: object, where: Path) -> LogSettings:
+    """Return what the table `[log]` says."""
+    try:
+        if not isinstance(named, dict) or not named.keys() <= {"origin", "needed", "witnesses"}:
+            raise ValueError("origin, needed, witnesses")
+        witnesses = tuple(
+            WitnessSettings(str(each["address"]), read_key(str(each["key"])))
+            for each in named.get("witnesses", [])
+        )
+        found = LogSettings(str(named.get("origin", "")), witnesses, int(named.get("needed", 0)))
+        if found.origin and not is_key_name(found.origin):
+            raise ValueError(f"origin = {found.origin!r}")
+        if any(w.key.kind != COSIGNATURE or not w.address.startswith("http") for w in witnesses):
+            raise ValueError("a witness has an http(s) address, and the key that `witness init` prints")
+        if not 0 <= found.needed <= len({w.key.public for w in witnesses}):
+            raise ValueError(f"needed = {found.needed}, of {len(witnesses)} witnesses")
+    except (ValueError, TypeError, KeyError, UsageError) as error:
+        raise UsageError(
+            f"日志设置无法读取 / [log] cannot be read: {error}",
+            where=str(where),
+            hint='[log] needed = 1, witnesses = [{address = "https://…", key = "NAME+ID+KEY"}]',
+        ) from None
+    return found
 
 
 def _flag(value: object) -> bool:

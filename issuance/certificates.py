@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from schemas.trust import PublicKey
+
 NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
 _ROOT_NAME = "证照签发根证书 zhengzhao root"
 _COMMON_NAME_LIMIT = 64  # RFC 5280, upper bound of a common name
@@ -35,7 +37,7 @@ def root_certificate(key: ec.EllipticCurvePrivateKey, valid_from: datetime) -> x
 
 
 def issuing_certificate(
-    public: ec.EllipticCurvePublicKey,
+    public: PublicKey,
     name: str,
     use: str,
     authority: str,
@@ -65,7 +67,7 @@ def issuing_certificate(
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    public: ec.EllipticCurvePublicKey,
+    public: PublicKey,
     valid_from: datetime,
     valid_until: datetime,
 ) -> x509.CertificateBuilder:

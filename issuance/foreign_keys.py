@@ -44,7 +44,7 @@ def enter_public_key(
         )
     start = max(now, store.root.not_valid_before_utc)
     fresh = change.enter(public, role, Lifetime(start))
-    change.publish(sequence=store.listing.sequence + 1, now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase)
     return fresh
 
 
@@ -62,7 +62,7 @@ def end_keys(
         )
     for key in found:
         change.end(key.kid, now - timedelta(seconds=1))
-    change.publish(sequence=store.listing.sequence + 1, now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase)
     return found
 
 
@@ -84,5 +84,5 @@ def enter_timestamp_authority(
         return entry
     change.timestamps = (*change.timestamps, entry)
     change.certificates[file] = certificate.public_bytes(Encoding.PEM)
-    change.publish(sequence=store.listing.sequence + 1, now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase)
     return entry

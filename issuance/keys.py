@@ -14,7 +14,7 @@ until the last licence signed with it has ended (RFC 5280's 9999-12-31 where a l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import UNSET
@@ -38,6 +39,7 @@ from schemas.trust import (
     FOREIGN_USES,
     ROOT_FILE,
     TRUST_FILE,
+    PublicKey,
     RootSignature,
     TimestampAuthority,
     TrustKey,
@@ -59,6 +61,7 @@ class Role(NamedTuple):
 
 
 TRUST_FOLDER: Final = "trust"
+DEFAULT_ORIGIN: Final = "zhengzhao.example/log"
 SIGNING_YEARS: Final = 10
 _SECOND: Final = timedelta(seconds=1)
 
@@ -80,19 +83,39 @@ class Lifetime(msgspec.Struct, frozen=True):
         return NO_END if self.outlives is None else _years_on(self.signs_until, self.outlives)
 
 
-def init(data: Path, roles: Iterable[Role], life: Lifetime, *, now: datetime, passphrase: str | None) -> bool:
-    """Make root, keys and certificates for these roles. Return False, and change nothing, where there are some."""
+class LogTerms(msgspec.Struct, frozen=True):
+    """Terms of the transparency log as the installation sets them: its origin, witnesses' keys, how many are needed."""
+
+    origin: str = ""
+    witnesses: tuple[str, ...] = ()
+    needed: int = 0
+
+
+def init(
+    data: Path,
+    roles: Iterable[Role],
+    life: Lifetime,
+    *,
+    now: datetime,
+    passphrase: str | None,
+    log: LogTerms | None = None,
+) -> bool:
+    """Make root, keys and certificates for these roles; return False, and change nothing, where there are some.
+
+    With a role of use `log` every licence is in the transparency log of the terms `log`.
+    """
     trust = data / TRUST_FOLDER
     if (trust / TRUST_FILE).exists():
         return False
     root_key = ec.generate_private_key(ec.SECP256R1())
     root = root_certificate(root_key, life.signs_from)
-    change = TrustEdition(data, root, {key_id(root_key.public_key()): _scalar(root_key)}, ())
+    listing = TrustList(0, "", (), logged_from=life.signs_from.isoformat())
+    change = TrustEdition(data, root, {key_id(root_key.public_key()): _scalar(root_key)}, listing, log)
     for role, its_life in _named_in_time(roles, life):
         change.add(role, its_life)
     trust.mkdir(parents=True, exist_ok=True)
     write_whole(trust / ROOT_FILE, root.public_bytes(Encoding.PEM))
-    change.publish(sequence=1, now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase)
     return True
 
 
@@ -104,19 +127,20 @@ def rotate(
     *,
     now: datetime,
     passphrase: str | None,
+    log: LogTerms | None = None,
 ) -> tuple[TrustKey, ...]:
     """Make a new key for each role, from `life.signs_from` on; also for roles that had none yet.
 
     `store` is the trust folder of `data`. Raises UsageError for a moment before the root's.
     """
-    change = open_edition(data, store, passphrase)
+    change = open_edition(data, store, passphrase, log)
     if life.signs_from < store.root.not_valid_before_utc:
         raise UsageError(
             "早于根证书生效时间 / keys cannot sign before the root",
             hint=f"不早于 / a date from {store.root.not_valid_before_utc:%Y-%m-%d} on",
         )
     fresh = tuple(change.add(role, its_life) for role, its_life in _named_in_time(roles, life))
-    change.publish(sequence=store.listing.sequence + 1, now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase)
     return fresh
 
 
@@ -130,13 +154,14 @@ def revoke(
     outlives: int | None,
     now: datetime,
     passphrase: str | None,
+    log: LogTerms | None = None,
 ) -> TrustKey:
     """Revoke a key from a moment on and return its successor, which signs from then on.
 
     `name` is the authority's, for the successor's certificate; `store` is the trust folder of `data`. Raises NotFound for
     an unknown key, UsageError for one that was revoked from that moment or an earlier one.
     """
-    change = open_edition(data, store, passphrase)
+    change = open_edition(data, store, passphrase, log)
     key = store.keys.get(kid)
     if key is None:
         raise NotFound(f"没有该密钥 / no key {kid}", hint="zhengzhao keys list", where=TRUST_FILE)
@@ -151,7 +176,7 @@ def revoke(
     change.revoke(kid, since)
     start = max(since, store.root.not_valid_before_utc)
     fresh = change.add(Role(key.authority, name, key.use), Lifetime(start, outlives))
-    change.publish(sequence=store.listing.sequence + 1, now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase)
     return fresh
 
 
@@ -164,12 +189,19 @@ class TrustEdition:
     """The next edition of the trust folder while it is made; nothing is written before `publish`."""
 
     def __init__(
-        self, data: Path, root: x509.Certificate, scalars: dict[str, bytes], keys: Sequence[TrustKey]
+        self,
+        data: Path,
+        root: x509.Certificate,
+        scalars: dict[str, bytes],
+        before: TrustList,
+        log: LogTerms | None,
     ) -> None:
         self.data = data
         self.root = root
         self.scalars = scalars
-        self.keys = {key.kid: key for key in keys}
+        self.before = before
+        self.log = log or LogTerms(before.log_origin, before.witnesses, before.witnesses_needed)
+        self.keys = {key.kid: key for key in before.keys}
         self.certificates: dict[str, bytes] = {}
         self.timestamps: tuple[TimestampAuthority, ...] = ()
         public = root.public_key()
@@ -178,11 +210,11 @@ class TrustEdition:
         self.root_key = SoftwareSigner(scalars).private_key(self.root_kid)
 
     def add(self, role: Role, life: Lifetime) -> TrustKey:
-        key = self._fresh_key()
+        key = self._fresh_key(role.use)
         self.scalars[key_id(key.public_key())] = _scalar(key)
         return self.enter(key.public_key(), role, life)
 
-    def enter(self, public: ec.EllipticCurvePublicKey, role: Role, life: Lifetime) -> TrustKey:
+    def enter(self, public: PublicKey, role: Role, life: Lifetime) -> TrustKey:
         """Certify a public key and list it."""
         kid = key_id(public)
         certificate = issuing_certificate(
@@ -198,7 +230,7 @@ class TrustEdition:
         self.certificates[f"{kid}.pem"] = certificate.public_bytes(Encoding.PEM)
         self.keys[kid] = TrustKey(
             kid=kid,
-            alg="ES256",
+            alg="Ed25519" if role.use == "log" else "ES256",
             use=role.use,
             authority=role.authority,
             signs_from=life.signs_from.isoformat(),
@@ -216,14 +248,17 @@ class TrustEdition:
     def revoke(self, kid: str, since: datetime) -> None:
         self.keys[kid] = msgspec.structs.replace(self.keys[kid], revoked_since=since.isoformat())
 
-    def publish(self, *, sequence: int, now: datetime, passphrase: str | None) -> None:
+    def publish(self, *, now: datetime, passphrase: str | None) -> None:
         """Write certificates, private keys, and last the edition that names them."""
+        sequence = self.before.sequence + 1
         plain = TrustList(
             sequence=sequence,
             issued=now.isoformat(timespec="seconds"),
             keys=tuple(self.keys.values()),
             timestamp_authorities=self.timestamps or UNSET,
         )
+        if any(key.use == "log" for key in self.keys.values()):
+            plain = self._logged(plain)
         signature = SoftwareSigner(self.scalars).sign(self.root_kid, ES256, plain.to_be_signed())
         signed = msgspec.structs.replace(
             plain, signature=RootSignature("ES256", self.root_kid, encode_signature(signature))
@@ -236,15 +271,30 @@ class TrustEdition:
         write_whole(trust / "editions" / f"trust-{sequence:06d}.json", signed.to_bytes())
         write_whole(trust / TRUST_FILE, signed.to_bytes())
 
-    def _fresh_key(self) -> ec.EllipticCurvePrivateKey:
-        while True:  # Ids are short: among some ten thousand keys two would share one.
-            key = ec.generate_private_key(ec.SECP256R1())
+    def _logged(self, plain: TrustList) -> TrustList:
+        """Add what is said of the log; its origin and `logged_from` stay as they were first published."""
+        return msgspec.structs.replace(
+            plain,
+            log_origin=self.before.log_origin or self.log.origin or DEFAULT_ORIGIN,
+            logged_from=self.before.logged_from or plain.issued,
+            witnesses=self.log.witnesses,
+            witnesses_needed=self.log.needed,
+        )
+
+    def _fresh_key(self, use: Use) -> ec.EllipticCurvePrivateKey | Ed25519PrivateKey:
+        while True:  # ids are short: some ten thousand keys would make the first pair of equal ones
+            key = Ed25519PrivateKey.generate() if use == "log" else ec.generate_private_key(ec.SECP256R1())
             if key_id(key.public_key()) not in self.scalars:
                 return key
 
 
-def open_edition(data: Path, store: TrustStore, passphrase: str | None) -> TrustEdition:
-    """Begin the next edition of a trust folder. Raise KeysMissing where the keystore lacks keys of the folder."""
+def open_edition(
+    data: Path, store: TrustStore, passphrase: str | None, log: LogTerms | None = None
+) -> TrustEdition:
+    """Begin the next edition of a trust folder; without terms those of its log stay.
+
+    Raises KeysMissing where the keystore lacks keys of the folder.
+    """
     scalars = read_keystore(data, passphrase)
     if not {kid for kid, key in store.keys.items() if key.use not in FOREIGN_USES} <= set(scalars):
         raise KeysMissing(
@@ -252,7 +302,7 @@ def open_edition(data: Path, store: TrustStore, passphrase: str | None) -> Trust
             where=str(keystore_path(data)),
             hint="从备份恢复 / restore it from a backup",
         )
-    change = TrustEdition(data, store.root, scalars, store.listing.keys)
+    change = TrustEdition(data, store.root, scalars, store.listing, log)
     change.timestamps = store.listing.timestamps
     return change
 
@@ -276,7 +326,9 @@ def _midnight(day: str) -> datetime:
     return datetime.combine(date.fromisoformat(day), time(), CHINA)
 
 
-def _scalar(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _scalar(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
+    if isinstance(key, Ed25519PrivateKey):
+        return key.private_bytes_raw()
     return key.private_numbers().private_value.to_bytes(32)
 
 
@@ -294,15 +346,21 @@ _USES: Final[tuple[Use, ...]] = ("credential", "seal")
 
 
 def roles_of(catalogue: Catalogue) -> tuple[Role, ...]:
-    """Return the roles of keys: credential and seal for each authority's names, one for status lists, one for draws."""
+    """Return a credential and a seal key for each issuing authority, one key each for status lists, draws, the log."""
     authorities = tuple(
         Role(found.code, name, use, since)
         for found in issuing_authorities(catalogue)
         for since, name in _names_of(catalogue, found)
         for use in _USES
     )
-    own = (Role(ANY_AUTHORITY, INSTALLATION_NAME, "status"), Role(ANY_AUTHORITY, INSTALLATION_NAME, "draw"))
-    return authorities + own
+    uses: tuple[Use, ...] = ("status", "draw", "log")
+    return authorities + tuple(Role(ANY_AUTHORITY, INSTALLATION_NAME, use) for use in uses)
+
+
+def log_origin(catalogue: Catalogue) -> str:
+    """Return the origin of the log where none is set: `<HOST>/log`, with the host of the first issuing authority."""
+    hosts = [found.host.lower() for found in issuing_authorities(catalogue)]
+    return f"{hosts[0]}/log" if hosts else DEFAULT_ORIGIN
 
 
 def longest_validity(catalogue: Catalogue) -> int | None:

@@ -21,12 +21,14 @@ from typing import Final, Protocol
 import msgspec
 from Crypto.Cipher import AES
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from schemas.errors import KeysMissing
 from schemas.signatures import der_to_raw, low_s
 
 ES256 = "ES256"
+ED25519 = "Ed25519"  # for the transparency log alone
 _SCHEME = ec.ECDSA(SHA256(), deterministic_signing=True)
 
 
@@ -34,12 +36,15 @@ class Signer(Protocol):
     """Signs bytes with a named key."""
 
     def sign(self, kid: str, alg: str, data: bytes) -> bytes:
-        """The signature, raw `r ‖ s` (64 bytes) with the lower s. KeysMissing without such a key."""
+        """Return the signature of 64 bytes: for ES256 `r ‖ s` with the lower s, for Ed25519 as in RFC 8032.
+
+        Raises KeysMissing without such a key.
+        """
         ...
 
 
 class SoftwareSigner:
-    """Private keys in memory; `scalars` maps key id → private number (32 bytes, big-endian)."""
+    """Private keys in memory; `scalars` maps key id → private number (32 bytes, big-endian), or Ed25519 seed."""
 
     def __init__(self, scalars: Mapping[str, bytes]) -> None:
         self._scalars = dict(scalars)
@@ -66,6 +71,8 @@ class SoftwareSigner:
         return self._keys[kid]
 
     def sign(self, kid: str, alg: str, data: bytes) -> bytes:
+        if alg == ED25519 and kid in self._scalars:
+            return Ed25519PrivateKey.from_private_bytes(self._scalars[kid]).sign(data)
         if alg != ES256:
             raise KeysMissing(f"this signer has no {alg}", hint=f"the keys of the trust folder are {ES256}")
         return low_s(der_to_raw(self.private_key(kid).sign(data, _SCHEME)))

@@ -10,8 +10,9 @@ from collections.abc import Container, Iterable
 
 import msgspec
 
+from schemas.errors import VerificationError
 from schemas.facts import Fact, ImportRecorded, LicenceIssued
-from schemas.transparency.entries import ImportedEntry, LicenceEntry, LogEntry
+from schemas.transparency.entries import ImportedEntry, LicenceEntry, LogEntry, check_entry
 
 
 class Sequenced(msgspec.Struct, frozen=True):
@@ -25,23 +26,26 @@ class Sequenced(msgspec.Struct, frozen=True):
 def entries_of(fact: Fact) -> tuple[LogEntry, ...]:
     """Return the entries that a fact leads to; none for what is not published.
 
-    A licence that was issued before credentials' digests were recorded leads to none: `logged_from` says since
-    when the log is whole.
+    A licence that was issued before credentials' digests were recorded is named by its number alone, as an imported
+    one is: `logged_from` says since when the log is whole. A number that the log may not hold (a person's) stays out.
     """
     match fact.body:
-        case LicenceIssued(issued=issued) if issued.credential_sha256:
-            return (
-                LicenceEntry(
-                    issued.number,
-                    issued.version,
-                    issued.identifier,
-                    issued.credential_sha256,
-                    issued.object_sha256,
-                ),
-            )
+        case LicenceIssued(issued=i) if i.credential_sha256:
+            entry = LicenceEntry(i.number, i.version, i.identifier, i.credential_sha256, i.object_sha256)
+            return _allowed(entry)
+        case LicenceIssued(issued=issued):
+            return _allowed(ImportedEntry(issued.number))
         case ImportRecorded(grant=grant) if grant.number:
-            return (ImportedEntry(grant.number),)
+            return _allowed(ImportedEntry(grant.number))
     return ()
+
+
+def _allowed(entry: LogEntry) -> tuple[LogEntry, ...]:
+    try:
+        check_entry(entry)
+    except VerificationError:
+        return ()
+    return (entry,)
 
 
 def sequence(next_index: int, entries: Iterable[LogEntry], seen: Container[str]) -> tuple[Sequenced, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from schemas.errors import UsageError
 
@@ -30,6 +30,7 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
 class ReplacingStore(Store, Protocol):
     """A store with a few keys whose object is replaced: the head of a log, and nothing that anybody signed for good."""
 

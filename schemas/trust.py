@@ -8,7 +8,9 @@ it lies each key's certificate, issued by the root. Its form::
      "signature": {"alg": "ES256", "kid": the root's, "value": base64url of r ‖ s}}
 
 in canonical JSON (RFC 8785); the signature is over the canonical JSON without it. Other bytes of the same
-content are refused. A key signs for one authority (claim 1 of a credential); `*` in `authority` means the
+content are refused. An installation with a transparency log has a key of use `log` (alg Ed25519), and beside `keys`
+`log_origin` (the log's name), `logged_from` (every licence decided from then on is in the log), `witnesses` (their
+verifier keys) and `witnesses_needed`. A key signs for one authority (claim 1 of a credential); `*` in `authority` means the
 installation as a whole, as for status lists and draws. Times have a zone.
 """
 
@@ -26,6 +28,7 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import UNSET, UnsetType
@@ -33,13 +36,15 @@ from msgspec import UNSET, UnsetType
 from schemas import signatures
 from schemas.calendar import moment
 from schemas.canonical_json import canonical
-from schemas.errors import LintError, TrustError
+from schemas.errors import LintError, TrustError, UsageError
+from schemas.transparency.notes import VerifierKey, is_key_name, read_key
 
-Use = Literal["credential", "seal", "status", "draw", "party", "supervisor"]
+Use = Literal["credential", "seal", "status", "draw", "log", "party", "supervisor"]
 FOREIGN_USES: tuple[Use, ...] = (
     "party",
     "supervisor",
 )  # The private halves of these keys lie with their owners, not in `keys/`.
+PublicKey = ec.EllipticCurvePublicKey | Ed25519PublicKey
 ANY_AUTHORITY = "*"
 ROOT_FILE = "root.pem"
 TRUST_FILE = "trust.json"
@@ -54,7 +59,7 @@ class TrustKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One key of the trust folder. Times are RFC 3339 with zone; `signs_until` is the last second."""
 
     kid: str
-    alg: Literal["ES256"]
+    alg: Literal["ES256", "Ed25519"]
     use: Use
     authority: str
     signs_from: str
@@ -90,7 +95,7 @@ class TimestampAuthority(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     certificate_sha256: str
 
 
-class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The content of `trust.json`; each edition has the next `sequence`."""
 
     sequence: int
@@ -98,6 +103,10 @@ class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: tuple[TrustKey, ...]
     signature: RootSignature | None = None
     timestamp_authorities: tuple[TimestampAuthority, ...] | UnsetType = UNSET
+    log_origin: str = ""
+    logged_from: str = ""
+    witnesses: tuple[str, ...] = ()
+    witnesses_needed: int = 0
 
     @property
     def timestamps(self) -> tuple[TimestampAuthority, ...]:
@@ -106,7 +115,7 @@ class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_be_signed(self) -> bytes:
         plain: dict[str, Any] = msgspec.to_builtins(self)
-        del plain["signature"]
+        plain.pop("signature", None)
         return canonical(plain)
 
     def to_bytes(self) -> bytes:
@@ -123,7 +132,7 @@ def _time_in_trust(text: str) -> datetime:
         ) from None
 
 
-def key_id(public: ec.EllipticCurvePublicKey) -> str:
+def key_id(public: PublicKey) -> str:
     """The id of a key: the first eight hex digits of the SHA-256 of its SubjectPublicKeyInfo.
 
     Short, because it stands in each credential; `keys init` sees to it that none comes twice.
@@ -179,6 +188,24 @@ class TrustStore:
         assert isinstance(public, ec.EllipticCurvePublicKey)  # _check has seen to it
         return public
 
+    @property
+    def log_keys(self) -> list[tuple[TrustKey, VerifierKey]]:
+        """The keys of the transparency log in the order of their times, each with what verifies its signatures."""
+        found = sorted(
+            self._by_role.get((ANY_AUTHORITY, "log"), ()), key=lambda key: (key.signs_from, key.kid)
+        )
+        return [(key, VerifierKey(self.listing.log_origin, 1, self._log_public(key.kid))) for key in found]
+
+    @property
+    def witnesses(self) -> tuple[VerifierKey, ...]:
+        """The witnesses' keys."""
+        return tuple(map(read_key, self.listing.witnesses))
+
+    def _log_public(self, kid: str) -> bytes:
+        public = self.certificate(kid).public_key()
+        assert isinstance(public, Ed25519PublicKey)  # _check has seen to it
+        return public.public_bytes_raw()
+
     def by_certificate(self, der: bytes) -> TrustKey | None:
         """The key whose certificate has exactly these bytes."""
         digest = hashlib.sha256(der).hexdigest()
@@ -206,11 +233,8 @@ class TrustStore:
         except (InvalidSignature, ValueError, TypeError):
             raise TrustError("not issued by root.pem", where=key.certificate, hint=_HINT) from None
         public = certificate.public_key()
-        if (
-            not isinstance(public, ec.EllipticCurvePublicKey)
-            or not _is_p256(public)
-            or key_id(public) != key.kid
-        ):
+        fits = isinstance(public, Ed25519PublicKey) if key.use == "log" else _is_p256(public)
+        if not fits or not isinstance(public, PublicKey) or key_id(public) != key.kid:
             raise TrustError(
                 "证书属于另一密钥 / a certificate of another key", where=key.certificate, hint=_HINT
             )
@@ -297,7 +321,28 @@ def read_trust_list(data: bytes, root: x509.Certificate) -> TrustList:
         raise TrustError("trust.json is not signed by root.pem", where=where, hint=_HINT)
     if len({k.kid for k in listing.keys}) != len(listing.keys):
         raise TrustError("a key id twice in trust.json", where=where, hint=_HINT)
+    _check_log(listing)
     return listing
+
+
+def _check_log(listing: TrustList) -> None:
+    """Verify what is said of a log. Raises TrustError where it could not be used."""
+    logs = [key for key in listing.keys if key.use == "log"]
+    kinds_fit = all((key.use == "log") == (key.alg == "Ed25519") for key in listing.keys)
+    try:
+        keys = [read_key(text) for text in listing.witnesses]
+    except UsageError as error:
+        raise TrustError(f"见证人公钥无法读取 / {error}", where=TRUST_FILE, hint=_HINT) from None
+    witnesses_fit = all(key.kind == 4 for key in keys) and 0 <= listing.witnesses_needed <= len(
+        {key.public for key in keys}
+    )
+    named = is_key_name(listing.log_origin) and bool(listing.logged_from) if logs else True
+    if not (kinds_fit and witnesses_fit and named):
+        raise TrustError(
+            "日志的条款不全 / what trust.json says of the log is not whole", where=TRUST_FILE, hint=_HINT
+        )
+    if listing.logged_from:
+        _time_in_trust(listing.logged_from)
 
 
 def encode_signature(raw: bytes) -> str:

@@ -75,6 +75,8 @@ class LogBook:
         """Name each (number, version) that stands twice, and each version or serial that was left out."""
         faults = list(self._twice)
         for number, versions in self.versions.items():
+            if number in self.imported:
+                continue  # the first versions are older than the log
             missing = sorted(set(range(1, max(versions))) - versions)
             faults += [f"{number}: 第 {v} 版不在日志中 / version {v} is not in the log" for v in missing]
         for series, serials in self._series().items():

@@ -19,6 +19,7 @@ from schemas.transparency.notes import (
     read_note,
     read_proof,
 )
+from schemas.trust import TrustStore
 
 
 class LogPolicy(msgspec.Struct, frozen=True):
@@ -87,3 +88,10 @@ def verify_continuation(old: Checkpoint, new: Checkpoint, proof: tuple[bytes, ..
     if old.origin != new.origin:
         raise VerificationError(f"两个不同的日志 / two logs: {old.origin!r} and {new.origin!r}")
     check_consistency(old.size, old.root, new.size, new.root, proof)
+
+
+def policy_of(trust: TrustStore) -> LogPolicy | None:
+    """Return whom a trust folder names for its log, None where it has no log. A revoked key counts no more."""
+    keys = tuple(verifier for key, verifier in trust.log_keys if key.revoked_since is None)
+    listing = trust.listing
+    return LogPolicy(listing.log_origin, keys, trust.witnesses, listing.witnesses_needed) if keys else None

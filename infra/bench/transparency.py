@@ -18,7 +18,7 @@ from infra.stores.folder import FolderStore
 from infra.transparency.client import WitnessFailure
 from infra.transparency.order import SqliteOrder
 from infra.transparency.sequencer import Sequencer
-from infra.transparency.signer import NoteSigner, new_seed
+from infra.transparency.signer import new_seed, seeded_signer
 from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import Witness
 from schemas.transparency.entries import LicenceEntry
@@ -73,8 +73,8 @@ def _run(entries: list[LicenceEntry], step: int) -> float:
     """Return the seconds for all entries, `step` under each head."""
     with tempfile.TemporaryDirectory(prefix="zhengzhao-bench-") as name:
         folder = Path(name)
-        signer = NoteSigner(_ORIGIN, new_seed())
-        witness = Witness(folder / "witness", NoteSigner("w.example.cn", new_seed()), [signer.log_key])
+        signer = seeded_signer(_ORIGIN, new_seed())
+        witness = Witness(folder / "witness", seeded_signer("w.example.cn", new_seed()), [signer.log_key])
         writer = Sequencer(
             SqliteOrder(folder / "order.sqlite"), StoredLog(FolderStore(folder / "objects")), signer,
             [_NearWitness(witness)], 1,

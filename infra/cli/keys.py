@@ -15,6 +15,7 @@ from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from infra.bootstrap import Installation
+    from issuance.keys import LogTerms, Role
     from schemas.trust import TrustKey
 
 app = typer.Typer(
@@ -25,13 +26,15 @@ app = typer.Typer(
 lifetime = later("issuance.keys:Lifetime")
 longest_validity = later("issuance.keys:longest_validity")
 roles_of = later("issuance.keys:roles_of")
+log_origin = later("issuance.keys:log_origin")
+log_terms = later("issuance.keys:LogTerms")
 name_of = later("issuance.keys:name_of")
 make_keys = later("issuance.keys:init")
 rotate_keys = later("issuance.keys:rotate")
 revoke_key = later("issuance.keys:revoke")
 installation_secret = later("infra.persons.keys:installation_secret")
 _YEARS = (1950, 9000)  # X.509 dates begin in 1950, and a certificate must outlive signing.
-_USES = ("credential", "seal", "status", "draw")
+_USES = ("credential", "seal", "status", "draw", "log")
 
 
 @app.command(epilog="Example: zhengzhao keys init --valid-from 2018-01-01")
@@ -55,8 +58,8 @@ def init(
         )
     with output.installation() as here:
         life = lifetime(start, longest_validity(here.catalogue))
-        roles, secret = roles_of(here.catalogue), here.settings.passphrase
-        made = make_keys(here.settings.data, roles, life, now=moment, passphrase=secret)
+        roles, secret = _roles(here), here.settings.passphrase
+        made = make_keys(here.settings.data, roles, life, now=moment, passphrase=secret, log=_log_terms(here))
         installation_secret(here.settings.data)
         if made and start < _midnight(moment):
             allow_past(here.settings.data)
@@ -99,9 +102,7 @@ def rotate(
     begins = moment if start is None else read_start(start, "--from")
     with output.installation() as here:
         roles = [
-            role
-            for role in roles_of(here.catalogue)
-            if authority in (None, role.authority) and use in (None, role.use)
+            role for role in _roles(here) if authority in (None, role.authority) and use in (None, role.use)
         ]
         if not roles:
             raise UsageError(
@@ -109,9 +110,15 @@ def rotate(
             )
         life = lifetime(begins, longest_validity(here.catalogue))
         made = rotate_keys(
-            here.settings.data, here.trust, roles, life, now=moment, passphrase=here.settings.passphrase
+            here.settings.data,
+            here.trust,
+            roles,
+            life,
+            now=moment,
+            passphrase=here.settings.passphrase,
+            log=_log_terms(here),
         )
-        _show(made)
+    _show(made)
 
 
 @app.command(epilog="Example: zhengzhao keys revoke 1a2b3c4d --since 2020-03-01")
@@ -141,8 +148,22 @@ def revoke(
             outlives=longest_validity(here.catalogue),
             now=moment,
             passphrase=here.settings.passphrase,
+            log=_log_terms(here),
         )
     _show((successor,))
+
+
+def _roles(here: Installation) -> list[Role]:
+    """Return the roles that need keys; on Kafka there is no log, and no key for one."""
+    on_kafka = here.settings.on_kafka
+    return [role for role in roles_of(here.catalogue) if not (on_kafka and role.use == "log")]
+
+
+def _log_terms(here: Installation) -> LogTerms:
+    log = here.settings.log
+    keys = tuple(str(witness.key) for witness in log.witnesses)
+    terms: LogTerms = log_terms(log.origin or log_origin(here.catalogue), keys, log.needed)
+    return terms
 
 
 def _report(here: Installation, made: bool) -> None:

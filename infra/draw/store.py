@@ -237,11 +237,13 @@ class DrawStore:
 
     def replacements(self, announcement: Announcement) -> list[Replacement]:
         """Return the replacements of a draw on record, in order."""
+        files = self.replacement_files(announcement)
+        return [read_replacement(path.read_bytes(), str(path)) for path in files]
+
+    def replacement_files(self, announcement: Announcement) -> list[Path]:
+        """Return the files of the replacements of a draw on record, in order."""
         own = self._path(announcement, "replacement").name.removesuffix("json")
-        folder = self._of(announcement.plan.authority)
-        return [
-            read_replacement(path.read_bytes(), str(path)) for path in sorted(folder.glob(f"{own}*.json"))
-        ]
+        return sorted(self._of(announcement.plan.authority).glob(f"{own}*.json"))
 
     def replace(
         self, announcement: Announcement, next_: Callable[[], Replacement], signer: DrawSigner

@@ -14,7 +14,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra import issue_worker
@@ -29,9 +29,10 @@ from infra.readmodel.database import Database
 from infra.readmodel.items import RecordedItems
 from infra.readmodel.projector import renew
 from infra.stores.folder import FolderStore
+from infra.transparency.installation import InstallationLog, log_of
 from issuance.signer import keystore_path
 from processors.topology import TOPOLOGY
-from schemas.errors import FolderHeld, KeysMissing, TransientError
+from schemas.errors import FolderHeld, KeysMissing, TransientError, ZhengzhaoError
 
 WAIT_SECONDS = 600.0
 _STEP = 0.2
@@ -83,6 +84,7 @@ def _acquire(handle: int, wait: float, say: Callable[[str], None], sleep: Callab
 BATCH = 200  # ledger entries in one transaction
 _GATHER = 0.1  # seconds in which answers of workers are gathered for one transaction
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
+_LOG_SECONDS = 4.0  # an issued licence is in the log within ten
 
 
 class DrainProgress:
@@ -113,11 +115,15 @@ class Engine:
         self.settings = settings
         self.store, self.trust, self.signer = parts.store, parts.trust, parts.signer
         self.db = Database(settings.database, create=True)
+        self.log: InstallationLog | None = log_of(settings, self.trust, self.store, self.signer)
+        self._logged = 0.0  # when the log was published last, on the monotonic clock
         self._pool: Pool | None = None  # kept from drain to drain: a service need not start workers anew
 
     def close(self) -> None:
         """End the workers and close the data file."""
         self._end_pool()
+        if self.log is not None:
+            self.log.close()
         self.db.close()
 
     def _end_pool(self) -> None:
@@ -151,7 +157,27 @@ class Engine:
         for stage in TOPOLOGY:
             if stage.settled:
                 self.runs[stage.name](progress)
+        self.publish_log()
         return progress
+
+    def publish_log(self) -> None:
+        """Bring everything on record into the transparency log, where the installation has one.
+
+        Raises VerificationError where the log was cut or changed, StoreUnavailable where the store fails.
+        """
+        if self.log is not None:
+            self.log.take(self.db)
+            self.log.publish()
+
+    def _log_in_between(self) -> None:
+        """Publish the log every few seconds of a long drain; what fails here is told at the end of the drain."""
+        if self.log is None or time.monotonic() < self._logged + _LOG_SECONDS:
+            return
+        began = time.monotonic()
+        with suppress(ZhengzhaoError):
+            self.publish_log()
+        took = time.monotonic() - began  # witnesses may be slow: most of the time is left for deciding
+        self._logged = time.monotonic() + 3 * took
 
     @property
     def runs(self) -> Mapping[str, Callable[..., object]]:
@@ -197,6 +223,7 @@ class Engine:
                     batch.write(position)
                     failpoint("issued-before-commit" if results else "drain-before-commit")
                 failpoint("drain-after-commit")
+                self._log_in_between()
                 progress.decided += batch.decided
                 progress.letters += len(batch.letters)
                 progress.issued += sum(r.failure is None for r in results)

@@ -41,7 +41,7 @@ from schemas.licence import Numbered
 from schemas.ports import Store
 
 _STEP = 500  # facts in one transaction
-_KNOWN = ("uploads/", "persons/", "probe/")
+_KNOWN = ("uploads/", "persons/", "probe/", "log/")
 
 Say = Callable[[str, int, int], None]  # stage, done, of
 

@@ -23,7 +23,15 @@ from infra.transparency.signer import NoteSigner
 from infra.transparency.tiles import StoredLog
 from schemas.errors import NotFound, VerificationError
 from schemas.transparency.entries import LogEntry
-from schemas.transparency.notes import Checkpoint, LogProof, Note, NoteSignature, VerifierKey, WitnessRequest
+from schemas.transparency.notes import (
+    Checkpoint,
+    LogProof,
+    Note,
+    NoteSignature,
+    VerifierKey,
+    WitnessRequest,
+    read_note,
+)
 from schemas.transparency.tiles import RightEdge, grow
 from verification.transparency import LogPolicy, WitnessedCheckpoint, verify_checkpoint
 
@@ -69,6 +77,10 @@ class Sequencer:
         """The number of entries under the published head."""
         return self._edge.size
 
+    def is_current(self) -> bool:
+        """Tell whether the published head is the one that was seen or written here last."""
+        return self._stored.head() == (self._seen.data if self._seen is not None else None)
+
     def append(self, entries: Iterable[LogEntry]) -> int:
         """Give new entries their place (1); return how many were new. `publish` brings them before readers."""
         return len(self._order.append(entries))
@@ -79,7 +91,7 @@ class Sequencer:
         Does nothing where all is published and enough witnesses have signed. Raises StoreUnavailable where the store
         fails; what is written by then stays good.
         """
-        if self._seen is not None and self._order.size() == self._edge.size and self._enough(self._seen):
+        if self._seen is not None and self._order.size() == self._edge.size and self._is_final(self._seen):
             return Head(self._edge.size, self._seen.data)
         old = self._edge.size
         failpoint("log-before-tiles")
@@ -181,6 +193,10 @@ class Sequencer:
 
     def _continuation(self, old: int, head: Checkpoint, note: Note) -> tuple[bytes, ...]:
         return LogReader(self._stored, head, note.to_bytes()).prove_continuation(old)
+
+    def _is_final(self, seen: WitnessedCheckpoint) -> bool:
+        """Tell whether a head needs no other signature: the log's present key has signed it, and enough witnesses."""
+        return self._enough(seen) and bool(read_note(seen.data).signed_by(self._signer.log_key))
 
     def _enough(self, seen: WitnessedCheckpoint) -> bool:
         return self._needed == 0 or seen.witnessed_by(self._needed) is not None

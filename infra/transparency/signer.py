@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -31,17 +32,16 @@ from schemas.transparency.notes import (
 
 
 class NoteSigner:
-    """A private key and its name; `seed` is the private key of RFC 8032 (32 bytes)."""
+    """A key under its name: `public` has 32 bytes, `sign` returns the signature of bytes (RFC 8032, 64 bytes)."""
 
-    def __init__(self, name: str, seed: bytes) -> None:
+    def __init__(self, name: str, public: bytes, sign: Callable[[bytes], bytes]) -> None:
         if not is_key_name(name):
             raise UsageError(
                 f"名称不可用 / no name for a key: {name[:80]!r}",
                 hint="like a web address without https://, no spaces, no +",
             )
         self.name = name
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
-        public = self._private.public_key().public_bytes_raw()
+        self._sign = sign
         self.log_key = VerifierKey(name, ED25519, public)
         self.witness_key = VerifierKey(name, COSIGNATURE, public)
 
@@ -50,13 +50,19 @@ class NoteSigner:
 
     def sign_checkpoint(self, checkpoint: Checkpoint) -> Note:
         """Return the checkpoint as a note with the log's signature; the same checkpoint gives the same bytes."""
-        signature = self._private.sign(checkpoint.text.encode())
+        signature = self._sign(checkpoint.text.encode())
         return Note(checkpoint.text, (log_line(self.log_key, signature),))
 
     def cosign(self, text: str, time: int) -> NoteSignature:
         """Return the witness's signature line for a checkpoint's text at `time` (seconds since 1970)."""
-        signature = self._private.sign(cosigned_message(text, time))
+        signature = self._sign(cosigned_message(text, time))
         return cosignature_line(self.witness_key, time, signature)
+
+
+def seeded_signer(name: str, seed: bytes) -> NoteSigner:
+    """Return the signer whose private key (RFC 8032) is `seed`, 32 bytes. Raises UsageError for no name of a key."""
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    return NoteSigner(name, private.public_key().public_bytes_raw(), private.sign)
 
 
 def new_seed() -> bytes:

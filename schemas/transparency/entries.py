@@ -45,7 +45,10 @@ class LicenceEntry(_Form, frozen=True, tag="licence"):
 
 
 class ImportedEntry(_Form, frozen=True, tag="imported"):
-    """A number came in with an imported licence, which has no artefact: it explains serials that are skipped."""
+    """A number came in with an imported licence, or was given before there was a log.
+
+    It explains serials that are skipped, and versions that have no entry of their own.
+    """
 
     number: str
 

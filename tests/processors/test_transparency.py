@@ -17,6 +17,7 @@ ISSUED = Issued(
     "g1", "l1", 2, "(青)XK16-204-00001", "1.2.156.3005.2.1", "licences/x/2/licence.pdf", sha("pdf"), "k1", "00", "k2", "00",
     "r", "t", "f", credential_sha256=sha("cwt"),
 )  # fmt: skip
+PERSON = "11010519491231002X"
 GRANT = Grant(
     "g0", "l0", 0, "industrial-product-licence", sha("item"), "X-1", "H", "enterprise", "H", "甲", "乙", "630225",
     Authority("urn:agency:630000:market-regulation", "局", "630000", "market-regulation", "H"), "2018-01-01", "2018-01-01",
@@ -35,16 +36,27 @@ def test_an_issued_licence_is_an_entry() -> None:
     assert expected == entries_of(fact(LicenceIssued(ISSUED)))
 
 
+def test_a_licence_from_before_the_log_is_an_entry_with_its_number_alone() -> None:
+    """Its credential's digest was not recorded, but its serial is explained."""
+    before = LicenceIssued(replace(ISSUED, credential_sha256=""))
+    assert (ImportedEntry(ISSUED.number),) == entries_of(fact(before))
+
+
 def test_an_import_is_an_entry_with_its_number_alone() -> None:
     """It has no artefact, but it explains the serials that its series skips."""
     assert (ImportedEntry("(青)XK16-204-00007"),) == entries_of(fact(ImportRecorded(GRANT, 7)))
 
 
 @pytest.mark.parametrize(
-    "body", [CaseWithdrawn("c"), LicenceIssued(replace(ISSUED, credential_sha256="")), ImportRecorded(replace(GRANT, number=None))]
-)  # fmt: skip
+    "body",
+    [
+        CaseWithdrawn("c"),
+        ImportRecorded(replace(GRANT, number=None)),
+        ImportRecorded(replace(GRANT, number=PERSON)),
+    ],
+)
 def test_other_facts_are_none(body: Body) -> None:
-    """A fact that is not published, or has no digest, leads to no entry."""
+    """A fact that is not published, or whose number is a person's, leads to no entry."""
     assert () == entries_of(fact(body))
 
 

@@ -12,7 +12,7 @@ from memory_store import MemoryStore
 from infra.transparency.client import WitnessFailure
 from infra.transparency.order import SqliteOrder
 from infra.transparency.sequencer import Sequencer
-from infra.transparency.signer import NoteSigner
+from infra.transparency.signer import seeded_signer
 from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import Witness
 from schemas.ports import ReplacingStore
@@ -64,7 +64,7 @@ class NearWitness:
     """A witness in the same process, asked as one far away is; `now` is its clock."""
 
     def __init__(self, folder: Path, name: str, log: VerifierKey, now: int = 1_700_000_000) -> None:
-        self.witness = Witness(folder, NoteSigner(name, seed(name)), [log])
+        self.witness = Witness(folder, seeded_signer(name, seed(name)), [log])
         self.key = self.witness.key
         self.now = now
         self.away = False
@@ -96,7 +96,7 @@ class TestLog:
         store: ReplacingStore | None = None,
     ) -> None:
         self.store: ReplacingStore = store or MemoryStore()
-        self.signer = NoteSigner(ORIGIN, seed("log"))
+        self.signer = seeded_signer(ORIGIN, seed("log"))
         self.order = SqliteOrder(folder / "order.sqlite")
         self.stored = StoredLog(self.store)
         self.witnesses = witnesses

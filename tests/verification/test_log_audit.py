@@ -10,7 +10,7 @@ from logs import ORIGIN, SERIES, NearWitness, TestLog, forged, licence, licences
 from memory_store import MemoryStore
 from msgspec.structs import replace
 
-from infra.transparency.signer import NoteSigner
+from infra.transparency.signer import seeded_signer
 from infra.transparency.tiles import PREFIX
 from schemas.errors import NotFound
 from schemas.transparency.entries import (
@@ -137,7 +137,7 @@ def test_a_changed_file_is_found(
 
 def test_another_key_is_found(log: TestLog) -> None:
     """A head that the log did not sign is not looked into."""
-    policy = replace(log.policy, keys=(NoteSigner(ORIGIN, seed("other")).log_key,))
+    policy = replace(log.policy, keys=(seeded_signer(ORIGIN, seed("other")).log_key,))
     report = audit(log.stored, policy)
     assert (["checkpoint"], 0, None) == (list(failed(report)), report.size, report.checkpoint)
 
@@ -145,7 +145,7 @@ def test_another_key_is_found(log: TestLog) -> None:
 def test_an_earlier_head_of_a_stranger_is_no_fault_of_the_log(log: TestLog) -> None:
     """It is said that the head given as seen before cannot be believed; the rest is checked all the same."""
     stranger = (
-        NoteSigner(ORIGIN, seed("other")).sign_checkpoint(Checkpoint(ORIGIN, 700, bytes(32))).to_bytes()
+        seeded_signer(ORIGIN, seed("other")).sign_checkpoint(Checkpoint(ORIGIN, 700, bytes(32))).to_bytes()
     )
     report = audit(log.stored, log.policy, since=stranger)
     assert ["since"] == list(failed(report))
@@ -153,7 +153,7 @@ def test_an_earlier_head_of_a_stranger_is_no_fault_of_the_log(log: TestLog) -> N
 
 def test_missing_witnesses_are_found(tmp_path: Path) -> None:
     """Fewer witnesses than are needed fail the audit; everything else is still checked."""
-    near = NearWitness(tmp_path / "w", "w.example.cn", NoteSigner(ORIGIN, seed("log")).log_key)
+    near = NearWitness(tmp_path / "w", "w.example.cn", seeded_signer(ORIGIN, seed("log")).log_key)
     log = TestLog(tmp_path, [near])
     near.away = True
     log.add(licences(3))

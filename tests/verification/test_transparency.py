@@ -11,12 +11,12 @@ from logs import ORIGIN, NearWitness, TestLog, forged, licence, licences, seed
 from msgspec.structs import replace
 
 from infra.transparency.client import LogReader
-from infra.transparency.signer import NoteSigner
+from infra.transparency.signer import seeded_signer
 from schemas.errors import VerificationError
 from schemas.transparency.notes import Checkpoint, VerifierKey, read_checkpoint, read_note, read_proof
 from verification.transparency import LogPolicy, verify_checkpoint, verify_continuation, verify_proof
 
-LOG = NoteSigner(ORIGIN, seed("log"))
+LOG = seeded_signer(ORIGIN, seed("log"))
 
 
 def witnesses(folder: Path, count: int = 3) -> list[NearWitness]:
@@ -86,7 +86,7 @@ def test_one_key_under_two_names_is_one_witness(tmp_path: Path) -> None:
     one = NearWitness(tmp_path / "w", "w.example.cn/1", LOG.log_key)
     log = TestLog(tmp_path, [one])
     note = read_note(log.add(licences(3)))
-    second = NoteSigner("w.example.cn/2", seed("w.example.cn/1"))
+    second = seeded_signer("w.example.cn/2", seed("w.example.cn/1"))
     both = replace(note, signatures=(*note.signatures, second.cosign(note.text, 5))).to_bytes()
     policy = LogPolicy(ORIGIN, (LOG.log_key,), (one.key, second.witness_key), 2)
     with pytest.raises(VerificationError, match="needed"):
@@ -97,7 +97,7 @@ def test_one_key_under_two_names_is_one_witness(tmp_path: Path) -> None:
 def test_strangers_count_for_nothing(log: TestLog) -> None:
     """Another log's key, another origin, and witnesses that nobody named."""
     head = log.stored.fetch("checkpoint")
-    stranger = VerifierKey(ORIGIN, 1, NoteSigner(ORIGIN, seed("stranger")).log_key.public)
+    stranger = VerifierKey(ORIGIN, 1, seeded_signer(ORIGIN, seed("stranger")).log_key.public)
     for policy, why in (
         (replace(log.policy, keys=(stranger,)), "no signature by a known key"),
         (replace(log.policy, origin="other.example.cn/log"), "is of the log"),

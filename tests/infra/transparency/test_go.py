@@ -21,7 +21,7 @@ from served import serving, serving_files
 
 from infra.stores.folder import FolderStore
 from infra.transparency.client import WitnessClient
-from infra.transparency.signer import NoteSigner
+from infra.transparency.signer import seeded_signer
 from infra.transparency.witness import Witness, witness_app
 from schemas.transparency.merkle import EMPTY_ROOT
 from schemas.transparency.notes import encode64, read_checkpoint, read_key, read_note
@@ -29,8 +29,8 @@ from verification.transparency import verify_checkpoint
 
 pytestmark = pytest.mark.servers
 
-LOG = NoteSigner(ORIGIN, seed("log"))
-GO_LOG = NoteSigner("log.example.com/go", seed("go"))
+LOG = seeded_signer(ORIGIN, seed("log"))
+GO_LOG = seeded_signer("log.example.com/go", seed("go"))
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def test_sumdb_verifies_our_proofs(log: TestLog, binaries: Path) -> None:
 
 def test_a_go_log_asks_our_witness(tmp_path: Path, binaries: Path) -> None:
     """Requests made by sumdb/tlog and sumdb/note are signed as torchwood verifies; a fork is 422, an old size 409."""
-    witness = Witness(tmp_path, NoteSigner("w1.example.cn", seed("w")), [GO_LOG.log_key])
+    witness = Witness(tmp_path, seeded_signer("w1.example.cn", seed("w")), [GO_LOG.log_key])
     with serving(witness_app(witness)) as url:
         sizes = ["1", "2", "7", "7", "~9", "!9", "300", "1000"]
         answer = logcheck(binaries, "submit", url, str(witness.key), seed("go").hex(), *sizes)
@@ -176,7 +176,7 @@ def litewitness(tmp_path: Path, binaries: Path) -> Iterator[WitnessClient]:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 time.sleep(0.05)
-            key = read_key(str(NoteSigner("lite.example.com/w", seed("lite")).witness_key))
+            key = read_key(str(seeded_signer("lite.example.com/w", seed("lite")).witness_key))
             assert str(key) in (tmp_path / "log.txt").read_text("utf-8")
             yield WitnessClient(f"http://127.0.0.1:{port}", key)
 

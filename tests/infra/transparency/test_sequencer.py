@@ -12,14 +12,14 @@ from logs import ORIGIN, NearWitness, TestLog, forged, licence, licences, seed
 from memory_store import MemoryStore
 
 from infra.transparency.order import SqliteOrder
-from infra.transparency.signer import NoteSigner
+from infra.transparency.signer import seeded_signer
 from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, VerificationError
 from schemas.transparency.entries import TrustEntry
 from schemas.transparency.notes import read_checkpoint, read_note, read_proof
 from verification.log_audit import audit
 from verification.transparency import verify_checkpoint, verify_proof
 
-LOG_KEY = NoteSigner(ORIGIN, seed("log")).log_key
+LOG_KEY = seeded_signer(ORIGIN, seed("log")).log_key
 
 
 def size_of(note: bytes) -> int:
@@ -111,7 +111,7 @@ def test_a_head_of_another_key_is_refused(tmp_path: Path) -> None:
     """A writer goes on only from a head that it signed, or one by a former key that it is told of."""
     log = TestLog(tmp_path)
     log.add(licences(3))
-    log.signer = NoteSigner(ORIGIN, seed("new"))
+    log.signer = seeded_signer(ORIGIN, seed("new"))
     with pytest.raises(VerificationError):
         log.open()
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from served import serving
 
 from infra.transparency.client import LogReader, WitnessClient, WitnessFailure
-from infra.transparency.signer import NoteSigner, new_seed, read_key_file, write_key
+from infra.transparency.signer import new_seed, read_key_file, seeded_signer, write_key
 from infra.transparency.witness import Witness, WitnessAnswer, witness_app
 from schemas.errors import KeysMissing, TransientError, UsageError
 from schemas.transparency.merkle import EMPTY_ROOT
@@ -32,7 +32,7 @@ from schemas.transparency.notes import (
     read_signature_lines,
 )
 
-LOG = NoteSigner(ORIGIN, seed("log"))
+LOG = seeded_signer(ORIGIN, seed("log"))
 NAME = "witness.example.cn/w1"
 NOW = 1_700_000_000
 HASH = hashlib.sha256(ORIGIN.encode()).hexdigest()
@@ -63,7 +63,7 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Heads:
 @pytest.fixture
 def witness(tmp_path: Path) -> Witness:
     """A witness that knows the log and has signed nothing."""
-    return Witness(tmp_path / "witness", NoteSigner(NAME, seed("w")), [LOG.log_key])
+    return Witness(tmp_path / "witness", seeded_signer(NAME, seed("w")), [LOG.log_key])
 
 
 def ask(witness: Witness, request: WitnessRequest) -> WitnessAnswer:
@@ -127,10 +127,10 @@ def test_it_wants_no_proof_from_nothing(witness: Witness, heads: Heads) -> None:
 def test_it_believes_the_logs_own_key_alone(witness: Witness, heads: Heads) -> None:
     """404 for an unknown log; 403 without its signature, or with one that does not fit beside a good one."""
     head = read_checkpoint(read_note(heads.heads[100]))
-    stranger = NoteSigner("other.example.cn/log", seed("other"))
+    stranger = seeded_signer("other.example.cn/log", seed("other"))
     unknown = stranger.sign_checkpoint(replace(head, origin="other.example.cn/log"))
     assert 404 == ask(witness, WitnessRequest(0, (), unknown.to_bytes())).status
-    theirs = NoteSigner(ORIGIN, seed("thief")).sign_checkpoint(head)
+    theirs = seeded_signer(ORIGIN, seed("thief")).sign_checkpoint(head)
     assert 403 == ask(witness, WitnessRequest(0, (), theirs.to_bytes())).status
     good = LOG.sign_checkpoint(head)
     spoilt = replace(good, signatures=(*good.signatures, log_line(LOG.log_key, bytes(64))))
@@ -157,7 +157,7 @@ def test_it_shows_what_it_signed(witness: Witness, heads: Heads) -> None:
     """The last head of a log with the log's signature and its own, and no stranger's; 404 before and for others."""
     assert 404 == witness.latest(HASH).status
     note = read_note(heads.heads[100])
-    stranger = NoteSigner("w2", seed("w2")).cosign(note.text, 1)
+    stranger = seeded_signer("w2", seed("w2")).cosign(note.text, 1)
     ask(witness, WitnessRequest(0, (), replace(note, signatures=(stranger, *note.signatures)).to_bytes()))
     shown = read_note(witness.latest(HASH).body)
     assert [LOG.log_key.name, NAME] == [line.name for line in shown.signatures]
@@ -169,10 +169,10 @@ def test_it_shows_what_it_signed(witness: Witness, heads: Heads) -> None:
 def test_it_remembers(tmp_path: Path, heads: Heads) -> None:
     """A witness that starts anew goes on from what it signed; one whose memory is spoilt signs nothing."""
     folder = tmp_path / "w"
-    first = Witness(folder, NoteSigner(NAME, seed("w")), [LOG.log_key])
+    first = Witness(folder, seeded_signer(NAME, seed("w")), [LOG.log_key])
     ask(first, heads.request(0, 200))
     first.close()
-    second = Witness(folder, NoteSigner(NAME, seed("w")), [LOG.log_key])
+    second = Witness(folder, seeded_signer(NAME, seed("w")), [LOG.log_key])
     assert (409, b"200\n") == (
         ask(second, heads.request(0, 100)).status,
         ask(second, heads.request(0, 100)).body,
@@ -186,17 +186,17 @@ def test_it_remembers(tmp_path: Path, heads: Heads) -> None:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     """A second witness on the same folder could sign a second history: it is refused."""
-    first = Witness(tmp_path, NoteSigner(NAME, seed("w")), [LOG.log_key])
+    first = Witness(tmp_path, seeded_signer(NAME, seed("w")), [LOG.log_key])
     with pytest.raises(TransientError, match="another witness"):
-        Witness(tmp_path, NoteSigner(NAME, seed("w")), [LOG.log_key])
+        Witness(tmp_path, seeded_signer(NAME, seed("w")), [LOG.log_key])
     first.close()
-    Witness(tmp_path, NoteSigner(NAME, seed("w")), [LOG.log_key]).close()
+    Witness(tmp_path, seeded_signer(NAME, seed("w")), [LOG.log_key]).close()
 
 
 def test_a_witness_key_is_no_log_key(tmp_path: Path, witness: Witness) -> None:
     """It is told which logs it knows by their own keys."""
     with pytest.raises(UsageError):
-        Witness(tmp_path / "x", NoteSigner(NAME, seed("w")), [witness.key])
+        Witness(tmp_path / "x", seeded_signer(NAME, seed("w")), [witness.key])
 
 
 def test_of_many_at_once_one_wins(witness: Witness, heads: Heads) -> None:
@@ -234,8 +234,8 @@ def test_over_http(witness: Witness, heads: Heads) -> None:
 
 def test_a_lying_witness_is_no_witness(tmp_path: Path, heads: Heads) -> None:
     """An answer by another key, or no answer at all, is a failure that says why."""
-    liar = Witness(tmp_path / "liar", NoteSigner(NAME, seed("liar")), [LOG.log_key])
-    true = NoteSigner(NAME, seed("w")).witness_key
+    liar = Witness(tmp_path / "liar", seeded_signer(NAME, seed("liar")), [LOG.log_key])
+    true = seeded_signer(NAME, seed("w")).witness_key
     note, request = read_note(heads.heads[100]), heads.request(0, 100)
     with serving(witness_app(liar)) as address:
         answer = WitnessClient(address, true).cosign(note, request)
