@@ -226,14 +226,27 @@ def _seed(shown: PublishedDraw) -> Html:
         Column("秘密", "secret"),
         Column("方式", "how"),
     )
-    source = announced.plan.seed.public
-    extra = []
-    if not isinstance(source, UnsetType):
-        number = "" if transcript is None or isinstance(transcript.public, UnsetType) else transcript.public
-        extra.append(("公开随机数", "public number", f"{source.source} ({source.at}) {number}"))
+    extra = _public(announced, transcript)
     if transcript is not None:
         extra.append(("种子", "seed", transcript.seed))
     return section("种子由来", "how the seed comes about", table(columns, rows), terms(extra))
+
+
+def _public(announced: Announcement, transcript: Transcript | None) -> list[tuple[str, str, str]]:
+    """Return the rows of the public value: its source, and the value where it is there."""
+    source = announced.plan.seed.public
+    if isinstance(source, UnsetType):
+        return []
+    if isinstance(source.beacon, str):
+        rows = [
+            ("公开随机数", "public value", f"{source.beacon} 第 {source.round} 轮 / round {source.round}")
+        ]
+    else:
+        rows = [("公开随机数", "public value", f"{source.source} ({source.at})")]
+    if transcript is not None and not isinstance(transcript.public, UnsetType):
+        value = transcript.public
+        rows.append(("数值", "value", value if isinstance(value, str) else value.signature))
+    return rows
 
 
 def _registers(announced: Announcement) -> Html:

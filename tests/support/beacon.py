@@ -11,7 +11,7 @@ from py_ecc.bls.g2_primitives import G1_to_pubkey, G2_to_signature
 from py_ecc.bls.hash_to_curve import hash_to_G1
 from py_ecc.optimized_bls12_381 import G2, curve_order, multiply
 
-_DOMAIN = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
+DOMAIN = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
 _KEY = int.from_bytes(sha256(b"beacon of the tests").digest()) % curve_order
 
 # Rounds as the public network signed them.
@@ -26,7 +26,7 @@ QUICKNET = {
 def signature(round_: int) -> str:
     """Sign a round as drand's scheme bls-unchained-g1-rfc9380 does, in hex."""
     message = sha256(round_.to_bytes(8)).digest()
-    return bytes(G1_to_pubkey(multiply(hash_to_G1(message, _DOMAIN, sha256), _KEY))).hex()
+    return bytes(G1_to_pubkey(multiply(hash_to_G1(message, DOMAIN, sha256), _KEY))).hex()
 
 
 def beacon(genesis_time: int, period: int = 1) -> dict[str, object]:

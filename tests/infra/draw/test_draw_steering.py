@@ -13,9 +13,13 @@ from typing import Any
 
 import naive
 import pytest
-from beacon import QUICKNET, install, signature
+from beacon import DOMAIN, QUICKNET, install, signature
+from py_ecc.bls.g2_primitives import pubkey_to_G1, signature_to_G2
+from py_ecc.bls.hash_to_curve import hash_to_G1
+from py_ecc.optimized_bls12_381 import G2, pairing
 from timestamps import TimestampAuthority
 
+import schemas
 from schemas.canonical_json import canonical
 from schemas.draw.public import canonical_numbers
 from schemas.errors import DrawError
@@ -204,6 +208,39 @@ def test_quicknet_rounds(office: Office, round_: int, signed: str) -> None:
     ):
         with pytest.raises(DrawError):
             read_value(wrong, source, trust)
+
+
+def test_another_library_verifies_quicknet() -> None:
+    """`py_ecc` finds the same round of quicknet good: e(signature, G2) = e(H(round), public key)."""
+    known = json.loads((Path(schemas.__file__).parent / "beacons.json").read_text())["quicknet"]
+    key = signature_to_G2(bytes.fromhex(known["public_key"]))
+    point = pubkey_to_G1(bytes.fromhex(QUICKNET[1000]))
+    hashed = hash_to_G1(hashlib.sha256((1000).to_bytes(8)).digest(), DOMAIN, hashlib.sha256)
+    assert pairing(G2, point) == pairing(key, hashed)
+
+
+def test_deposit_that_is_not_the_partys(office: Office) -> None:
+    """An announcement with a deposit that the party did not make gets no reveal."""
+    public = key_pair(office, "S")[1]
+    promised = [office.commit("regulator"), office.commit("discipline")]
+    forged = json.loads(promised[0].read_text())
+    other = json.loads(office.commit("regulator", "x", "--deposit", public).read_text())
+    promised[0].write_text(json.dumps(forged | {"deposit": other["deposit"]}))
+    assert announce(office, promised)[0] == 0
+    words = ["draw", "reveal", office.path("regulator.secret"), "--announcement", office.path("A.json")]
+    assert office(*words)[:2] == (1, "")
+
+
+def test_page_names_the_round(office: Office) -> None:
+    """The page of an announcement names the beacon and its round."""
+    promised = [office.commit(party) for party in ("regulator", "discipline")]
+    plan = FUTURE + (
+        'reveal_by = "2100-01-01T00:00:00+08:00"\npublic = { beacon = "quicknet", round = 2000000000 }\n'
+    )
+    assert announce(office, promised, plan, "--page", office.path("A.html"))[0] == 0
+    page = office.path("A.html").read_text()
+    assert "quicknet 第 2000000000 轮" in page
+    assert "UNSET" not in page
 
 
 def test_beacon_timestamp_and_parties_leave_nothing_unchecked(office: Office) -> None:
