@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from infra.bootstrap import Installation
 from infra.embedded.engine import BATCH, DrainProgress, Engine
+from infra.http.collection import collect_uploads
 from schemas.errors import ZhengzhaoError
 
 TICK_SECONDS: Final = 60.0
@@ -22,6 +23,7 @@ _GIVE_WAY: Final = 3.0  # times the length of a transaction, while a request wai
 _GIVE_WAY_MOST: Final = 1.0  # seconds
 _FEW: Final = 50  # entries in a transaction for which a request may have to wait
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_DAY: Final = 86_400.0
 
 
 class _Stopped(Exception):
@@ -106,6 +108,7 @@ class Drainer:
 
     def _serve(self, engine: Engine) -> None:
         next_tick = time.monotonic() + self._tick_seconds
+        next_collection = time.monotonic()
         pause = _FIRST_PAUSE
         self._wake.set()  # the last run may have left something
         while not self._stopping.is_set():
@@ -116,6 +119,9 @@ class Drainer:
                     self._tick()
                     next_tick = time.monotonic() + self._tick_seconds
                 self._drain(engine)
+                if time.monotonic() >= next_collection:
+                    collect_uploads(self._installation)
+                    next_collection = time.monotonic() + _DAY
                 pause, self.last_fault = _FIRST_PAUSE, ""
             except _Stopped:
                 return

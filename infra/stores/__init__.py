@@ -11,7 +11,11 @@ from schemas.ports import Store
 
 @runtime_checkable
 class Erasing(Protocol):
-    """A store that can delete; only the files of a person who is erased are ever deleted."""
+    """A store that can delete: files of a person who is erased, and uploads that no case names; nothing else."""
+
+    def written_at(self, key: str) -> float:
+        """Return the moment at which an object was written, in Unix seconds. Raises NotFound."""
+        ...
 
     def erase(self, key: str) -> bool:
         """Delete an object for good; return False where there is none."""

@@ -59,8 +59,15 @@ class FolderStore:
         )
         return iter(sorted(k for k in keys if k.startswith(prefix) and not k.startswith(_WRITING)))
 
+    def written_at(self, key: str) -> float:
+        """Return the moment at which an object was written, in Unix seconds. Raises NotFound."""
+        try:
+            return self._path(key).stat().st_mtime
+        except FileNotFoundError:
+            raise NotFound("未找到对象 / no such object", where=key) from None
+
     def erase(self, key: str) -> bool:
-        """Delete an object, for the files of a person who is erased and nothing else; return False where there is none."""
+        """Delete an object for good, see `infra.stores.Erasing`; return False where there is none."""
         path = self._path(key)
         try:
             path.unlink()

@@ -208,8 +208,18 @@ class S3Store:
         except (MinioException, urllib3.exceptions.HTTPError) as error:
             raise self._unavailable(error, prefix) from error
 
+    def written_at(self, key: str) -> float:
+        """Return the moment at which an object was written, in Unix seconds. Raises NotFound."""
+        try:
+            found = self._client.stat_object(self._bucket, checked_key(key)).last_modified
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            if isinstance(error, S3Error) and error.code in ABSENT:
+                raise NotFound("未找到对象 / no such object", where=key) from None
+            raise self._unavailable(error, key) from error
+        return found.timestamp() if found is not None else 0.0
+
     def erase(self, key: str) -> bool:
-        """Delete every version of an object, for the files of a person who is erased; return False where there is none."""
+        """Delete every version of an object, see `infra.stores.Erasing`; return False where there is none."""
         try:
             found = self._client.list_objects(self._bucket, prefix=checked_key(key), include_version=True)
             versions = [one for one in found if one.object_name == key]

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from story import ROOT
 
 from producers.forms import fill
+from schemas.calendar import CHINA
 from tests.infra.http.test_http_faults import running
 from tests.producers.test_packets import business_licence
 
@@ -85,7 +87,8 @@ def hand_in(folder: Path) -> None:
     form, letter = (folder / "forms" / name for name in ("application-form.pdf", "commitment-letter.pdf"))
     place = {"applicant.address": "积石镇2号", "applicant.division": "630225", "window": "630225"}
     product = {"products.1.category": "化肥", "products.1.site": "积石镇"}
-    signed = {"signed_on": "2020-01-02", "signatory": "马木沙"}
+    yesterday = (datetime.now(CHINA) - timedelta(days=1)).date().isoformat()
+    signed = {"signed_on": yesterday, "signatory": "马木沙"}
     (folder / "form.pdf").write_bytes(fill(form.read_bytes(), {**WHO, **place, **product}))
     (folder / "letter.pdf").write_bytes(fill(letter.read_bytes(), {**WHO, **signed}))
     says = {
