@@ -11,19 +11,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import naive
 import pytest
 from beacon import DOMAIN, QUICKNET, install, signature
+from logs import ORIGIN, NearWitness, TestLog, licences, seed
 from py_ecc.bls.g2_primitives import pubkey_to_G1, signature_to_G2
 from py_ecc.bls.hash_to_curve import hash_to_G1
 from py_ecc.optimized_bls12_381 import G2, pairing
 from timestamps import TimestampAuthority
 
 import schemas
+from infra.transparency.signer import seeded_signer
 from schemas.canonical_json import canonical
+from schemas.draw.documents import read_announcement
 from schemas.draw.public import canonical_numbers
 from schemas.errors import DrawError
+from schemas.transparency.entries import AnnouncementEntry
 from tests.infra.draw.conftest import PLAN, Office
+from verification.publication import witnessed_at
 
 FUTURE = PLAN.replace('["2018-04-01", "2018-06-30"]', '["2018-04-01", "2998-06-30"]')
 
@@ -319,6 +325,26 @@ def test_times_hold(office: Office, seed: str) -> None:
     """Moments of the past, after the period, or in the wrong order: nothing is announced."""
     promised = [office.commit(party) for party in ("regulator", "discipline")]
     assert announce(office, promised, FUTURE + seed + "\n")[0] == 1
+
+
+def test_proof_of_the_log(office: Office, tmp_path: Path) -> None:
+    """A proof of the transparency log shows its announcement by the time at which a witness had signed; no other."""
+    announcement = read_announcement(office.announce("1").read_bytes())
+    other = read_announcement(
+        office.announce("2", office.plan(PLAN.replace("QH-1", "QH-2"), "2.toml")).read_bytes()
+    )
+    witness = NearWitness(tmp_path / "w", "witness.example.cn/1", seeded_signer(ORIGIN, seed("log")).log_key)
+    log = TestLog(tmp_path, [witness], needed=1)
+    entry = AnnouncementEntry(announcement.plan.authority, 1, announcement.digest)
+    log.add([*licences(20), entry])
+    proof = log.writer.prove(entry.id).to_bytes()
+    assert 1_700_000_000 == witnessed_at(proof, announcement, log.policy).timestamp()
+    for wrong, policy in (
+        (other, log.policy),
+        (announcement, msgspec.structs.replace(log.policy, witnesses=())),
+    ):
+        with pytest.raises(DrawError):
+            witnessed_at(proof, wrong, policy)
 
 
 # --- voids
