@@ -1,6 +1,6 @@
-"""The desk at which one holder's entries are decided: state, the moment, and the facts written so far.
+"""The context in which one holder's entry is decided: state, moment, and the facts written so far.
 
-Every module of decisions works on a desk. `write` makes a fact and folds it at once, so that what comes after sees it.
+Every module of decisions works on a context. `write` makes a fact and folds it at once, so that what follows sees it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.items import Catalogue, SeriesSlot
 
 @lru_cache(maxsize=4096)
 def _end(kind: str, n: int) -> str:
-    """What the id of a cause's n-th fact ends with."""
+    """Return the end of the id of a cause's n-th fact."""
     return joined(kind, n)
 
 
@@ -46,7 +46,7 @@ class MustAsk(MustWait):
 
 
 class DecisionContext:
-    """One holder's desk while one entry is decided. `time` is the moment as of which things are decided."""
+    """The state of one holder while one entry is decided; `time` is the moment as of which things are decided."""
 
     def __init__(self, state: HolderState, catalogue: Catalogue) -> None:
         self.state = state.copy()
@@ -66,18 +66,18 @@ class DecisionContext:
         self._n = 0
 
     def open(self, cause: str, time: str) -> None:
-        """Facts written from here have this cause and time."""
+        """Give the facts written from here on this cause and time."""
         self.cause, self.time, self.today, self._n = cause, time, day_of(time), 0
         self.day = self.today.isoformat()
         self._begin = joined(cause, "decide", self.state.holder)
 
     def adopt(self, other: DecisionContext) -> None:
-        """What was decided at another desk, which began from this one's state, counts."""
+        """Take over what was decided in another context that began from this one's state."""
         self.facts += other.facts
         self.state = other.state
 
     def write(self, body: Body) -> None:
-        """Writes a fact and folds it."""
+        """Write a fact and fold it."""
         kind = str(body.__struct_config__.tag)
         fact_id = id_of(self._begin + _end(kind, self._n))
         fact = Fact(fact_id, self.cause, self.state.holder, self.time, body)
@@ -86,7 +86,7 @@ class DecisionContext:
         evolve.apply(self.state, fact)
 
     def refuse_event(self, *reasons: Reason, licence: str = "", case: str = "") -> None:
-        """The event has no effect, and why."""
+        """Record that the event has no effect, with the reasons."""
         self.write(EventRefused(self.event, reasons, self.source, licence, case, self.display))
 
     @property
@@ -98,15 +98,15 @@ class DecisionContext:
         return self.state if any(licence.living for licence in self.state.licences.values()) else None
 
     def item(self, code: str) -> ServiceItem | None:
-        """The item of a code, in the catalogue in force."""
+        """Return the item of a code, in the catalogue in force."""
         return self.catalogue.get(code)
 
     def case(self, application_id: str) -> Case | None:
-        """The holder's case of an application id, however it is spelt."""
+        """Return the holder's case of an application id, however it is spelt."""
         return self.state.cases.get(compare(application_id))
 
     def licence_named(self, number: str | None, granted_by: str | None) -> Licence | None:
-        """The licence that an event names. Raises MustWait where its number may come yet."""
+        """Return the licence that an event names. Raises MustWait where its number may come yet."""
         if number is not None:
             wanted = compare(number)
             for licence in self.state.licences.values():
@@ -122,15 +122,15 @@ class DecisionContext:
         return named
 
     def living_of(self, item: str) -> Licence | None:
-        """A living licence of an item, if the holder has one."""
+        """Return a living licence of an item, if the holder has one."""
         return next((x for x in self.state.licences.values() if x.item == item and x.living), None)
 
     def open_case_of(self, item: str) -> Case | None:
-        """An open case for an item, if the holder has one."""
+        """Return an open case for an item, if the holder has one."""
         return next((c for c in self.state.cases.values() if c.item == item and c.open), None)
 
     def barred(self, item: str, on: date) -> list[Reason]:
-        """The grounds of the bars in force for an item on a day."""
+        """Return the grounds of the bars in force for an item on a day."""
         if not self.state.bars:
             return []
         day = on.isoformat()

@@ -156,7 +156,7 @@ def entry_id(event: Event) -> str:
 def tick(
     at: datetime, received_at: datetime, principal: str, auth: Auth, department: str = "clock"
 ) -> TickEntry:
-    """A tick: it concerns everyone. Raises Rejected from another department than the clock."""
+    """Return the entry of a tick, which concerns everyone. Raises Rejected from another department than the clock."""
     if department != "clock":
         raise Rejected(
             "只有 clock 可以报时 / only the department clock tells the time",
@@ -212,7 +212,7 @@ def _products_sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[s
 
 
 def _plain(data: dict[str, Any], persons: Persons) -> dict[str, Any]:
-    """The data without nulls (absent) and without any person's number in clear."""
+    """Return the data without nulls (absent) and without any person's number in clear."""
     return {masked(k): _cleaned(k, v, persons) for k, v in data.items() if v is not None}
 
 
@@ -233,7 +233,7 @@ def _cleaned(name: str, value: Any, persons: Persons) -> Any:
 
 
 def _redacted(text: str, persons: Persons) -> str:
-    """An id that is a person's number, as its pseudonym; other ids as they are."""
+    """Return an id with a person's number replaced by its pseudonym; other ids stay as they are."""
     compared = compare(text)
     return persons.pseudonym(compared) if looks_personal(compared) else masked(text, an_id=True)
 

@@ -73,7 +73,7 @@ class Case(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def open(self) -> bool:
-        """Whether it can still be decided."""
+        """Tell whether it can still be decided."""
         return self.state in ("correction-requested", "accepted")
 
 
@@ -113,11 +113,11 @@ class Licence(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def now(self) -> Grant:
-        """The grant of the version in force."""
+        """Return the grant of the version in force."""
         return self.versions[-1].grant
 
     def version(self, number: int) -> Version | None:
-        """The version of a number; None where there is none."""
+        """Return the version of a number, or None where there is none."""
         return next((v for v in self.versions if v.grant.version == number), None)
 
     @property
@@ -198,7 +198,7 @@ class HolderState(msgspec.Struct, omit_defaults=True):
     schema: int = STATE_SCHEMA
 
     def copy(self) -> HolderState:
-        """A copy whose containers may be changed; the parts in them are frozen."""
+        """Return a copy whose containers may be changed; the parts in them are frozen."""
         return HolderState(
             self.holder, self.kind, self.display, self.name, self.address, self.division, self.credit_class, self.upto,
             dict(self.cases), dict(self.licences), dict(self.checks), dict(self.filings),
@@ -212,7 +212,7 @@ decode = msgspec.msgpack.Decoder(HolderState).decode
 
 
 def initial(holder: str) -> HolderState:
-    """A holder of whom nothing is known."""
+    """Return the state of a holder of whom nothing is known."""
     return HolderState(holder)
 
 

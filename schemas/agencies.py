@@ -63,11 +63,11 @@ class AgencyRegister(msgspec.Struct, frozen=True, dict=True, omit_defaults=True,
     v: int = 1
 
     def agency(self, source: str) -> Agency | None:
-        """The agency of a source."""
+        """Return the agency of a source."""
         return self._agencies.get(source)
 
     def owner(self, kid: str) -> tuple[Agency, AgencyKey] | None:
-        """Whose key this is."""
+        """Return the owner of a key."""
         return self._owners.get(kid)
 
     @cached_property
@@ -79,12 +79,12 @@ class AgencyRegister(msgspec.Struct, frozen=True, dict=True, omit_defaults=True,
         return {k.kid: (a, k) for a in self.agencies for k in a.keys}
 
     def to_bytes(self) -> bytes:
-        """The register as it is kept."""
+        """Return the register as it is kept."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
 def read_register(raw: bytes, where: str) -> AgencyRegister:
-    """The register of a file's bytes; UsageError with the field that is wrong."""
+    """Return the register of a file's bytes. Raises UsageError with the field that is wrong."""
     try:
         register = msgspec.json.decode(raw, type=AgencyRegister)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -125,7 +125,7 @@ def _unusable(what: str, where: str) -> UsageError:
 
 @lru_cache(maxsize=4096)
 def public_key(pem: str) -> ec.EllipticCurvePublicKey:
-    """The P-256 public key of a PEM text; UsageError for anything else."""
+    """Return the P-256 public key of a PEM text. Raises UsageError for anything else."""
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, TypeError):
@@ -138,7 +138,7 @@ def public_key(pem: str) -> ec.EllipticCurvePublicKey:
 
 
 def public_pem(key: ec.EllipticCurvePublicKey) -> str:
-    """A public key as PEM text."""
+    """Return a public key as PEM text."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
@@ -173,7 +173,7 @@ def judge(register: AgencyRegister, event: Event, at: datetime) -> None:
 
 
 def concerns(register: AgencyRegister, event: Event) -> bool:
-    """Whether the register can say anything about this event's proof: it knows its source, or its key."""
+    """Tell whether the register can say anything about this event's proof: it knows its source, or its key."""
     known = register.agency(event.source)
     if known is not None and known.keys:
         return True
@@ -186,7 +186,7 @@ def concerns(register: AgencyRegister, event: Event) -> bool:
 def with_key(
     register: AgencyRegister, source: str, key: AgencyKey, *, name: str = "", replace: bool = True
 ) -> AgencyRegister:
-    """The register with a further key of an agency; unless told otherwise it replaces the ones before.
+    """Return the register with a further key of an agency; unless told otherwise it replaces the ones before.
 
     UsageError for a source that is none, or a key that is registered already.
     """
@@ -216,7 +216,7 @@ def _replaced(old: AgencyKey, new: AgencyKey) -> AgencyKey:
 
 
 def with_revocation(register: AgencyRegister, kid: str, at: datetime, reason: str) -> AgencyRegister:
-    """The register with a key revoked from a moment on; UsageError for a key that it does not know."""
+    """Return the register with a key revoked from a moment on. Raises UsageError for a key that it does not know."""
     found = register.owner(kid)
     if found is None:
         raise UsageError("没有这个密钥 / no such key", where=shown(kid), hint="zhengzhao agency list")

@@ -55,7 +55,7 @@ def _tables() -> _Tables:
 
 @lru_cache(maxsize=4096)
 def find(code: str) -> Division | None:
-    """The division of a six-digit code, of today or former; None where there is none."""
+    """Return the division of a six-digit code, of today or former, or None where there is none."""
     tables = _tables()
     return tables.now.get(code) or tables.now.get(tables.former.get(code, ""))
 
@@ -67,7 +67,7 @@ def everything() -> tuple[Division, ...]:
 
 @lru_cache(maxsize=4096)
 def chain(code: str) -> tuple[str, ...]:
-    """A division and those above it, from itself to the province, in today's codes; empty where it is unknown."""
+    """Return a division and those above it, from itself to the province, in today's codes; empty where it is unknown."""
     found = find(code)
     return (found.code, *chain(found.parent)) if found else ()
 
@@ -79,20 +79,20 @@ def level(code: str) -> Level | None:
 
 
 def at_level(code: str, wanted: Level) -> str | None:
-    """The division at a level above (or at) `code`; None where there is none (a county above a province)."""
+    """Return the division at a level above (or at) `code`, or None where there is none (a county above a province)."""
     above = chain(code)[::-1]
     index = LEVELS.index(wanted)
     return above[index] if index < len(above) else None
 
 
 def is_at_or_above(upper: str, lower: str) -> bool:
-    """Whether `upper` is `lower` or one above it in the same province; former codes count as today's."""
+    """Tell whether `upper` is `lower` or one above it in the same province; former codes count as today's."""
     found = find(upper)
     return found is not None and found.code in chain(lower)
 
 
 def proper_name(code: str, on: str = "") -> str:
-    """A division as its authorities called themselves on a day (ISO; none: today): a district (市辖区) after its city,
+    """Return a division as its authorities called themselves on a day (ISO; none: today): a district (市辖区) after its city,
     西宁市城东区."""
     found = find(code)
     if found is None:
@@ -110,7 +110,7 @@ def renamed_until(code: str) -> frozenset[str]:
 
 
 def full_name(code: str) -> str:
-    """The names from the province down: 青海省海东市循化撒拉族自治县."""
+    """Return the names from the province down: 青海省海东市循化撒拉族自治县."""
     return "".join(division.name for c in reversed(chain(code)) if (division := find(c)))
 
 
@@ -126,7 +126,7 @@ class Source(NamedTuple):
 
 
 def source_of(urn: str) -> Source | None:
-    """The parts of `urn:agency:<division>:<department>`; None for another form."""
+    """Return the parts of `urn:agency:<division>:<department>`, or None for another form."""
     match = _SOURCE.fullmatch(urn)
     return Source(*match.groups()) if match else None
 
@@ -138,7 +138,7 @@ def _data() -> dict[str, Any]:
 
 @lru_cache(maxsize=4096)
 def authority(division: str, department: str, on: str = "") -> Authority:
-    """The authority of a known division and a department, as its division is called on a day (ISO; none: today).
+    """Return the authority of a known division and a department, as its division is called on a day (ISO; none: today).
 
     Raises KeyError for an unknown division.
     """
@@ -153,13 +153,13 @@ def authority(division: str, department: str, on: str = "") -> Authority:
 
 
 def _pattern(department: str, division: str) -> str:
-    """How a department is called at a division's level; its code in brackets where no data name it."""
+    """Return the name pattern of a department at a division's level; its code in brackets where no data name it."""
     found = _data()["departments"].get(department, "{division}（" + department + "）")
     return str(found if isinstance(found, str) else found.get(level(division)) or found["other"])
 
 
 def department_title(department: str, at: Level) -> str:
-    """A department at a level in general, for guides: 本省市场监督管理局."""
+    """Return a department at a level in general, for guides: 本省市场监督管理局."""
     where = {"province": "本省", "prefecture": "本市（州）", "county": "本县（市、区）"}[at]
     found = _data()["departments"].get(department, "{division}（" + department + "）")
     pattern = found if isinstance(found, str) else found.get(at) or found["other"]
@@ -178,7 +178,7 @@ def host(division: str) -> str:
 
 
 def issuing_authority(item: ServiceItem, division: str, on: str = "") -> Authority | None:
-    """The item's department at the item's level above the applicant's division, whatever the window.
+    """Return the item's department at the item's level above the applicant's division, whatever the window.
 
     None where the division is unknown, or lies above the item's level and so has no such authority. Its name is that
     of the day `on` (ISO), or today's.
@@ -188,7 +188,7 @@ def issuing_authority(item: ServiceItem, division: str, on: str = "") -> Authori
 
 
 def named_on(issuer: Authority, item: ServiceItem | None, on: str) -> Authority:
-    """The issuing authority of an item under the name that it had on a day; an empty day means now."""
+    """Return the issuing authority of an item under the name that it had on a day; an empty day means now."""
     then = authority(issuer.division, issuer.department, on)
     old = item.former(on) if item is not None and on else None
     if old is None or not old.authority:
@@ -197,7 +197,7 @@ def named_on(issuer: Authority, item: ServiceItem | None, on: str) -> Authority:
 
 
 def issuing_authorities(catalogue: Catalogue) -> tuple[Authority, ...]:
-    """Every authority that the items of a catalogue can have, by code."""
+    """Return every authority that the items of a catalogue can have, by code."""
     found = {
         (division.code, item.department)
         for item in catalogue.items.values()
@@ -209,7 +209,7 @@ def issuing_authorities(catalogue: Catalogue) -> tuple[Authority, ...]:
 
 
 def competent_for_application(source: str, item: ServiceItem, division: str) -> bool:
-    """A window: one of the item's departments or a service hall, in the applicant's division or above it."""
+    """Tell whether a source is a window: one of the item's departments or a service hall, in the division or above it."""
     agency = source_of(source)
     return (
         agency is not None
@@ -219,7 +219,7 @@ def competent_for_application(source: str, item: ServiceItem, division: str) -> 
 
 
 def competent_as_authority(source: str, issuer: Authority) -> bool:
-    """The licence's issuing authority, or the same department above it."""
+    """Tell whether a source is the licence's issuing authority, or the same department above it."""
     agency = source_of(source)
     return (
         agency is not None
@@ -229,7 +229,7 @@ def competent_as_authority(source: str, issuer: Authority) -> bool:
 
 
 def competent_for_review(source: str, department: str, item: ServiceItem, issuer: Authority) -> bool:
-    """One of the item's departments (the one that the event names), at the authority's division or above."""
+    """Tell whether a source is one of the item's departments (the one that the event names), at the authority or above."""
     agency = source_of(source)
     return (
         agency is not None
@@ -240,7 +240,7 @@ def competent_for_review(source: str, department: str, item: ServiceItem, issuer
 
 
 def competent_in_division(source: str, department: str, division: str) -> bool:
-    """A department in the holder's division or above it; a holder without a division: the province."""
+    """Tell whether a source is a department in the holder's division or above it; without a division, of the province."""
     agency = source_of(source)
     if agency is None or agency.department != department:
         return False

@@ -37,7 +37,7 @@ _JSON_HINT: Final = (
 
 
 def loads(raw: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
-    """The value of a JSON text; Rejected says what is wrong with it."""
+    """Return the value of a JSON text. Raises Rejected says what is wrong with it."""
     if len(raw) > max_bytes:
         raise Rejected(
             f"超过 {max_bytes} 字节（{len(raw)}） / over {max_bytes} bytes ({len(raw)})",
@@ -58,7 +58,7 @@ def loads(raw: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH)
 
 
 def decode(raw: bytes) -> str:
-    """The text of UTF-8 bytes; Rejected for other encodings, with the byte where they begin."""
+    """Return the text of UTF-8 bytes. Raises Rejected for other encodings, with the byte where they begin."""
     if raw[:2] in _BOMS or b"\0" in raw[:4]:
         raise Rejected("UTF-16 或 UTF-32 编码 / encoded as UTF-16 or UTF-32", hint=_UTF8_HINT)
     try:
@@ -71,14 +71,14 @@ def decode(raw: bytes) -> str:
 
 
 def shown(text: str) -> str:
-    """A text from outside as it may stand in a message: short, without a person's number or what a terminal would obey."""
+    """Return a text from outside as it may stand in a message: short, without a person's number or what a terminal would obey."""
     text = masked(text)
     cut = text if len(text) <= 60 else f"{text[:59]}…"
     return cut if cut.isprintable() else ascii(cut)[1:-1]
 
 
 def _check_depth(text: str, most: int) -> None:
-    """Counts brackets outside strings, so that no depth can trouble the parser that comes after."""
+    """Count brackets outside strings, so that the parser that comes after meets no excessive depth."""
     if text.count("{") + text.count("[") <= most:
         return
     depth = 0
@@ -95,7 +95,7 @@ def _check_depth(text: str, most: int) -> None:
 
 
 def _outside_strings(text: str) -> str:
-    """A JSON text without its strings. Without escapes every second quotation mark ends one: that is quickly done."""
+    """Return a JSON text without its strings. Without escapes every second quotation mark ends one: that is quickly done."""
     return _STRING.sub("", text) if "\\" in text else "".join(text.split('"')[::2])
 
 
@@ -165,7 +165,7 @@ _MAX_SAFE = 2**53 - 1
 
 
 def canonical(value: Any) -> bytes:
-    """The RFC 8785 bytes of a JSON value made of dict, list, str, int, float, bool and None.
+    """Return the RFC 8785 bytes of a JSON value made of dict, list, str, int, float, bool and None.
 
     Raises ValueError for what has no such form: integers beyond ±(2⁵³ − 1), NaN, lone surrogates.
     """
@@ -181,7 +181,7 @@ def canonical(value: Any) -> bytes:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether orjson's bytes are those of RFC 8785: no floats, safe integers, keys that sort alike.
+    """Tell whether orjson's bytes are those of RFC 8785: no floats, safe integers, keys that sort alike.
 
     RFC 8785 sorts keys by UTF-16 units, orjson by code points: alike for ASCII.
     """
@@ -206,7 +206,7 @@ def digest(value: Any) -> str:
 
 
 def derived_id(*parts: str | int) -> str:
-    """The id of what a stage emits: a hash of (cause, stage, holder, type, n), 32 hex digits.
+    """Return the id of what a stage emits: a hash of (cause, stage, holder, type, n), 32 hex digits.
 
     Parts are length-prefixed, so that no two lists of parts run together into one text.
     """
@@ -214,10 +214,10 @@ def derived_id(*parts: str | int) -> str:
 
 
 def joined(*parts: str | int) -> str:
-    """Parts length-prefixed, as `derived_id` hashes them: what many ids begin with is joined once."""
+    """Return parts with their lengths before them, as `derived_id` hashes them, so that a common beginning is joined once."""
     return "".join([f"{len(p)}:{p}" for p in map(str, parts)])  # a list: this runs several times an event
 
 
 def id_of(text: str) -> str:
-    """The id of joined parts."""
+    """Return the id of joined parts."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]

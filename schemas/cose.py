@@ -36,7 +36,7 @@ def _head(major: int, n: int) -> bytes:
 
 
 def encode(value: Value) -> bytes:
-    """The deterministic CBOR of a value; ValueError for what has none here."""
+    """Return the deterministic CBOR of a value. Raises ValueError for what has none here."""
     match value:
         case None:
             return b"\xf6"
@@ -142,7 +142,7 @@ class _Reader:
 
 
 def decode(data: bytes, *, max_bytes: int) -> Value:
-    """The value of deterministic CBOR; VerificationError for another encoding, depth or size."""
+    """Return the value of deterministic CBOR. Raises VerificationError for another encoding, depth or size."""
     if len(data) > max_bytes:
         raise VerificationError(f"more than {max_bytes} bytes of CBOR")
     reader = _Reader(data)
@@ -172,17 +172,17 @@ def protected_header(kid: str, type_: str) -> bytes:
 
 
 def to_be_signed(protected: bytes, payload: bytes) -> bytes:
-    """The Sig_structure of RFC 9052, 4.4, without external data."""
+    """Return the Sig_structure of RFC 9052, 4.4, without external data."""
     return encode(["Signature1", protected, b"", payload])
 
 
 def sign1(protected: bytes, payload: bytes, signature: bytes) -> bytes:
-    """The tagged COSE_Sign1 with an empty unprotected header."""
+    """Return the tagged COSE_Sign1 with an empty unprotected header."""
     return bytes((SIGN1_TAG,)) + encode([protected, {}, payload, signature])
 
 
 def read_sign1(data: bytes, *, type_: str, max_bytes: int) -> Sign1:
-    """Takes a tagged COSE_Sign1 of one type apart; VerificationError for all that `sign1` would not write."""
+    """Take a tagged COSE_Sign1 of one type apart. Raises VerificationError for all that `sign1` would not write."""
     if len(data) > max_bytes:
         raise VerificationError(f"more than {max_bytes} bytes")
     if data[:1] != bytes((SIGN1_TAG,)):

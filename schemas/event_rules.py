@@ -55,7 +55,7 @@ def check_controls(text: str, where: str = "") -> None:
 
 
 def check_id(text: str) -> None:
-    """The rule for every id but an event's own; it applies after NFKC and trimming."""
+    """Check an id other than an event's own, after NFKC and trimming."""
     if _ID.fullmatch(text):
         return
     plain = unicodedata.normalize("NFKC", text).strip()
@@ -74,7 +74,7 @@ def check_id(text: str) -> None:
 
 
 def _check_made(made_by: re.Pattern[str]) -> Check:
-    """The rule for an id that may have been made here, of an application's: that part alone keeps the limit then."""
+    """Return the rule for an id that may be made here of an application's id, which alone keeps the limit then."""
 
     def check(text: str) -> None:
         if len(text) > MAX_ID and (made := made_by.fullmatch(unicodedata.normalize("NFKC", text).strip())):
@@ -173,7 +173,7 @@ _RULES: Final[dict[str, Check]] = {
 
 
 def checker(struct: type[Any], *, controls: bool) -> Check:
-    """The function that checks values of a struct; with `controls` also every text for control characters.
+    """Return the function that checks values of a struct; with `controls` also every text for control characters.
 
     Without them for events whose raw text has neither an unprintable character nor an escape: most.
     """
@@ -207,7 +207,7 @@ def _of_struct(struct: type[Any], controls: bool) -> Check | None:
 
 
 def _of_hint(hint: Any, controls: bool) -> Check | None:
-    """The check of one annotation; None where there is nothing to check."""
+    """Return the check of one annotation, or None where there is nothing to check."""
     origin = typing.get_origin(hint)
     if origin is Annotated:
         return _of_annotated(hint, controls)
@@ -288,7 +288,7 @@ def _at(step: str, fault: Rejected) -> Rejected:
 
 
 def absent(where: str, instead: str = "") -> Rejected:
-    """A required field is absent or null."""
+    """Return the error for a required field that is absent or null."""
     return Rejected(
         "缺少必填项 / a required field is absent or null",
         where=where,

@@ -366,6 +366,6 @@ EVENT_TYPES: Final[dict[str, type[Any]]] = {
 
 @cache
 def official_results() -> frozenset[str]:
-    """Every text that a `random` inspection may have as its `result`."""
+    """Return every text that a `random` inspection may have as its `result`."""
     raw = resources.files("schemas").joinpath("data/inspection_result_codes.json").read_text(encoding="utf-8")
     return frozenset(text for scheme in json.loads(raw).values() for text in scheme.values())

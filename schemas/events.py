@@ -51,7 +51,7 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def holder_id(self) -> str | None:
-        """The holder's id in the compared form; None for the clock, which concerns everyone."""
+        """Return the holder's id in the compared form, or None for the clock, which concerns everyone."""
         data: Any = self.data
         for name in ("holder_id", "applicant", "holder"):
             if (value := getattr(data, name, None)) is not None:
@@ -67,7 +67,8 @@ def parse_event(raw: bytes, received_at: datetime, backdate_days: int | None = N
     value = loads(raw)
     if not isinstance(value, dict):
         raise Rejected(
-            "不是 JSON 对象 / no JSON object", hint="一个事件是一个 JSON 对象 / one event is one JSON object"
+            "不是 JSON 对象 / not a JSON object",
+            hint="一个事件是一个 JSON 对象 / one event is one JSON object",
         )
     return read_event(value, received_at, controls=not is_clean(raw), backdate_days=backdate_days)
 
@@ -117,7 +118,7 @@ def read_event(
 
 
 def is_clean(raw: bytes) -> bool:
-    """Whether no text in a JSON document can hold a control character: no escapes, nothing unprintable.
+    """Tell whether no text in a JSON document can hold a control character: no escapes, nothing unprintable.
 
     Line feeds and tabs between values do not count: JSON has none inside a text.
     """
@@ -135,7 +136,7 @@ def _text(value: dict[str, Any], name: str, *, required: bool) -> None:
 
 
 def _envelope(value: dict[str, Any]) -> str:
-    """Checks specversion, id and type; the type's name without prefix and suffix."""
+    """Check specversion, id and type, and return the type's name without prefix and suffix."""
     if value["specversion"] != "1.0":
         raise Rejected(
             f"不支持的 specversion：{shown(value['specversion'])} / CloudEvents 1.0 only",
@@ -201,7 +202,7 @@ _ENUM: Final = re.compile(r"Invalid enum value (?P<value>.*)", re.DOTALL)
 
 
 def _translated(message: str) -> Rejected:
-    """What msgspec says, in the words of the contract, with the path of the field."""
+    """Return an error of msgspec in the words of the contract, with the path of the field."""
     parts = _AT.match(message)
     assert parts is not None  # every text matches
     fault, path = parts["fault"], parts["path"] or ""
@@ -217,7 +218,7 @@ def _translated(message: str) -> Rejected:
         )
     if "date" in fault and fault.startswith("Invalid"):
         return Rejected(
-            "不是真实的日期 / no real date", where=inside(), hint="例如 / for example: 2018-09-10"
+            "不是真实的日期 / not a real date", where=inside(), hint="例如 / for example: 2018-09-10"
         )
     return _other_type(inside(), fault)
 

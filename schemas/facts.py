@@ -196,7 +196,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def type(self) -> str:
-        """The fact's type, `case.granted` for example."""
+        """Return the fact's type, `case.granted` for example."""
         return str(self.body.__struct_config__.tag)
 
 

@@ -28,12 +28,12 @@ ELICENCE_ROOT: Final = "1.2.156.3005.2"
 
 
 def compare(text: str) -> str:
-    """The form in which ids are compared: NFKC, trimmed, upper case."""
+    """Return the form in which ids are compared: NFKC, trimmed, upper case."""
     return unicodedata.normalize("NFKC", text).strip().upper()
 
 
 def is_uscc(code: str) -> bool:
-    """Whether a compared code is a unified social credit code (统一社会信用代码, GB 32100): form and check, mod 31.
+    """Tell whether a compared code is a unified social credit code (统一社会信用代码, GB 32100): form and check, mod 31.
 
     The organisation code inside (characters 9 to 17) has a check of its own, `has_organisation_code`; registers
     hold codes without a good one, so it decides nothing here.
@@ -48,20 +48,20 @@ def is_uscc(code: str) -> bool:
 
 
 def has_organisation_code(code: str) -> bool:
-    """Whether characters 9 to 17 of a USCC are an organisation code with its check character (GB 11714)."""
+    """Tell whether characters 9 to 17 of a USCC are an organisation code with its check character (GB 11714)."""
     total = sum(_BASE36.index(c) * w for c, w in zip(code[8:16], _ORGANISATION_WEIGHTS, strict=True))
     return {10: "X", 11: "0"}.get(11 - total % 11, str(11 - total % 11)) == code[16]
 
 
 def is_citizen_id(number: str) -> bool:
-    """Whether a compared number is a citizen id: 17 digits and the check of ISO 7064 MOD 11-2 (GB 11643)."""
+    """Tell whether a compared number is a citizen id: 17 digits and the check of ISO 7064 MOD 11-2 (GB 11643)."""
     if not _CITIZEN.fullmatch(number):
         return False
     return _CITIZEN_CHECK[sum(map(mul, map(int, number[:17]), _CITIZEN_WEIGHTS)) % 11] == number[17]
 
 
 def looks_personal(code: str) -> bool:
-    """Whether a compared id must be treated as a person's number, whatever its sender calls it.
+    """Tell whether a compared id must be treated as a person's number, whatever its sender calls it.
 
     One citizen id in 31 passes the check of a USCC by chance: with its own check, a province and a date of birth
     it is a person's all the same.
@@ -72,7 +72,7 @@ def looks_personal(code: str) -> bool:
 
 
 def mask(number: str) -> str:
-    """A person's number as outputs show it: first three and last four characters, eleven `*` between.
+    """Return a person's number as outputs show it: first three and last four characters, eleven `*` between.
 
     A number of fewer than eleven characters shows nothing but the `*`.
     """
@@ -86,7 +86,7 @@ _ALONE: Final = re.compile(r"(?<![0-9A-Za-z])[0-9]{17}[0-9Xx](?![0-9A-Za-z])")
 
 
 def masked(text: str, *, an_id: bool = False) -> str:
-    """A text with every citizen id in it masked, whatever stands around it or between its digits.
+    """Return a text with every citizen id in it masked, whatever stands around it or between its digits.
 
     Eighteen characters that stand alone in free text need the check digit; in an id of something else, or as a part
     of a longer text, a province and a date of birth too, so that a serial is not taken for a person.
@@ -127,7 +127,7 @@ def contacts_masked(text: str) -> str:
 
 
 def kept_id(text: str) -> str:
-    """The compared form in which an id of an application, a filing, an inspection or a licence is kept."""
+    """Return the compared form in which an id of an application, a filing, an inspection or a licence is kept."""
     return compare(masked(text, an_id=True))
 
 
@@ -154,7 +154,7 @@ def check_character(text: str) -> str:
 
 
 def make_identifier(type_code: str, issuer: str, serial: str, version: int) -> str:
-    """The identifier of a licence's version: root, type, issuer, serial, three digits of version, check."""
+    """Return the identifier of a licence's version: root, type, issuer, serial, three digits of version, check."""
     text = f"{version:03d}"
     return str(
         Identifier(type_code, issuer, serial, text, check_character(type_code + issuer + serial + text))
@@ -162,7 +162,7 @@ def make_identifier(type_code: str, issuer: str, serial: str, version: int) -> s
 
 
 def parse_identifier(text: str) -> Identifier:
-    """The parts of an identifier. Raises ValueError where form or check character are wrong."""
+    """Return the parts of an identifier. Raises ValueError where form or check character are wrong."""
     if not text.startswith(ELICENCE_ROOT + "."):
         raise ValueError(f"an e-licence identifier begins with {ELICENCE_ROOT}.")
     parts = text[len(ELICENCE_ROOT) + 1 :].split(".")
@@ -175,5 +175,5 @@ def parse_identifier(text: str) -> Identifier:
 
 
 def serial_text(number: str) -> str:
-    """The serial of an identifier, from a licence number: its ASCII letters and digits."""
+    """Return the serial of an identifier, from a licence number: its ASCII letters and digits."""
     return "".join(c for c in number.upper() if c in _BASE36)

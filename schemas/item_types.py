@@ -37,7 +37,7 @@ class Names(_Part, frozen=True):
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The names beside the Chinese one."""
+        """Return the names beside the Chinese one."""
         return tuple(text for text in (self.en, self.bo, self.mn) if text)
 
 
@@ -152,34 +152,34 @@ class ServiceItem(_Part, frozen=True):
 
     @property
     def title(self) -> str:
-        """The Chinese name: ZZMC on the licence."""
+        """Return the Chinese name: ZZMC on the licence."""
         return self.name.zh
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """The names in other languages, where the item has them."""
+        """Return the names in other languages, where the item has them."""
         return self.name.others
 
     def former(self, day: str) -> Former | None:
-        """The names in force on a day, where they were others than now."""
+        """Return the names in force on a day, where they were others than now."""
         return next((old for old in self.formerly if day <= old.until), None)
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of material that an application of action `new` needs."""
+        """Return the kinds of material that an application of action `new` needs."""
         return tuple(m.kind for m in self.materials)
 
     @property
     def deciding(self) -> tuple[str, ...]:
-        """The departments that have to approve."""
+        """Return the departments that have to approve."""
         return self.departments or (self.department,)
 
     def material(self, kind: str) -> MaterialRule | None:
-        """The rule of a kind of material; None where the item does not ask for it."""
+        """Return the rule of a kind of material, or None where the item does not ask for it."""
         return next((m for m in self.materials if m.kind == kind), None)
 
     def category(self, name: str) -> Category | None:
-        """The category of a name; None where it is not under the item."""
+        """Return the category of a name, or None where it is not under the item."""
         return next((c for c in self.categories if c.name == name), None)
 
 
@@ -187,7 +187,7 @@ Fault = tuple[str, str, str]  # key, message, hint
 
 
 def faults(item: ServiceItem) -> Iterator[Fault]:
-    """What the types cannot say."""
+    """Yield the faults that types cannot express: key, message, hint."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", item.code) or len(item.code) > 64:
         yield "code", f"代码不合规则 / no code: {item.code!r}", "小写字母、数字和连字符 / a-z, 0-9 and -"
     yield from _limit_faults(item)
@@ -346,7 +346,7 @@ def _licence_faults(item: ServiceItem) -> Iterator[Fault]:
 
 
 def field_faults(items: Iterable[ServiceItem]) -> Iterator[Fault]:
-    """A field is one over all items, so its label and example are the same wherever it stands."""
+    """Yield fields whose label or example differs between items, since a field is the same over all items."""
     seen: dict[str, tuple[str, FieldRule]] = {}
     for item in items:
         for field in item.fields:

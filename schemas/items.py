@@ -34,12 +34,12 @@ class Catalogue(msgspec.Struct, frozen=True):
     digest: str
 
     def get(self, code: str) -> ServiceItem | None:
-        """The item of a code; None where there is none."""
+        """Return the item of a code, or None where there is none."""
         return self.items.get(code)
 
 
 def catalogue_of(items: Sequence[ServiceItem]) -> Catalogue:
-    """A catalogue of items, in the order of their codes."""
+    """Return a catalogue of items, in the order of their codes."""
     by_code = {item.code: item for item in sorted(items, key=lambda i: i.code)}
     digests = {code: digest(msgspec.to_builtins(item)) for code, item in by_code.items()}
     return Catalogue(by_code, digests, digest(digests))
@@ -66,7 +66,7 @@ def from_record(recorded: RecordedCatalogue) -> Catalogue:
 
 
 def row(item: ServiceItem) -> dict[str, Any]:
-    """An item as `items list` prints it."""
+    """Return an item as `items list` prints it."""
     return {
         "code": item.code,
         "name": item.name.zh,
@@ -92,7 +92,7 @@ def row(item: ServiceItem) -> dict[str, Any]:
 
 
 def fields_once(items: Sequence[ServiceItem]) -> list[tuple[FieldRule, tuple[str, ...]]]:
-    """The fields that items ask for together, each once, with the codes of those that ask.
+    """Return the fields that items ask for together, each once, with the codes of those that ask.
 
     A field is required where any of them requires it.
     """
@@ -106,7 +106,7 @@ def fields_once(items: Sequence[ServiceItem]) -> list[tuple[FieldRule, tuple[str
 
 
 def load_item(path: Path) -> ServiceItem:
-    """One item file. Raises ItemError with file, line or key, and a hint."""
+    """Read an item file. Raises ItemError with file, line or key, and a hint."""
     try:
         raw = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -117,13 +117,13 @@ def load_item(path: Path) -> ServiceItem:
         data = tomllib.loads(raw)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ItemError(
-            f"不是 TOML / this is no TOML: {error}", where=str(path), hint="改正此处 / mend that line"
+            f"不是有效的 TOML / not valid TOML: {error}", where=str(path), hint="改正该行 / correct that line"
         ) from None
     try:
         item = msgspec.convert(data, ServiceItem)
     except msgspec.ValidationError as error:
         raise ItemError(
-            f"事项内容有误 / the item is wrong: {error}",
+            f"事项内容有误 / the item breaks a rule: {error}",
             where=str(path),
             hint="对照 / compare with: schemas/items/industrial-product-licence.toml",
         ) from None
@@ -134,13 +134,13 @@ def load_item(path: Path) -> ServiceItem:
 
 @lru_cache(maxsize=16)
 def load_catalogue(folders: tuple[Path, ...] = ()) -> Catalogue:
-    """The shipped items and those of further folders; a later folder's item replaces one of the same code."""
+    """Return the shipped items and those of further folders; a later folder's item replaces one of the same code."""
     shipped = Path(str(files("schemas") / "items"))
     found: dict[str, ServiceItem] = {}
     for folder in (shipped, *folders):
         if not folder.is_dir():
             raise ItemError(
-                "没有此事项目录 / there is no such folder of items",
+                "未找到事项目录 / there is no such folder of items",
                 where=str(folder),
                 hint="检查路径 / check the path",
             )
@@ -151,7 +151,7 @@ def load_catalogue(folders: tuple[Path, ...] = ()) -> Catalogue:
 
 
 def _folder(folder: Path) -> dict[str, ServiceItem]:
-    """The items of a folder and the folders in it, by code."""
+    """Return the items of a folder and the folders in it, by code."""
     found: dict[str, tuple[Path, ServiceItem]] = {}
     for path in sorted(folder.rglob("*.toml")):
         item = load_item(path)
@@ -179,7 +179,7 @@ class SeriesSlot(NamedTuple):
 
 
 def place_of(number: str, catalogue: Catalogue) -> SeriesSlot:
-    """The one series whose writer answers for a number, whatever item it is imported for.
+    """Return the one series whose writer answers for a number, whatever item it is imported for.
 
     A number made like an item's is of that item's series; of any other, what stands before its last digits names it.
     """

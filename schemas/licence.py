@@ -146,7 +146,7 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def stored_digest(self) -> str:
-        """The digest (hex SHA-256) of the bytes in the store."""
+        """Return the digest (hex SHA-256) of the bytes in the store."""
         return self.stored_sha256 or self.object_sha256
 
 
@@ -192,7 +192,7 @@ def issuance_item(item: ServiceItem) -> bytes:
 
 
 def object_key(number: str, version: int) -> str:
-    """Where a version's one object lies: `licences/<number, URL-safe>/<version>/licence.pdf`.
+    """Return the key of a version's one object: `licences/<number, URL-safe>/<version>/licence.pdf`.
 
     Bytes other than ASCII letters, digits, `-` and `.` are written `_XX`, so that different numbers
     never share a key and no number can climb out of the folder.
@@ -263,12 +263,12 @@ class LicenceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 
     @property
     def registered(self) -> tuple[Particular, ...]:
-        """The particulars, where there are any."""
+        """Return the particulars, where there are any."""
         return () if isinstance(self.particulars, msgspec.UnsetType) else self.particulars
 
 
 def licence_body(numbered: Numbered, holder_name: str, address: str, item: LicenceKind) -> LicenceBody:
-    """The body of a numbered grant; `holder_name` and `address` in clear (a grant may hold them sealed)."""
+    """Return the body of a numbered grant; `holder_name` and `address` in clear (a grant may hold them sealed)."""
     grant = numbered.grant
     id_type, id_type_code = _CODE_TYPES[grant.holder_kind]
     return LicenceBody(
@@ -297,12 +297,12 @@ def licence_body(numbered: Numbered, holder_name: str, address: str, item: Licen
 
 
 def body_json(numbered: Numbered, holder_name: str, address: str, item: LicenceKind) -> bytes:
-    """The bytes of `licence.json`. ValueError for a text that has no RFC 8785 form (a lone surrogate)."""
+    """Return the bytes of `licence.json`. ValueError for a text that has no RFC 8785 form (a lone surrogate)."""
     return canonical(msgspec.to_builtins(licence_body(numbered, holder_name, address, item)))
 
 
 def read_body(data: bytes) -> LicenceBody:
-    """Reads `licence.json` back; VerificationError for other fields, or other bytes of the same content."""
+    """Read `licence.json` back. Raises VerificationError for other fields, or other bytes of the same content."""
     if len(data) > MAX_BODY:
         raise VerificationError(f"licence.json 过大 / licence.json is over {MAX_BODY} bytes")
     try:
@@ -322,7 +322,7 @@ _TEXT = re.compile(rf"HTTPS://({HOST.pattern})/#([1-9][0-9]*)")
 
 
 def qr_text(host: str, credential: bytes) -> str:
-    """The text to print; ValueError for a host with other characters or too long a credential."""
+    """Return the text to print. Raises ValueError for a host with other characters or too long a credential."""
     if not HOST.fullmatch(host) or len(credential) > MAX_CREDENTIAL:
         raise ValueError("no host in upper case, or a credential over 700 bytes")
     return f"HTTPS://{host}/#{int.from_bytes(VERSION + credential)}"

@@ -31,15 +31,15 @@ class Persons(Protocol):
     """What stages may do with persons; `infra.persons.keys` keeps the keys."""
 
     def pseudonym(self, compared_id: str) -> str:
-        """The ledger key of a person: `p:` and 32 hex digits. `compared_id` is the compared form."""
+        """Return the ledger key of a person: `p:` and 32 hex digits. `compared_id` is the compared form."""
         ...
 
     def seal(self, pseudonym: str, text: str) -> str:
-        """The sealed text, the same each time for the same person and text; a blank one stays as it is."""
+        """Return the sealed text, the same each time for the same person and text; a blank one stays as it is."""
         ...
 
     def open(self, pseudonym: str, sealed: str) -> str | None:
-        """The text again, None when the person was erased; what is not sealed is given back as it is."""
+        """Return the text again, None when the person was erased; what is not sealed is given back as it is."""
         ...
 
     def open_object(self, pseudonym: str, stored: bytes) -> bytes | None:
@@ -70,18 +70,18 @@ def keys_of(number: str, persons: Persons) -> tuple[str, ...]:
 
 
 def pseudonym(secret: bytes, compared_id: str) -> str:
-    """The keyed pseudonym of a person's number."""
+    """Return the keyed pseudonym of a person's number."""
     digest = hmac.digest(secret, b"zhengzhao pseudonym\0" + compared_id.encode(), "sha256")
     return f"{PSEUDONYM}{digest.hex()[:32]}"
 
 
 def subkey(secret: bytes, purpose: str, length: int = KEY_LENGTH) -> bytes:
-    """A key of at most 64 bytes for one purpose, derived from the secret."""
+    """Return a key of at most 64 bytes for one purpose, derived from the secret."""
     return hmac.digest(secret, b"zhengzhao key\0" + purpose.encode(), "sha512")[:length]
 
 
 def is_sealed(text: str) -> bool:
-    """Whether a text is the result of `seal`."""
+    """Tell whether a text is the result of `seal`."""
     return text.startswith(SEALED)
 
 
@@ -98,7 +98,7 @@ class Sealer:
         self._key_of = key_of
 
     def seal(self, pseudonym: str, text: str) -> str:
-        """As `Persons.seal`."""
+        """Seal a text as `Persons.seal` says."""
         if not text.strip():
             return text
         key = self._key_of(pseudonym, True)
@@ -107,7 +107,7 @@ class Sealer:
         return SEALED + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
     def open(self, pseudonym: str, sealed: str) -> str | None:
-        """As `Persons.open`. VerificationError for a sealed text that was changed, or is another person's."""
+        """Open a text as `Persons.open` says. Raises VerificationError for one that was changed, or is another person's."""
         if not is_sealed(sealed):
             return sealed
         try:
@@ -156,7 +156,7 @@ def _object_key(key: bytes) -> bytes:
 
 
 def _tag(key: bytes) -> bytes:
-    """Tells a person's keys apart, before and after an erasure."""
+    """Return what tells a person's keys before and after an erasure apart."""
     return hashlib.sha256(b"zhengzhao key tag\0" + key).digest()[:_TAG_LENGTH]
 
 

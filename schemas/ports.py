@@ -14,19 +14,19 @@ class Store(Protocol):
     """Objects under keys, each written once. Raises StoreUnavailable when the store cannot serve."""
 
     def put(self, key: str, data: bytes) -> None:
-        """Writes an object, reads it back and checks it. The same bytes again: fine; others: ObjectDiffers."""
+        """Write an object, read it back and check it; the same bytes again succeed. Raises ObjectDiffers for others."""
         ...
 
     def get(self, key: str) -> bytes:
-        """The bytes under a key; NotFound without such an object."""
+        """Return the bytes under a key. Raises NotFound without such an object."""
         ...
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object under a key."""
+        """Tell whether there is an object under a key."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """The keys that begin with `prefix`, in byte order."""
+        """Return the keys that begin with `prefix`, in byte order."""
         ...
 
 
@@ -48,7 +48,7 @@ class LogSource(Protocol):
 
 
 def checked_key(key: str) -> str:
-    """A key that no store can misread: parts of ASCII letters, digits and `-._~:`, joined by `/`."""
+    """Return a key that no store can misread: parts of ASCII letters, digits and `-._~:`, joined by `/`."""
     parts = key.split("/")
     good = all(part.strip(".") and _plain(part) for part in parts)
     if not good or len(key) > MAX_KEY:

@@ -30,14 +30,14 @@ _SCHEME = ec.ECDSA(SHA256())
 
 
 def raw_to_der(raw: bytes) -> bytes:
-    """The DER form of a raw signature; ValueError when that is not 64 bytes long."""
+    """Return the DER form of a raw signature. Raises ValueError when that is not 64 bytes long."""
     if len(raw) != RAW_LENGTH:
         raise ValueError("a raw P-256 signature has 64 bytes")
     return encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
 
 
 def der_to_raw(der: bytes) -> bytes:
-    """The raw form of a DER signature; ValueError when the DER is not exact or a number is out of range."""
+    """Return the raw form of a DER signature. Raises ValueError when the DER is not exact or a number is out of range."""
     r, s = decode_dss_signature(der)
     if not (0 < r < ORDER and 0 < s < ORDER) or encode_dss_signature(r, s) != der:
         raise ValueError("no P-256 signature in exact DER")
@@ -45,13 +45,13 @@ def der_to_raw(der: bytes) -> bytes:
 
 
 def low_s(raw: bytes) -> bytes:
-    """Of the two signatures (r, s) and (r, n − s) the one with the lower s."""
+    """Return the one of the signatures (r, s) and (r, n − s) with the lower s."""
     s = int.from_bytes(raw[32:])
     return raw if s <= ORDER // 2 else raw[:32] + (ORDER - s).to_bytes(32)
 
 
 def verifies(public: ec.EllipticCurvePublicKey, raw: bytes, message: bytes) -> bool:
-    """Whether `raw` is the signature with the lower s over `message` (SHA-256) by this key."""
+    """Tell whether `raw` is the signature with the lower s over `message` (SHA-256) by this key."""
     if len(raw) != RAW_LENGTH or not 0 < int.from_bytes(raw[32:]) <= ORDER // 2:
         return False
     try:
@@ -75,13 +75,13 @@ class Proof(NamedTuple):
 
 
 def make_proof(event: Mapping[str, Any], kid: str, sign: Callable[[bytes], bytes]) -> str:
-    """The proof of an event; `sign` gives the raw ES256 signature (64 bytes) of bytes."""
+    """Return the proof of an event; `sign` gives the raw ES256 signature (64 bytes) of bytes."""
     header = _encode(canonical({"alg": ALGORITHM, "kid": kid}))
     return f"{header}..{_encode(sign(_signed(header, _content(event))))}"
 
 
 def read_proof(proof: str) -> Proof:
-    """The parts of a proof. VerificationError for another form or algorithm."""
+    """Return the parts of a proof. VerificationError for another form or algorithm."""
     parts = proof.split(".")
     if len(proof) > _MAX or len(parts) != 3 or parts[1]:
         raise VerificationError("no detached JWS / 不是分离式 JWS", where=FIELD, hint="header..signature")
@@ -94,7 +94,7 @@ def read_proof(proof: str) -> Proof:
 
 @lru_cache(maxsize=1024)
 def _kid(encoded: str) -> str:
-    """The `kid` of a header as it was signed: a sender's is the same on every event."""
+    """Return the `kid` of a header as it was signed: a sender's is the same on every event."""
     try:
         header = loads(_decode(encoded))
     except (ValueError, Rejected):
@@ -112,12 +112,12 @@ def _no_jws() -> VerificationError:
 
 
 def proves(proof: Proof, event: Mapping[str, Any], key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether the proof is this key's over this event."""
+    """Tell whether the proof is this key's over this event."""
     return proves_content(proof, _content(event), key)
 
 
 def proves_content(proof: Proof, content: bytes, key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether the proof is this key's over the RFC 8785 form of an event without `proof`.
+    """Tell whether the proof is this key's over the RFC 8785 form of an event without `proof`.
 
     JWS libraries give either of the two values of s.
     """

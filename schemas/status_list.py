@@ -63,30 +63,30 @@ class EditionName(NamedTuple):
 
 
 def list_uri(host: str, name: str) -> str:
-    """The URI of a list, as it stands in credentials and as the list's subject; `host` as in the QR."""
+    """Return the URI of a list, as it stands in credentials and as the list's subject; `host` as in the QR."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"no name for a status list: {name!r}")
     return f"https://{host.lower()}/status/{name}"
 
 
 def list_name(uri: str) -> str | None:
-    """The name of the list with this URI; None where it is none of ours."""
+    """Return the name of the list with this URI, or None where it is none of ours."""
     name = uri.rpartition("/status/")[2]
     return name if _NAME.fullmatch(name) else None
 
 
 def edition_key(name: str, edition: EditionName) -> str:
-    """Where an edition lies in the store."""
+    """Return the object key of an edition."""
     return f"status/{name}/{edition}.cwt"
 
 
 def reasons_key(list_key: str) -> str:
-    """Where the reasons of a list lie, beside it."""
+    """Return the object key of a list's reasons, beside it."""
     return f"{list_key.removesuffix('.cwt')}.reasons.cwt"
 
 
 def read_edition_name(file_name: str) -> EditionName | None:
-    """The edition that a file name tells, or None for any other file (the reasons among them)."""
+    """Return the edition that a file name tells, or None for any other file (the reasons among them)."""
     found = _EDITION.fullmatch(file_name.removesuffix(".cwt"))
     if found is None or not file_name.endswith(".cwt"):
         return None
@@ -125,7 +125,7 @@ def _stored(data: bytes) -> bytes:
 
 
 def unpack(value: Value) -> bytes:
-    """The inflated bytes of claim 65533; VerificationError for another form or over 16 million places."""
+    """Return the inflated bytes of claim 65533. Raises VerificationError for another form or over 16 million places."""
     match value:
         case {"bits": 2, "lst": bytes(compressed)}:
             pass
@@ -144,12 +144,12 @@ def unpack(value: Value) -> bytes:
 
 
 def encode_reasons(reasons: Mapping[int, StatusReason]) -> Value:
-    """The map index → [status, text, date, version or null] as it stands in the CWT."""
+    """Return the map index → [status, text, date, version or null] as it stands in the CWT."""
     return {index: [r.status, r.text, r.date, r.version] for index, r in reasons.items()}
 
 
 def read_reason(value: Value, index: int) -> StatusReason | None:
-    """The reason at an index of a map as read from the CWT, where there is one."""
+    """Return the reason at an index of a map as read from the CWT, where there is one."""
     if not isinstance(value, dict) or index not in value:
         return None
     match value[index]:
@@ -159,7 +159,7 @@ def read_reason(value: Value, index: int) -> StatusReason | None:
 
 
 def status_at(packed: bytes, index: int) -> int:
-    """The status in a place of an inflated list; VerificationError beyond its end."""
+    """Return the status in a place of an inflated list. Raises VerificationError beyond its end."""
     if not 0 <= index < 4 * len(packed):
         raise VerificationError(f"状态列表中没有此位 / the status list has no place {index}")
     return packed[index >> 2] >> (2 * (index & 3)) & 3

@@ -69,13 +69,13 @@ class TrustKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate_sha256: str
 
     def signed_in_time(self, at: datetime) -> bool:
-        """Whether a signature made at that moment counts."""
+        """Tell whether a signature made at that moment counts."""
         return _time_in_trust(self.signs_from) <= at <= _time_in_trust(
             self.signs_until
         ) and not self.revoked_at(at)
 
     def revoked_at(self, at: datetime) -> bool:
-        """Whether the key was revoked by then; what it signed before stays good."""
+        """Tell whether the key was revoked by then; what it signed before stays good."""
         return self.revoked_since is not None and at >= _time_in_trust(self.revoked_since)
 
 
@@ -110,7 +110,7 @@ class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     @property
     def timestamps(self) -> tuple[TimestampAuthority, ...]:
-        """The timestamp authorities, none where the list does not name any."""
+        """Return the timestamp authorities, none where the list does not name any."""
         return () if isinstance(self.timestamp_authorities, UnsetType) else self.timestamp_authorities
 
     def to_be_signed(self) -> bytes:
@@ -168,7 +168,7 @@ class TrustStore:
             self._by_role.setdefault((key.authority, key.use), []).append(key)
 
     def key(self, kid: str, use: Use) -> TrustKey | None:
-        """The key with this id, if it may be used so."""
+        """Return the key with this id, if it may be used so."""
         found = self.keys.get(kid)
         return found if found is not None and found.use == use else None
 
@@ -177,13 +177,13 @@ class TrustStore:
         return list(self._by_role.get((name, use), ()))
 
     def certificate(self, kid: str) -> x509.Certificate:
-        """The certificate of a key; TrustError where the root did not issue it."""
+        """Return the certificate of a key. Raises TrustError where the root did not issue it."""
         if kid not in self._checked:
             self._checked[kid] = self._check(self.keys[kid])
         return self._checked[kid]
 
     def public_key(self, kid: str) -> ec.EllipticCurvePublicKey:
-        """The public half of a key."""
+        """Return the public half of a key."""
         public = self.certificate(kid).public_key()
         assert isinstance(public, ec.EllipticCurvePublicKey)  # _check has seen to it
         return public
@@ -207,12 +207,12 @@ class TrustStore:
         return public.public_bytes_raw()
 
     def by_certificate(self, der: bytes) -> TrustKey | None:
-        """The key whose certificate has exactly these bytes."""
+        """Return the key whose certificate has exactly these bytes."""
         digest = hashlib.sha256(der).hexdigest()
         return next((k for k in self.listing.keys if k.certificate_sha256 == digest), None)
 
     def signing_key(self, authority: str, use: Use, at: datetime) -> TrustKey:
-        """The key with which an authority signs at a moment: of several in force the newest.
+        """Return the key with which an authority signs at a moment: of several in force the newest.
 
         LintError where there is none: nothing may be signed then.
         """
@@ -268,7 +268,7 @@ def _holds_while_signing(certificate: x509.Certificate, key: TrustKey) -> bool:
 
 
 def load_trust(folder: Path) -> TrustStore:
-    """Reads a trust folder, and checks the root's signature; TrustError says what is wrong, and where."""
+    """Read a trust folder and check the root's signature. Raises TrustError with what is wrong, and where."""
     root = _load(_read(folder / ROOT_FILE), str(folder / ROOT_FILE))
     try:
         root.verify_directly_issued_by(root)
@@ -303,7 +303,7 @@ def _named_certificate(folder: Path, key: TrustKey | TimestampAuthority) -> x509
 
 
 def read_trust_list(data: bytes, root: x509.Certificate) -> TrustList:
-    """The content of `trust.json`, its signature by the root verified before anything in it is believed."""
+    """Return the content of `trust.json`, its signature by the root verified before anything in it is believed."""
     where = TRUST_FILE
     try:
         listing = msgspec.json.decode(data, type=TrustList)
@@ -346,7 +346,7 @@ def _check_log(listing: TrustList) -> None:
 
 
 def encode_signature(raw: bytes) -> str:
-    """A raw signature as base64url without padding."""
+    """Return a raw signature as base64url without padding."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
 
 

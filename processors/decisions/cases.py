@@ -32,7 +32,7 @@ from schemas.licence import Authority
 
 
 def _open_case(context: DecisionContext, application_id: str) -> tuple[Case, ServiceItem] | None:
-    """The open case of an event; refuses the event and gives None where there is none."""
+    """Return the open case of an event; refuse the event and return None where there is none."""
     case = context.case(application_id)
     if case is None:
         context.refuse_event(reasons.unknown_case(application_id))
@@ -136,14 +136,14 @@ def _completed(case: Case, data: MaterialsSupplied, payload: dict[str, Any]) -> 
 
 
 def withdrawn(context: DecisionContext, data: ApplicationWithdrawn) -> None:
-    """The applicant takes the application back."""
+    """Withdraw an application for its applicant."""
     found = _open_case(context, data.application_id)
     if found and _at_window(context, *found):
         context.write(f.CaseWithdrawn(found[0].key, data.reason or ""))
 
 
 def reviewed(context: DecisionContext, data: ApplicationReviewed) -> None:
-    """A department approves or rejects; the first rejection refuses."""
+    """Record a department's review; the first rejection refuses the case."""
     found = _under_review(context, data.application_id, data.department)
     if found is None:
         return
@@ -169,7 +169,7 @@ def reviewed(context: DecisionContext, data: ApplicationReviewed) -> None:
 def _under_review(
     context: DecisionContext, application_id: str, department: str | None
 ) -> tuple[Case, ServiceItem] | None:
-    """The case that a department of the item may act on; refuses the event and gives None where not."""
+    """Return the case that a department of the item may act on; refuse the event and return None where there is none."""
     found = _open_case(context, application_id)
     if found is None:
         return None
@@ -207,7 +207,7 @@ def clock_stopped(context: DecisionContext, data: ClockChanged) -> None:
 
 
 def clock_resumed(context: DecisionContext, data: ClockChanged) -> None:
-    """It ends: today does not count, tomorrow does."""
+    """Resume the clock: today does not count, tomorrow does."""
     found = _under_review(context, data.application_id, None)
     if found is None:
         return

@@ -38,7 +38,7 @@ def after_day(day: str) -> str:
 
 
 def dues(state: HolderState) -> Iterator[Deadline]:
-    """Everything of a holder that will fall due. Kinds begin with their order within one moment."""
+    """Yield everything of a holder that will fall due; kinds begin with their order within one moment."""
     for licence in state.licences.values():
         if licence.status == "suspended" and licence.until:
             yield Deadline(after_day(licence.until), "1-suspension-ends", licence.key)
@@ -66,19 +66,19 @@ def _case_dues(case: Case) -> Iterator[Deadline]:
     if case.state == "correction-requested":
         yield Deadline(after_day(case.correction), "3-correction-ends", case.key)
         return
-    stopped = min(case.clocks.values(), default=_NEVER)  # days after that do not count, nor does a limit pass
+    stopped = min(case.clocks.values(), default=_NEVER)  # no limit passes after the first running stop
     for limit, day in (("promised", case.promised), ("statutory", case.statutory)):
         if day and day <= stopped and limit not in case.alarmed:
             yield Deadline(after_day(day), f"5-{limit}-overdue", case.key)
 
 
 def certificate(grant: Grant) -> calendar.DueDate:
-    """The last day for the certificate of a version, counted from the day of its decision."""
+    """Return the last day for the certificate of a version, counted from the day of its decision."""
     return calendar.add(date.fromisoformat(grant.issued_on), grant.certificate_days)
 
 
 def next_due(state: HolderState) -> str | None:
-    """The moment from which a tick concerns a holder: something falls due by it; None where nothing will.
+    """Return the moment at which a tick next concerns a holder, or None where nothing will fall due.
 
     Where entries wait, a tick of a later day than theirs waits behind them.
     """
@@ -88,7 +88,7 @@ def next_due(state: HolderState) -> str | None:
 
 
 def run(context: DecisionContext, until: str) -> None:
-    """Lets happen what fell due by a moment (that moment included), in order."""
+    """Decide what fell due by a moment, that moment included, in order."""
     while True:
         first = min(dues(context.state), default=None)
         if first is None or first.moment > until:

@@ -56,7 +56,7 @@ def limits(
 
 
 def grant_if_ready(context: DecisionContext, case: Case, item: ServiceItem) -> None:
-    """Grants an accepted application once late materials are here and every department has approved."""
+    """Grant an accepted application once late materials are here and every department has approved."""
     waits_for_review = item.mode == "review" and case.action not in ("reissue", "surrender")
     if case.deferred or (waits_for_review and set(item.deciding) - set(case.approvals)):
         return
@@ -68,7 +68,7 @@ def grant_if_ready(context: DecisionContext, case: Case, item: ServiceItem) -> N
 
 
 def _still_good(context: DecisionContext, case: Case) -> tuple[Reason, ...]:
-    """What may have changed since intake: a bar, or a licence that came by another way (一企一证)."""
+    """Return the grounds that may have arisen since intake: a bar, or a licence that came by another way (一企一证)."""
     if case.action != "new":
         return ()
     grounds = context.barred(case.item, context.today)
@@ -79,7 +79,7 @@ def _still_good(context: DecisionContext, case: Case) -> tuple[Reason, ...]:
 
 
 def grant(context: DecisionContext, case: Case, item: ServiceItem, *, deemed: bool = False) -> None:
-    """Grants a case: next version, first version, or the end that was asked for."""
+    """Grant a case: first version, next version, or the end that was asked for."""
     targets = [context.state.licences[key] for key in case.targets]
     if case.action == "surrender":
         _surrender(context, case, targets[0])
@@ -199,7 +199,7 @@ def _trimmed(value: object) -> object:
 def _version(
     context: DecisionContext, case: Case, licence: Licence, new: dict[str, object], *, deemed: bool = False
 ) -> None:
-    """The next version: same number, and what is not named in `new` as it was."""
+    """Grant the next version: same number, and what is not named in `new` as it was."""
     made = next_grant(context, licence, case.application_id, new)
     context.write(f.LicenceGranted(made, case.key, case.action))
     context.write(f.CaseGranted(case.key, licence.key, made.version, deemed))
@@ -208,7 +208,7 @@ def _version(
 def next_grant(
     context: DecisionContext, licence: Licence, application_id: str, new: dict[str, object]
 ) -> Grant:
-    """The grant of a licence's next version, dated today."""
+    """Return the grant of a licence's next version, dated today."""
     version = licence.now.version + 1
     today = context.day
     item = context.item(licence.item)
@@ -229,7 +229,7 @@ def next_grant(
 
 
 def _merge(context: DecisionContext, case: Case, targets: list[Licence]) -> None:
-    """The one issued first takes the products of all and the earliest end; the others are cancelled, naming it."""
+    """Merge licences: the one issued first takes all products and the earliest end, the others are cancelled and name it."""
     base, *others = sorted(targets, key=lambda x: (x.versions[0].grant.issued_on, x.number, x.key))
     products = _union(licence.now.products for licence in (base, *others))
     ends = [licence.now.valid_until for licence in targets if licence.now.valid_until]
@@ -268,7 +268,7 @@ def _schedule(
 
 
 def text_of(value: Any) -> str | None:
-    """A value as it stands on paper; None for what is neither text nor number, or is too long."""
+    """Return a value as it is printed, or None for what is neither text nor number, or is too long."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = str(value).strip()
@@ -276,14 +276,14 @@ def text_of(value: Any) -> str | None:
 
 
 def unprintable(item: ServiceItem, answers: Mapping[str, Any]) -> list[str]:
-    """The fields of the item whose value cannot stand on its certificate."""
+    """Return the fields of the item whose value cannot stand on its certificate."""
     return [rule.name for rule in item.fields if rule.name in answers and text_of(answers[rule.name]) is None]
 
 
 def particulars_of(
     item: ServiceItem, answers: Mapping[str, Any], before: tuple[Particular, ...] = ()
 ) -> tuple[Particular, ...]:
-    """The particulars in the order of the item's fields; what was not given again stays as it was `before`."""
+    """Return the particulars in the order of the item's fields; what was not given again stays as it was `before`."""
     known = {particular.name: particular.value for particular in before}
     given = {rule.name: text_of(answers[rule.name]) for rule in item.fields if rule.name in answers}
     texts = known | {name: text for name, text in given.items() if text}
@@ -296,7 +296,7 @@ def particulars_of(
 
 
 def _push(context: DecisionContext, case: Case, item: ServiceItem) -> None:
-    """Pushes one filing for each chosen item that was not pushed for this holder before."""
+    """Push one filing for each chosen item that was not pushed for this holder before."""
     pushed = {filing.ref.item for filing in context.state.filings.values()}
     for code in dict.fromkeys(case.chosen):
         chosen = context.catalogue.items[code]
@@ -315,14 +315,14 @@ def push_filing(
     answers: dict[str, object],
     round_: int,
 ) -> None:
-    """Pushes a filing to its department, with its yellow and red days."""
+    """Push a filing to its department, with its yellow and red days."""
     yellow = calendar.add(context.today, item.yellow_days).on.isoformat()
     red = calendar.add(context.today, item.red_days).on.isoformat()
     context.write(f.FilingPushed(ref, case, context.day, yellow, red, answers, round_))
 
 
 def _filings(context: DecisionContext, before: tuple[FilingRef, ...], case: Case) -> tuple[FilingRef, ...]:
-    """What stands on the certificate: the filings of before and every one chosen now, each once."""
+    """Return the filings that stand on the certificate: those of before and every one chosen now, each once."""
     chosen = [x.ref for x in context.state.filings.values() if x.ref.item in case.chosen]
     return tuple({ref.item: ref for ref in (*chosen, *before)}[i] for i in _order(before, chosen))
 

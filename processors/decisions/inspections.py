@@ -15,7 +15,7 @@ MIN_INSPECTORS = 2
 
 
 def recorded(context: DecisionContext, data: InspectionRecorded) -> None:
-    """An inspection is recorded; a false commitment or a failed check of a commitment item ends the licence."""
+    """Record an inspection; a false commitment or a failed check of a commitment item ends the licence."""
     licence = context.licence_named(data.licence_number, data.granted_by)
     if licence is None:
         context.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
@@ -75,7 +75,7 @@ def _grounds(context: DecisionContext, licence: Licence, data: InspectionRecorde
 
 
 def _settled(context: DecisionContext, licence: Licence) -> str:
-    """The scheduled check that this one settles: the earliest that is open."""
+    """Return the scheduled check that an inspection settles: the earliest that is open."""
     waiting = [
         c
         for c in context.state.checks.values()

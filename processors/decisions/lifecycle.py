@@ -38,25 +38,25 @@ FALSE_MATERIAL_YEARS = 1  # after a rejection for false material (行政许可�
 
 
 def after(status: LicenceStatus, event: str) -> LicenceStatus | None:
-    """The status after an event; None where the event does not apply."""
+    """Return the status after an event, or None where the event does not apply."""
     return TRANSITIONS.get((status, event))
 
 
 def table() -> str:
-    """The table of a licence as Markdown, for `docs/lifecycle.md`."""
+    """Return the table of a licence as Markdown, for `docs/lifecycle.md`."""
     rows = [(status, f"`{event}`", then) for (status, event), then in TRANSITIONS.items()]
     rows += [(status, f"*{event}*", then) for (status, event), then in DUE.items()]
     return _markdown(("status", "event", "next"), rows)
 
 
 def filing_table() -> str:
-    """The table of a filing."""
+    """Return the table of a filing."""
     rows = [(state, f"`{event}`", then) for (state, event), then in MOVES.items()]
     return _markdown(("state", "event", "next"), rows)
 
 
 def bar_table() -> str:
-    """What bars an application, and for how long."""
+    """Return the table of what bars an application, and for how many years."""
     return _markdown(
         ("after", "years"),
         [
@@ -71,7 +71,7 @@ def bar_table() -> str:
 
 
 def tables() -> str:
-    """Everything that `docs/lifecycle.md` takes from the code; `python -m processors.decisions.lifecycle` prints it."""
+    """Return the tables of `docs/lifecycle.md`, which `python -m processors.decisions.lifecycle` prints."""
     parts = (("Licence", table()), ("Filing", filing_table()), ("Bars", bar_table()))
     return "\n".join(f"### {name}\n\n{rows}" for name, rows in parts)
 

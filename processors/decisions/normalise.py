@@ -24,7 +24,7 @@ _EVIDENCE = ("text_sha256", "signatory")  # of a commitment letter: what a later
 
 
 def content(data: dict[str, Any]) -> str:
-    """The digest of what makes two applications under one id the same: all but the way they came, ids however they are spelt."""
+    """Return the digest by which two applications under one id are the same: all but the way they came, ids compared."""
     kept = {key: value for key, value in data.items() if key not in _NOT_CONTENT}
     for key in _IDS:
         if key in kept:
@@ -34,7 +34,7 @@ def content(data: dict[str, Any]) -> str:
 
 
 def applicant_seen(applicant: Any, payload: dict[str, Any]) -> ApplicantSeen:
-    """The applicant of an event, as cases keep it."""
+    """Return the applicant of an event, as cases keep it."""
     return ApplicantSeen(
         applicant.kind,
         payload["who"]["display"],
@@ -70,14 +70,14 @@ def unprintable(payload: dict[str, Any]) -> dict[str, str]:
 
 
 def products(sent: Sequence[ProductIn] | None) -> tuple[Product, ...]:
-    """Products of an event, trimmed."""
+    """Return the products of an event, trimmed."""
     return tuple(
         Product(p.category.strip(), (p.site or "").strip(), (p.detail or "").strip()) for p in sent or ()
     )
 
 
 def materials_seen(sent: Sequence[Material] | None, payload: dict[str, Any]) -> tuple[MaterialSeen, ...]:
-    """Materials of an event, with what became of their files and what they prove later."""
+    """Return the materials of an event, with what became of their files and what they prove later."""
     files: dict[str, str] = payload.get("files", {})
     raw = payload["data"].get("materials") or []
     day = day_of(payload["time"]).isoformat()

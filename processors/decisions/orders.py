@@ -40,7 +40,7 @@ Order = LicenceOrder | LicenceRescinded | LicenceSuspended
 
 
 def ordered(context: DecisionContext, data: Order) -> None:
-    """An order of an authority."""
+    """Carry out an order of an authority on a licence."""
     licence = context.licence_named(data.licence_number, data.granted_by)
     if licence is None:
         context.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
@@ -105,7 +105,7 @@ def end(
     deceit: bool = False,
     merged_into: str = "",
 ) -> None:
-    """Ends a licence; bars what it bars, and refuses the open case on it."""
+    """End a licence; impose the bar that follows, and refuse the open case on it."""
     decided_on = decided_on or context.day
     was_living = licence.living
     context.write(
@@ -138,7 +138,7 @@ def bar(
 
 
 def annulled(context: DecisionContext, data: DecisionAnnulled) -> None:
-    """A review or a court lifts the decision: the bar goes, and the holder gets a new licence."""
+    """Lift a decision after a review or a court ruling: the bar goes, and the holder gets a new licence."""
     licence = context.licence_named(data.licence_number, data.granted_by)
     if licence is None:
         context.refuse_event(reasons.not_the_holders(data.licence_number or data.granted_by or ""))
@@ -182,7 +182,7 @@ def _annul_grounds(context: DecisionContext, licence: Licence, data: DecisionAnn
 
 
 def imported(context: DecisionContext, data: LicenceImported, payload: dict[str, Any]) -> None:
-    """A licence issued elsewhere enters the register as version 0, where its number is nobody else's."""
+    """Enter a licence issued elsewhere as version 0, where its number is nobody else's."""
     item = context.item(data.item)
     holder = normalise.applicant_seen(data.holder, payload)
     number = compare(data.licence_number)
@@ -253,13 +253,13 @@ def _contradicts_record(context: DecisionContext, holder: ApplicantSeen) -> bool
 
 
 def _series(number: str, digits: int) -> tuple[str, int | None]:
-    """The series of an imported number and its serial; the whole number and None where it is of no series."""
+    """Return the series of an imported number and its serial; the whole number and None where it is of no series."""
     head, tail = number[:-digits], number[-digits:]
     return (head, int(tail)) if head and tail.isascii() and tail.isdigit() else (number, None)
 
 
 def classified(context: DecisionContext, data: HolderClassified) -> None:
-    """The credit class of a holder."""
+    """Record the credit class of a holder."""
     if not competent_in_division(context.source, "market-regulation", context.state.division):
         context.refuse_event(reasons.not_competent(context.source))
         return

@@ -1,4 +1,7 @@
-"""Reasons as a person reads them, Chinese and English. One function for each kind of ground."""
+"""Reasons as a person reads them, Chinese and English. One function for each kind of ground.
+
+Facts hold these texts: one that is reworded makes another fact of an old ledger that is decided again.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from schemas.licence import MAX_PARTICULAR
 
 
 def naming(licence: Licence) -> Reason:
-    """A licence by the application that led to it, an imported one by its number.
+    """Name a licence by the application that led to it, an imported one by its number.
 
     Not by the number that it has got: whether that is known yet depends on the engine, and a reason must not.
     """

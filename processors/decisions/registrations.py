@@ -20,12 +20,12 @@ from schemas.item_types import FieldRule, ServiceItem
 
 
 def consolidated(context: DecisionContext) -> ServiceItem | None:
-    """The item of the consolidated certificate."""
+    """Return the item of the consolidated certificate."""
     return next((i for i in context.catalogue.items.values() if i.mode == "consolidated"), None)
 
 
 def submitted(context: DecisionContext, data: RegistrationSubmitted, payload: dict[str, Any]) -> None:
-    """A registration with its chosen filings."""
+    """Take in a registration with its chosen filings."""
     item = consolidated(context)
     key = compare(data.application_id)
     content = normalise.content(payload["data"])
@@ -61,7 +61,7 @@ def submitted(context: DecisionContext, data: RegistrationSubmitted, payload: di
 
 
 def judge(context: DecisionContext, case: Case, item: ServiceItem) -> None:
-    """Asks for what is missing, or accepts and grants."""
+    """Ask for what is missing, or accept and grant."""
     late = intake.deferred_of(context, case, item)
     missing, why = missing_of(context, case, item, late)
     if missing:
@@ -96,7 +96,7 @@ def _grounds(
 def missing_of(
     context: DecisionContext, case: Case, item: ServiceItem, late: grants.Late
 ) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
-    """As `intake.missing_of`, and the fields that every chosen item asks for, each once."""
+    """Return what `intake.missing_of` finds and the fields that the chosen items ask for, each once."""
     missing, why = intake.missing_of(context, case, item, late)
     unfit = grants.unprintable(item, case.answers)
     no_glyph = {
@@ -125,13 +125,13 @@ def vanished(context: DecisionContext, case: Case) -> list[Reason]:
 
 
 def not_pushed(context: DecisionContext, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """The chosen items whose filing this holder does not have yet: only they are pushed, and asked about."""
+    """Return the chosen items whose filing this holder does not have yet: only they are pushed, and asked about."""
     pushed = {filing.ref.item for filing in context.state.filings.values()}
     return tuple(code for code in chosen if code not in pushed)
 
 
 def fields_of(context: DecisionContext, chosen: tuple[str, ...], item: ServiceItem) -> list[FieldRule]:
-    """The fields of the certificate and its chosen filings, each name once; required where any item requires it."""
+    """Return the fields of the certificate and its chosen filings, each name once; required where any item requires it."""
     found: dict[str, FieldRule] = {}
     for source in (item, *(context.catalogue.items[c] for c in chosen if c in context.catalogue.items)):
         for rule in source.fields:
@@ -145,7 +145,7 @@ def _blank(value: Any) -> bool:
 
 
 def _collected(data: RegistrationSubmitted) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """One value for each field over `shared` and all answers, and the fields that got two different ones."""
+    """Return one value for each field over `shared` and all answers, and the fields that got two different ones."""
     answers: dict[str, Any] = {}
     conflicts: dict[str, None] = {}
     for given in (data.shared or {}, *(choice.answers or {} for choice in data.items)):
@@ -160,7 +160,7 @@ def _collected(data: RegistrationSubmitted) -> tuple[dict[str, Any], tuple[str, 
 
 
 def answered(case: Case, shared: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Answers and conflicts after a supplement: of what was asked for, the value supplied later counts."""
+    """Return answers and conflicts after a supplement: of what was asked for, the value supplied later counts."""
     asked = {name.removeprefix("fields.") for name in case.missing if name.startswith("fields.")}
     came = {name: value for name, value in shared.items() if name in asked and not _blank(value)}
     return {**case.answers, **came}, tuple(name for name in case.conflicts if name not in came)
@@ -170,7 +170,7 @@ def answered(case: Case, shared: Mapping[str, Any]) -> tuple[dict[str, Any], tup
 
 
 def moved(context: DecisionContext, data: FilingEvent) -> None:
-    """A department on its filing, or the correction of one that it returned."""
+    """Move a filing for its department, or correct one that it returned."""
     filing = context.state.filings.get(compare(data.filing_id))
     if filing is None:
         context.refuse_event(reasons.unknown_filing(data.filing_id))

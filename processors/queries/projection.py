@@ -47,7 +47,7 @@ def ending(body: LicenceStatusChanged, time: str) -> StatusReason | None:
 
 
 def places(licence: Licence, why: StatusReason | None) -> Iterator[TopicPosition]:
-    """What the status lists say of each version that has a place; `why` as `ending` gave it last."""
+    """Yield what the status lists say of each version that has a place; `why` is what `ending` returned last."""
     last = licence.versions[-1].grant.version
     for version, following in zip(licence.versions, (*licence.versions[1:], None), strict=True):
         if version.status_index < 0:

@@ -62,7 +62,7 @@ class Wanted(NamedTuple):
 
 
 def fold(facts: Iterable[Fact], catalogue: Catalogue) -> Kept:
-    """Everything handled, from facts in which each holder's are in order."""
+    """Return everything handled, from facts in which those of each holder are in order."""
     folding = _Folding(catalogue)
     for fact in facts:
         folding.take(fact)
@@ -81,7 +81,7 @@ class _Folding:
         self._as_of = ""
 
     def take(self, fact: Fact) -> None:
-        """One fact."""
+        """Take in one fact."""
         body, holder = fact.body, fact.holder
         self._as_of = max(self._as_of, fact.time)
         match body:
@@ -154,7 +154,7 @@ class _Folding:
         )
 
     def kept(self) -> Kept:
-        """What was handled, each with its authority."""
+        """Return what was handled, each with its authority."""
         for case in self._cases.values():
             item = self._catalogue.get(case.item)
             issuer = issuing_authority(item, case.division) if item else None
@@ -163,7 +163,7 @@ class _Folding:
 
 
 def _department(department: str, item: ServiceItem | None, division: str) -> str:
-    """The authority that answers a filing."""
+    """Return the authority that answers a filing."""
     at = at_level(division, item.level) if item else None
     return f"urn:agency:{at}:{department}" if at else ""
 
@@ -187,12 +187,14 @@ def actual_days(one: Handled) -> int:
 
 
 def in_time(one: Handled, as_of: str) -> bool | None:
-    """Whether the promise was kept; None where that is not known yet, or there was nothing to keep."""
+    """Tell whether the promise was kept, or None where that is not known yet, or there was nothing to keep."""
     if not one.promised or one.outcome in ("withdrawn", "lapsed"):
         return None
     if one.unissued:
         return False
-    if one.decided_on and one.running:  # decided while time stood still: compare days instead of dates
+    if (
+        one.decided_on and one.running
+    ):  # decided while the clock was stopped: the limit did not move, so days are compared
         allowed = msgspec.structs.replace(one, decided_on=one.promised, running={})
         return actual_days(one) <= actual_days(allowed)
     if one.decided_on:
@@ -202,7 +204,7 @@ def in_time(one: Handled, as_of: str) -> bool | None:
 
 
 def figures(kept: Kept, catalogue: Catalogue, wanted: Wanted = Wanted()) -> dict[str, Any]:  # noqa: B008
-    """The published table: rows for each item and authority, and what they add up to."""
+    """Return the published table: rows for each item and authority, and their totals."""
     rows = list(_rows(kept, catalogue, wanted))
     limits = {
         row["item"]: (row["promised"], row["statutory"]) for row in rows if row["statutory"] is not None
@@ -288,7 +290,7 @@ def _row(
 
 
 def _counts(one: Handled) -> bool:
-    """Whether the authority decided it: what the applicant took back or let lapse is no measure of its speed."""
+    """Tell whether the authority decided it; what the applicant withdrew or let lapse does not measure its speed."""
     return one.outcome not in ("withdrawn", "lapsed")
 
 
@@ -307,7 +309,7 @@ def _median(days: list[int]) -> float | None:
 
 
 def _p95(days: list[int]) -> int | None:
-    """The smallest number of days in which at least 95 of 100 were decided (nearest rank)."""
+    """Return the smallest number of days in which at least 95 of 100 were decided (nearest rank)."""
     return days[ceil(0.95 * len(days)) - 1] if days else None
 
 

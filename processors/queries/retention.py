@@ -29,7 +29,7 @@ class Keep(NamedTuple):
 
 
 def reasons_to_keep(state: HolderState, years: int, today: date) -> list[Keep]:
-    """Everything that forbids the erasure today; empty where nothing does."""
+    """Return everything that forbids the erasure today; empty where nothing does."""
     found = [*_under_way(state), *_in_force(state, today)]
     last = last_day(state)
     if not found and last is not None and (end := anniversary(last, years)) > today:
@@ -38,7 +38,7 @@ def reasons_to_keep(state: HolderState, years: int, today: date) -> list[Keep]:
 
 
 def last_day(state: HolderState) -> date | None:
-    """The day on which the last of a person's cases and licences came to its end; None where there is neither."""
+    """Return the day on which the last of a person's cases and licences came to its end, or None where there is neither."""
     days = [day_of(case.closed_at) for case in state.cases.values() if case.closed_at]
     days += [_end_of(licence) for licence in state.licences.values()]
     return max(days, default=None)
@@ -51,12 +51,12 @@ def _end_of(licence: Licence) -> date:
 def _under_way(state: HolderState) -> Iterator[Keep]:
     for case in state.cases.values():
         if case.open:
-            yield Keep(f"办件未结 / an open case: {case.application_id}")
+            yield Keep(f"申请尚未办结 / an open case: {case.application_id}")
     for licence in state.licences.values():
         if any(v.grant.version and not v.object_key for v in licence.versions):
             yield Keep(f"证照尚在制作 / a licence is still being issued: {licence.number or licence.item}")
     if state.waiting:
-        yield Keep("有事件等待裁决 / events wait to be decided")
+        yield Keep("有事件待处理 / events wait to be decided")
 
 
 def _in_force(state: HolderState, today: date) -> Iterator[Keep]:
@@ -71,14 +71,14 @@ def _in_force(state: HolderState, today: date) -> Iterator[Keep]:
 
 
 def uploads_of(case: Case) -> Iterator[str]:
-    """The object keys of the files that an application names."""
+    """Return the object keys of the files that an application names."""
     for material in case.materials:
         if material.uri.startswith(UPLOADS):
             yield material.uri.removeprefix(UPLOADS)
 
 
 def uploads_of_one(register: Register, holder: str) -> list[str]:
-    """Uploads that only this holder's applications name."""
+    """Return the uploads that only this holder's applications name."""
     mine: set[str] = set()
     others: set[str] = set()
     for state in register.states():
@@ -91,5 +91,5 @@ def uploads_of_one(register: Register, holder: str) -> list[str]:
 
 
 def today_of(now: datetime) -> date:
-    """The China date of a moment."""
+    """Return the China date of a moment."""
     return day_of(now.isoformat())
