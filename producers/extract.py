@@ -26,6 +26,8 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Final, cast
 
 import msgspec
+import pypdfium2
+import pypdfium2.raw as pdfium
 
 from schemas.errors import UsageError
 
@@ -103,6 +105,8 @@ SECONDS = 8  # of processor time, and by the clock
 _KEPT = 16  # papers remembered: one is asked for several times, and parsed once
 _READ, _REFUSED = b"+", b"-"
 
+_SHOWN: Final = 2000  # characters of a field that a page shows
+
 Box = tuple[float, float, float, float]
 
 
@@ -115,12 +119,13 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A form field with a value."""
+    """A form field with a value; `shown` is the text that the page shows for it, empty where it shows none."""
 
     name: str
     value: str
     page: int
     box: Box
+    shown: str = ""
 
 
 class PdfDocument(msgspec.Struct, frozen=True):
@@ -200,7 +205,7 @@ def _parse(raw: bytes) -> PdfDocument:
             if sum(len(f.value) for f in fields) > MAX_TEXT:
                 raise ValueError(f"more than {MAX_TEXT} characters in its fields")
             page.close()
-        return PdfDocument(len(pdf.pages), tuple(words), tuple(fields))
+        return PdfDocument(len(pdf.pages), tuple(words), tuple(_with_shown(raw, fields)))
 
 
 def _fields(page: Any, number: int) -> list[Field]:
@@ -215,6 +220,25 @@ def _fields(page: Any, number: int) -> list[Field]:
     return found
 
 
+def _with_shown(raw: bytes, fields: list[Field]) -> list[Field]:
+    """Add the texts that the pages show in their fields, as PDFium draws them after flattening."""
+    if not fields:
+        return fields
+    document = pypdfium2.PdfDocument(raw)
+    texts: dict[int, Any] = {}
+    shown = []
+    for field in fields:
+        if field.page not in texts:
+            page = document[field.page - 1]
+            pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY)
+            texts[field.page] = (page.get_height(), document[field.page - 1].get_textpage())
+        height, text = texts[field.page]
+        left, top, right, bottom = field.box
+        said = text.get_text_bounded(left, height - bottom, right, height - top)
+        shown.append(msgspec.structs.replace(field, shown=" ".join(said.split())[:_SHOWN]))
+    return shown
+
+
 def _own(widget: Any, key: str) -> Any:
     """A value of a field: in its widget, or where a reader split the two in the field above."""
     from pdfminer.pdftypes import resolve1
@@ -225,8 +249,9 @@ def _own(widget: Any, key: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    """A PDF text string: UTF-16 with a mark, UTF-8 with a mark, or PDFDocEncoding (near Latin-1)."""
+    """Return a PDF text string: UTF-16 with a mark, UTF-8 with a mark, or PDFDocEncoding (ISO 32000-1, annex D)."""
     from pdfminer.pdftypes import resolve1
+    from pdfminer.utils import decode_text
 
     value = resolve1(value)
     if isinstance(value, bytes):
@@ -234,7 +259,7 @@ def _text(value: Any) -> str:
             return value.decode("utf-16", "replace")
         if value[:3] == b"\xef\xbb\xbf":
             return value[3:].decode("utf-8", "replace")
-        return value.decode("latin-1")
+        return str(decode_text(value))
     return value if isinstance(value, str) else ""
 
 

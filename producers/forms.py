@@ -1,14 +1,13 @@
-"""The papers of 一单一书一照 as PDFs: application form (申请单) and commitment letter (承诺书).
+"""Forms of 一单一书一照 as PDFs: application form (申请单) and commitment letter (承诺书).
 
-A form is drawn by Typst from a service item's row (the one that `items list` prints). The drawing itself says where
-each blank lies, so that fields can be laid over it and text found in it again. Given values, the same drawing
-shows them as plain text: the flattened form, as a print or a PDF printer leaves it.
+A form is drawn by Typst from a service item's row (the one that `items list` prints). The drawing gives the place of each
+blank, so that fields can be laid over it and text found in it again. Given values, the same drawing shows them as plain
+text: the flattened form, as a print or a PDF printer leaves it.
 
-Fields laid over a drawn form (AcroForm, ISO 32000-1 12.7), so that common readers fill it with Chinese text.
-
-Values are PDF text strings, whatever font a reader shows them in; `NeedAppearances` asks the reader to draw them
-itself. The default font is the predefined Chinese one (`STSong-Light`, `UniGB-UCS2-H`), which readers replace by a
-Song type of their own.
+Fields are laid over a drawn form (AcroForm, ISO 32000-1 12.7), so that common readers fill it with Chinese text. Values
+are PDF text strings. A form that `fill` fills carries their looks with embedded fonts (`producers.appearances`). While
+somebody fills it in a reader, the default font is the predefined Chinese one (`STSong-Light`, `UniGB-UCS2-H`), which
+readers replace by a Song type of their own.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from pypdf.generic import (
     TextStringObject,
 )
 
+from producers.appearances import Faces, Filled, draw_fields
 from schemas.errors import UsageError
 
 FORM, LETTER = "application-form", "commitment-letter"
@@ -62,7 +62,7 @@ class Blank(msgspec.Struct, frozen=True):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """A drawn form: the PDF, and where its blanks lie."""
+    """A drawn form: the PDF with the places of its blanks."""
 
     kind: str
     item: str
@@ -71,12 +71,12 @@ class Form(msgspec.Struct, frozen=True):
 
 
 def commitment_digest(text: str = "".join(COMMITMENT)) -> str:
-    """Hex SHA-256 of a commitment's text with all white space taken out: the evidence of what was promised."""
+    """Return the hex SHA-256 of a commitment's text without white space: the evidence of the promise."""
     return hashlib.sha256(re.sub(r"\s+", "", text).encode()).hexdigest()
 
 
 def field_names(row: Mapping[str, Any], kind: str) -> list[str]:
-    """The names of a form's blanks, in the order of the page."""
+    """Return the names of a form's blanks, in the order of the page."""
     names = [entry["name"] for entry in _rows(row, kind)]
     if kind == FORM and row["products"]:
         names += [
@@ -94,7 +94,7 @@ def draw(
     families: Sequence[str],
     values: Mapping[str, str] | None = None,
 ) -> Form:
-    """Draws a form of an item, blank or with `values` as plain text.
+    """Draw a form of an item, blank or with `values` as plain text.
 
     Raises UsageError for a kind that the item does not ask for, or a value whose name is no blank of it.
     """
@@ -181,7 +181,7 @@ _MULTILINE = 1 << 12
 
 
 def with_fields(form: Form, values: Mapping[str, str] | None = None) -> bytes:
-    """The form's PDF with one text field for each blank, filled where `values` names it."""
+    """Return the form's PDF with one text field for each blank, filled where `values` names it."""
     writer = PdfWriter(clone_from=PdfReader(io.BytesIO(form.pdf)))
     fields = ArrayObject()
     for blank in form.blanks:
@@ -212,11 +212,14 @@ def with_fields(form: Form, values: Mapping[str, str] | None = None) -> bytes:
     return _bytes(writer)
 
 
-def fill(pdf: bytes, values: Mapping[str, str]) -> bytes:
-    """A form with fields, filled. Raises UsageError for a value without a field, or for what is no form."""
+def fill(pdf: bytes, values: Mapping[str, str], faces: Faces | None = None) -> bytes:
+    """Fill a form that has fields. Raise UsageError for a value without a field, or for a file that is no form.
+
+    With `faces` the values are drawn into the file; else it asks the reader to draw them.
+    """
     left = dict(values)
     try:
-        writer = _filled(pdf, left)
+        writer = _filled(pdf, left, faces)
     except Exception as error:  # whatever a parser does with other bytes
         raise UsageError(
             f"不是可填写的 PDF / no PDF form: {type(error).__name__}", hint="zhengzhao packet new ITEM -o DIR"
@@ -228,17 +231,24 @@ def fill(pdf: bytes, values: Mapping[str, str]) -> bytes:
     return _bytes(writer)
 
 
-def _filled(pdf: bytes, left: dict[str, str]) -> PdfWriter:
-    """The form with the values that it has fields for, which are taken out of `left`."""
+def _filled(pdf: bytes, left: dict[str, str], faces: Faces | None) -> PdfWriter:
+    """Fill the values that the form has fields for, and take them out of `left`."""
     if not pdf.startswith(b"%PDF-"):
         raise ValueError("no PDF")
     writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf)))
+    fields = []
     for page in writer.pages:
         for reference in page.get("/Annots", ArrayObject()):
             widget = reference.get_object()
             name = str(widget.get("/TU", ""))
-            if widget.get("/FT") == "/Tx" and name in left:
+            if widget.get("/FT") != "/Tx":
+                continue
+            if name in left:
                 widget[NameObject("/V")] = TextStringObject(left.pop(name))
+            fields.append(Filled(widget, str(widget.get("/V", ""))))
+    if faces is not None and not left:
+        draw_fields(writer, fields, faces)
+        writer.root_object["/AcroForm"].pop("/NeedAppearances", None)  # type: ignore[union-attr, attr-defined]
     return writer
 
 

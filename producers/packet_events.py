@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from producers import forms
+from producers.appearances import Faces
 from producers.extract import read
 from producers.forms import FORM, LETTER, Form
 from producers.packets import Blanks, Packet, application, read_packet
@@ -52,6 +53,10 @@ class PacketForms(msgspec.Struct, frozen=True):
         """Return the blank forms of an item: file name → PDF with fields to fill."""
         kinds = [kind for kind in (FORM, LETTER) if kind in item.kinds]
         return {f"{kind}.pdf": forms.with_fields(self.draw(item, kind)) for kind in kinds}
+
+    def fill(self, pdf: bytes, values: Mapping[str, str]) -> bytes:
+        """Fill a form that has fields, so that every reader shows the values. Raise UsageError for another file."""
+        return forms.fill(pdf, values, Faces(self.font_folders, self.font_families))
 
     def read(self, papers: Sequence[tuple[str, bytes]]) -> Packet:
         """Read the papers (name, PDF) of one application."""

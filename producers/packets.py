@@ -1,7 +1,10 @@
-"""From the papers of an application (申请单, 承诺书, 营业执照) to an application event.
+"""Reading of the papers of an application (申请单, 承诺书, 营业执照) into an application event.
 
-Each value keeps the file, page and box that it was read from. What two papers say differently (name, USCC, date
-signed) is a contradiction, and named: nobody should find out after the grant.
+Each value keeps the file, page and box that it was read from. A name, USCC, address or date that two papers give
+differently is a contradiction, named with both values: nobody should find out after the grant.
+
+A filled form gives its fields. A flattened or printed one gives the text where its blanks lie: the printed labels of the
+blank form are looked for, and each blank is moved and scaled as the labels around it are (`producers.printed`).
 """
 
 from __future__ import annotations
@@ -17,19 +20,35 @@ import msgspec
 
 from producers.extract import Box, PdfDocument, read
 from producers.forms import COMMITMENT, FORM, LETTER, MARK_PATTERN, PRODUCT_ROWS, Form, commitment_digest
+from producers.printed import find_places
 from schemas.errors import UsageError
+from schemas.names import RADICALS, fold
 
 LICENCE = "business-licence"
+_STOPS = (
+    r"(?=类型|统一社会信用代码|注册号|法定代表人|负责人|经营者|投资人|住所|营业场所|经营场所|注册资本|成立日期|营业期限|经营范围|"
+    r"登记机关|有效期|组成形式|$)"
+)
 _LABELS = {
-    "established_on": re.compile(r"成立日期[:：]?(\d{4}年\d{1,2}月\d{1,2}日|\d{4}-\d{1,2}-\d{1,2})"),
-    "applicant.id": re.compile(r"统一社会信用代码[:：]?([0-9A-HJ-NPQRTUWXY]{18})"),
-    "applicant.name": re.compile(
-        r"(?<!产品)名称[:：]?(.+?)(?=类型|统一社会信用代码|法定代表人|住所|经营场所|注册资本|$)"
-    ),
-    "applicant.address": re.compile(
-        r"(?:住所|营业场所|经营场所)[:：]?(.+?)(?=法定代表人|类型|注册资本|成立日期|营业期限|经营范围|登记机关|有效期|$)"
-    ),
+    "established_on": re.compile(r"(?:成立|注册)日期:?(\d{4}年\d{1,2}月\d{1,2}日|\d{4}-\d{1,2}-\d{1,2})"),
+    "applicant.id": re.compile(r"统一社会信用代码:?([0-9A-HJ-NPQRTUWXY]{18})"),
+    "applicant.name": re.compile(r"(?<!产品)名称:?(.+?)" + _STOPS),
+    "applicant.address": re.compile(r"(?:住所|营业场所|经营场所):?(.+?)" + _STOPS),
 }
+_TITLE = re.compile(r"营业执照(?:\((?:正本|副本)\))?(?:副本|正本)?")
+_PARTS = (
+    "名称",
+    "住所",
+    "营业场所",
+    "经营场所",
+    "法定代表人",
+    "负责人",
+    "经营者",
+    "类型",
+    "成立日期",
+    "注册资本",
+)
+"""Labels of a business licence; a paper with its title and three of them is one."""
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -44,14 +63,14 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class Contradiction(msgspec.Struct, frozen=True):
-    """Papers that say different things of one field."""
+    """A field that papers give differently."""
 
     field: str
     detail: str
 
 
 class Packet(msgspec.Struct, frozen=True):
-    """The papers of one application, read."""
+    """The papers of one application, after reading."""
 
     item: str
     values: tuple[Value, ...]
@@ -60,7 +79,7 @@ class Packet(msgspec.Struct, frozen=True):
     commitment: Mapping[str, str]  # text digest and signatory, where there is a letter
 
     def get(self, name: str, *kinds: str) -> str:
-        """The first value of a name, in the papers named or in any."""
+        """Return the first value of a name, in papers of these kinds or in any."""
         for value in self.values:
             if value.name == name and (not kinds or value.kind in kinds):
                 return value.value
@@ -68,39 +87,47 @@ class Packet(msgspec.Struct, frozen=True):
 
 
 class Blanks(msgspec.Struct, frozen=True):
-    """Where the blanks of an item's forms lie: what `read_packet` needs to find flattened text."""
+    """Blank forms of the items, by which `read_packet` finds flattened text."""
 
     forms: Mapping[tuple[str, str], Form]  # (item, kind) → form
 
 
-def read_packet(files: Sequence[tuple[str, bytes]], blanks: Blanks) -> Packet:
-    """Reads the papers of one application. Raises UsageError for what is no paper of a packet."""
+def read_packet(files: Sequence[tuple[str, bytes]], blanks: Blanks, *, item: str = "") -> Packet:
+    """Read the papers of one application. Raise UsageError for a file that is no paper of a packet.
+
+    Without `item` an application form must be among them; a supplement names the item of its case.
+    """
     values: list[Value] = []
     digests: dict[str, str] = {}
     contradictions: list[Contradiction] = []
     commitment: dict[str, str] = {}
-    item = ""
     for name, raw in files:
-        paper = read(raw, name)
-        kind, code = _recognise(paper, name)
-        if kind in digests:
-            raise UsageError(
-                f"同一材料两份 / two papers of one kind: {kind}", where=name, hint="每类一份 / one of each"
-            )
-        digests[kind] = hashlib.sha256(raw).hexdigest()
-        if code and item and code != item:
-            contradictions.append(Contradiction("item", f"{item} ≠ {code} ({name})"))
-        item = item or code
-        found = (
-            _licence_values(paper, name) if kind == LICENCE else _form_values(paper, name, blanks, code, kind)
-        )
-        values += found
-        if kind == LETTER:
-            commitment, altered = _commitment(paper, found, blanks.forms[code, kind])
-            if altered:
-                contradictions.append(
-                    Contradiction("commitment", f"承诺书文本被改动 / the letter's text was changed ({name})")
+        for paper in parts(read(raw, name)):
+            kind, code = _recognise(paper, name)
+            if kind in digests:
+                raise UsageError(
+                    f"同一材料两份 / two papers of one kind: {kind}",
+                    where=name,
+                    hint="每类一份 / one of each",
                 )
+            digests[kind] = hashlib.sha256(raw).hexdigest()
+            if code and item and code != item:
+                contradictions.append(Contradiction("item", f"{item} ≠ {code} ({name})"))
+            item = item or code
+            if kind == LICENCE:
+                values += _licence_values(paper, name)
+                continue
+            found = _form_values(paper, name, blanks, code, kind)
+            values += found
+            contradictions += _unshown(paper, name)
+            if kind == LETTER:
+                commitment, altered = _commitment(paper, found, blanks.forms[code, kind])
+                if altered:
+                    contradictions.append(
+                        Contradiction(
+                            "commitment", f"承诺书文本被改动 / the letter's text was changed ({name})"
+                        )
+                    )
     if not item:
         raise UsageError(
             "缺少申请单 / there is no application form among the papers",
@@ -179,7 +206,7 @@ def _recognise(paper: PdfDocument, name: str) -> tuple[str, str]:
     mark = MARK_PATTERN.search(text)
     if mark:
         return mark.group(1), mark.group(2)
-    if "营业执照" in text or "统一社会信用代码" in text:
+    if _is_licence(paper):
         return LICENCE, ""
     raise UsageError(
         "认不出是哪一种材料 / neither a form of ours nor a business licence",
@@ -201,19 +228,64 @@ def _form_values(paper: PdfDocument, name: str, blanks: Blanks, item: str, kind:
         if f.name in known and _clean(f.value)
     ]
     have = {v.name for v in found}
+    places = {page: find_places(_drawn(form), page, paper) for page in {b.page for b in form.blanks}}
     for blank in form.blanks:
-        if blank.name in have:
+        place = places[blank.page]
+        if blank.name in have or place is None:
             continue
-        inside = [w for w in paper.words if w.page == blank.page and _inside(w.box, blank.box)]
-        text = _clean(_join(inside))
+        box = place.box(blank.box)
+        inside = [w for w in paper.words if w.page == place.page and _inside(w.box, box)]
+        text = without_radicals(_clean(_join(inside)))
         if text:
-            found.append(Value(blank.name, text, name, kind, blank.page, blank.box))
+            found.append(Value(blank.name, text, name, kind, place.page, box))
     return found
+
+
+def _drawn(form: Form) -> PdfDocument:
+    return read(form.pdf, f"{form.item}/{form.kind}")
+
+
+def _unshown(paper: PdfDocument, name: str) -> list[Contradiction]:
+    """Return contradictions between the text that a page shows in a field and the value that the field holds."""
+    return [
+        Contradiction(
+            field.name,
+            f"版面显示与字段不同 / the page shows {field.shown}, the field holds {field.value} ({name})",
+        )
+        for field in paper.fields
+        if field.shown and fold(field.shown) != fold(field.value)
+    ]
+
+
+def parts(paper: PdfDocument) -> list[PdfDocument]:
+    """Cut a file into its papers: one begins on each page with another form's mark, or with a business licence."""
+    begins: list[tuple[int, str]] = []
+    for page in range(1, paper.pages + 1):
+        one = _pages_of(paper, page, page)
+        mark = MARK_PATTERN.search("".join(word.text for word in one.words))
+        kind = mark.group() if mark else LICENCE if _is_licence(one) else ""
+        if kind and kind not in [known for _, known in begins[-1:]]:
+            begins.append((page, kind))
+    if len(begins) < 2:
+        return [paper]
+    ends = [page - 1 for page, _ in begins[1:]] + [paper.pages]
+    return [
+        _pages_of(paper, 1 if n == 0 else first, last)
+        for n, ((first, _), last) in enumerate(zip(begins, ends, strict=True))
+    ]
+
+
+def _pages_of(paper: PdfDocument, first: int, last: int) -> PdfDocument:
+    return PdfDocument(
+        paper.pages,
+        tuple(word for word in paper.words if first <= word.page <= last),
+        tuple(field for field in paper.fields if first <= field.page <= last),
+    )
 
 
 def _licence_values(paper: PdfDocument, name: str) -> list[Value]:
     found = []
-    text = "".join(w.text for w in paper.words)
+    text = "".join(plain_form(w.text) for w in paper.words)
     for field, pattern in _LABELS.items():
         match = pattern.search(text)
         if match:
@@ -232,16 +304,19 @@ def _licence_values(paper: PdfDocument, name: str) -> list[Value]:
 def _words_at(paper: PdfDocument, start: int, end: int) -> list[Any]:
     place, words = 0, []
     for word in paper.words:
-        if place < end and place + len(word.text) > start:
+        size = len(plain_form(word.text))
+        if place < end and place + size > start:
             words.append(word)
-        place += len(word.text)
+        place += size
     return words
 
 
 def _commitment(paper: PdfDocument, found: Sequence[Value], form: Form) -> tuple[dict[str, str], bool]:
-    """The digest of the letter's text, who signed it, and whether the text is another than the form's."""
-    top = min(b.box[1] for b in form.blanks)
-    body = "".join(w.text for w in paper.words if w.page == 1 and w.box[3] <= top)
+    """Return the digest of the letter's text with its signatory, and tell whether the text differs from the form's."""
+    place = find_places(_drawn(form), 1, paper)
+    top = min(b.box[1] if place is None else place.box(b.box)[1] for b in form.blanks)
+    page = 1 if place is None else place.page
+    body = "".join(w.text for w in paper.words if w.page == page and w.box[3] <= top + 2)
     start = body.find("本申请人")
     text = body[start:] if start >= 0 else body
     signatory = next((v.value for v in found if v.name == "signatory"), "")
@@ -251,19 +326,21 @@ def _commitment(paper: PdfDocument, found: Sequence[Value], form: Form) -> tuple
 
 def _contradictions(values: Sequence[Value]) -> list[Contradiction]:
     found = []
-    for name, say in (("applicant.name", _name), ("applicant.id", _compared), ("applicant.address", _name)):
-        said: dict[str, list[str]] = {}
+    for name in ("applicant.name", "applicant.id", "applicant.address"):
+        said: dict[str, list[Value]] = {}
         for value in values:
             if value.name == name:
-                said.setdefault(say(value.value), []).append(value.kind)
+                said.setdefault(fold(value.value), []).append(value)
         if len(said) > 1:
-            detail = " ≠ ".join(f"{text} ({', '.join(kinds)})" for text, kinds in said.items())
+            detail = " ≠ ".join(
+                f"{same[0].value} ({', '.join(value.kind for value in same)})" for same in said.values()
+            )
             found.append(Contradiction(name, detail))
     return found + _dates_apart(values)
 
 
 def _dates_apart(values: Sequence[Value]) -> list[Contradiction]:
-    """Dates signed that are none, that differ, or that lie before the enterprise was established."""
+    """Return contradictions of the dates signed: no date, two dates, or one before the enterprise was established."""
     signed = [v for v in values if v.name == "signed_on"]
     found = [
         Contradiction("signed_on", f"不是日期 / no date: {v.value} ({v.kind})")
@@ -286,10 +363,10 @@ def _dates_apart(values: Sequence[Value]) -> list[Contradiction]:
 
 
 def _date(text: str) -> str | None:
-    """`2018-09-09`, `2018年9月9日`, `2018/9/9` or `2018.9.9` as an ISO date; None for anything else."""
+    """Return `2018-09-09`, `2018年9月9日`, `2018/9/9` or `2018.9.9` as an ISO date; None for anything else."""
     match = re.fullmatch(
         r"\s*(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?\s*",
-        unicodedata.normalize("NFKC", text),
+        plain_form(text),
     )
     try:
         return datetime.date(*map(int, match.groups())).isoformat() if match else None
@@ -303,7 +380,7 @@ def _inside(word: Box, blank: Box) -> bool:
 
 
 def _join(words: Sequence[Any]) -> str:
-    """Words of a box as text: a space only between two Latin words."""
+    """Join the words of a box: with a space between two Latin words alone."""
     text = ""
     for word in words:
         gap = " " if text and text[-1].isascii() and word.text[0].isascii() else ""
@@ -317,9 +394,26 @@ def _clean(text: str) -> str:
     ).strip()
 
 
-def _name(text: str) -> str:
-    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
+_OTHER_FORM = re.compile("[\u2f00-\u2fdf\uf900-\ufaff]")  # Kangxi radicals, compatibility ideographs
 
 
-def _compared(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).strip().upper()
+def without_radicals(text: str) -> str:
+    """Return a printed text with characters in the place of radicals and other forms, which some programs write."""
+    plain = text.translate(RADICALS)
+    return "".join(unicodedata.normalize("NFKC", c) if _OTHER_FORM.fullmatch(c) else c for c in plain)
+
+
+def plain_form(text: str) -> str:
+    """Return a printed text in plain characters: radicals as characters, full width as half width, any dash as `-`."""
+    return unicodedata.normalize("NFKC", text.translate(RADICALS)).translate(_DASHES)
+
+
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
+
+
+def _is_licence(paper: PdfDocument) -> bool:
+    """Tell whether a paper is a business licence: it has the title as a line of its own, and three of its labels."""
+    first = min((word.page for word in paper.words), default=1)
+    words = [plain_form(word.text) for word in paper.words if word.page == first]
+    text = "".join(words)
+    return any(map(_TITLE.fullmatch, words)) and sum(part in text for part in _PARTS) >= 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-_RADICALS: Final = str.maketrans(  # the radicals of U+2E80 that show a character; NFKC knows two of them alone
+RADICALS: Final = str.maketrans(  # the radicals of U+2E80 that show a character; NFKC knows two of them alone
     "⺁⺅⺉⺋⺎⺏⺐⺒⺓⺔⺕⺖⺘⺙⺛⺝⺞⺠⺡⺣⺤⺦⺨⺪⺫⺬⺭⺯⺰⺱⺲⺳⺶⺷⺸⺹⺺⺼⺾⺿⻀⻁⻂⻃⻄⻅⻆⻈⻉⻋⻌⻍⻎⻏⻐⻑⻒⻓⻔⻖⻗⻘⻙⻚⻛⻜⻝⻟⻠⻢⻣⻤⻥⻦⻧⻨⻩⻪⻫⻬⻭⻮⻯⻰⻱⻲",
     "厂亻刂㔾兀尣尢巳幺彑彐忄扌攵旡月歺民氵灬爫丬犭疋罒示礻糹纟罓罒㓁羊羊羊耂肀月艹艹艹虎衤覀西见角讠贝车辶辶辶阝钅長镸长门阝雨青韦页风飞食飠饣马骨鬼鱼鸟卤麦黄黾斉齐歯齿竜龙龜亀",
 )
@@ -47,7 +47,7 @@ def fold(text: str) -> str:
 
 
 def _folded_once(text: str) -> str:
-    plain = unicodedata.normalize("NFKC", text.translate(_RADICALS)).translate(_ALIKE)
+    plain = unicodedata.normalize("NFKC", text.translate(RADICALS)).translate(_ALIKE)
     return "".join(character for character in plain if not is_blank(character)).upper()
 
 

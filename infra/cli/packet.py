@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 
 
-fill_form = later("producers.forms:fill")
 read_file = later("producers.packet_events:read_file")
 packet_row = later("producers.packet_events:packet_row")
 
@@ -71,7 +70,8 @@ def fill(
             where=str(values),
             hint='{"applicant.name": "…"}',
         )
-    target.write_bytes(fill_form(read_file(form)[1], given))
+    with output.installation() as here:
+        target.write_bytes(here.packet_forms.fill(read_file(form)[1], given))
     if output.as_json():
         output.print_json({"written": str(target)})
     else:

@@ -1,0 +1,210 @@
+"""Forms as other programs leave them: drawn, flattened, moved, merged; and papers that mislead."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+import pytest
+from packet_forms import BLANKS, FORM, LETTER, filled, flattened
+from pypdf import PageObject, PdfReader, PdfWriter, Transformation
+
+from producers import forms
+from producers.extract import read
+from producers.packets import Packet, read_packet
+from schemas.errors import UsageError
+
+DATA = Path(__file__).parent / "data"
+Way = Callable[[bytes, Path], bytes]
+
+
+def tool(*words: str | Path) -> None:
+    """Run a PDF program."""
+    assert shutil.which(str(words[0])), (
+        f"{words[0]} is not installed: apt install poppler-utils qpdf ghostscript"
+    )
+    subprocess.run(list(map(str, words)), check=True, capture_output=True, timeout=60)
+
+
+def by_tool(*words: str) -> Way:
+    """Return a way that runs a program on a file, `IN` and `OUT` in its words."""
+
+    def way(pdf: bytes, folder: Path) -> bytes:
+        source, target = folder / "in.pdf", folder / "out.pdf"
+        source.write_bytes(pdf)
+        tool(*(word.replace("IN", str(source)).replace("OUT", str(target)) for word in words))
+        return target.read_bytes()
+
+    return way
+
+
+def by_pdfium(pdf: bytes, folder: Path) -> bytes:
+    """Flatten a form as a browser does when it prints."""
+    document = pypdfium2.PdfDocument(pdf)
+    for page in document:
+        assert pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_PRINT) != pdfium.FLATTEN_FAIL
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+WAYS: dict[str, Way] = {
+    "pdftocairo": by_tool("pdftocairo", "-pdf", "IN", "OUT"),
+    "qpdf": by_tool("qpdf", "--flatten-annotations=all", "IN", "OUT"),
+    "ghostscript": by_tool("gs", "-q", "-dNOPAUSE", "-dBATCH", "-sDEVICE=pdfwrite", "-sOutputFile=OUT", "IN"),
+    "PDFium": by_pdfium,
+}
+
+
+def moved(pdf: bytes, how: Transformation) -> bytes:
+    """Return a PDF whose pages are drawn moved or scaled on fresh ones."""
+    writer = PdfWriter()
+    for page in PdfReader(io.BytesIO(pdf)).pages:
+        fresh = PageObject.create_blank_page(width=page.mediabox.width, height=page.mediabox.height)
+        fresh.merge_transformed_page(page, how)
+        writer.add_page(fresh)
+    return written(writer)
+
+
+def written(writer: PdfWriter) -> bytes:
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def values(packet: Packet, kind: str) -> dict[str, str]:
+    return {value.name: value.value for value in packet.values if value.kind == kind}
+
+
+def packet(*papers: bytes) -> Packet:
+    return read_packet([(f"{n}.pdf", paper) for n, paper in enumerate(papers)], BLANKS)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_flattened_forms_read_back_equal(name: str, tmp_path: Path) -> None:
+    """A filled form that a program flattened gives the values that were filled in."""
+    form = WAYS[name](filled(forms.FORM, FORM), tmp_path)
+    letter = WAYS[name](filled(forms.LETTER, LETTER), tmp_path)
+    found = packet(form, letter)
+    assert (FORM, LETTER, ()) == (
+        values(found, forms.FORM), values(found, forms.LETTER), found.contradictions
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Transformation().translate(0, -10),
+        Transformation().scale(0.94).translate(18, 25),
+        Transformation().scale(1.03).translate(-9, -12),
+    ],
+    ids=["10 pt lower", "94 %", "103 %"],
+)
+def test_printing_may_move_and_scale(how: Transformation) -> None:
+    """Blanks are found by the labels around them, wherever the page was put."""
+    found = packet(moved(flattened(forms.FORM, FORM), how), moved(flattened(forms.LETTER, LETTER), how))
+    assert (FORM, LETTER, ()) == (
+        values(found, forms.FORM), values(found, forms.LETTER), found.contradictions
+    )  # fmt: skip
+
+
+def test_one_merged_file_with_a_cover_page() -> None:
+    """A cover page, form and letter in one file are the two papers."""
+    writer = PdfWriter()
+    writer.add_blank_page(width=595, height=842)
+    for paper in (flattened(forms.FORM, FORM), flattened(forms.LETTER, LETTER)):
+        writer.append(io.BytesIO(paper))
+    found = packet(written(writer))
+    assert (FORM, LETTER) == (values(found, forms.FORM), values(found, forms.LETTER))
+    assert {2, 3} == {value.page for value in found.values}
+
+
+def test_a_form_that_another_program_printed() -> None:
+    """Labels never become values."""
+    found = read_packet([("f.pdf", (DATA / "flat-form-printed.pdf").read_bytes())], BLANKS)
+    assert {
+        "applicant.name": "青海䶮湖化工（集团）有限公司",
+        "applicant.id": "91630225000004001R",
+        "applicant.address": "循化撒拉族自治县积石镇托坝村1号",
+        "applicant.division": "630225",
+        "window": "630225",
+        "signed_on": "2018年9月9日",
+        "products.1.category": "化肥",
+        "products.1.site": "积石镇托坝村",
+        "products.1.detail": "复混肥料",
+        "products.2.category": "化肥",
+        "products.2.site": "街子镇",
+        "products.2.detail": "掺混肥料",
+    } == values(found, forms.FORM)
+
+
+@pytest.mark.parametrize(
+    "said", [json.loads((DATA / "npk.json").read_text("utf-8"))["products.1.detail"], "“甲”•乙…—₂Φ≥"]
+)
+def test_characters_outside_latin_1_survive(said: str) -> None:
+    """Dashes, quotes and bullets arrive as they were filled in."""
+    found = packet(filled(forms.FORM, {"products.1.detail": said}))
+    assert {"products.1.detail": said} == values(found, forms.FORM)
+
+
+def test_every_reader_draws_a_filled_form(tmp_path: Path) -> None:
+    """Poppler and PDFium extract the value that they draw, by an embedded font; no reader is asked to draw itself."""
+    pdf = filled(forms.FORM, FORM)
+    (tmp_path / "in.pdf").write_bytes(pdf)
+    tool("pdftocairo", "-pdf", tmp_path / "in.pdf", tmp_path / "out.pdf")
+    for flat in ((tmp_path / "out.pdf").read_bytes(), by_pdfium(pdf, tmp_path)):
+        assert FORM["applicant.name"] in "".join(word.text for word in read(flat, "f").words)
+    assert b"NeedAppearances" not in pdf
+
+
+def test_page_and_field_must_agree() -> None:
+    """A field that holds another name than its page shows is a contradiction that names both."""
+    found = read_packet([("f.pdf", (DATA / "V-not-AP.pdf").read_bytes())], BLANKS)
+    (one,) = found.contradictions
+    assert "applicant.name" == one.field
+    assert "青海䶮湖化工（集团）有限公司" in one.detail
+    assert "西宁另一家化工有限公司" in one.detail
+
+
+def test_a_power_of_attorney_is_no_business_licence() -> None:
+    """A paper is recognised by its title and form, not by a word."""
+    with pytest.raises(UsageError, match="business licence"):
+        packet((DATA / "power-of-attorney.pdf").read_bytes())
+
+
+def test_a_licence_that_a_browser_printed() -> None:
+    """Radicals are read as characters, successive lines as what their labels say; the name agrees with the form."""
+    papers = [
+        (name, (DATA / f"{name}.pdf").read_bytes()) for name in ("form", "letter", "licence-by-chromium")
+    ]
+    found = read_packet(papers, BLANKS)
+    assert () == found.contradictions
+    assert {
+        "applicant.name": "青海䶮湖化工(集团)有限公司",
+        "applicant.id": "91630225000004001R",
+        "applicant.address": "循化撒拉族自治县积石镇托坝村1号",
+        "established_on": "2010年01月02日",
+    } == values(found, "business-licence")
+
+
+def test_dashes_of_every_kind_stand_in_dates() -> None:
+    """U+2011, U+2013 and U+2212 in a date are hyphens; both papers then say the same day."""
+    for dash in "\u2011\u2013\u2212":
+        letter = {**LETTER, "signed_on": f"2018{dash}09{dash}09"}
+        form = {**FORM, "signed_on": "2018-09-09"}
+        assert () == packet(filled(forms.FORM, form), filled(forms.LETTER, letter)).contradictions
+
+
+def test_names_that_look_the_same_agree() -> None:
+    """Middle dots and full-width letters differ between keyboards, not between persons."""
+    found = packet(
+        filled(forms.FORM, {**FORM, "applicant.name": "阿卜杜·热依木 A"}),
+        filled(forms.LETTER, {**LETTER, "applicant.name": "阿卜杜•热依木Ａ"}),
+    )
+    assert () == found.contradictions
