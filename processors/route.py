@@ -141,7 +141,8 @@ def _printed(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield from (
                     ("products", product[n]) for n in ("site", "detail") if isinstance(product.get(n), str)
                 )
-    choices = data.get("items") if isinstance(data.get("items"), list) else []
+    items = data.get("items")
+    choices = items if isinstance(items, list) else []
     answers = [data.get("shared"), *(one.get("answers") for one in choices if isinstance(one, dict))]
     for given in answers:
         if isinstance(given, dict):

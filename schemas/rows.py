@@ -229,9 +229,9 @@ class WindowRow(msgspec.Struct, frozen=True):
     out: dict[str, Any] | None
 
 
-def values_of(row: msgspec.Struct) -> tuple[Any, ...]:
-    """Return the values of a row in the order of its fields, for a row that extends it."""
-    return tuple(getattr(row, name) for name in row.__struct_fields__)
+def fields_of(row: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields of a row by name, for a row that extends it."""
+    return {name: getattr(row, name) for name in row.__struct_fields__}
 
 
 def as_json(row: msgspec.Struct) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Listings:
         for state, case in self._found("case list", lambda s: s.cases.values()):
             late = views.late(state, case)
             if wanted.fits(case, late):
-                yield as_json(rows.ListedCaseRow(*rows.values_of(views.case_row(state, case)), late))
+                yield as_json(rows.ListedCaseRow(**rows.fields_of(views.case_row(state, case)), overdue=late))
 
     def checks(self, *, item: str | None, state: str | None, before: str | None) -> Iterator[dict[str, Any]]:
         """Yield on-site checks and inspections; `before` (ISO date) keeps those due before that day."""
@@ -57,7 +57,7 @@ class Listings:
             licence = next((x for x in holder.licences.values() if x.number == row.licence_number), None)
             of = licence.item if licence else None
             if item in (None, of) and state in (None, row.state) and (before is None or row.due < before):
-                yield as_json(rows.ListedCheckRow(*rows.values_of(row), holder.display, of))
+                yield as_json(rows.ListedCheckRow(**rows.fields_of(row), holder_id=holder.display, item=of))
 
     def filings(
         self, *, department: str | None, state: str | None, overdue: bool

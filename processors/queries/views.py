@@ -122,13 +122,13 @@ def licence_record(licence: Licence, open_text: OpenText) -> rows.LicenceRecordR
             v.grant.decided_at,
             "version",
             f"v{v.grant.version}",
-            *rows.values_of(_version_row(licence, v, open_text, "superseded")),
+            **rows.fields_of(_version_row(licence, v, open_text, "superseded")),
         )
         for v in licence.versions[:-1]
     ]
     history += [rows.HistoryLine(h.time, h.event, h.detail) for h in licence.history]
     return rows.LicenceRecordRow(
-        *rows.values_of(licence_row(licence, open_text)),
+        **rows.fields_of(licence_row(licence, open_text)),
         address=_clear(now, now.address, open_text),
         authority=rows.AuthorityRow(now.authority.code, now.authority.name),
         products=tuple(
