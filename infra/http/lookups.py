@@ -40,7 +40,9 @@ _MEDIA: Final = {
     "manifest": "application/json",
 }
 _THREADS: Final = max(4, 2 * (os.cpu_count() or 1))
-_VERDICTS: Final = 2  # files that are verified at once
+# Files verified at once, by kind: a hostile picture or PDF delays others of its kind, and no text or credential.
+_LANES: Final = {"picture": 2, "pdf": 1, "other": 1}
+_PICTURES: Final = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"II*\0", b"MM\0*")
 _PAPERS_SECONDS: Final = 45.0  # for the reading of a request's papers
 
 
@@ -64,14 +66,19 @@ class Lookups:
         self._slow = ThreadPoolExecutor(_THREADS // 2, thread_name_prefix="papers")
         self._cursors = Cursors(installation_secret(self._settings.data))
         self._verdicts = Verdicts(
-            self._settings.trust, self._store, size=_VERDICTS, seconds=limits.verify_seconds
+            self._settings.trust, self._store, size=sum(_LANES.values()), seconds=limits.verify_seconds
         )
-        self._verifying = ThreadPoolExecutor(_VERDICTS, thread_name_prefix="verify")
+        self._lanes = {
+            kind: ThreadPoolExecutor(size, thread_name_prefix=f"verify-{kind}")
+            for kind, size in _LANES.items()
+        }
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one of the threads. Papers and verdicts have threads of their own, so that no query waits for them."""
-        pools = {self.packets: self._slow, self.papers: self._slow, self.verify: self._verifying}
-        pool = pools.get(function, self._threads)
+        if function == self.verify:
+            pool = self._lanes[_lane(arguments[0])]
+        else:
+            pool = self._slow if function in (self.packets, self.papers) else self._threads
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
     def close(self) -> None:
@@ -79,7 +86,8 @@ class Lookups:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._slow.shutdown(wait=True, cancel_futures=True)
         self._verdicts.close()
-        self._verifying.shutdown(wait=True, cancel_futures=True)
+        for lane in self._lanes.values():
+            lane.shutdown(wait=True, cancel_futures=True)
 
     # --- queries
 
@@ -239,6 +247,12 @@ class Lookups:
             return path.read_bytes(), media
         except OSError:
             raise NotFound("未找到这个文件 / no such file") from None
+
+
+def _lane(content: bytes) -> str:
+    if content.startswith(_PICTURES):
+        return "picture"
+    return "pdf" if b"%PDF" in content[:1024] else "other"
 
 
 def _named(problem: Problem, paper: str) -> Problem:

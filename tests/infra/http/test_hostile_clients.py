@@ -104,6 +104,9 @@ def test_pictures_stop_nobody_and_not_the_end(keyed: Path) -> None:
         start = time.monotonic()
         assert httpx.get(f"{url}/healthz", timeout=10).status_code == 200
         assert time.monotonic() - start < 2
+        start = time.monotonic()
+        assert httpx.post(f"{url}/v1/verify", content=b"HTTPS://X.CN/#1", timeout=60).status_code == 200
+        assert time.monotonic() - start < 9  # a process of its own starts meanwhile
         for sender in senders:
             sender.join()
         assert [503, 503] == seen
