@@ -68,6 +68,8 @@ _GROUPS: Mapping[str, Mapping[str, str]] = {
     "letters": {"recovery:letters_app": ""},
     "log": {"recovery:app": ""},
     "stack": {"pipeline:stack_app": ""},
+    "transparency": {"transparency:app": ""},
+    "witness": {"transparency:witness_commands": ""},
 }
 """Group → its Typer apps; where there are several, the commands of each."""
 

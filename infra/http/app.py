@@ -107,6 +107,7 @@ class Service:
             self._route("/v1/verify", "POST", self.verify, public=True, query=("at",)),
             self._route("/status/{path:path}", "GET", self.status, public=True, query=("time",)),
             self._route("/trust/{name}", "GET", self.trust, public=True),
+            self._route("/log/{path:path}", "GET", self.log, public=True),
         ]
         handlers = {HTTPException: _http_problem, Exception: _fault}
         return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
@@ -295,6 +296,15 @@ class Service:
         """Answer with a file of the trust folder."""
         content, kind = await self._work(self.lookups.trust_file, request.path_params["name"])
         return file_answer(request, content, kind, {"Cache-Control": "max-age=300"})
+
+    async def log(self, request: Request, principal: Principal | None) -> Response:
+        """Answer with a file of the transparency log (C2SP tlog-tiles): full tiles never change, the checkpoint does."""
+        path = request.path_params["path"]
+        content = await self._work(self.lookups.log_file, path)
+        head = path == "checkpoint"
+        kind = "text/plain; charset=utf-8" if head else "application/octet-stream"
+        cache = "no-cache" if head else "public, max-age=31536000, immutable"
+        return file_answer(request, content, kind, {"Cache-Control": cache})
 
     async def health(self, request: Request, principal: Principal | None) -> Response:
         """Report that events are taken in and decided, or 503."""

@@ -30,6 +30,7 @@ from schemas.errors import NotFound, TransientError, ZhengzhaoError
 from schemas.ports import Store
 from schemas.rows import as_json
 from schemas.status_list import read_edition_name, reasons_key
+from schemas.transparency.tiles import read_path
 
 _TRUST_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _LIST: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -236,6 +237,12 @@ class Lookups:
         if not fitting:
             raise NotFound("未找到这个状态列表 / no such status list")
         return fitting[-1]
+
+    def log_file(self, path: str) -> bytes:
+        """Return the checkpoint, a tile or a bundle of entries of the transparency log. Raises NotFound."""
+        if path != "checkpoint" and read_path(path) is None:
+            raise NotFound("日志没有这样的路径 / no path of a log")
+        return self._store.get(f"log/{path}")
 
     def trust_file(self, name: str) -> tuple[bytes, str]:
         """Return a file of the trust folder, and its media type. Raises NotFound."""

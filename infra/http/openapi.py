@@ -236,6 +236,12 @@ def _public() -> Document:
                 problems=(400, 403, 404, 416, 421, 429, 503), security=[],
             )
         },
+        "/log/checkpoint": {
+            "get": _operation(
+                "logCheckpoint", "透明日志的检查点 / the checkpoint of the transparency log (C2SP tlog-tiles)",
+                answers={"200": text, **_PARTS}, problems=(400, 403, 404, 416, 421, 429, 503), security=[],
+            )
+        },
         "/healthz": {
             "get": _operation(
                 "health", "健康 / health", answers={"200": _json("正常 / well", some), "503": _json("故障 / failing", some)},

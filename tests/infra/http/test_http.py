@@ -166,6 +166,22 @@ def test_status_lists_and_trust_are_public(client: TestClient, built: Service) -
         assert client.get(path).status_code == 404
 
 
+def test_the_log_is_public(client: TestClient, built: Service) -> None:
+    """Its checkpoint is asked for each time, its tiles stay; nothing else below the path is given out."""
+    end = time.monotonic() + 60
+    while client.get("/log/checkpoint").status_code != 200 and time.monotonic() < end:
+        time.sleep(0.2)
+    head = client.get("/log/checkpoint")
+    assert head.headers["Cache-Control"] == "no-cache"
+    folder = built.lookups._settings.objects / "log"
+    tile = next(p for p in (folder / "tile" / "entries").rglob("*") if p.is_file())
+    answer = client.get(f"/log/{tile.relative_to(folder).as_posix()}")
+    assert tile.read_bytes() == answer.content
+    assert "immutable" in answer.headers["Cache-Control"]
+    for path in ("/log/", "/log/checkpoints/0000000000000000001", "/log/..%2Fkeys", "/log/tile/0/1"):
+        assert client.get(path).status_code == 404
+
+
 def test_a_page_of_another_site_reaches_nothing(client: TestClient) -> None:
     """The host name has to be ours."""
     assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 421
