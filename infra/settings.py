@@ -1,7 +1,8 @@
-"""Settings: where the data lie, which broker and store, what protects the keys.
+"""Settings: the data folder, broker and store, the passphrase of the keys, and the rules that an office sets.
 
-Everything comes from the environment (`ZHENGZHAO_…`) or from `DIR/settings.toml`; the environment counts
-first. Secrets never print: `repr` and `masked` hide them.
+They come from the environment (`ZHENGZHAO_…`) and from `DIR/settings.toml`; the environment counts first. A key
+of the file that is not known is refused, so that a misspelt setting cannot pass unnoticed. Secrets never print:
+`repr` and `masked` hide them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,24 @@ from schemas.transparency.notes import COSIGNATURE, VerifierKey, is_key_name, re
 DEFAULT_DATA = "zhengzhao-data"
 PATIENCE = 20
 RETENTION_YEARS = (
-    3  # as long as the longest bar: what is recorded of a person can matter to a decision for so long
+    3  # As long as the longest bar, since a person's record can matter to a decision for so long.
 )
 _INBOX = re.compile(r"zhengzhao\.inbox\.[A-Za-z0-9._-]{1,200}")
 BACKDATE_DAYS = 30  # an event dated further back is rejected
 PAST_DAYS = 36_500  # the limit for stories of the past
 _INBOXES_HINT = '[inboxes] with lines like "zhengzhao.inbox.630100" = "urn:agency:630100:market-regulation"'
+_KEYS = frozenset(
+    {
+        "require_proof",
+        "items",
+        "workers",
+        "patience",
+        "retention_years",
+        "backdate_days",
+        "inboxes",
+        "proxies",
+    }
+)
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -50,7 +63,7 @@ class LogSettings(msgspec.Struct, frozen=True):
 
 
 class Settings:
-    """What one call of the command works with."""
+    """The settings of one call of the command."""
 
     def __init__(
         self,
@@ -131,20 +144,23 @@ def allow_past(data: Path) -> None:
 
 
 def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
-    """Settings for the data folder `data` (default: `ZHENGZHAO_DATA`, else `./zhengzhao-data`)."""
+    """Read the settings of the data folder `data` (default: `ZHENGZHAO_DATA`, else `./zhengzhao-data`).
+
+    Raises UsageError, naming file and key, for what is not known or out of range.
+    """
     env = os.environ if env is None else env
     folder = data or Path(env.get("ZHENGZHAO_DATA") or DEFAULT_DATA)
     file = _file(folder / "settings.toml")
     broker = env.get("ZHENGZHAO_BROKER") or None
     if broker and urlsplit(broker).scheme != "kafka":
         raise UsageError(
-            f"ZHENGZHAO_BROKER 不是 Kafka 地址 / ZHENGZHAO_BROKER is no Kafka address: {masked(broker)}",
+            f"ZHENGZHAO_BROKER 不是 Kafka 地址 / ZHENGZHAO_BROKER is not a Kafka address: {masked(broker)}",
             hint="kafka://HOST:PORT",
         )
     store = env.get("ZHENGZHAO_STORE") or None
     if store and urlsplit(store).scheme not in ("s3", "s3s"):
         raise UsageError(
-            f"ZHENGZHAO_STORE 不是 S3 地址 / ZHENGZHAO_STORE is no S3 address: {masked(store)}",
+            f"ZHENGZHAO_STORE 不是 S3 地址 / ZHENGZHAO_STORE is not an S3 address: {masked(store)}",
             hint="s3://KEY:SECRET@HOST:PORT/BUCKET",
         )
     return Settings(
@@ -153,7 +169,7 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         store=store,
         passphrase=env.get("ZHENGZHAO_PASSPHRASE") or None,
         require_proof=_flag(env.get("ZHENGZHAO_REQUIRE_PROOF", file.get("require_proof", False))),
-        items=tuple(folder / p for p in file.get("items", [])),
+        items=_folders(file.get("items", []), folder),
         workers=_count("workers", env.get("ZHENGZHAO_WORKERS", file.get("workers", 0)), 256),
         patience=_count("patience", env.get("ZHENGZHAO_PATIENCE", file.get("patience", PATIENCE)), 86_400),
         retention_years=_count(
@@ -173,7 +189,7 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
 
 
 def masked(address: str) -> str:
-    """An address as it may be printed: user and password hidden."""
+    """Return an address as it may be printed, without user and password."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -186,21 +202,38 @@ def _file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        found = tomllib.loads(path.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"设置无法读取 / unreadable settings: {error}", where=str(path), hint="TOML, UTF-8"
+            f"设置无法读取 / the settings cannot be read: {error}", where=str(path), hint="TOML, UTF-8"
         ) from error
+    for key in found:
+        if key not in _KEYS:
+            raise UsageError(
+                f"没有这项设置 / no such setting: {key}", where=str(path), hint=", ".join(sorted(_KEYS))
+            )
+    return found
+
+
+def _folders(named: object, folder: Path) -> tuple[Path, ...]:
+    """Return further folders of service items, relative to the data folder."""
+    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+        raise UsageError(
+            "items 不是目录列表 / items is not a list of folders",
+            where=str(folder / "settings.toml"),
+            hint='items = ["my-items"]',
+        )
+    return tuple(folder / one for one in named)
 
 
 def _inboxes(named: object, where: Path) -> dict[str, str]:
-    """Inbox topics of agencies, each with the one source that may send there."""
+    """Return the inbox topics of agencies, each with the one source that may send there."""
     if not isinstance(named, dict):
-        raise UsageError("inboxes 不是表 / inboxes is no table", where=str(where), hint=_INBOXES_HINT)
+        raise UsageError("inboxes 不是表 / inboxes is not a table", where=str(where), hint=_INBOXES_HINT)
     for topic, source in named.items():
         if not _INBOX.fullmatch(topic) or not isinstance(source, str) or source_of(source) is None:
             raise UsageError(
-                f"不是收件主题及其来源 / no inbox topic with its source: {topic!r} = {source!r}",
+                f"不是收件主题及其来源 / not an inbox topic with its source: {topic!r} = {source!r}",
                 where=str(where),
                 hint=_INBOXES_HINT,
             )
@@ -251,7 +284,7 @@ def _flag(value: object) -> bool:
     if text not in _TRUE | _FALSE:
         raise UsageError(
             f"require_proof 须为 true 或 false / require_proof is neither true nor false: {value}",
-            hint="in settings.toml or ZHENGZHAO_REQUIRE_PROOF: true or false",
+            hint="settings.toml, ZHENGZHAO_REQUIRE_PROOF: true, false",
         )
     return text in _TRUE
 
@@ -263,6 +296,7 @@ def _count(name: str, value: object, most: int) -> int:
         number = -1
     if not 0 <= number <= most:
         raise UsageError(
-            f"数值超出范围 / {name} is no number from 0 to {most}: {value}", hint=f"ZHENGZHAO_{name.upper()}"
+            f"{name} 须为 0 至 {most} 的整数 / {name} is not a whole number from 0 to {most}: {value}",
+            hint=f"ZHENGZHAO_{name.upper()}",
         )
     return number
