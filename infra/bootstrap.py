@@ -8,19 +8,18 @@ so that a command loads only the parts that it uses.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from infra.readmodel.database import is_served
 from infra.settings import Settings
-from schemas.errors import NotFound, TransientError, UsageError, VerificationError, ZhengzhaoError
+from schemas.errors import UsageError
 from schemas.ports import Store
 
 if TYPE_CHECKING:
@@ -197,17 +196,11 @@ class Installation:
 
     def published_lists(self) -> Stored | None:
         """Return the published status lists as a source for `verify`; None where there are none."""
-        from verification.status_sources import Stored
+        from infra.stores.uploads import published_lists
 
         if self.settings.store is None and not (self.settings.objects / "status").is_dir():
             return None
-        return Stored(self.store.list, self._object)
-
-    def _object(self, key: str) -> bytes | None:
-        try:
-            return self.store.get(key)
-        except NotFound:
-            return None
+        return published_lists(self.store)
 
     # --- ways in
 
@@ -250,41 +243,15 @@ class Installation:
 
     def check_upload(self, uri: str) -> str:
         """Return what became of the uploaded file that a material names: `verified`, `mismatched` or `absent`."""
-        digest = uri.rpartition("/")[2]
-        try:
-            content = self.persons.open_file(self.store.get(f"uploads/{digest}"))
-        except NotFound:
-            return "absent"
-        except VerificationError:
-            return "mismatched"
-        return "verified" if hashlib.sha256(content).hexdigest() == digest else "mismatched"
+        from infra.stores.uploads import upload_state
+
+        return upload_state(self.store, self.persons, uri)
 
     def packets(self, source: str, at: datetime) -> Papers:
         """Return the reader that turns PDF packets into events; their documents are kept as uploads."""
+        from producers.packet_events import packet_reader
 
-        def read(names: Sequence[str]) -> Iterator[tuple[str, bytes | ZhengzhaoError]]:
-            from infra.stores.uploads import put_upload
-            from producers.packet_events import grouped, read_file
-
-            keep = partial(put_upload, self.store, self.persons)
-            good: list[tuple[str, bytes]] = []
-            for name in names:
-                try:
-                    document = read_file(Path(name))
-                    grouped([document])  # An unreadable document must not spoil its neighbours.
-                    good.append(document)
-                except ZhengzhaoError as error:
-                    yield name, error
-            for group in grouped(good):
-                try:
-                    event = self.packet_forms.event_bytes(group, keep, source=source, at=at)
-                    yield group[0][0], event
-                except TransientError:
-                    raise  # The store failed, which is no fault of the document.
-                except ZhengzhaoError as error:
-                    yield group[0][0], error
-
-        return read
+        return packet_reader(self.packet_forms, self.keep_upload, source, at)
 
     def missing_glyphs(self, text: str) -> str:
         """Return the characters of a text that no font of the certificates has, each once."""
@@ -390,48 +357,18 @@ class Installation:
         """Return the sentence that says when what was just taken in is decided, and by whom."""
         if self.settings.on_kafka:
             return "由工作进程在数秒内决定 / the workers decide within seconds; zhengzhao drain 等待其完成 / waits for them"
-        if self._serving():
+        if is_served(self.settings.data):
             return "由 zhengzhao run 在一分钟内决定 / zhengzhao run decides within a minute"
         return "用 zhengzhao drain 作出决定 / zhengzhao drain decides"
 
-    def _serving(self) -> bool:
-        """Tell if a `zhengzhao run` holds the data folder: it holds the kernel's lock and has named itself there."""
-        try:
-            with (self.settings.data / ".lock").open("rb") as file:
-                if not file.read(4).startswith(b"run "):
-                    return False
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
-
-    def backlog(self) -> dict[str, int]:
-        """Return stage → inputs on the broker that wait for it; only the stages where some do."""
-        from infra.kafka.backlog import Backlog
-        from infra.kafka.connection import parse
-
-        backlog = Backlog(parse(self.settings.broker or ""), self.settings.inboxes)
-        try:
-            return {stage: lag for stage, lag in backlog.lags(backlog.ends()).items() if lag}
-        finally:
-            backlog.close()
-
-    def topic_faults(self) -> list[str]:
-        """Return what is wrong with the topics on the broker; a worker makes those of filings."""
+    def broker_state(self) -> tuple[list[str], dict[str, int]]:
+        """Return the faults of the topics on the broker, and stage → number of inputs that wait for it."""
+        from infra.kafka.backlog import waiting
         from infra.kafka.connection import parse
         from infra.kafka.topics import wrong_settings
 
-        return wrong_settings(parse(self.settings.broker or ""), inboxes=self.settings.inboxes)
-
-    def atomic_writes(self) -> bool | None:
-        """Tell if the S3 store writes conditionally; None for the folder `objects`."""
-        if self.settings.store is None:
-            return None
-        from infra.stores.s3 import S3Store
-
-        return S3Store(self.settings.store).conditional()
+        faults = wrong_settings(parse(self.settings.broker or ""), inboxes=self.settings.inboxes)
+        return faults, waiting(self.settings)
 
     def decided_until(self) -> datetime | None:
         """Return the time of the last event or tick that was decided in the data folder; None where it is not known."""
@@ -454,8 +391,7 @@ class Installation:
         if self.settings.on_kafka:
             return 0
         with self.database() as db:
-            sql = "SELECT count(*) FROM ledger WHERE seq > ? AND holder = ?"
-            return int(db.db.execute(sql, (int(db.meta("position", "0")), holder)).fetchone()[0])
+            return db.pending_of(holder)
 
     @contextmanager
     def letters(self) -> Iterator[LetterBox]:
@@ -545,50 +481,6 @@ def rebuild_task(data: str, store: str | None, shared_persons: str | None, into:
     return rebuild_task(
         load_trust(folder / "trust"), persons, open_store(store, folder / "objects"), Path(into)
     )
-
-
-# The functions below stay only until every caller builds an `Installation`.
-
-
-@contextmanager
-def open_inbox(settings: Settings) -> Iterator[Inbox]:
-    """Open the inbox of an installation."""
-    with Installation(settings) as installation, installation.inbox() as inbox:
-        yield inbox
-
-
-@contextmanager
-def embedded_inbox(
-    settings: Settings, authenticate: Callable[[Event], Auth] | None = None
-) -> Iterator[EmbeddedInbox]:
-    """Open the inbox of the embedded engine of an installation."""
-    with Installation(settings) as installation, installation.embedded_inbox(authenticate) as inbox:
-        yield inbox
-
-
-@contextmanager
-def open_register(settings: Settings) -> Iterator[Register]:
-    """Open the register of an installation."""
-    with Installation(settings) as installation, installation.register() as register:
-        yield register
-
-
-def send_tick(settings: Settings, at: datetime, received_at: datetime) -> None:
-    """Enter the time into the ledger of an installation."""
-    with Installation(settings) as installation:
-        installation.tick(at, received_at)
-
-
-def authenticator(settings: Settings) -> Callable[[Event], Auth]:
-    """Return the check of proofs of an installation."""
-    return Installation(settings).authenticate
-
-
-def upload_checker(settings: Settings, persons: PersonsStore) -> Callable[[str], str]:
-    """Return the check of uploads of an installation."""
-    installation = Installation(settings)
-    installation.__dict__["persons"] = persons
-    return installation.check_upload
 
 
 _PLAIN = re.compile(

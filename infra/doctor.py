@@ -25,6 +25,7 @@ from infra.delivery.webhooks import FILE, Hook, load_departments
 from infra.draw.store import DrawStore
 from infra.pool import cores
 from infra.settings import masked
+from infra.stores import Conditional
 from issuance import fonts, page
 from schemas.calendar import CHINA
 from schemas.errors import ZhengzhaoError
@@ -108,7 +109,8 @@ def _storage(here: Installation) -> Findings:
     if first is not None:
         here.store.get(first)
     yield DoctorFinding("store", True, f"{where}: 可用 / answers")
-    if (atomic := here.atomic_writes()) is not None:
+    if isinstance(here.store, Conditional):
+        atomic = here.store.conditional()
         detail = (
             "写入有条件检查 / writes are conditional"
             if atomic
@@ -129,7 +131,7 @@ def _storage(here: Installation) -> Findings:
 def _broker(here: Installation) -> Findings:
     if here.settings.broker is None:
         return
-    wrong = here.topic_faults()
+    wrong, lags = here.broker_state()
     for detail in wrong:
         yield DoctorFinding(
             "topics", False, detail,
@@ -140,7 +142,6 @@ def _broker(here: Installation) -> Findings:
         where = masked(here.settings.broker)
         good = "分区、保留与压缩符合要求 / partitions, retention and compaction are as required"
         yield DoctorFinding("topics", True, f"{where}: {good}")
-    lags = here.backlog()
     said = ", ".join(f"{stage} {lag}" for stage, lag in lags.items()) or "无积压 / nothing waits"
     hint = "每个环节是否都有工作进程 / is there a worker for each stage?" if lags else ""
     yield DoctorFinding("backlog", None if lags else True, said, hint)

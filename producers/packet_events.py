@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import msgspec
 from producers import forms
 from producers.appearances import Faces
 from producers.extract import read
+from producers.files import Papers
 from producers.forms import FORM, LETTER, Form
 from producers.packets import Blanks, Packet, application, read_packet
 from schemas.calendar import time_text
-from schemas.errors import UsageError
+from schemas.errors import TransientError, UsageError, ZhengzhaoError
 from schemas.identifiers import compare
 from schemas.item_types import ServiceItem
 from schemas.items import Catalogue, row
@@ -146,3 +147,26 @@ def read_file(path: Path) -> tuple[str, bytes]:
     if not raw:
         raise UsageError("文件是空的 / the file is empty", where=str(path), hint="检查路径 / check the path")
     return str(path), raw
+
+
+def packet_reader(forms: PacketForms, keep: Callable[[bytes], str], source: str, at: datetime) -> Papers:
+    """Return a reader of PDF files that yields an event, or what is wrong, for each application among them."""
+
+    def read(names: Sequence[str]) -> Iterator[tuple[str, bytes | ZhengzhaoError]]:
+        good: list[tuple[str, bytes]] = []
+        for name in names:
+            try:
+                document = read_file(Path(name))
+                grouped([document])  # An unreadable document must not spoil its neighbours.
+                good.append(document)
+            except ZhengzhaoError as error:
+                yield name, error
+        for group in grouped(good):
+            try:
+                yield group[0][0], forms.event_bytes(group, keep, source=source, at=at)
+            except TransientError:
+                raise  # The store failed, which is no fault of the document.
+            except ZhengzhaoError as error:
+                yield group[0][0], error
+
+    return read

@@ -28,7 +28,6 @@ from infra.pool import cores
 from infra.recovery.replay import replay
 from infra.settings import Settings
 from infra.stores.folder import FolderStore
-from infra.stores.uploads import published_lists
 from issuance.issue import STAGES, Issuer
 from issuance.keys import Lifetime, init, longest_validity, roles_of
 from processors import number as numbers
@@ -207,7 +206,7 @@ def embedded_run(settings: Settings, licences: int) -> dict[str, Any]:
 
 def _verifications(settings: Settings, runs: int) -> dict[str, Any]:
     here = Installation(settings)
-    trust, lists, store = here.trust, published_lists(settings), here.store
+    trust, lists, store = here.trust, here.published_lists(), here.store
     keys = [key for _, key in zip(range(runs), store.list("licences/"), strict=False)]
     pdfs = [store.get(key) for key in keys]
     cwts = [attachments(pdf)["credential.cwt"] for pdf in pdfs]

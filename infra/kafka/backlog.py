@@ -71,6 +71,15 @@ class Backlog:
         return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items() if place[0] in names)
 
 
+def waiting(settings: Settings) -> dict[str, int]:
+    """Return stage → number of inputs that wait for it; only the stages where some do."""
+    backlog = Backlog(parse(settings.broker or ""), settings.inboxes)
+    try:
+        return {stage: lag for stage, lag in backlog.lags(backlog.ends()).items() if lag}
+    finally:
+        backlog.close()
+
+
 def undecided(settings: Settings, *, seconds: float) -> int:
     """Wait until everything that is there now is decided, and return how many inputs are left after `seconds`."""
     backlog = Backlog(parse(settings.broker or ""), settings.inboxes)

@@ -7,6 +7,7 @@ changed, taken away or added is noticed.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -138,6 +139,11 @@ class Database:
 
     # --- facts
 
+    def pending_of(self, holder: str) -> int:
+        """Return how many entries of a holder are not decided yet."""
+        sql = "SELECT count(*) FROM ledger WHERE seq > ? AND holder = ?"
+        return int(self.db.execute(sql, (int(self.meta("position", "0")), holder)).fetchone()[0])
+
     def add_facts(self, facts: Iterable[tuple[int, str, str, str, bytes]]) -> int:
         """Appends (entry, id, holder, type, fact) rows to the chain; one that stands there already changes nothing."""
         before, chain = self.head()
@@ -170,6 +176,20 @@ class Database:
                 f"数据文件的形式不符 / the data file has form {version}, this release reads {len(_FORMS)}",
                 where=str(self.path), hint="用写它的版本或更新的 / use the release that wrote it, or a newer one",
             )  # fmt: skip
+
+
+def is_served(data: Path) -> bool:
+    """Tell if a `zhengzhao run` decides in a data folder: it holds the kernel's lock and has named itself there."""
+    try:
+        with (data / ".lock").open("rb") as file:
+            if not file.read(4).startswith(b"run "):
+                return False
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager

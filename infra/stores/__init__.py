@@ -22,6 +22,15 @@ class Erasing(Protocol):
         ...
 
 
+@runtime_checkable
+class Conditional(Protocol):
+    """A store that can say whether it refuses to overwrite an object by itself."""
+
+    def conditional(self) -> bool:
+        """Tell if the store writes an object only where there is none."""
+        ...
+
+
 def open_store(address: str | None, objects: Path) -> Store:
     """Open the store at `address` (`s3://…`), or the folder `objects` where it is None. Raises UsageError."""
     if address is None:

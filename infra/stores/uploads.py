@@ -10,11 +10,9 @@ import json
 from typing import Any, Final, Literal
 
 from infra.persons.keys import PersonsStore
-from infra.settings import Settings
-from infra.stores import open_store
 from processors.queries.find import Queries, shown
 from processors.queries.views import ERASED
-from schemas.errors import NotFound, UsageError
+from schemas.errors import NotFound, UsageError, VerificationError
 from schemas.ports import Store
 from verification.pdf import attachments
 from verification.status_sources import Stored
@@ -82,11 +80,20 @@ def put_upload(store: Store, persons: PersonsStore, content: bytes) -> str:
     return f"store:uploads/{digest}"
 
 
-def published_lists(settings: Settings) -> Stored | None:
-    """Return the published lists as a source for `verify`; None where the data folder has none."""
-    if settings.store is None and not (settings.objects / "status").is_dir():
-        return None
-    store = open_store(settings.store, settings.objects)
+def upload_state(store: Store, persons: PersonsStore, uri: str) -> str:
+    """Return `verified`, `mismatched` or `absent` for the file that a `store:uploads/…` address names."""
+    digest = uri.rpartition("/")[2]
+    try:
+        content = persons.open_file(store.get(f"uploads/{digest}"))
+    except NotFound:
+        return "absent"
+    except VerificationError:
+        return "mismatched"
+    return "verified" if hashlib.sha256(content).hexdigest() == digest else "mismatched"
+
+
+def published_lists(store: Store) -> Stored:
+    """Return the published lists of a store as a source for `verify`."""
 
     def get(key: str) -> bytes | None:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from story import Events, uscc
 
-from infra.bootstrap import Installation, open_inbox
+from infra.bootstrap import Installation
 from infra.cli import main
 from infra.http.drainer import Drainer
 from infra.settings import Settings
@@ -27,7 +27,7 @@ def settings(tmp_path: Path) -> Settings:
         told.apply(f"2018-09-10T09:0{n}:00+08:00", f"O-{n}", uscc(n))
     (tmp_path / "events.jsonl").write_text(told.text(), "utf-8")
     settings, summary = Settings(data, workers=1), Summary()
-    with open_inbox(settings) as inbox:
+    with Installation(settings) as here, here.inbox() as inbox:
         submit_file(str(tmp_path / "events.jsonl"), inbox, summary)
     assert summary.accepted == 5
     return settings
