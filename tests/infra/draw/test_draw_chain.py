@@ -181,13 +181,13 @@ def test_doctor_tells_an_undrawn_announcement(office: Office) -> None:
         rows = [json.loads(line) for line in office("doctor", "--json")[1].splitlines()]
         return [(row["ok"], row["detail"]) for row in rows if row["name"] == "draws"]
 
-    assert [(True, "1 announcements, none overdue")] == found()
+    assert [(True, "公告 1 个，无逾期 / 1 announcements, none overdue")] == found()
     announcement = office.announce("2", plan(office, "P2"))
     ((ok, detail),) = found()
     assert not ok
     assert "announcement 2 of urn:agency:630000:market-regulation (P2)" in detail
     office.ok("draw", "void", announcement, "--reason", "名录有误")
-    assert [(True, "2 announcements, none overdue")] == found()
+    assert [(True, "公告 2 个，无逾期 / 2 announcements, none overdue")] == found()
 
 
 def test_what_a_revoked_key_signed(office: Office) -> None:

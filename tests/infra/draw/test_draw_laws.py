@@ -180,9 +180,9 @@ def test_inspectors_are_the_slow_rules(
     roster = Roster(SEED, inspectors, need)
     if any(len(a["inspectors"]) < places for a in assignments):
         with pytest.raises(DrawError):
-            assign(roster, visited, conflicts, places)
+            assign(roster, visited, conflicts, [(None, places)])
         return
-    ours = assign(roster, visited, conflicts, places)
+    ours = assign(roster, visited, conflicts, [(None, places)])
     assert assignments == [{"target": a.target, "inspectors": a.inspectors} for a in ours[0]]
     assert skipped == [{"target": s.target, "inspector": s.inspector, "reason": s.reason} for s in ours[1]]
     for assignment in ours[0]:
@@ -194,7 +194,7 @@ def test_loads_are_level() -> None:
     """Without conflicts and with one division, loads differ by at most one."""
     inspectors = [DrawInspector(f"I{n}", "630100", frozenset()) for n in range(7)]
     roster = Roster(SEED, inspectors, None)
-    assign(roster, [(f"T{n}", "630102") for n in range(50)], {}, 2)
+    assign(roster, [(f"T{n}", "630102") for n in range(50)], {}, [(None, 2)])
     assert {14, 15} == set(roster.loads.values())
 
 

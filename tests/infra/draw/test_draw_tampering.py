@@ -56,6 +56,10 @@ def swap(listed: list[Any]) -> None:
     listed[0], listed[1] = listed[1], listed[0]
 
 
+def another(inspectors: list[str]) -> None:
+    inspectors[0] = next(own for own in ("I12", "I13", "I14") if own not in inspectors)
+
+
 def other_hex(text: str) -> str:
     return ("0" if text[0] != "0" else "1") + text[1:]
 
@@ -74,7 +78,7 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "one drawn less": lambda t: first(t)["drawn"].pop(),
     "order of strata": lambda t: swap(t["strata"]),
     "a stratum less": lambda t: t["strata"].pop(),
-    "an inspector": lambda t: t["assignments"][0]["inspectors"].__setitem__(0, "I14"),
+    "an inspector": lambda t: another(t["assignments"][0]["inspectors"]),
     "order of inspectors": lambda t: swap(t["assignments"][0]["inspectors"]),
     "order of assignments": lambda t: swap(t["assignments"]),
     "an assignment less": lambda t: t["assignments"].pop(),
