@@ -1,1 +1,1 @@
-"""Where it runs: settings, the two engines, adapters, local stack, command line."""
+"""Infrastructure: settings, the two engines, adapters, local stack, command line."""

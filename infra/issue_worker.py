@@ -38,7 +38,7 @@ from verification.pdf import attachments, read_layout
 
 
 class Rebuild(msgspec.Struct, frozen=True, array_like=True):
-    """What a worker needs to rebuild."""
+    """The input that a worker needs to rebuild an object."""
 
     numbered: Numbered
     item: bytes
@@ -46,7 +46,7 @@ class Rebuild(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Rebuilt(msgspec.Struct, frozen=True, array_like=True):
-    """How a rebuilt object compares with the stored one. `verdict` is `same` or what is wrong.
+    """The comparison of a rebuilt object with the stored one. `verdict` is `same` or says what is wrong.
 
     `unproved` tells why the object could only be compared with its recorded digest.
     """
@@ -68,7 +68,7 @@ def _item(raw: bytes) -> IssuanceItem:
 
 
 def recipe(settings: Settings) -> Recipe:
-    """How a worker builds the task of issuing."""
+    """Return the recipe by which a worker builds the task of issuing."""
     return Recipe(
         "infra.bootstrap:issue_task",
         (str(settings.data), settings.store, settings.passphrase, settings.shared_persons),
@@ -127,7 +127,7 @@ def clear_texts(grant: Grant, opened: Callable[[str, str], str | None]) -> tuple
 
 
 def with_products(numbered: Numbered, opened: Callable[[str, str], str | None]) -> Numbered:
-    """The same with its products in clear, for what is printed and signed; call `clear_texts` first."""
+    """Return the grant with its products in clear, for what is printed and signed; call `clear_texts` first."""
     grant = numbered.grant
     if not any(is_sealed(text) for p in grant.products for text in (p.site, p.detail)):
         return numbered
@@ -151,7 +151,7 @@ def adopt(
     address: str,
     open_object: OpenObject,
 ) -> Issued:
-    """What is recorded of an object that stands under the key already.
+    """Return the record of an object that stands under the key already.
 
     A signer with random signatures may have crashed between writing and recording: the stored object then
     differs only by its signatures. They are read out of it; if the object can be rebuilt with them, it is ours.

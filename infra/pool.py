@@ -48,7 +48,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of a job: `output`, or a failure."""
+    """The outcome of a job: `output`, or a failure."""
 
     job: int
     output: bytes = b""
@@ -56,7 +56,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """How a worker builds its task: `module:function`, called with `arguments`."""
+    """The recipe for a worker's task: `module:function`, called with `arguments`."""
 
     builder: str
     arguments: tuple[Any, ...] = ()
@@ -115,7 +115,7 @@ class Pool:
 
     @property
     def room(self) -> int:
-        """How many jobs the pool takes before it would only pile them up."""
+        """Return how many jobs the pool takes before it would only pile them up."""
         return max(0, self._size * _BUNDLE * 3 - len(self))
 
     @property
@@ -129,7 +129,7 @@ class Pool:
         self._feed()
 
     def results(self, timeout: float | None = None) -> list[Result]:
-        """What has come to an end; waits up to `timeout` seconds (None: until there is something)."""
+        """Return the jobs that ended; wait up to `timeout` seconds (None: until there is one)."""
         self._feed()
         if self._failed or not len(self):
             found, self._failed = self._failed, []

@@ -105,7 +105,7 @@ class Settings:
 
     @property
     def on_kafka(self) -> bool:
-        """Whether a broker carries the streams; else the embedded engine does."""
+        """Return whether a broker carries the streams; else the embedded engine does."""
         return self.broker is not None
 
     @property

@@ -1,1 +1,1 @@
-"""From a numbered grant to a signed, stored licence."""
+"""Issuance: from a numbered grant to a signed, stored licence."""

@@ -32,7 +32,7 @@ class Unsigned(msgspec.Struct, frozen=True):
 
     @property
     def to_be_signed(self) -> bytes:
-        """What the key signs: the Sig_structure of RFC 9052, 4.4."""
+        """Return the bytes that the key signs: the Sig_structure of RFC 9052, 4.4."""
         return cose.to_be_signed(self.protected, self.payload)
 
     def finish(self, signature: bytes) -> bytes:

@@ -42,7 +42,7 @@ FAMILIES = tuple(face.family for face in FACES)
 
 
 def path_of(face: Face) -> Path:
-    """Where a face lies. Raises UsageError when its wheel is not installed."""
+    """Return the path of a face. Raise UsageError when its wheel is not installed."""
     if not face.package:
         return OWN / face.file
     spec = importlib.util.find_spec(face.package)

@@ -120,7 +120,7 @@ def _dictionary(part: bytes) -> bytes:
 
 
 class Addition(NamedTuple):
-    """What is added to a document."""
+    """Objects that are added to a document."""
 
     objects: Sequence[bytes]  # numbered from `first_number(rendered)`
     catalogue: bytes  # further entries

@@ -102,7 +102,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def keystore_path(data: Path) -> Path:
-    """Where the private keys of a data folder lie."""
+    """Return the path of the private keys of a data folder."""
     return data / KEYS_FOLDER / KEYSTORE_FILE
 
 

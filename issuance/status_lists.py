@@ -66,7 +66,7 @@ class StatusList(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """What is known of the latest edition of a list."""
+    """The latest known edition of a list."""
 
     issued_at: int
     number: int
@@ -125,7 +125,7 @@ class UnsignedEdition(msgspec.Struct, frozen=True):
 
 
 def is_due(listed: StatusList, last: Published | None, now: int) -> bool:
-    """Whether a list is to be published at `now`, the time (Unix seconds) of the last event or tick decided."""
+    """Return whether a list is to be published at `now`, the time (Unix seconds) of the last event or tick decided."""
     return last is None or last.digest != listed.digest() or now >= last.issued_at + _DAY
 
 
@@ -150,7 +150,7 @@ def prepare(listed: StatusList, last: Published | None, now: int, kid: str) -> U
 
 
 class EditionRecord(msgspec.Struct, frozen=True):
-    """What is recorded of an edition: enough to rebuild it without private keys, from the list as it then stood."""
+    """The record of an edition: enough to rebuild it without private keys, from the list as it then stood."""
 
     name: str
     now: int

@@ -1,1 +1,1 @@
-"""What is decided: pure functions over events and state. Read `topology.py` first."""
+"""Decisions: pure functions over events and state. Read `topology.py` first."""

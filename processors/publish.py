@@ -1,4 +1,4 @@
-"""What the world outside hears: facts as CloudEvents on the outbound topics. Facts hold persons only masked."""
+"""Outbound events: facts as CloudEvents on the outbound topics. Facts hold persons only masked."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def series_of(question: Question) -> str:
 
 
 class Produced(msgspec.Struct, frozen=True):
-    """What one input of a stage leads to, stream by stream. The engine stores all of it, or nothing."""
+    """The outcome of one input of a stage, stream by stream. The engine stores all of it, or nothing."""
 
     facts: tuple[Fact, ...] = ()
     grants: tuple[Question, ...] = ()
@@ -155,7 +155,7 @@ def publish_step(facts: Iterable[Fact]) -> Iterator[Outbound]:
 
 
 class NumberBook(Protocol):
-    """What the single writer of a series keeps. `owner` is the holder who imported a number.
+    """The records of the single writer of a series. `owner` is the holder who imported a number.
 
     `owner` returns an empty text for a number that a series of ours gave, None for one that nobody has.
     """

@@ -1,1 +1,1 @@
-"""How events get in: publisher, files, PDF packets, HTTP."""
+"""Ways in for events: files, tables, PDF packets, and the events that agencies write."""

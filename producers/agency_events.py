@@ -34,7 +34,7 @@ SIGNED_ACTIONS: Final = (
 
 
 class Sender(NamedTuple):
-    """Who sends, when, and the event's id."""
+    """The sender of an event, its time and its id."""
 
     source: str
     at: datetime
@@ -42,7 +42,7 @@ class Sender(NamedTuple):
 
 
 class Named(NamedTuple):
-    """How an event names a licence: by its number, or by the application that led to it."""
+    """A licence as an event names it: by its number, or by the application that led to it."""
 
     number: str | None = None
     granted_by: str | None = None
@@ -158,7 +158,7 @@ def filing(
     reason: str | None = None,
     answers: dict[str, Any] | None = None,
 ) -> Event:
-    """What a department says of its filing, or the correction; `kind`: received, claimed, returned, corrected."""
+    """Return a department's answer about its filing, or the correction; `kind`: received, claimed, returned, corrected."""
     data = {
         "filing_id": filing_id,
         "holder_id": holder_id,

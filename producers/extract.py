@@ -1,4 +1,4 @@
-"""What a PDF says, read in a process of its own with little memory and time.
+"""Text and form fields of a PDF, read in a separate process with little memory and time.
 
 A PDF from outside may hold bombs, loops, hostile fonts. So it is never parsed in the process that serves others:
 `producers.extract` keeps a process that has the parser loaded and forks a child with hard limits for each paper;
@@ -65,7 +65,7 @@ class _Reader:
 
 
 def ask(pdf: bytes) -> bytes:
-    """What a reader says of a PDF; empty where none could say anything."""
+    """Return a reader's findings about a PDF; empty where no reader found any."""
     for fresh in (False, True):
         reader = _reader(fresh)
         if (answer := reader.ask(pdf)) is not None:

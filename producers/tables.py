@@ -74,7 +74,7 @@ RowOutcome = tuple[int, Event | Rejected]
 
 
 class Submission(NamedTuple):
-    """Who sends a table, and the one moment that is the time of all its events."""
+    """The sender of a table, and the one moment that is the time of all its events."""
 
     source: str
     at: datetime

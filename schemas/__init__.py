@@ -1,1 +1,1 @@
-"""What travels and what is signed: events, facts, licence body, service items, identifiers, rules, errors."""
+"""Records that travel and records that are signed: events, facts, licence body, service items, rules, errors."""

@@ -1,4 +1,4 @@
-"""Who issues, and who may send what: authorities, their names, competence.
+"""Authorities: who issues a licence, who may send which event, and their names over the years.
 
 An authority is a department in a division; its code is its URN, which is also the source of its events.
 

@@ -39,7 +39,7 @@ class MaterialSeen(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ApplicantSeen(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who applies; a person's texts are sealed, `display` is the USCC or the mask."""
+    """The applicant of a case; a person's texts are sealed, `display` is the USCC or the mask."""
 
     kind: HolderKind
     display: str
@@ -50,7 +50,7 @@ class ApplicantSeen(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ChangeSeen(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the holder becomes; None where it stays."""
+    """The particulars that a change asks for; None where one stays."""
 
     name: str | None = None
     address: str | None = None
@@ -192,7 +192,7 @@ class CaseWithdrawn(FactBody, frozen=True, tag="case.withdrawn"):
 
 
 class CaseLapsed(FactBody, frozen=True, tag="case.lapsed"):
-    """What was to be supplied did not come in time."""
+    """A deferred material did not come in time, so the case ended."""
 
     case: str
     reasons: tuple[Reason, ...]

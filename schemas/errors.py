@@ -62,7 +62,7 @@ class NotFound(ZhengzhaoError):
 
 
 class LintError(ZhengzhaoError):
-    """What was to be signed breaks a rule; nothing was signed."""
+    """A record that was to be signed breaks a rule; nothing was signed."""
 
 
 class VerificationError(ZhengzhaoError):

@@ -87,7 +87,7 @@ CreditClass = Literal["A", "B", "C", "D"]
 
 
 class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What all data of events have in common."""
+    """The base of the data of all events."""
 
 
 class ProductIn(_Data, frozen=True):
@@ -104,7 +104,7 @@ Products = Annotated[
 
 
 class Applicant(_Data, frozen=True):
-    """Who applies (申请人): a name, address or division that is absent or blank is a correction later."""
+    """The applicant (申请人): a name, address or division that is absent or blank is a correction later."""
 
     kind: HolderKind
     id: Id
@@ -114,7 +114,7 @@ class Applicant(_Data, frozen=True):
 
 
 class ApplicantPart(_Data, frozen=True):
-    """What was missing of an applicant."""
+    """The parts of an applicant that were missing."""
 
     kind: HolderKind | None = None
     id: Id | None = None
@@ -144,7 +144,7 @@ class Material(_Data, frozen=True):
 
 
 class Change(_Data, frozen=True):
-    """What the holder becomes; `products` are all that shall remain."""
+    """The particulars that the holder asks to change; `products` are all that shall remain."""
 
     name: Name | None = None
     address: Short | None = None
@@ -171,7 +171,7 @@ class ApplicationSubmitted(_Data, frozen=True):
 
 
 class MaterialsSupplied(_Data, frozen=True):
-    """What a correction notice (补正通知) had named."""
+    """An answer to a correction notice (补正通知)."""
 
     application_id: Id
     holder_id: Id
@@ -237,7 +237,7 @@ class FilingEvent(_Data, frozen=True):
 
 
 class Inspector(_Data, frozen=True):
-    """Who inspected."""
+    """A person who inspected, with the department that sent them."""
 
     id: Id
     department: str

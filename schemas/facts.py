@@ -122,7 +122,7 @@ class EventRefused(FactBody, frozen=True, tag="event.refused"):
 
 
 class EventRepeated(FactBody, frozen=True, tag="event.repeated"):
-    """The same application again: nothing changes."""
+    """A repeated application: nothing changes."""
 
     case: str
 
@@ -134,7 +134,7 @@ class EventWaits(FactBody, frozen=True, tag="event.waits"):
 
 
 class NumberAsked(FactBody, frozen=True, tag="number.asked"):
-    """Whether the number of an import is free is asked of the writer of its series; the import waits for the answer."""
+    """A question to the writer of a series: is the number of an import free? The import waits for the answer."""
 
     number: str  # compared
     series: str

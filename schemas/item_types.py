@@ -1,4 +1,4 @@
-"""What a service item (政务服务事项) consists of: the form of the TOML files under `schemas/items/`.
+"""The parts of a service item (政务服务事项): the form of the TOML files under `schemas/items/`.
 
 Every key is explained here; rules that the types cannot say stand in `schemas.item_types`.
 
@@ -24,7 +24,7 @@ BASIC = frozenset({"application-form", "commitment-letter", "business-licence"})
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What all parts of an item file have in common: an unknown key is a mistake."""
+    """The base of all parts of an item file: an unknown key is a mistake."""
 
 
 class Names(_Part, frozen=True):
@@ -94,7 +94,7 @@ class CheckRule(_Part, frozen=True):
 
 
 class NumberRule(_Part, frozen=True):
-    """How a licence number is made: `prefix` with `{province}`, `{division}` and `{category}`, then the serial."""
+    """The rule for licence numbers: `prefix` with `{province}`, `{division}` and `{category}`, then the serial."""
 
     prefix: str
     digits: int = 5
@@ -109,7 +109,7 @@ class Renewal(_Part, frozen=True):
 
 
 class Former(_Part, frozen=True):
-    """How things were called up to and including the day `until` (ISO): the authority, with `{division}`, and the item.
+    """Former names, up to and including the day `until` (ISO): of the authority, with `{division}`, and of the item.
 
     What is absent was called as it is now. `evidence` says where the names and the day come from.
     """

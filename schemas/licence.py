@@ -57,7 +57,7 @@ class Particular(msgspec.Struct, frozen=True):
 
 
 class Authority(msgspec.Struct, frozen=True):
-    """Who issues: `code` is the agency's URN (`urn:agency:<division>:<department>`), `host` the QR's HOST."""
+    """The issuing authority: `code` is its URN (`urn:agency:<division>:<department>`), `host` the QR's HOST."""
 
     code: str
     name: str
@@ -117,7 +117,7 @@ class Numbered(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What `issue` did: enough to rebuild the object without private keys.
+    """The result of `issue`: enough to rebuild the object without private keys.
 
     Signatures are raw `r ‖ s` (64 bytes, hex) of the credential and DER (hex) of the PDF's CMS signature.
     `renderer` names the page renderer and its version, `template` the digest of the page template,
@@ -151,7 +151,7 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class IssuanceItem(msgspec.Struct, frozen=True, array_like=True):
-    """What issuance reads of a service item, and the names that the item had before."""
+    """The parts of a service item that issuance reads, and the names that the item had before."""
 
     name: str
     type_code: str
@@ -224,7 +224,7 @@ _WIRE = {
 
 
 class LicenceKind(Protocol):
-    """What the body takes from a service item: its licence's name and GB/T 36904 type code."""
+    """The parts of a service item that the body takes: its licence's name and GB/T 36904 type code."""
 
     @property
     def name(self) -> str: ...

@@ -30,7 +30,7 @@ class ImportRecorded(FactBody, frozen=True, tag="licence.imported"):
 
 
 class LicenceNumbered(FactBody, frozen=True, tag="licence.numbered"):
-    """What `number` gave a version."""
+    """A version has its number, identifier and place in a status list."""
 
     licence: str
     version: int
@@ -41,7 +41,7 @@ class LicenceNumbered(FactBody, frozen=True, tag="licence.numbered"):
 
 
 class LicenceIssued(FactBody, frozen=True, tag="licence.issued"):
-    """What `issue` did for a version: enough to build its object again."""
+    """A version is in the store; the fact holds enough to build its object again."""
 
     issued: Issued
 

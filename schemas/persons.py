@@ -28,7 +28,7 @@ _TAG_LENGTH: Final = 8
 
 
 class Persons(Protocol):
-    """What stages may do with persons; `infra.persons.keys` keeps the keys."""
+    """The operations on persons that stages may use; `infra.persons.keys` keeps the keys."""
 
     def pseudonym(self, compared_id: str) -> str:
         """Return the ledger key of a person: `p:` and 32 hex digits. `compared_id` is the compared form."""

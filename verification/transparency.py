@@ -23,7 +23,7 @@ from schemas.trust import TrustStore
 
 
 class LogPolicy(msgspec.Struct, frozen=True):
-    """Whom a verifier believes: the log's origin and keys, witnesses, and how many of them must have signed."""
+    """The parties that a verifier believes: the log's origin and keys, witnesses, and how many of them must have signed."""
 
     origin: str
     keys: tuple[VerifierKey, ...]

@@ -1,4 +1,4 @@
-"""What an authority publishes: `zhengzhao promises` (四亮), and `zhengzhao guide`, the service guides (办事指南)."""
+"""Publications of an authority: `zhengzhao promises` (四亮), and `zhengzhao guide`, the service guides (办事指南)."""
 
 from __future__ import annotations
 

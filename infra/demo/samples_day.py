@@ -143,7 +143,7 @@ BROKEN = (
 
 
 def applications() -> int:
-    """How many applications the day has."""
+    """Return how many applications the day has."""
     return sum(scene.number for scene in SCENES)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the day's licences afterwards, as events: from the week after to four years on.
+"""Later events of the day's licences: from the week after to four years on.
 
 Enterprises are those of `day`; the person's number belongs to nobody. Licences are named by the application that led
 to them: whoever writes the event need not know the number.
@@ -35,7 +35,7 @@ _INSPECTORS = [
 
 
 class Cast(NamedTuple):
-    """Whose licence has which fate: the data of an application of the day each."""
+    """The licences of the story by their fate: the data of an application of the day each."""
 
     extended: dict[str, Any]
     renamed: dict[str, Any]
@@ -58,7 +58,7 @@ def cast() -> Cast:
 
 
 def visited() -> list[dict[str, Any]]:
-    """Who awaits the on-site check: whoever got a licence on the day and has it still."""
+    """Return the holders who await the on-site check: they got a licence on the day and have it still."""
     issued = [scene.name for scene in samples_day.SCENES if scene.becomes == "issued"]
     wronged = cast().wronged["application_id"]
     return [d for name in issued for d in samples_day.applications_of(name) if d["application_id"] != wronged]
@@ -209,7 +209,7 @@ _SHARED = {
 
 
 def events() -> list[Event]:
-    """From the one form to the answers; one department answers what is another's, and is refused."""
+    """Return the events from the one form to the answers; one department answers for another and is refused."""
     applicant = {
         "kind": "enterprise", "id": HOLDER, "name": NAME, "address": "青海省西宁市城东区八一路9号", "division": "630102",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a run of ledger entries changes: gathered in memory, written in one transaction.
+"""Changes of a run of ledger entries: gathered in memory, written in one transaction.
 
 An entry that cannot be decided (a fault of ours) changes nothing and becomes a dead letter; the other entries are
 decided. A grant whose series is full becomes a dead letter too and waits there for its number.

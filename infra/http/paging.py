@@ -27,7 +27,7 @@ EXAMINED: Final = 2000  # holders that one page looks at
 
 
 class Cursor(NamedTuple):
-    """Where a page begins: a ledger key, and how many of its holder's licences came before."""
+    """The begin of a page: a ledger key, and how many of its holder's licences came before."""
 
     holder: str = ""
     skip: int = 0

@@ -1,4 +1,4 @@
-"""How to reach the brokers, from the one address in `ZHENGZHAO_BROKER`.
+"""Connection to the brokers, from the one address in `ZHENGZHAO_BROKER`.
 
 `kafka://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…][?tls=1&ca=FILE&cert=FILE&key=FILE&mechanism=SCRAM-SHA-512]`.
 With a user SASL is spoken (default SCRAM-SHA-512, or PLAIN), with `tls=1` TLS; `cert` and `key` are the
@@ -196,7 +196,7 @@ async def _connect(connection: Connection) -> None:
 
 
 def denied(connection: Connection, error: Exception) -> UsageError | None:
-    """What access lists forbid, as an error of use; None for any other error."""
+    """Return what access lists forbid, as an error of use; None for any other error."""
     from kafka.errors import AuthorizationError
 
     if not isinstance(error, AuthorizationError):

@@ -170,7 +170,7 @@ class Consumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """What streams read stays paused until Faust's queues are open.
+        """Keep the partitions of streams paused until Faust's queues are open.
 
         Faust fetches again, seeks, and empties its queues when it opens them: a record that came in between
         would be gone until the next rebalance.
@@ -204,7 +204,7 @@ class Consumer(driver.Consumer):
             return False
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Where reading starts: the committed offset, or before it, where a state is behind."""
+        """Start reading at the committed offset, or before it where a state is behind."""
         found = await super().seek_to_committed()
         committed = {tp: n for tp, n in found.items() if n is not None and n >= 0}
         self.progress.committed(committed)
@@ -316,7 +316,7 @@ class Loop:
         return self.app.consumer  # type: ignore[return-value]
 
     def is_current(self, event: Any) -> bool:
-        """Whether the event was fetched since the last rebalance; older ones belong to somebody else."""
+        """Return whether the event was fetched since the last rebalance; older ones belong to somebody else."""
         return bool(event.message.generation_id == self.app.consumer_generation_id)
 
     async def begin(self, event: Any) -> Ticket | None:

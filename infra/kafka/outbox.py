@@ -28,14 +28,14 @@ class Send(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
-    """What one input, known by its offset, has to send; it may be nothing."""
+    """The records that one input, known by its offset, has to send; there may be none."""
 
     offset: int
     sends: tuple[Send, ...] = ()
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """What the table holds under a key.
+    """The value that the table holds under a key.
 
     `schema` is the number of the state's form, `due` the moment when something next falls due by itself.
     """
@@ -66,7 +66,7 @@ def offset_of(raw: bytes) -> int:
 
 
 class Codec(Generic[S]):
-    """How a state becomes bytes; `empty` gives the state of a key that nothing happened to."""
+    """The encoding of a state as bytes; `empty` gives the state of a key that nothing happened to."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Outbox(Generic[S]):
         return self._load(key)[1]
 
     def again(self, offset: int) -> dict[bytes, tuple[bytes, tuple[Send, ...]]]:
-        """Of an input that was applied before: key → record as stored, and what it sent.
+        """Return, for an input that was applied before, key → record as stored, and what it sent.
 
         The record too has to be sent again: a local table may be ahead of its changelog.
         """

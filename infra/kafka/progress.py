@@ -1,4 +1,4 @@
-"""Which inputs are done, partition by partition, in order.
+"""Progress: the inputs that are done, partition by partition, in order.
 
 Kafka remembers one number for each partition: everything below it is done. Inputs are begun one after the other
 without a hole, since a hole is a record that was fetched and lost on its way, and finished in any order; what is
@@ -37,7 +37,7 @@ class OffsetProgress(Generic[P]):
         self._committed: dict[P, int] = {}
 
     def start(self, partition: P, offset: int) -> int:
-        """Where reading starts, unless it did already; the offset that is expected next."""
+        """Set the offset where reading starts, unless it is set; return the offset that is expected next."""
         return self._expected.setdefault(partition, offset)
 
     def expected(self) -> dict[P, int]:

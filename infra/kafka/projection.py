@@ -101,7 +101,7 @@ class Projection:
 
 
 def path_of(settings: Settings, connection: Connection) -> Path:
-    """Where the projection for queries lies; another cluster has another one."""
+    """Return the path of the projection for queries; another cluster has another one."""
     return settings.data / "projection" / f"{cluster_id(connection)}.sqlite"
 
 
@@ -168,7 +168,7 @@ def open_kafka_register(settings: Settings) -> Iterator[Register]:
 
 
 def unsettled(settings: Settings) -> int:
-    """How many of the events and records that are there now are not decided and told after a while.
+    """Count the events and records present now that are not decided and published after a while.
 
     0 where what a query answers next includes all of them.
     """

@@ -27,7 +27,7 @@ _MAX_MESSAGE = 4 * 1024 * 1024
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """Where the broker put an event."""
+    """The place where the broker put an event."""
 
     partition: int
     offset: int

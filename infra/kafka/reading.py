@@ -73,7 +73,7 @@ class Reader:
         return {(p.topic, p.partition): self._position(p) for p in self._partitions}
 
     def behind(self, ends: Mapping[Place, int]) -> int:
-        """How many records are left up to these ends."""
+        """Count the records that are left up to these ends."""
         return sum(max(0, end - place) for end, place in self._pairs(ends))
 
     def poll(self, seconds: float) -> list[Any]:

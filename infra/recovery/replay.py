@@ -55,7 +55,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class ReplayReport(msgspec.Struct):
-    """What replay saw. `unproved`: objects that could only be compared with their recorded digest, and why."""
+    """The findings of a replay. `unproved`: objects that could only be compared with their recorded digest, and why."""
 
     facts: int = 0
     objects: int = 0

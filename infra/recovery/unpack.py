@@ -67,7 +67,7 @@ Say = Callable[[str, int, int], None]
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What has to be in an archive; `chain` is the last link of the facts' chain, in hex."""
+    """The header that an archive must have; `chain` is the last link of the facts' chain, in hex."""
 
     format: str
     entries: int

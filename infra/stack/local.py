@@ -28,7 +28,7 @@ _START_SECONDS = 90
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """Where a running stack is; `broker` and `store` are values of the two environment variables."""
+    """The addresses of a running stack; `broker` and `store` are values of the two environment variables."""
 
     broker: str
     store: str
@@ -205,5 +205,5 @@ replica.fetch.max.bytes=4194304
 
 
 def last_lines(server: Server) -> str:
-    """What a server's log says last."""
+    """Return the last lines of a server's log."""
     return tail(server.log)

@@ -89,7 +89,7 @@ def client(endpoint: str, key: str, secret: str, *, ca: str = "") -> Minio:
 
 
 def store_answers(endpoint: str, key: str, secret: str, *, ca: str = "") -> bool:
-    """Whether the store answers and knows the key."""
+    """Return whether the store answers and knows the key."""
     try:
         client(endpoint, key, secret, ca=ca).list_buckets()
     except (S3Error, MinioException, urllib3.exceptions.HTTPError):

@@ -1,4 +1,4 @@
-"""What happens to an open case: supplements, withdrawal, review, stops of the clock.
+"""Events of an open case: supplements, withdrawal, review, stops of the clock.
 
 Limits in working days, and the time that does not count towards them (行政许可法 art 45).
 """

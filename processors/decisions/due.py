@@ -1,4 +1,4 @@
-"""What falls due by itself: expiry, deemed renewal, lapses, the end of a suspension, alarms.
+"""Deadlines: expiry, deemed renewal, lapses, the end of a suspension, alarms.
 
 A thing is due at 00:00 in China of the day after its last day. Its facts are dated by that moment and have a cause
 made of the thing itself, so that it does not matter which event or tick came by first.

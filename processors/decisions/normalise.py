@@ -1,4 +1,4 @@
-"""What an event said, in the form in which cases keep it."""
+"""Content of an event in the form in which cases keep it."""
 
 from __future__ import annotations
 

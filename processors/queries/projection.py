@@ -1,4 +1,4 @@
-"""From facts to what others look up: cases by id, licences by number, places in status lists.
+"""Rows that others look up, made from facts: cases by id, licences by number, places in status lists.
 
 Both engines and `replay` use these functions, so that one fact means one thing everywhere.
 """

@@ -46,14 +46,14 @@ class Handled(msgspec.Struct):
 
 
 class Kept(NamedTuple):
-    """What the facts tell, before anybody asks for a period."""
+    """The figures that facts give, before a period is asked for."""
 
     handled: tuple[Handled, ...]
     as_of: str  # the last moment that any fact tells of; empty where there is none
 
 
 class Wanted(NamedTuple):
-    """What is asked for: decided from `first` to `last`, authorities in `division` and below, these items."""
+    """A question: decided from `first` to `last`, authorities in `division` and below, these items."""
 
     first: date | None = None
     last: date | None = None
