@@ -445,7 +445,7 @@ class Installation:
 
 def event_signer(path: Path) -> Callable[[bytes], bytes]:
     """Return the signing of events with an agency's private key in a PEM file. Raises UsageError."""
-    from infra.event_signing import event_signer
+    from infra.agencies import event_signer
 
     return event_signer(path)
 

@@ -21,15 +21,7 @@ from issuance.issue import Issuer
 from issuance.page import RendererMissing
 from issuance.signer import Signer
 from schemas.errors import LintError, NotFound, ObjectDiffers, VerificationError
-from schemas.licence import (
-    Grant,
-    IssuanceItem,
-    Issued,
-    Numbered,
-    Product,
-    decode_issuance_item,
-    decode_job,
-)
+from schemas.licence import Grant, IssuanceItem, Issued, Numbered, Product, decode_issuance_item, decode_job
 from schemas.persons import is_pseudonym, is_sealed, is_sealed_object
 from schemas.ports import Store
 from schemas.trust import TrustStore

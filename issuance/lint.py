@@ -9,9 +9,8 @@ from datetime import date
 from typing import Final
 
 from schemas.errors import LintError
-from schemas.identifiers import compare, looks_personal, parse_identifier, serial_text
+from schemas.identifiers import compare, looks_personal, parse_identifier, serial_text, shows_nothing
 from schemas.licence import HOST, MAX_BODY, MAX_PARTICULAR, LicenceBody, Numbered, object_key
-from schemas.names import shows_nothing
 from schemas.persons import is_sealed
 from schemas.ports import MAX_KEY
 from schemas.printing import unprintable

@@ -20,6 +20,7 @@ from schemas.events import Event
 from schemas.identifiers import (
     compare,
     contacts_masked,
+    fold,
     is_citizen_id,
     is_uscc,
     looks_personal,
@@ -37,7 +38,6 @@ from schemas.ledger import (
     RoutedEvent,
     TickEntry,
 )
-from schemas.names import fold
 from schemas.persons import Persons, holder_key, is_pseudonym
 
 _SEALED = ("name", "address", "site", "detail")

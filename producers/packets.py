@@ -22,7 +22,7 @@ from producers.extract import Box, PdfDocument, read
 from producers.forms import COMMITMENT, FORM, LETTER, MARK_PATTERN, PRODUCT_ROWS, Form, commitment_digest
 from producers.printed import find_places
 from schemas.errors import UsageError
-from schemas.names import RADICALS, fold
+from schemas.identifiers import RADICALS, fold
 
 LICENCE = "business-licence"
 _STOPS = (

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from producers.extract import Box, PdfDocument, Word
-from schemas.names import fold
+from schemas.identifiers import fold
 
 FEWEST: Final = 4
 """Number of labels that a copy must share with the form, at least."""

@@ -8,15 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from producers.table_cells import (
-    UNCOMPUTED,
-    Cell,
-    DateCell,
-    ErrorCell,
-    NumberCell,
-    TruthCell,
-    serial_text,
-)
+from producers.table_cells import UNCOMPUTED, Cell, DateCell, ErrorCell, NumberCell, TruthCell, serial_text
 
 MAX_COLUMN: Final = 16_384
 MAX_ROW: Final = 1_048_576

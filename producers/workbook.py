@@ -17,14 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 from xml.parsers import expat
 
-from producers.sheet_rows import (
-    REFERENCE,
-    BrokenPart,
-    RowReader,
-    SparseRow,
-    TextReader,
-    column_number,
-)
+from producers.sheet_rows import REFERENCE, BrokenPart, RowReader, SparseRow, TextReader, column_number
 from producers.table_cells import Cell
 from schemas.errors import UsageError
 

@@ -20,7 +20,7 @@ from schemas import event_types as t
 from schemas.canonical_json import shown
 from schemas.errors import Rejected
 from schemas.event_types import official_results
-from schemas.names import shows_nothing
+from schemas.identifiers import shows_nothing
 
 MAX_ID: Final = 64
 MAX_TEXT: Final = 200

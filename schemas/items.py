@@ -18,12 +18,7 @@ import msgspec
 
 from schemas.canonical_json import digest
 from schemas.errors import ItemError
-from schemas.item_types import (
-    FieldRule,
-    ServiceItem,
-    faults,
-    field_faults,
-)
+from schemas.item_types import FieldRule, ServiceItem, faults, field_faults
 
 
 class Catalogue(msgspec.Struct, frozen=True):

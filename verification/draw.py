@@ -42,20 +42,15 @@ from schemas.draw.plan import PublicSource
 from schemas.draw.public import BeaconValue, check_value, time_of
 from schemas.draw.registers import DrawRegister
 from schemas.draw.seed import check_commitment, check_signature, in_order, seed_of
-from schemas.draw.strata import (
-    Earlier,
-    Frame,
-    build_frame,
-    is_drawn_in,
-    left_out,
-    read_earlier,
-)
+from schemas.draw.strata import Earlier, Frame, build_frame, is_drawn_in, left_out, read_earlier
 from schemas.errors import DrawError
 from schemas.trust import TrustStore
 from verification import draw_chain
 from verification.draw_chain import Chain, read_chain
-from verification.draw_report import Checklist, DrawReport, Unchecked
 from verification.draw_result import (
+    Checklist,
+    DrawReport,
+    Unchecked,
     assign_again,
     compare_assignments,
     compare_counts,

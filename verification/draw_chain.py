@@ -23,7 +23,7 @@ import msgspec
 import orjson
 
 from schemas.draw import inspectors as staff
-from schemas.draw.aftermath import Aftermath
+from schemas.draw.aftermath import MAX_BYTES, Aftermath, Replacement, read_replacement
 from schemas.draw.documents import (
     FIRST,
     Announcement,
@@ -36,12 +36,11 @@ from schemas.draw.documents import (
 )
 from schemas.draw.encoding import convert, encode
 from schemas.draw.registers import DrawRegister
-from schemas.draw.replacement import MAX_BYTES, Replacement, read_replacement
 from schemas.draw.seed import check_signature
 from schemas.draw.strata import counts_for
 from schemas.errors import DrawError, UsageError
 from schemas.trust import TrustStore
-from verification.timestamps import MAX_TOKEN
+from verification.publication import MAX_TOKEN
 
 
 class Chain:

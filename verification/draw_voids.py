@@ -23,7 +23,7 @@ from schemas.draw.strata import build_frame, placed
 from schemas.errors import DrawError
 from schemas.trust import TrustStore
 from verification.draw_chain import Chain
-from verification.timestamps import stamped_at
+from verification.publication import stamped_at
 
 _SHOWN = 20  # A detail names so many targets of a discarded draw.
 

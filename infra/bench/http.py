@@ -30,11 +30,10 @@ import psutil
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from infra.agencies import change_register
+from infra.agencies import change_register, event_signer
 from infra.bench.licences import Say, lines
 from infra.bootstrap import Installation
 from infra.demo.samples_day import PROVINCE
-from infra.event_signing import event_signer
 from infra.http.service import listen, serve, service
 from infra.settings import load
 from issuance.keys import Lifetime, init, longest_validity, roles_of

@@ -16,9 +16,7 @@ from typing import Any, Final
 
 from infra.stores.folder import FolderStore
 from infra.transparency.client import WitnessFailure
-from infra.transparency.order import SqliteOrder
-from infra.transparency.sequencer import Sequencer
-from infra.transparency.signer import new_seed, seeded_signer
+from infra.transparency.sequencer import Sequencer, SqliteOrder, new_seed, seeded_signer
 from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import Witness
 from schemas.transparency.entries import LicenceEntry

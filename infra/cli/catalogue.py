@@ -23,7 +23,7 @@ schema_app = typer.Typer(
     help="接口文档 / JSON Schema and AsyncAPI",
     epilog="Example: zhengzhao schema export docs",
 )
-write_template = later("producers.table_forms:template")
+write_template = later("producers.table_writer:template")
 write_schemas = later("infra.contracts:export")
 _COLUMNS = ("code", "name", "mode", "department", "level", "materials", "validity_years")
 

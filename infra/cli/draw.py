@@ -24,13 +24,12 @@ from infra.draw.files import write_whole
 from infra.draw.store import DrawStore, draw_key
 from processors.draw.compute import Prepared, check_given, compute, prepare
 from schemas.calendar import china_date
-from schemas.draw.aftermath import Aftermath
+from schemas.draw.aftermath import Aftermath, PublishedDraw, Replacement
 from schemas.draw.documents import Announcement, Reveal, Transcript
 from schemas.draw.encoding import read_file
 from schemas.draw.inspectors import read_conflicts, read_inspectors
 from schemas.draw.plan import Plan, parse_toml, read_plan
 from schemas.draw.public import PublicValue, read_value, time_of
-from schemas.draw.replacement import PublishedDraw, Replacement
 from schemas.draw.seed import DrawSigner, in_order
 from schemas.errors import DrawError
 from schemas.trust import TrustStore

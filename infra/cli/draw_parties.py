@@ -16,8 +16,7 @@ from infra.bootstrap import Installation
 from infra.cli import output
 from infra.cli.output import now
 from infra.draw import files
-from infra.draw.files import Secret, write_whole
-from infra.draw.memory import MEMORY_FILE, remembering
+from infra.draw.files import MEMORY_FILE, Secret, remembering, write_whole
 from schemas.draw import seed
 from schemas.draw.documents import Announcement, Commitment
 from schemas.draw.encoding import is_text, read_file

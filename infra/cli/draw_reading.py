@@ -30,7 +30,7 @@ from schemas.errors import DrawError, UsageError
 from verification import draw as verification
 from verification import verify_draw
 from verification.draw import Files
-from verification.draw_report import DrawCheck, DrawReport
+from verification.draw_result import DrawCheck, DrawReport
 
 app = typer.Typer()
 RegisterFile = Annotated[Path, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")]

@@ -26,11 +26,11 @@ from processors.queries.listings import Listings
 from producers import agency_events
 from producers.agency_events import Named
 from schemas.calendar import china_date
+from schemas.draw.aftermath import PublishedDraw
 from schemas.draw.annual import plans_of, read_annual
 from schemas.draw.encoding import read_file, shown_id
 from schemas.draw.inspectors import read_inspectors
 from schemas.draw.plan import parse_toml
-from schemas.draw.replacement import PublishedDraw
 from schemas.errors import DrawError, NotFound, UsageError
 from schemas.identifiers import compare
 

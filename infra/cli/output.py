@@ -152,7 +152,7 @@ def worst(codes: Iterable[int]) -> int:
     return max(codes, key=(0, 3, 1, 2).index, default=0)
 
 
-class Bar:
+class ProgressBar:
     """A running progress display; `advance` adds units, the total may become known later."""
 
     def __init__(self, progress: Progress | None, task: Any) -> None:
@@ -170,15 +170,15 @@ class Bar:
 
 
 @contextmanager
-def progress(label: str, total: float | None = None) -> Iterator[Bar]:
+def progress(label: str, total: float | None = None) -> Iterator[ProgressBar]:
     """Show a progress bar on standard error where that is a terminal; without a total it is a spinner."""
     if not sys.stderr.isatty():
-        yield Bar(None, None)
+        yield ProgressBar(None, None)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as display:
-        yield Bar(display, display.add_task(label, total=total))
+        yield ProgressBar(display, display.add_task(label, total=total))
 
 
 def _console(stream: Any) -> Console:

@@ -66,7 +66,7 @@ def tick(
         _show(progress)
 
 
-def _on(bar: output.Bar) -> Callable[[DrainProgress], None]:
+def _on(bar: output.ProgressBar) -> Callable[[DrainProgress], None]:
     """Return a report that moves the bar."""
     return lambda p: bar.at(p.decided + p.issued, p.decided + p.issued + p.pending)
 

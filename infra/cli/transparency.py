@@ -15,7 +15,7 @@ import typer
 
 from infra.cli import later, output
 from infra.transparency.client import LogReader, open_log
-from infra.transparency.signer import new_seed, read_key_file, seeded_signer, write_key
+from infra.transparency.sequencer import new_seed, read_key_file, seeded_signer, write_key
 from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import SIZE, Witness, witness_app
 from schemas.errors import NotFound, UsageError, VerificationError

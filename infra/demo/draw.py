@@ -40,7 +40,7 @@ from schemas.draw.documents import Announcement, Commitment, Reveal, Transcript,
 from schemas.draw.plan import parse_toml, read_plan
 from verification import verify_draw
 from verification.draw import Files, verify
-from verification.draw_report import DrawReport
+from verification.draw_result import DrawReport
 
 _SCRIPT = r"""#!/bin/sh
 # 人人可重抽 / anyone can draw again:  sh recipe.sh

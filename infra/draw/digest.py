@@ -30,14 +30,14 @@ _ROUNDS = 6  # After so many rounds texts that are still equal (long or identica
 _SHIFT = pl.Series([2 ** (8 * _NEXT)], dtype=pl.UInt128)
 
 
-class Order(NamedTuple):
+class RowOrder(NamedTuple):
     """A byte order: `texts.gather(places)` is sorted; `repeated` is a text that occurs twice, if there is one."""
 
     places: pl.Series
     repeated: str | None
 
 
-def byte_order(texts: pl.Series) -> Order:
+def byte_order(texts: pl.Series) -> RowOrder:
     """Return the byte order of texts, and a text that occurs twice."""
     at = _common(texts)
     keys = _number(texts, at, _FIRST)
@@ -46,7 +46,7 @@ def byte_order(texts: pl.Series) -> Order:
     at += _FIRST
     for _ in range(_ROUNDS):
         if not same.any():
-            return Order(order, None)
+            return RowOrder(order, None)
         places, groups = _alike(same)
         rows = order.gather(places)
         keys = groups.cast(pl.UInt128) * _SHIFT + _number(texts.gather(rows), at, _NEXT)
@@ -57,14 +57,14 @@ def byte_order(texts: pl.Series) -> Order:
     return _compared(texts, order, same)
 
 
-def _compared(texts: pl.Series, order: pl.Series, same: pl.Series) -> Order:
+def _compared(texts: pl.Series, order: pl.Series, same: pl.Series) -> RowOrder:
     places, _ = _alike(same)
     rows = order.gather(places)
     alike = texts.gather(rows)
     inner = alike.arg_sort()
     ordered = alike.gather(inner)
     twice = ordered.filter(_like_before(ordered))
-    return Order(order.scatter(places, rows.gather(inner)), str(twice[0]) if len(twice) else None)
+    return RowOrder(order.scatter(places, rows.gather(inner)), str(twice[0]) if len(twice) else None)
 
 
 def _common(texts: pl.Series) -> int:

@@ -22,10 +22,10 @@ from infra.pages.frame import Column, Html, figures, page, section, table, terms
 from processors.draw.lookup import chance_by_class, check_register
 from schemas.authorities import authority, source_of
 from schemas.authorities import find as find_division
+from schemas.draw.aftermath import PublishedDraw, Replacement
 from schemas.draw.documents import Announcement, Transcript
 from schemas.draw.encoding import shown_id, shown_name
 from schemas.draw.plan import day
-from schemas.draw.replacement import PublishedDraw, Replacement
 from schemas.draw.strata import build_frame
 
 _ROWS = 5_000  # A page with more rows is too long to read.

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.draw.pages import authority_name
 from infra.pages.frame import Column, figures, page, section, table
-from producers.table_export import quoted, xlsx_bytes
+from producers.table_writer import quoted, xlsx_bytes
 
 _COLUMNS = ("inspection_id", "target", "plan", "item", "authority", "inspectors", "inspected_on", "result", "passed",
             "publish_by", "late")  # fmt: skip

@@ -20,6 +20,7 @@ from msgspec import UNSET
 from infra.draw.files import write_whole
 from issuance.signer import ES256, Signer
 from schemas.calendar import CHINA
+from schemas.draw.aftermath import MAX_BYTES, Replacement, read_replacement
 from schemas.draw.documents import (
     FIRST,
     Announcement,
@@ -34,7 +35,6 @@ from schemas.draw.documents import (
 from schemas.draw.encoding import encode, is_text
 from schemas.draw.plan import Plan, day
 from schemas.draw.public import PublicValue
-from schemas.draw.replacement import MAX_BYTES, Replacement, read_replacement
 from schemas.draw.seed import DrawSigner, sign
 from schemas.draw.strata import counts_for
 from schemas.errors import DrawError, LintError, NotFound

@@ -25,8 +25,7 @@ from infra.embedded.writer import BATCH_STAGES, Batch
 from infra.failpoints import failpoint
 from infra.parts import Parts
 from infra.pool import Failure, Pool, Result
-from infra.readmodel.database import Database
-from infra.readmodel.items import RecordedItems
+from infra.readmodel.database import Database, RecordedItems
 from infra.readmodel.projector import renew
 from infra.stores.folder import FolderStore
 from infra.transparency.installation import InstallationLog, log_of

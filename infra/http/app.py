@@ -24,6 +24,7 @@ from infra.http.answers import (
     MULTIPART,
     STRUCTURED,
     check_query,
+    file_answer,
     json_answer,
     media_type,
     number,
@@ -31,9 +32,8 @@ from infra.http.answers import (
     results,
     results_status,
 )
-from infra.http.callers import Callers, Network
+from infra.http.callers import Callers, Network, Tokens
 from infra.http.drainer import DecidingProcess
-from infra.http.files import file_answer
 from infra.http.intake_thread import IntakeThread, Taken
 from infra.http.limits import Bodies, Rates, RequestLimits, Turns
 from infra.http.lookups import Lookups
@@ -41,7 +41,6 @@ from infra.http.metrics import EXPOSITION, Metrics
 from infra.http.multipart import check_papers_type, only_file
 from infra.http.openapi import document
 from infra.http.problems import Problem, of_error, response
-from infra.http.tokens import Tokens
 from infra.http.verdicts import Overrun
 from processors.queries.access import Principal
 from producers.files import Accepted

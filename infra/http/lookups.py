@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any, Final, cast, get_args
 
 from infra.bootstrap import Installation
+from infra.http.answers import Cursor, Cursors, Window
 from infra.http.limits import RequestLimits
 from infra.http.multipart import papers_of
-from infra.http.paging import Cursor, Cursors, Window
 from infra.http.problems import Problem, of_error
 from infra.http.verdicts import Verdicts
 from infra.persons.access_log import Accesses

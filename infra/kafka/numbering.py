@@ -22,14 +22,7 @@ from infra.kafka.records import decode_question, sends
 from infra.kafka.stage import StageLoop
 from processors import topology
 from processors.number import Series, number, place_in_series
-from processors.stages import (
-    NumberClaimed,
-    Question,
-    ToNumber,
-    number_step,
-    numbered_again,
-    unnumbered,
-)
+from processors.stages import NumberClaimed, Question, ToNumber, number_step, numbered_again, unnumbered
 from schemas.licence import Grant, Numbered
 
 _OFFSET_BYTES = 8  # in front of an index record's text

@@ -19,8 +19,7 @@ from infra.kafka.projection import Projection
 from infra.kafka.reading import Place, Reader
 from infra.kafka.records import PublishedEdition, decode_edition_record, merge
 from infra.parts import Parts
-from infra.readmodel.database import Database
-from infra.readmodel.items import RecordedItems
+from infra.readmodel.database import Database, RecordedItems
 from infra.readmodel.lists import follows_last, record_edition
 from infra.readmodel.projector import FORM
 from infra.recovery.replay import BY_HOLDER, ReplayReport, Say, prepare

@@ -16,6 +16,6 @@ def open_persons(data: Path, shared: str | None = None) -> PersonsStore:
     """
     if shared is None:
         return PersonsStore(data)
-    from infra.persons.shared_keys import SharedPersons  # loads an S3 client, which most commands never need
+    from infra.persons.shared_keys import SharedPersons
 
     return SharedPersons(data, shared)

@@ -3,6 +3,8 @@
 Ledger and facts are the record; everything else follows from them. Facts form a chain: each row carries
 SHA-256(chain of the row before ‖ fact), and `head` the last link and the count, so that a fact that was
 changed, taken away or added is noticed.
+
+The service items that the ledger has brought into force, as the data file keeps them.
 """
 
 from __future__ import annotations
@@ -14,7 +16,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from schemas.errors import TransientError, UsageError
+from schemas.item_types import ServiceItem
+from schemas.items import Catalogue, from_record
+from schemas.ledger import CatalogueEntry, decode_entry, encode_entry
+from schemas.licence import issuance_item
 
 _WAIT_SECONDS = 60
 
@@ -215,3 +223,37 @@ def _translated(path: Path) -> Iterator[None]:
             where=str(path.parent),
             hint="换可写的目录 / name a folder that can be written",
         ) from error
+
+
+class RecordedItems:
+    """The catalogue in force, and every item that ever was; kept in memory from batch to batch."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._catalogue: Catalogue | None = None
+        self._papers: dict[str, bytes] = {}
+
+    def enter(self, entry: CatalogueEntry) -> None:
+        """Bring a catalogue into force; call it inside a transaction."""
+        self._catalogue = from_record(entry.payload)
+        self._db.set_meta("in-force", encode_entry(entry).decode())
+        rows = [
+            (digest, msgspec.json.encode(self._catalogue.items[code]))
+            for code, digest in self._catalogue.digests.items()
+        ]
+        self._db.db.executemany("INSERT OR IGNORE INTO items VALUES (?, ?)", rows)
+
+    def in_force(self) -> Catalogue:
+        """Return the catalogue in force."""
+        if self._catalogue is None:
+            entry = decode_entry(self._db.meta("in-force").encode())
+            assert isinstance(entry, CatalogueEntry)  # `enter` writes nothing else there
+            self._catalogue = from_record(entry.payload)
+        return self._catalogue
+
+    def paper(self, digest: str) -> bytes:
+        """Return what issuance needs of the item with a digest (`schemas.licence.Job.item`)."""
+        if digest not in self._papers:
+            row = self._db.db.execute("SELECT item FROM items WHERE digest = ?", (digest,)).fetchone()
+            self._papers[digest] = issuance_item(msgspec.json.decode(row[0], type=ServiceItem))
+        return self._papers[digest]

@@ -26,8 +26,7 @@ from infra.embedded.writer import Batch
 from infra.parts import Parts
 from infra.persons.keys import DATABASE, SECRET
 from infra.pool import Pool
-from infra.readmodel.database import Database
-from infra.readmodel.items import RecordedItems
+from infra.readmodel.database import Database, RecordedItems
 from infra.readmodel.lists import read_list
 from infra.readmodel.projector import FORM, Projector, due_in_part, renew
 from infra.settings import Settings

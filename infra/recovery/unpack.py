@@ -24,10 +24,9 @@ from typing import IO, Final
 
 import msgspec
 
-from infra.embedded.number_book import TableBook
+from infra.embedded.writer import TableBook
 from infra.persons.keys import DATABASE
-from infra.readmodel.database import Database
-from infra.readmodel.items import RecordedItems
+from infra.readmodel.database import Database, RecordedItems
 from infra.stores.folder import FolderStore
 from processors import state as states
 from processors.decisions.due import next_due

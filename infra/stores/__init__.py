@@ -35,6 +35,6 @@ def open_store(address: str | None, objects: Path) -> Store:
     """Open the store at `address` (`s3://…`), or the folder `objects` where it is None. Raises UsageError."""
     if address is None:
         return FolderStore(objects)
-    from infra.stores.s3 import S3Store  # loads an S3 client, which most commands never need
+    from infra.stores.s3 import S3Store
 
     return S3Store(address)

@@ -20,9 +20,7 @@ from infra.draw.store import DrawStore
 from infra.readmodel.database import Database
 from infra.settings import Settings
 from infra.transparency.client import LogReader, WitnessClient
-from infra.transparency.order import SqliteOrder
-from infra.transparency.sequencer import Head, Sequencer
-from infra.transparency.signer import NoteSigner
+from infra.transparency.sequencer import Head, NoteSigner, Sequencer, SqliteOrder
 from infra.transparency.tiles import StoredLog
 from issuance.signer import ED25519, Signer
 from issuance.status_lists import decode_edition
@@ -33,7 +31,7 @@ from schemas.ports import ReplacingStore, Store
 from schemas.status_list import EditionName, edition_key
 from schemas.transparency.entries import (
     AnnouncementEntry,
-    CatalogueEntry,
+    CatalogueLogged,
     LogEntry,
     ReplacementEntry,
     StatusEntry,
@@ -268,7 +266,7 @@ def _is_past(db: Database) -> Callable[[tuple[int, str]], bool]:
 def _catalogues(db: Database, after: int) -> tuple[list[LogEntry], tuple[int, str]] | None:
     sql = "SELECT seq, entry FROM ledger WHERE seq > ? AND kind = 'catalogue' ORDER BY seq"
     rows = db.db.execute(sql, (after,)).fetchall()
-    entries: list[LogEntry] = [CatalogueEntry(hashlib.sha256(raw).hexdigest()) for _, raw in rows]
+    entries: list[LogEntry] = [CatalogueLogged(hashlib.sha256(raw).hexdigest()) for _, raw in rows]
     return (entries, (int(rows[-1][0]), "")) if rows else None
 
 

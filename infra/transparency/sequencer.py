@@ -6,34 +6,213 @@
 4. The head is published, with what witnesses have signed; a witnessed one is kept for proofs of the past.
 
 A witness that is away holds nothing up: the head is published all the same, and what is missing is told.
+
+The recorded order of a log's entries: written once, before any tile, and read by whoever rebuilds the tiles.
+
+Ed25519 keys that sign for a log or as a witness, with the name under which they sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
+from typing import Protocol
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from infra.failpoints import failpoint
 from infra.transparency.client import Cosigner, LogReader, WitnessFailure
-from infra.transparency.order import LogOrder
-from infra.transparency.signer import NoteSigner
 from infra.transparency.tiles import StoredLog
-from schemas.errors import NotFound, VerificationError
-from schemas.transparency.entries import LogEntry
+from processors.transparency import Sequenced, sequence
+from schemas.errors import KeysMissing, NotFound, StoreUnavailable, UsageError, VerificationError
+from schemas.transparency.entries import LogEntry, check_entry
 from schemas.transparency.notes import (
+    COSIGNATURE,
+    ED25519,
     Checkpoint,
     LogProof,
     Note,
     NoteSignature,
     VerifierKey,
     WitnessRequest,
+    cosignature_line,
+    cosigned_message,
+    is_key_name,
+    log_line,
     read_note,
 )
 from schemas.transparency.tiles import RightEdge, grow
 from verification.transparency import LogPolicy, WitnessedCheckpoint, verify_checkpoint
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS log_order (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, entry BLOB NOT NULL)
+"""
+_READ = 2048  # rows at once
+
+
+class LogOrder(Protocol):
+    """The order, with one writer."""
+
+    def size(self) -> int:
+        """Return the number of entries that have a place."""
+        ...
+
+    def append(self, entries: Iterable[LogEntry]) -> tuple[Sequenced, ...]:
+        """Give places to entries that have none, durably; return those that are new."""
+        ...
+
+    def index_of(self, identity: str) -> int | None:
+        """Return the place of the entry with this id, None without one."""
+        ...
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the entries from place `start` to before `stop`."""
+        ...
+
+
+class SqliteOrder:
+    """The order in a SQLite table, which may stand in a database of its own or beside the facts."""
+
+    def __init__(self, database: Path | sqlite3.Connection) -> None:
+        if isinstance(database, Path):
+            database.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+        self._database = database
+        self._database.execute(_SCHEMA)
+
+    def size(self) -> int:
+        (count,) = self._database.execute("SELECT coalesce(max(place), -1) + 1 FROM log_order").fetchone()
+        return int(count)
+
+    def append(self, entries: Iterable[LogEntry]) -> tuple[Sequenced, ...]:
+        """Give places to entries that have none, in one transaction. VerificationError where one breaks its form."""
+        coming = list(entries)
+        for entry in coming:
+            check_entry(entry)
+        own = not self._database.in_transaction  # else whoever began it commits it
+        try:
+            if own:
+                self._database.execute("BEGIN IMMEDIATE")
+            given = sequence(self.size(), coming, _Seen(self))
+            self._database.executemany(
+                "INSERT INTO log_order VALUES (?, ?, ?)", [(s.index, s.id, s.entry) for s in given]
+            )
+            if own:
+                self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            if own and self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise StoreUnavailable(f"日志次序未能写入 / the log's order was not written: {error}") from error
+        return given
+
+    def index_of(self, identity: str) -> int | None:
+        row = self._database.execute("SELECT place FROM log_order WHERE id = ?", (identity,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        while start < stop:
+            rows = self._database.execute(
+                "SELECT entry FROM log_order WHERE place >= ? AND place < ? ORDER BY place",
+                (start, min(stop, start + _READ)),
+            ).fetchall()
+            if not rows:
+                return
+            yield from (row[0] for row in rows)
+            start += len(rows)
+
+
+class _Seen:
+    """The ids that have a place, as a container."""
+
+    def __init__(self, order: SqliteOrder) -> None:
+        self._order = order
+
+    def __contains__(self, identity: object) -> bool:
+        return isinstance(identity, str) and self._order.index_of(identity) is not None
+
+
+class NoteSigner:
+    """A key under its name: `public` has 32 bytes, `sign` returns the signature of bytes (RFC 8032, 64 bytes)."""
+
+    def __init__(self, name: str, public: bytes, sign: Callable[[bytes], bytes]) -> None:
+        if not is_key_name(name):
+            raise UsageError(
+                f"名称不可用 / no name for a key: {name[:80]!r}",
+                hint="like a web address without https://, no spaces, no +",
+            )
+        self.name = name
+        self._sign = sign
+        self.log_key = VerifierKey(name, ED25519, public)
+        self.witness_key = VerifierKey(name, COSIGNATURE, public)
+
+    def __repr__(self) -> str:
+        return f"<NoteSigner {self.name}>"
+
+    def sign_checkpoint(self, checkpoint: Checkpoint) -> Note:
+        """Return the checkpoint as a note with the log's signature; the same checkpoint gives the same bytes."""
+        signature = self._sign(checkpoint.text.encode())
+        return Note(checkpoint.text, (log_line(self.log_key, signature),))
+
+    def cosign(self, text: str, time: int) -> NoteSignature:
+        """Return the witness's signature line for a checkpoint's text at `time` (seconds since 1970)."""
+        signature = self._sign(cosigned_message(text, time))
+        return cosignature_line(self.witness_key, time, signature)
+
+
+def seeded_signer(name: str, seed: bytes) -> NoteSigner:
+    """Return the signer whose private key (RFC 8032) is `seed`, 32 bytes. Raises UsageError for no name of a key."""
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    return NoteSigner(name, private.public_key().public_bytes_raw(), private.sign)
+
+
+def new_seed() -> bytes:
+    """Make a private key."""
+    return Ed25519PrivateKey.generate().private_bytes_raw()
+
+
+def write_key(path: Path, seed: bytes, passphrase: str | None) -> None:
+    """Write a private key as PEM (PKCS #8), readable for the owner alone; UsageError where the file exists."""
+    sealing = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    pem = Ed25519PrivateKey.from_private_bytes(seed).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError("已有密钥 / there is a key already", where=str(path)) from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_key_file(path: Path, passphrase: str | None) -> bytes:
+    """Return the private key in a PEM file. KeysMissing without one, or with another passphrase."""
+    try:
+        key = load_pem_private_key(path.read_bytes(), passphrase.encode() if passphrase else None)
+    except FileNotFoundError:
+        raise KeysMissing("没有密钥 / no key", where=str(path), hint="zhengzhao witness init") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeysMissing(
+            "密钥无法打开 / the key cannot be opened", where=str(path), hint="ZHENGZHAO_PASSPHRASE"
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeysMissing("不是 Ed25519 密钥 / no Ed25519 key", where=str(path))
+    return key.private_bytes_raw()
+
 
 _AT_ONCE = 8_192  # entries whose tiles are made together
 

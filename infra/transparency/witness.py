@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from infra.stores.folder import FolderStore
-from infra.transparency.signer import NoteSigner
+from infra.transparency.sequencer import NoteSigner
 from schemas.errors import NotFound, StoreUnavailable, TransientError, UsageError, VerificationError
 from schemas.transparency.merkle import EMPTY_ROOT, check_consistency
 from schemas.transparency.notes import (

@@ -12,9 +12,8 @@ import msgspec
 from schemas.calendar import day_of
 from schemas.event_types import ApplicationSubmitted, Material, ProductIn
 from schemas.facts import ApplicantSeen, ChangeSeen, MaterialSeen
-from schemas.identifiers import compare
+from schemas.identifiers import compare, same_text
 from schemas.licence import Product
-from schemas.names import same_text
 from schemas.persons import is_sealed
 
 _encode = msgspec.json.Encoder(order="sorted").encode

@@ -16,9 +16,9 @@ import msgspec
 
 from processors.queries.register import Register
 from schemas import calendar
+from schemas.draw.aftermath import PublishedDraw
 from schemas.draw.encoding import shown_id
 from schemas.draw.plan import day
-from schemas.draw.replacement import PublishedDraw
 from schemas.facts import InspectionTaken
 
 PUBLISHED_WITHIN = 20  # Working days after an inspection.

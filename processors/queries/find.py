@@ -13,9 +13,8 @@ from processors.queries import views
 from processors.queries.register import Register
 from processors.state import Case, HolderState, Licence
 from schemas.errors import NotFound, UsageError
-from schemas.identifiers import compare, kept_id, looks_personal, mask, masked
+from schemas.identifiers import compare, fold, kept_id, looks_personal, mask, masked
 from schemas.licence import Grant
-from schemas.names import fold
 from schemas.persons import Persons, is_pseudonym, keys_of
 from schemas.rows import as_json
 

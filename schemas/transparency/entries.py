@@ -68,7 +68,7 @@ class TrustEntry(_Form, frozen=True, tag="trust"):
     sha256: str
 
 
-class CatalogueEntry(_Form, frozen=True, tag="catalogue"):
+class CatalogueLogged(_Form, frozen=True, tag="catalogue"):
     """The service items changed."""
 
     sha256: str
@@ -105,7 +105,7 @@ class PublishedEntry(_OfDraw, frozen=True, tag="published"):
 
 
 DrawEntry = AnnouncementEntry | VoidEntry | TranscriptEntry | ReplacementEntry | PublishedEntry
-LogEntry = LicenceEntry | ImportedEntry | StatusEntry | TrustEntry | CatalogueEntry | DrawEntry
+LogEntry = LicenceEntry | ImportedEntry | StatusEntry | TrustEntry | CatalogueLogged | DrawEntry
 _decoder = msgspec.json.Decoder(LogEntry)
 
 

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import ROW, SENT, item, one, saved
 
-from producers.table_export import csv_text, quoted, xlsx_bytes
-from producers.table_forms import template
+from producers.table_writer import csv_text, quoted, template, xlsx_bytes
 from producers.tables import columns_of, read_applications
 from schemas.errors import UsageError
 from schemas.items import load_catalogue

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.names import fold, same_text, shows_nothing
+from schemas.identifiers import fold, same_text, shows_nothing
 
 
 @pytest.mark.parametrize(

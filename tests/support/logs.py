@@ -10,9 +10,7 @@ import msgspec
 from memory_store import MemoryStore
 
 from infra.transparency.client import WitnessFailure
-from infra.transparency.order import SqliteOrder
-from infra.transparency.sequencer import Sequencer
-from infra.transparency.signer import seeded_signer
+from infra.transparency.sequencer import Sequencer, SqliteOrder, seeded_signer
 from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import Witness
 from schemas.ports import ReplacingStore

@@ -17,8 +17,7 @@ from infra.bootstrap import Installation
 from infra.embedded.writer import Batch
 from infra.issue_worker import decode_issued, recipe
 from infra.pool import Task
-from infra.readmodel.database import Database
-from infra.readmodel.items import RecordedItems
+from infra.readmodel.database import Database, RecordedItems
 from infra.settings import Settings
 from producers.files import Summary, submit_file
 

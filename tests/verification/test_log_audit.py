@@ -10,7 +10,7 @@ from logs import ORIGIN, SERIES, NearWitness, TestLog, forged, licence, licences
 from memory_store import MemoryStore
 from msgspec.structs import replace
 
-from infra.transparency.signer import seeded_signer
+from infra.transparency.sequencer import seeded_signer
 from infra.transparency.tiles import PREFIX
 from schemas.errors import NotFound
 from schemas.transparency.entries import (

@@ -11,7 +11,7 @@ from logs import ORIGIN, NearWitness, TestLog, forged, licence, licences, seed
 from msgspec.structs import replace
 
 from infra.transparency.client import LogReader
-from infra.transparency.signer import seeded_signer
+from infra.transparency.sequencer import seeded_signer
 from schemas.errors import VerificationError
 from schemas.transparency.notes import Checkpoint, VerifierKey, read_checkpoint, read_note, read_proof
 from verification.transparency import LogPolicy, verify_checkpoint, verify_continuation, verify_proof

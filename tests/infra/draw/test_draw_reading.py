@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from infra.draw.digest import byte_order
 from infra.draw.register import TargetRegister
 from infra.draw.sources import check_quoting
-from producers.table_export import xlsx_bytes
+from producers.table_writer import xlsx_bytes
 from schemas.draw.inspectors import read_inspectors
 from schemas.errors import DrawError
 from verification import verify_draw

@@ -16,9 +16,9 @@ import pytest
 from infra.draw.store import draw_key
 from issuance.keys import open_signer
 from schemas.canonical_json import canonical
+from schemas.draw.aftermath import read_replacement
 from schemas.draw.documents import read_announcement
 from schemas.draw.encoding import encode
-from schemas.draw.replacement import read_replacement
 from schemas.draw.seed import sign
 from schemas.trust import load_trust
 from tests.infra.draw.conftest import PLAN, Office

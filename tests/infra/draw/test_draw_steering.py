@@ -22,7 +22,7 @@ from py_ecc.optimized_bls12_381 import G2, pairing
 from timestamps import TimestampAuthority
 
 import schemas
-from infra.transparency.signer import seeded_signer
+from infra.transparency.sequencer import seeded_signer
 from schemas.canonical_json import canonical
 from schemas.draw.documents import read_announcement
 from schemas.draw.public import canonical_numbers

@@ -17,9 +17,8 @@ from starlette.testclient import TestClient
 from story import PROVINCE, Events, uscc
 
 from infra.cli import main
-from infra.http.files import file_answer
+from infra.http.answers import EXAMINED, Cursor, Cursors, Window, file_answer
 from infra.http.limits import RequestLimits
-from infra.http.paging import EXAMINED, Cursor, Cursors, Window
 from infra.http.problems import Problem
 from infra.http.service import Service, service
 from infra.settings import Settings

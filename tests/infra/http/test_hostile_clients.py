@@ -20,9 +20,9 @@ from memory_store import MemoryStore
 from PIL import Image
 
 from infra.cli import main
+from infra.http.callers import Tokens
 from infra.http.limits import RequestLimits
 from infra.http.service import listen, serve, service
-from infra.http.tokens import Tokens
 from infra.http.verdicts import Overrun, Verdicts
 from infra.settings import Settings
 from tests.infra.http.test_http_faults import running

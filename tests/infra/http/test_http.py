@@ -388,7 +388,7 @@ def test_a_signed_event_needs_no_token(
     built: Service, client: TestClient, called: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     """Its proof says who sends it; changed on the way it is refused."""
-    from infra.event_signing import event_signer
+    from infra.agencies import event_signer
 
     data = str(built.lookups._settings.data)
     key = tmp_path / "a.pem"

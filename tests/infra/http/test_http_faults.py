@@ -27,13 +27,13 @@ from story import Events, uscc
 from infra.bootstrap import Installation
 from infra.cli import main
 from infra.http.app import Service
+from infra.http.callers import Tokens
 from infra.http.drainer import ExternalDrainer
 from infra.http.intake_thread import IntakeThread
 from infra.http.limits import RequestLimits
 from infra.http.lookups import Lookups
 from infra.http.problems import Problem
 from infra.http.service import service
-from infra.http.tokens import Tokens
 from infra.settings import Settings
 from processors.queries.access import LOCAL
 from producers.forms import fill

@@ -19,9 +19,9 @@ from event_samples import event, raw
 from story import ric, uscc
 
 from infra.cli import main
+from infra.http.callers import Tokens
 from infra.http.limits import RequestLimits
 from infra.http.service import listen, serve, service
-from infra.http.tokens import Tokens
 from infra.settings import Settings
 from tests.infra.http.test_http_faults import running
 

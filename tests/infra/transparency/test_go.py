@@ -21,7 +21,7 @@ from served import serving, serving_files
 
 from infra.stores.folder import FolderStore
 from infra.transparency.client import WitnessClient
-from infra.transparency.signer import seeded_signer
+from infra.transparency.sequencer import seeded_signer
 from infra.transparency.witness import Witness, witness_app
 from schemas.transparency.merkle import EMPTY_ROOT
 from schemas.transparency.notes import encode64, read_checkpoint, read_key, read_note

@@ -17,7 +17,7 @@ from infra.transparency.client import FolderLog, LogReader
 from infra.transparency.installation import ORDER_FILE
 from issuance import keys
 from schemas.transparency.entries import (
-    CatalogueEntry,
+    CatalogueLogged,
     LicenceEntry,
     LogEntry,
     StatusEntry,
@@ -77,7 +77,7 @@ def test_what_is_published_is_in_the_log(told: Path) -> None:
     assert 3 == len(licences)
     trust = hashlib.sha256((told / "trust" / "trust.json").read_bytes()).hexdigest()
     assert TrustEntry(1, trust) in found
-    assert any(isinstance(e, CatalogueEntry) for e in found)
+    assert any(isinstance(e, CatalogueLogged) for e in found)
     lists = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (told / "objects" / "status").rglob("*.cwt")}
     stated = {e.sha256 for e in found if isinstance(e, StatusEntry)}
     assert stated

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from logs import ORIGIN, NearWitness, TestLog, forged, licence, licences, seed
 from memory_store import MemoryStore
 
-from infra.transparency.order import SqliteOrder
-from infra.transparency.signer import seeded_signer
+from infra.transparency.sequencer import SqliteOrder, seeded_signer
 from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, VerificationError
 from schemas.transparency.entries import TrustEntry
 from schemas.transparency.notes import read_checkpoint, read_note, read_proof

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from served import serving
 
 from infra.transparency.client import LogReader, WitnessClient, WitnessFailure
-from infra.transparency.signer import new_seed, read_key_file, seeded_signer, write_key
+from infra.transparency.sequencer import new_seed, read_key_file, seeded_signer, write_key
 from infra.transparency.witness import Witness, WitnessAnswer, witness_app
 from schemas.errors import KeysMissing, TransientError, UsageError
 from schemas.transparency.merkle import EMPTY_ROOT

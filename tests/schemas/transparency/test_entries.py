@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import VerificationError
 from schemas.transparency.entries import (
     AnnouncementEntry,
-    CatalogueEntry,
+    CatalogueLogged,
     ImportedEntry,
     LicenceEntry,
     LogEntry,
@@ -31,7 +31,7 @@ ENTRIES: list[LogEntry] = [
     ImportedEntry("(青)XK16-204-00009"),
     StatusEntry("https://licences.example.cn/status/0123456789ab-1", 1_536_000_000, D),
     TrustEntry(1, D),
-    CatalogueEntry(D),
+    CatalogueLogged(D),
     AnnouncementEntry(AUTHORITY, 1, D),
     VoidEntry(AUTHORITY, 1, D),
     TranscriptEntry(AUTHORITY, 1, D),
