@@ -22,7 +22,7 @@ from processors.state import HolderState
 from processors.streams import Stream
 from schemas import facts as f
 from schemas.canonical_json import derived_id
-from schemas.errors import Rejected
+from schemas.errors import OtherContent, Rejected
 from schemas.facts import Fact
 from schemas.items import Catalogue
 from schemas.ledger import (
@@ -137,7 +137,7 @@ def is_duplicate(known: str | None, digest: str) -> bool:
 
 def other_content() -> Rejected:
     """Return the error for an event whose source and id came before with other content."""
-    return Rejected(
+    return OtherContent(
         str(reasons.other_content()),
         where="id",
         hint="新的事件请用新的编号 / give a new event an id of its own",

@@ -8,6 +8,7 @@
      │   ├─ KeysMissing             no key that can sign here, or the passphrase is wrong
      │   └─ TrustError              no trust folder, or one that cannot be trusted
      ├─ Rejected                    an inbound event breaks a rule of the contract; it leaves no trace
+     │   └─ OtherContent            its source and id came before with other content
      ├─ NotFound                    unknown number, case, holder: exit 1
      ├─ LintError                   what was to be signed breaks a rule; nothing was signed
      ├─ VerificationError           an artefact is not what it claims to be
@@ -55,6 +56,10 @@ class TrustError(UsageError):
 
 class Rejected(ZhengzhaoError):
     """An inbound event breaks a rule of the contract; it leaves no trace and may come again."""
+
+
+class OtherContent(Rejected):
+    """An event whose source and id came before with other content."""
 
 
 class NotFound(ZhengzhaoError):

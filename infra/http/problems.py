@@ -13,6 +13,7 @@ from starlette.responses import Response
 from schemas.errors import (
     NotFound,
     ObjectDiffers,
+    OtherContent,
     Rejected,
     TransientError,
     UsageError,
@@ -70,7 +71,7 @@ class Problem(Exception):
 def of_error(error: ZhengzhaoError) -> Problem:
     """Return the problem that stands for one of our errors. Paths of this machine stay inside."""
     if isinstance(error, Rejected):
-        status = 409 if error.where == "id" and "came before" in error.message else 422
+        status = 409 if isinstance(error, OtherContent) else 422
         return Problem(status, error.message, hint=error.hint, where=error.where)
     if isinstance(error, NotFound):
         return Problem(404, error.message)

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from infra.http.service import Service, service
 from infra.settings import Settings
 from processors.queries.access import LOCAL
 from producers.forms import fill
+from schemas.calendar import CHINA
 from schemas.items import load_catalogue
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
@@ -229,7 +231,8 @@ def test_a_packet_of_papers(client: TestClient) -> None:
         blanks["application-form.pdf"],
         {**who, **place, "products.1.category": "化肥", "products.1.site": "镇上"},
     )
-    letter = fill(blanks["commitment-letter.pdf"], {**who, "signed_on": "2018-09-09", "signatory": "法人"})
+    yesterday = (datetime.now(CHINA) - timedelta(days=1)).date().isoformat()
+    letter = fill(blanks["commitment-letter.pdf"], {**who, "signed_on": yesterday, "signatory": "法人"})
     answer = client.post(
         "/v1/packets",
         files=[("paper", ("a.pdf", form)), ("paper", ("b.pdf", letter)), ("paper", ("c.pdf", b"%PDF-1.7"))],
