@@ -263,9 +263,12 @@ class Installation:
 
         return put_upload(self.store, self.persons, content)
 
-    def tick(self, at: datetime, received_at: datetime) -> None:
-        """Enter the time `at` into the ledger. Raises Rejected where it is over five minutes in the future."""
-        from processors.route import tick
+    def tick(self, at: datetime, received_at: datetime, *, confirmed: bool = False) -> None:
+        """Enter the time `at` into the ledger. Raises Rejected where it is over five minutes in the future.
+
+        Raises ClockJumped where it is more than a day past the last moment decided and was not confirmed.
+        """
+        from processors.route import ClockJumped, check_tick, tick
         from schemas.calendar import read_time
 
         read_time(at.isoformat(), received_at)
@@ -274,6 +277,14 @@ class Installation:
 
             send_kafka_tick(self.settings, at)
             return
+        with self.database(create=True) as db:
+            try:
+                check_tick(at, 0 if confirmed else int(db.meta("clock", "0")))
+            except ClockJumped as error:
+                db.set_meta("clock-refused", error.message)  # `doctor` reports it
+                raise
+            if db.meta("clock-refused"):
+                db.set_meta("clock-refused", "")
         with self.embedded_inbox() as inbox:
             inbox.append(tick(at, received_at, "clock", "internal"), received_at)
 

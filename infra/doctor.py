@@ -165,6 +165,9 @@ def _data(here: Installation) -> Findings:
         if pending or jobs:
             detail = f"待决定 / entries to decide {pending} · 待制证 / licences to issue {jobs}"
             yield DoctorFinding("pending", None, detail, here.next_step())
+        if refused := db.meta("clock-refused"):
+            hint = "核对时钟；无误则 / check the clock; if it is right: zhengzhao tick --at TIME --confirm"
+            yield DoctorFinding("tick", False, f"已停止报时 / ticks have stopped: {refused}", hint)
         if unsigned := int(db.meta("without_proof", "0")):
             detail = (
                 f"{unsigned} 条事件没有签名（auth: none） / {unsigned} events were taken in without a proof"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from processors.context import RULES
 from schemas.calendar import time_text
 from schemas.canonical_json import derived_id
-from schemas.errors import Rejected
+from schemas.errors import Rejected, UsageError
 from schemas.events import Event
 from schemas.identifiers import (
     compare,
@@ -40,6 +40,7 @@ from schemas.ledger import (
 )
 from schemas.persons import Persons, holder_key, is_pseudonym
 
+MOST_AHEAD = timedelta(days=1)  # a tick that is further ahead needs the operator's confirmation
 _SEALED = ("name", "address", "site", "detail")
 _PERSONS = ("id", "officer", "holder_id")  # fields that may name a person
 _IDS = frozenset(
@@ -244,6 +245,25 @@ def _uris(data: dict[str, Any]) -> list[str]:
     if not isinstance(materials, list):
         return []
     return [m["uri"] for m in materials if isinstance(m, dict) and isinstance(m.get("uri"), str)]
+
+
+class ClockJumped(UsageError):
+    """A tick lies so far ahead of the last moment decided that the clock may be wrong."""
+
+
+def check_tick(at: datetime, last: int) -> None:
+    """Compare a tick with the last moment decided (Unix seconds; 0 before the first).
+
+    Raises ClockJumped where the tick is more than a day ahead: a tick lets licences expire for good.
+    """
+    before = datetime.fromtimestamp(last, UTC)
+    if last and at - before > MOST_AHEAD:
+        raise ClockJumped(
+            f"报时 {time_text(at)} 比上次办理时刻 {time_text(before)} 晚一天以上 / "
+            "the tick is more than a day past the last moment decided",
+            where="clock",
+            hint=f"核对本机时钟；确认无误后 / check the clock of this machine; if it is right: zhengzhao tick --at {time_text(at)} --confirm",
+        )
 
 
 def catalogue_entry(catalogue: Catalogue, received_at: datetime) -> CatalogueEntry:

@@ -47,16 +47,27 @@ def drain() -> None:
         _show(progress)
 
 
-@app.command(epilog="Example: zhengzhao tick --at 2018-12-31T00:00:00+08:00")
+@app.command(epilog="Example: zhengzhao tick --at 2018-12-31T00:00:00+08:00 --confirm")
 def tick(
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="报时 / the time to enter [default: now]")
     ] = None,
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            "--confirm",
+            help="确认时钟跳跃 / the time is right although it is more than a day past the last moment decided",
+        ),
+    ] = False,
 ) -> None:
-    """报时 / Enter the time into the ledger once, and decide what that makes due."""
+    """报时 / Enter the time into the ledger once, and decide what that makes due.
+
+    A time more than a day past the last moment decided is refused, since it may be a wrong clock's: licences would
+    expire for good. `--confirm` enters it.
+    """
     moment = now()
     with output.installation() as here, output.progress("tick") as bar:
-        here.tick(read_moment(at, "--at") if at else moment, moment)
+        here.tick(read_moment(at, "--at") if at else moment, moment, confirmed=confirm)
         try:
             progress = here.drain_after_tick(say=output.note, report=_on(bar))
         except FolderHeld:

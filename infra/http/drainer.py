@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from infra.bootstrap import Installation
 from infra.embedded.engine import BATCH, DrainProgress, Engine
 from infra.http.collection import collect_uploads
+from processors.route import ClockJumped
 from schemas.errors import ZhengzhaoError
 
 TICK_SECONDS: Final = 60.0
@@ -73,6 +74,7 @@ class Drainer:
         self._ready: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="drainer", daemon=True)
         self._began = 0.0  # the transaction under way
+        self._clock_stopped = False
         self.last_fault = ""
         self.decided = 0
         self.issued = 0
@@ -144,7 +146,14 @@ class Drainer:
 
     def _tick(self) -> None:
         now = datetime.now(UTC).replace(microsecond=0)
-        self._installation.tick(now, now)
+        try:
+            self._installation.tick(now, now)
+        except ClockJumped as error:  # events are decided all the same; the operator has to look at the clock
+            if not self._clock_stopped:
+                self._say(f"error: {error}\nhint: {error.hint}")
+            self._clock_stopped = True
+            return
+        self._clock_stopped = False
         self.ticks += 1
 
     def _drain(self, engine: Engine) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,6 +85,7 @@ class Routing(StageLoop):
 log = logging.getLogger(__name__)
 SOURCE = "urn:agency:000000:clock"
 _STEP = 1.0
+_MOST_AHEAD = 3600.0  # seconds; a tick lets licences expire for good
 
 
 class ClockStage(StageLoop):
@@ -92,11 +94,18 @@ class ClockStage(StageLoop):
     stage = topology.stage("clock")
 
     def __init__(
-        self, app: StageApp, seconds: int, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        app: StageApp,
+        seconds: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(app)
         self._seconds = seconds
         self._now = now
+        self._steady = steady
+        self._since = 0.0  # steady seconds at the last tick
+        self._stopped = False
         self._last: datetime | None = None
         app.timer(interval=_STEP)(self._maybe)
 
@@ -108,12 +117,22 @@ class ClockStage(StageLoop):
         if not self.loop.consumer.owns(self.topic):
             return
         moment = self.moment(self._now())
-        if moment == self._last:
+        if moment == self._last or self.jumped(moment):
             return
         sends = send_entry(tick(moment, moment, SOURCE, "internal"))
         await asyncio.gather(*await self.loop.send(sends))
-        self._last = moment
+        self._last, self._since = moment, self._steady()
         self.metrics.handled(None)
+
+    def jumped(self, moment: datetime) -> bool:
+        """Tell whether the wall clock is over an hour ahead of the running time since the last tick, and log it once."""
+        if self._last is None:
+            return False
+        ahead = (moment - self._last).total_seconds() - (self._steady() - self._since)
+        if ahead > _MOST_AHEAD and not self._stopped:
+            log.error("the clock jumped by %.0f s: ticks stop; set it, or start this worker anew", ahead)
+        self._stopped = ahead > _MOST_AHEAD
+        return self._stopped
 
     def moment(self, now: datetime) -> datetime:
         """Return the start of the current period, which is the same for every clock."""

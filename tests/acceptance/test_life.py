@@ -255,7 +255,7 @@ def test_a_province_orders_its_own_licences(tmp_path: Path) -> None:
     office.run("licence", "get", number, "--format", "pdf", "-o", pdf)
     assert office.licence(number)["status"] == "suspended"
     assert office.json("verify", pdf, "--at", "2018-03-02T11:00:00+08:00", code=1)["verdict"] == "invalid"
-    office.run("tick", "--at", "2018-03-11T00:00:00+08:00")
+    office.run("tick", "--at", "2018-03-11T00:00:00+08:00", "--confirm")
     office.run("drain")
     assert office.licence(number)["status"] == "valid"
     assert office.json("verify", pdf, "--at", "2018-03-11T00:00:01+08:00")["verdict"] == "valid"

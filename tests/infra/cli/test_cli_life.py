@@ -340,7 +340,7 @@ def test_late_cases_are_listed(office: Office) -> None:
     e.lines = [e.lines[200]]  # nobody reviews it
     office.tell(e)
     assert office.rows("case", "list", "--overdue") == []
-    office.run("tick", "--at", "2018-03-10T00:00:00+08:00")
+    office.run("tick", "--at", "2018-03-10T00:00:00+08:00", "--confirm")
     rows = office.rows("case", "list", "--overdue", "--item", "special-equipment-operator")
     assert [(row["application_id"], row["overdue"]) for row in rows] == [("P-9", ["promised"])]
     assert [r["application_id"] for r in office.rows("case", "list", "--state", "correction-requested")] == [
@@ -509,7 +509,7 @@ def test_a_person_is_erased_after_the_retention_period(tmp_path: Path) -> None:
     assert office.case("P-7")["state"] == "issued"
     office.run("holder", "erase", PERSON, "--ground", "x", code=1)
     assert "living licence" in office.err
-    office.run("tick", "--at", "2022-03-05T00:00:00+08:00")
+    office.run("tick", "--at", "2022-03-05T00:00:00+08:00", "--confirm")
     office.run("holder", "erase", PERSON, "--ground", " ", code=2)
     _kept(office)
     answer = office.json("holder", "erase", PERSON, "--ground", f"保存期届满 {PERSON}")

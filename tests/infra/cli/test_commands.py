@@ -90,7 +90,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
     [
         ("items", "list"), ("licence", "list"), ("holder", "show", uscc(1)), ("case", "show", "A-1", "--holder", uscc(2)),
         ("drain",), ("letters", "list"), ("letters", "retry"), ("keys", "init"), ("doctor",),
-        ("tick", "--at", "2018-09-11T00:00:00+08:00"),
+        ("tick", "--at", "2018-09-11T00:00:00+08:00", "--confirm"),
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -195,7 +195,7 @@ def test_a_character_without_a_font_waits_in_the_letters(office: Office) -> None
     assert office.licence(office.case("S-2")["licence_number"])["number"].endswith("-00002")
     assert office.rows("case", "list", "--overdue") == []
     for day in ("2018-09-26", "2018-10-30"):  # ten working days: Mid-Autumn is none
-        office.run("tick", "--at", f"{day}T00:00:00+08:00")
+        office.run("tick", "--at", f"{day}T00:00:00+08:00", "--confirm")
         (late,) = office.rows("case", "list", "--overdue")
         assert (late["application_id"], late["overdue"], late["certificate_due"]) == (
             "S-1", ["certificate"], "2018-09-25",

@@ -1,0 +1,75 @@
+"""A wrong clock lets no licence expire: a tick far ahead needs the operator's word."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from story import Events, Office, uscc
+
+from infra.kafka.stages import ClockStage
+from processors.route import ClockJumped, check_tick
+
+NOW = datetime(2018, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("hours", "refused"), [(0, False), (24, False), (25, True), (-240, False)])
+def test_a_tick_more_than_a_day_ahead_is_refused(hours: int, refused: bool) -> None:
+    """A first tick, one at once and one of the past are none of those."""
+    at = NOW + timedelta(hours=hours)
+    check_tick(at, 0)
+    if refused:
+        with pytest.raises(ClockJumped, match="more than a day"):
+            check_tick(at, int(NOW.timestamp()))
+    else:
+        check_tick(at, int(NOW.timestamp()))
+
+
+def test_the_operator_confirms_a_jump(tmp_path: Path) -> None:
+    """Without that nothing is entered, `doctor` says so, and the licence stays valid."""
+    office = Office(tmp_path)
+    office.init()
+    e = Events()
+    e.apply("2018-03-01T10:00:00+08:00", "N-1", uscc(1))
+    office.tell(e)
+    late = "2023-03-01T00:00:00+08:00"
+    office.run("tick", "--at", late, code=2)
+    assert "--confirm" in office.err
+    (row,) = office.rows("licence", "list")
+    assert row["status"] == "valid"
+    findings = {row["name"]: row for row in office.rows("doctor", code=1)}
+    assert findings["tick"]["ok"] is False
+    office.run("tick", "--at", late, "--confirm")
+    (row,) = office.rows("licence", "list")
+    assert row["status"] == "expired"
+    assert "tick" not in {row["name"] for row in office.rows("doctor", code=None)}
+
+
+class App:
+    """As much of an application as the clock needs."""
+
+    started = False
+
+    def topic(self, *_: Any, **__: Any) -> None:
+        return None
+
+    def agent(self, *_: Any, **__: Any) -> Any:
+        return lambda run: run
+
+    def timer(self, **_: Any) -> Any:
+        return lambda act: act
+
+
+def test_the_clock_of_a_worker_stops_at_a_jump_and_goes_on_when_it_is_set() -> None:
+    """The wall clock is compared with the running time since the last tick."""
+    steady = [100.0]
+    clock = ClockStage(App(), 60, steady=lambda: steady[0])  # type: ignore[arg-type]
+    assert not clock.jumped(NOW)  # nothing to compare with yet
+    clock._last, clock._since = NOW, 100.0
+    steady[0] = 160.0
+    assert clock.jumped(NOW + timedelta(days=2200))
+    assert not clock.jumped(NOW + timedelta(minutes=1))
+    steady[0] += 86_400 * 3  # it was paused: the time has passed indeed
+    assert not clock.jumped(NOW + timedelta(days=3))
