@@ -3,14 +3,12 @@
 Every stage has an application of its own (`zhengzhao-<stage>`, for ever: the name is the consumer group and
 part of the changelog's), so that a worker may run any of them and a rebalance of one leaves the others alone.
 
-What Faust does here: membership, assignment, fetching, tables with their recovery and standbys, producing.
-What it does not: commit. See `progress.py` for the reason, and `Consumer` for how it is taken over.
+Faust does membership, assignment, fetching, tables with their recovery and standbys, and producing. It does not
+commit: `progress.py` says why, and `Consumer` does it instead.
 
-What a worker tells about itself: Prometheus text, liveness, readiness.
-
-Names: `zhengzhao_events_total{stage}`, `zhengzhao_dead_letters_total{stage}`, `zhengzhao_retries_total{stage}`,
-`zhengzhao_latency_seconds{stage}` (histogram: from the record's time on the broker until everything that
-follows from it is acknowledged), `zhengzhao_lag{stage}`, `zhengzhao_under_way{stage}`.
+Metrics: `zhengzhao_events_total{stage}`, `zhengzhao_dead_letters_total{stage}`, `zhengzhao_retries_total{stage}`,
+`zhengzhao_latency_seconds{stage}` (histogram: from the record's time on the broker until everything that follows from
+it is acknowledged), `zhengzhao_lag{stage}`, `zhengzhao_under_way{stage}`.
 """
 
 from __future__ import annotations
@@ -82,10 +80,7 @@ _KINDS = {
     "zhengzhao_retries_total": ("counter", "attempts held up by a fault of store or broker"),
     "zhengzhao_lag": ("gauge", "inputs on the broker that are not handled yet"),
     "zhengzhao_under_way": ("gauge", "inputs received and not done"),
-    "zhengzhao_latency_seconds": (
-        "histogram",
-        "from the record's time on the broker until all is acknowledged",
-    ),
+    "zhengzhao_latency_seconds": ("histogram", "from the broker's stamp until all is acknowledged"),
 }
 
 
@@ -108,7 +103,7 @@ def prometheus(stages: list[StageMetrics]) -> str:
 log = logging.getLogger(__name__)
 
 SESSION_SECONDS = 10.0  # a worker that died is noticed after this; Faust's default would be a minute
-# after a restart of the broker a group may be given out by a leader that knows no partition yet: this mends it
+# After a restart of the broker a leader that knows no partition yet may distribute a group; this corrects it.
 _METADATA_SECONDS = 20
 _LINGER_SECONDS = 0.02  # more records a request: each request costs both sides as much as several records
 _LOOK_AGAIN = 5.0  # seconds without a record before a partition is looked at again
@@ -230,7 +225,7 @@ class OutboxTable(faust.Table):  # type: ignore[type-arg]
     """
 
     def on_key_set(self, key: Any, value: Any) -> None:
-        """Nothing: the loop sends what it stores."""
+        """Do nothing, since the loop sends what it stores."""
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         newest: dict[Any, Any] = {}
