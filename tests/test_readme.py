@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,3 +130,26 @@ def test_make_targets_of_the_readme_exist() -> None:
     assert {"demo", "test"} <= named <= targets
     done = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ".venv/bin/zhengzhao demo" in done.stdout
+
+
+def test_the_lines_of_the_readme_can_be_pasted(tmp_path: Path) -> None:
+    """Every line of the block that shows the use ends with 0, in a fresh copy of the project's folder."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    (block,) = [one for one in _FENCE.findall(text) if "zhengzhao keys init" in one]
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    program = tmp_path / ".venv" / "bin" / "zhengzhao"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m infra.cli "$@"\n', "utf-8")
+    program.chmod(0o755)
+    script = "\n".join(block.splitlines()[1:-1])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ZHENGZHAO_")}
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert (tmp_path / "licence.pdf").read_bytes().startswith(b"%PDF-")
