@@ -21,6 +21,7 @@ from infra.readmodel.database import is_served
 from infra.settings import Settings
 from schemas.errors import UsageError
 from schemas.ports import Store
+from schemas.printing import unprintable
 
 if TYPE_CHECKING:
     from infra.delivery.outbox import DeliveryReport
@@ -247,11 +248,14 @@ class Installation:
 
         return upload_state(self.store, self.persons, uri)
 
-    def packets(self, source: str, at: datetime) -> Papers:
-        """Return the reader that turns PDF packets into events; their documents are kept as uploads."""
+    def packets(self, source: str, at: datetime, application_id: str = "") -> Papers:
+        """Return the reader that turns PDF packets into events; their documents are kept as uploads.
+
+        With `application_id` all documents supplement that case.
+        """
         from producers.packet_events import packet_reader
 
-        return packet_reader(self.packet_forms, self.keep_upload, source, at)
+        return packet_reader(self.packet_forms, self.keep_upload, source, at, application_id)
 
     def missing_glyphs(self, text: str) -> str:
         """Return the characters of a text that no font of the certificates has, each once."""
@@ -500,12 +504,7 @@ _PLAIN = re.compile(
 
 
 def missing_glyphs(text: str) -> str:
-    """Return the characters of a text that no font of the certificates has, each once.
-
-    Most texts are known to have none without opening the fonts, which takes a second.
-    """
+    """Return the characters of a text that cannot stand on a licence, each once: no font, or nobody reads them back."""
     if _PLAIN.fullmatch(text):
         return ""
-    from issuance.fonts import missing
-
-    return missing(text)
+    return unprintable(text)

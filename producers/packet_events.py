@@ -15,7 +15,7 @@ from producers.appearances import Faces
 from producers.extract import read
 from producers.files import Papers
 from producers.forms import FORM, LETTER, Form
-from producers.packets import Blanks, Packet, application, read_packet
+from producers.packets import Blanks, Packet, application, read_packet, supplement
 from schemas.calendar import time_text
 from schemas.errors import TransientError, UsageError, ZhengzhaoError
 from schemas.identifiers import compare
@@ -59,14 +59,15 @@ class PacketForms(msgspec.Struct, frozen=True):
         """Fill a form that has fields, so that every reader shows the values. Raise UsageError for another file."""
         return forms.fill(pdf, values, Faces(self.font_folders, self.font_families))
 
-    def read(self, papers: Sequence[tuple[str, bytes]]) -> Packet:
-        """Read the papers (name, PDF) of one application."""
-        return read_packet(papers, self._blanks(papers))
+    def read(self, papers: Sequence[tuple[str, bytes]], *, whole: bool = True) -> Packet:
+        """Read the papers (name, PDF) of one application; a supplement need not be `whole`."""
+        return read_packet(papers, self._blanks(papers), whole=whole)
 
-    def event(self, packet: Packet, *, source: str, at: datetime) -> dict[str, Any]:
-        """Return the application event of a packet. Raise UsageError where its papers contradict each other.
+    def event(self, packet: Packet, *, source: str, at: datetime, application_id: str = "") -> dict[str, Any]:
+        """Return the event of a packet: an application, or a supplement to the case `application_id`.
 
-        Without a `source` the service hall of the window, or of the applicant's division, is the sender.
+        Without a `source` the service hall of the window, or of the applicant's division, is the sender. Raises
+        UsageError where the papers contradict each other, or a supplement names neither sender nor holder.
         """
         if packet.contradictions:
             detail = "; ".join(f"{c.field}: {c.detail}" for c in packet.contradictions)
@@ -75,6 +76,19 @@ class PacketForms(msgspec.Struct, frozen=True):
                 hint="改正材料后重新提交 / correct the documents and resubmit",
             )
         division = (packet.get("window", FORM) or packet.get("applicant.division", FORM))[:6]
+        if application_id:
+            if not source and not division:
+                raise UsageError(
+                    "补正材料未写明窗口，须指明来源 / no window stands in these documents: name the sender",
+                    where="--source",
+                    hint=SERVICE_HALL.format(division="630225"),
+                )
+            return supplement(
+                packet,
+                application_id,
+                source=source or SERVICE_HALL.format(division=division),
+                time=time_text(at),
+            )
         return application(
             packet,
             holder=self.item(packet.item).holder,
@@ -89,9 +103,11 @@ class PacketForms(msgspec.Struct, frozen=True):
         *,
         source: str,
         at: datetime,
+        application_id: str = "",
     ) -> bytes:
         """Return the event of one application's papers as JSON. `keep` stores a paper and returns its `uri`."""
-        event = self.event(self.read(papers), source=source, at=at)
+        packet = self.read(papers, whole=not application_id)
+        event = self.event(packet, source=source, at=at, application_id=application_id)
         kept = {uri.rpartition("/")[2]: uri for uri in (keep(raw) for _, raw in papers)}
         for material in event["data"]["materials"]:
             if material["sha256"] in kept:
@@ -102,10 +118,11 @@ class PacketForms(msgspec.Struct, frozen=True):
         """Draw the forms of the items that the papers name, and no others."""
         found: dict[tuple[str, str], Form] = {}
         for name, raw in papers:
-            match = forms.MARK_PATTERN.search("".join(word.text for word in read(raw, name).words))
-            item = self.catalogue.get(match.group(2)) if match else None
-            if match and item and match.group(1) in item.kinds:
-                found[item.code, match.group(1)] = self.draw(item, match.group(1))
+            text = "".join(word.text for word in read(raw, name).words)
+            for kind, code in {match.groups() for match in forms.MARK_PATTERN.finditer(text)}:
+                item = self.catalogue.get(code)
+                if item and kind in item.kinds:
+                    found[item.code, kind] = self.draw(item, kind)
         return Blanks(found)
 
 
@@ -149,8 +166,13 @@ def read_file(path: Path) -> tuple[str, bytes]:
     return str(path), raw
 
 
-def packet_reader(forms: PacketForms, keep: Callable[[bytes], str], source: str, at: datetime) -> Papers:
-    """Return a reader of PDF files that yields an event, or what is wrong, for each application among them."""
+def packet_reader(
+    forms: PacketForms, keep: Callable[[bytes], str], source: str, at: datetime, application_id: str = ""
+) -> Papers:
+    """Return a reader of PDF files that yields an event, or an error, for each application among them.
+
+    With `application_id` all files supplement that case.
+    """
 
     def read(names: Sequence[str]) -> Iterator[tuple[str, bytes | ZhengzhaoError]]:
         good: list[tuple[str, bytes]] = []
@@ -161,9 +183,10 @@ def packet_reader(forms: PacketForms, keep: Callable[[bytes], str], source: str,
                 good.append(document)
             except ZhengzhaoError as error:
                 yield name, error
-        for group in grouped(good):
+        for group in [good] if application_id and good else grouped(good):
             try:
-                yield group[0][0], forms.event_bytes(group, keep, source=source, at=at)
+                made = forms.event_bytes(group, keep, source=source, at=at, application_id=application_id)
+                yield group[0][0], made
             except TransientError:
                 raise  # The store failed, which is no fault of the document.
             except ZhengzhaoError as error:

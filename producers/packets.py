@@ -92,15 +92,16 @@ class Blanks(msgspec.Struct, frozen=True):
     forms: Mapping[tuple[str, str], Form]  # (item, kind) → form
 
 
-def read_packet(files: Sequence[tuple[str, bytes]], blanks: Blanks, *, item: str = "") -> Packet:
+def read_packet(files: Sequence[tuple[str, bytes]], blanks: Blanks, *, whole: bool = True) -> Packet:
     """Read the papers of one application. Raise UsageError for a file that is no paper of a packet.
 
-    Without `item` an application form must be among them; a supplement names the item of its case.
+    A `whole` application has one of our forms among them; a supplement to a case need not.
     """
     values: list[Value] = []
     digests: dict[str, str] = {}
     contradictions: list[Contradiction] = []
     commitment: dict[str, str] = {}
+    item = ""
     for name, raw in files:
         for paper in parts(read(raw, name)):
             kind, code = _recognise(paper, name)
@@ -128,7 +129,7 @@ def read_packet(files: Sequence[tuple[str, bytes]], blanks: Blanks, *, item: str
                             "commitment", f"承诺书文本被改动 / the letter's text was changed ({name})"
                         )
                     )
-    if not item:
+    if whole and not item:
         raise UsageError(
             "缺少申请单 / there is no application form among the papers",
             hint="zhengzhao packet new ITEM -o DIR",
@@ -141,9 +142,7 @@ def application(packet: Packet, *, holder: str, source: str, time: str) -> dict[
 
     The application id follows from the papers' bytes: the same papers sent twice are the same application.
     """
-    papers = hashlib.sha256(
-        "".join(f"{k}:{v};" for k, v in sorted(packet.digests.items())).encode()
-    ).hexdigest()
+    papers = _papers_digest(packet)
     application_id = f"PK-{papers[:24].upper()}"
     fields = {
         v.name.removeprefix("fields."): v.value
@@ -180,6 +179,43 @@ def application(packet: Packet, *, holder: str, source: str, time: str) -> dict[
         "datacontenttype": "application/json",
         "data": data,
     }
+
+
+def supplement(packet: Packet, application_id: str, *, source: str, time: str) -> dict[str, Any]:
+    """Return the event that supplies what a correction notice asked for: papers, and what a form among them says.
+
+    Raises UsageError where no paper names the applicant.
+    """
+    holder = packet.get("applicant.id")
+    if not holder:
+        raise UsageError(
+            "材料中没有申请人的代码 / no identifier of the applicant stands in these documents",
+            hint="附上申请单或营业执照 / add the application form or the business licence",
+        )
+    names = ("name", "address", "division")
+    said = {name: packet.get(f"applicant.{name}", FORM) for name in names}
+    data: dict[str, Any] = {
+        "application_id": application_id,
+        "holder_id": holder,
+        "materials": [_material(kind, packet) for kind in sorted(packet.digests)],
+        "products": _products(packet) or None,
+        "applicant": {name: value for name, value in said.items() if value} or None,
+    }
+    return {
+        "specversion": "1.0",
+        "id": f"packet-{_papers_digest(packet)[:32]}-{time}",
+        "source": source,
+        "type": "zhengzhao.application.materials-supplied.v1",
+        "subject": application_id,
+        "time": time,
+        "datacontenttype": "application/json",
+        "data": {name: value for name, value in data.items() if value is not None},
+    }
+
+
+def _papers_digest(packet: Packet) -> str:
+    told = "".join(f"{kind}:{digest};" for kind, digest in sorted(packet.digests.items()))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _material(kind: str, packet: Packet) -> dict[str, Any]:

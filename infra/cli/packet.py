@@ -83,15 +83,23 @@ def read(
     files: Annotated[list[Path], typer.Argument(help="一份申请的各张材料 / the papers of one application")],
     source: Annotated[str, typer.Option(help="来源 / source URN [default: service hall of the window]")] = "",
     at: Annotated[str, typer.Option("--at", help="事件时间 / time of the event [default: now]")] = "",
+    application: Annotated[
+        str,
+        typer.Option(
+            "--application", metavar="ID", help="补正此申请 / the papers supplement this application"
+        ),
+    ] = "",
 ) -> None:
     """读出申请事件 / Read documents into an application event. Exit 1 where they contradict each other."""
     with output.installation() as here:
         forms = here.packet_forms
-    packet = forms.read([read_file(path) for path in files])
+    packet = forms.read([read_file(path) for path in files], whole=not application)
     event = (
         None
         if packet.contradictions
-        else forms.event(packet, source=source, at=read_moment(at, "--at") if at else now())
+        else forms.event(
+            packet, source=source, at=read_moment(at, "--at") if at else now(), application_id=application
+        )
     )
     if output.as_json():
         output.print_json({"event": event, **packet_row(packet)})

@@ -57,6 +57,14 @@ def submit(
             help="表格与 PDF 材料的时间 / time of tables and PDF packets [default: now; for a table its first submission]",
         ),
     ] = "",
+    application: Annotated[
+        str,
+        typer.Option(
+            "--application",
+            metavar="ID",
+            help="PDF 材料补正此申请 / the PDF papers supplement this application",
+        ),
+    ] = "",
     key: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +86,9 @@ def submit(
         inbox = opened.enter_context(installation.inbox())
         _take_in(given, tables, inbox, summary, sign)
         if given.pdfs:
-            submit_papers(given.pdfs, inbox, summary, installation.packets(source, moment), sign=sign)
+            submit_papers(
+                given.pdfs, inbox, summary, installation.packets(source, moment, application), sign=sign
+            )
     if set(given.faults) == set(files):
         raise given.faults[files[0]]
     for name, fault in given.faults.items():

@@ -78,4 +78,4 @@ def test_common_characters_are_known_to_have_a_glyph() -> None:
     """The characters that are not looked up in the fonts are all in them; others are looked up."""
     common = [chr(n) for n in range(0x20, 0xFFFF) if _PLAIN.fullmatch(chr(n))]
     assert [] == [char for char in common if ord(char) not in coverage()]
-    assert "😀" == missing_glyphs("青海😀厂")
+    assert "😀\u3164" == missing_glyphs("青海😀厂\u3164")

@@ -81,3 +81,21 @@ def test_a_material_is_kept_sealed_under_its_hash(office: Office) -> None:
     assert f"store:uploads/{put['sha256']}" == put["uri"]
     assert b"nobody reads" not in stored.read_bytes()
     assert put == office.json("material", "put", "plan.txt")
+
+
+def test_a_missing_paper_is_supplied_alone(office: Office) -> None:
+    """`--application ID` makes the paper a supplement to that case, and no second application."""
+    at = ("--at", "2018-09-10T09:00:00+08:00")
+    office.json("submit", filled(office, "application-form", FORM, "a.pdf"), *at)
+    office.run("drain")
+    (case,) = office.json("holder", "show", uscc(1))["cases"]
+    assert ["business-licence", "commitment-letter"] == sorted(case["missing"])
+    letter = filled(office, "commitment-letter", LETTER, "b.pdf")
+    later = ("--application", case["application_id"], "--at", "2018-09-10T10:00:00+08:00")
+    source = ("--source", "urn:agency:630225:service-hall")
+    event = office.json("packet", "read", letter, *later, *source)["event"]
+    assert "zhengzhao.application.materials-supplied.v1" == event["type"]
+    assert 1 == office.json("submit", letter, *later, *source)["accepted"]
+    office.run("drain")
+    (case,) = office.json("holder", "show", uscc(1))["cases"]
+    assert ["business-licence"] == case["missing"]
