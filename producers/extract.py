@@ -26,8 +26,8 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Final, cast
 
 import msgspec
-import pypdfium2
-import pypdfium2.raw as pdfium
+import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
 from schemas.errors import UsageError
 

@@ -248,7 +248,7 @@ def _filled(pdf: bytes, left: dict[str, str], faces: Faces | None) -> PdfWriter:
             fields.append(Filled(widget, str(widget.get("/V", ""))))
     if faces is not None and not left:
         draw_fields(writer, fields, faces)
-        writer.root_object["/AcroForm"].pop("/NeedAppearances", None)  # type: ignore[union-attr, attr-defined]
+        writer.root_object["/AcroForm"].pop("/NeedAppearances", None)  # type: ignore[attr-defined]
     return writer
 
 

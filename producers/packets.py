@@ -12,54 +12,25 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from producers.business_licence import (
+    LICENCE,
+    Value,
+    clean,
+    is_licence,
+    licence_values,
+    plain_form,
+    without_radicals,
+)
 from producers.extract import Box, PdfDocument, read
 from producers.forms import COMMITMENT, FORM, LETTER, MARK_PATTERN, PRODUCT_ROWS, Form, commitment_digest
 from producers.printed import find_places
 from schemas.errors import UsageError
-from schemas.identifiers import RADICALS, fold
-
-LICENCE = "business-licence"
-_STOPS = (
-    r"(?=类型|统一社会信用代码|注册号|法定代表人|负责人|经营者|投资人|住所|营业场所|经营场所|注册资本|成立日期|营业期限|经营范围|"
-    r"登记机关|有效期|组成形式|$)"
-)
-_LABELS = {
-    "established_on": re.compile(r"(?:成立|注册)日期:?(\d{4}年\d{1,2}月\d{1,2}日|\d{4}-\d{1,2}-\d{1,2})"),
-    "applicant.id": re.compile(r"统一社会信用代码:?([0-9A-HJ-NPQRTUWXY]{18})"),
-    "applicant.name": re.compile(r"(?<!产品)名称:?(.+?)" + _STOPS),
-    "applicant.address": re.compile(r"(?:住所|营业场所|经营场所):?(.+?)" + _STOPS),
-}
-_TITLE = re.compile(r"营业执照(?:\((?:正本|副本)\))?(?:副本|正本)?")
-_PARTS = (
-    "名称",
-    "住所",
-    "营业场所",
-    "经营场所",
-    "法定代表人",
-    "负责人",
-    "经营者",
-    "类型",
-    "成立日期",
-    "注册资本",
-)
-"""Labels of a business licence; a paper with its title and three of them is one."""
-
-
-class Value(msgspec.Struct, frozen=True):
-    """One value as read: where it stands, and in which paper."""
-
-    name: str
-    value: str
-    file: str
-    kind: str
-    page: int
-    box: Box
+from schemas.identifiers import fold
 
 
 class Contradiction(msgspec.Struct, frozen=True):
@@ -116,7 +87,7 @@ def read_packet(files: Sequence[tuple[str, bytes]], blanks: Blanks, *, whole: bo
                 contradictions.append(Contradiction("item", f"{item} ≠ {code} ({name})"))
             item = item or code
             if kind == LICENCE:
-                values += _licence_values(paper, name)
+                values += licence_values(paper, name)
                 continue
             found = _form_values(paper, name, blanks, code, kind)
             values += found
@@ -242,7 +213,7 @@ def _recognise(paper: PdfDocument, name: str) -> tuple[str, str]:
     mark = MARK_PATTERN.search(text)
     if mark:
         return mark.group(1), mark.group(2)
-    if _is_licence(paper):
+    if is_licence(paper):
         return LICENCE, ""
     raise UsageError(
         "认不出是哪一种材料 / neither a form of ours nor a business licence",
@@ -259,9 +230,9 @@ def _form_values(paper: PdfDocument, name: str, blanks: Blanks, item: str, kind:
         )
     known = {b.name for b in form.blanks}
     found = [
-        Value(f.name, _clean(f.value), name, kind, f.page, f.box)
+        Value(f.name, clean(f.value), name, kind, f.page, f.box)
         for f in paper.fields
-        if f.name in known and _clean(f.value)
+        if f.name in known and clean(f.value)
     ]
     have = {v.name for v in found}
     places = {page: find_places(_drawn(form), page, paper) for page in {b.page for b in form.blanks}}
@@ -271,7 +242,7 @@ def _form_values(paper: PdfDocument, name: str, blanks: Blanks, item: str, kind:
             continue
         box = place.box(blank.box)
         inside = [w for w in paper.words if w.page == place.page and _inside(w.box, box)]
-        text = without_radicals(_clean(_join(inside)))
+        text = without_radicals(clean(_join(inside)))
         if text:
             found.append(Value(blank.name, text, name, kind, place.page, box))
     return found
@@ -299,7 +270,7 @@ def parts(paper: PdfDocument) -> list[PdfDocument]:
     for page in range(1, paper.pages + 1):
         one = _pages_of(paper, page, page)
         mark = MARK_PATTERN.search("".join(word.text for word in one.words))
-        kind = mark.group() if mark else LICENCE if _is_licence(one) else ""
+        kind = mark.group() if mark else LICENCE if is_licence(one) else ""
         if kind and kind not in [known for _, known in begins[-1:]]:
             begins.append((page, kind))
     if len(begins) < 2:
@@ -317,34 +288,6 @@ def _pages_of(paper: PdfDocument, first: int, last: int) -> PdfDocument:
         tuple(word for word in paper.words if first <= word.page <= last),
         tuple(field for field in paper.fields if first <= field.page <= last),
     )
-
-
-def _licence_values(paper: PdfDocument, name: str) -> list[Value]:
-    found = []
-    text = "".join(plain_form(w.text) for w in paper.words)
-    for field, pattern in _LABELS.items():
-        match = pattern.search(text)
-        if match:
-            start, end = match.span(1)
-            words = _words_at(paper, start, end)
-            box = (
-                min(w.box[0] for w in words),
-                min(w.box[1] for w in words),
-                max(w.box[2] for w in words),
-                max(w.box[3] for w in words),
-            )
-            found.append(Value(field, _clean(match.group(1))[:200], name, LICENCE, words[0].page, box))
-    return found
-
-
-def _words_at(paper: PdfDocument, start: int, end: int) -> list[Any]:
-    place, words = 0, []
-    for word in paper.words:
-        size = len(plain_form(word.text))
-        if place < end and place + size > start:
-            words.append(word)
-        place += size
-    return words
 
 
 def _commitment(paper: PdfDocument, found: Sequence[Value], form: Form) -> tuple[dict[str, str], bool]:
@@ -422,34 +365,3 @@ def _join(words: Sequence[Any]) -> str:
         gap = " " if text and text[-1].isascii() and word.text[0].isascii() else ""
         text += gap + word.text
     return text
-
-
-def _clean(text: str) -> str:
-    return "".join(
-        c for c in text.replace("\r", " ").replace("\n", " ") if unicodedata.category(c) != "Cc"
-    ).strip()
-
-
-_OTHER_FORM = re.compile("[\u2f00-\u2fdf\uf900-\ufaff]")  # Kangxi radicals, compatibility ideographs
-
-
-def without_radicals(text: str) -> str:
-    """Return a printed text with characters in the place of radicals and other forms, which some programs write."""
-    plain = text.translate(RADICALS)
-    return "".join(unicodedata.normalize("NFKC", c) if _OTHER_FORM.fullmatch(c) else c for c in plain)
-
-
-def plain_form(text: str) -> str:
-    """Return a printed text in plain characters: radicals as characters, full width as half width, any dash as `-`."""
-    return unicodedata.normalize("NFKC", text.translate(RADICALS)).translate(_DASHES)
-
-
-_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
-
-
-def _is_licence(paper: PdfDocument) -> bool:
-    """Tell whether a paper is a business licence: it has the title as a line of its own, and three of its labels."""
-    first = min((word.page for word in paper.words), default=1)
-    words = [plain_form(word.text) for word in paper.words if word.page == first]
-    text = "".join(words)
-    return any(map(_TITLE.fullmatch, words)) and sum(part in text for part in _PARTS) >= 3

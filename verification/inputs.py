@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-import pypdfium2
-import pypdfium2.raw as pdfium
+import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 import zxingcpp
 from PIL import Image, ImageSequence
 
@@ -177,7 +177,7 @@ def _is_scanned(page: pypdfium2.PdfPage) -> bool:
         elif thing.type == pdfium.FPDF_PAGEOBJ_IMAGE:
             left, bottom, right, top = thing.get_bounds()
             covered += (right - left) * (top - bottom)
-    return covered >= _COVERED * page.get_width() * page.get_height()
+    return bool(covered >= _COVERED * page.get_width() * page.get_height())
 
 
 def _drawn(page: pypdfium2.PdfPage) -> Image.Image:

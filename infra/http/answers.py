@@ -151,7 +151,7 @@ EXAMINED: Final = 2000  # holders that one page looks at
 
 
 class Cursor(NamedTuple):
-    """The begin of a page: a ledger key, and how many of its holder's licences came before."""
+    """The beginning of a page: a ledger key, and how many of its holder's licences came before."""
 
     holder: str = ""
     skip: int = 0
