@@ -96,9 +96,7 @@ class Installation:
 
     def read_trust(self, folder: Path | None = None) -> TrustStore:
         """Read the trust folder anew, or another one that a user names."""
-        from schemas.trust import load_trust
-
-        return load_trust(folder or self.settings.trust)
+        return read_trust(folder or self.settings.trust)
 
     @cached_property
     def packet_forms(self) -> PacketForms:
@@ -456,6 +454,13 @@ class Installation:
         from infra.recovery.archive import import_log
 
         return import_log(self, file, say)
+
+
+def read_trust(folder: Path) -> TrustStore:
+    """Read a trust folder, for a process that opens nothing else. Raises UsageError or TrustError."""
+    from schemas.trust import load_trust
+
+    return load_trust(folder)
 
 
 def event_signer(path: Path) -> Callable[[bytes], bytes]:

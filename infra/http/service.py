@@ -17,8 +17,9 @@ from infra.http.app import Service
 from infra.http.callers import Tokens
 from infra.http.drainer import TICK_SECONDS, DecidingProcess, Drainer, ExternalDrainer
 from infra.http.intake_thread import IntakeThread
-from infra.http.limits import RequestLimits, protocol
+from infra.http.limits import RequestLimits
 from infra.http.lookups import Lookups
+from infra.http.slow_clients import protocol
 from infra.settings import Settings
 from schemas.errors import UsageError
 

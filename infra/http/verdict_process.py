@@ -21,9 +21,10 @@ from typing import Final
 
 import msgspec
 
+from infra.bootstrap import read_trust
 from infra.pool import describe
 from schemas.errors import StoreUnavailable
-from schemas.trust import TrustStore, load_trust
+from schemas.trust import TrustStore
 from verification.status_sources import Stored
 from verification.verify import verify_bytes
 
@@ -78,7 +79,7 @@ class _Trust:
     def read(self, folder: Path) -> TrustStore:
         stamp = (str(folder), (folder / "trust.json").stat().st_mtime_ns)
         if self._trust is None or self._stamp != stamp:
-            self._stamp, self._trust = stamp, load_trust(folder)
+            self._stamp, self._trust = stamp, read_trust(folder)
         return self._trust
 
 

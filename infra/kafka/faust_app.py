@@ -31,7 +31,7 @@ from faust.types import TP
 
 from infra.kafka.connection import Connection
 from infra.kafka.outbox import Send, offset_of
-from infra.kafka.stage import OffsetProgress, Ticket
+from infra.kafka.progress import OffsetProgress, Ticket
 
 GONE = (AssertionError, ConsumerNotStarted, IllegalStateError, KeyError)
 """What the client libraries raise about a partition that a rebalance has just taken away."""

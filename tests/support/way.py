@@ -18,7 +18,7 @@ from infra.embedded.writer import Batch
 from infra.issue_worker import decode_issued, recipe
 from infra.pool import Task
 from infra.readmodel.database import Database, RecordedItems
-from infra.settings import Settings
+from infra.settings import load
 from producers.files import Summary, submit_file
 
 PACKAGES = ("schemas", "producers", "processors", "issuance", "infra")
@@ -30,7 +30,7 @@ def modules_of_one_event(office: Office, first: Path, file: Path) -> set[str]:
     The installation is at work already: its parts were opened, and the events of `first` went the same way.
     """
     met: set[str] = set()
-    settings = Settings(office.data)
+    settings = load(office.data)
     with Installation(settings) as installation, installation.engine("trace") as engine:
         task = recipe(settings).build()
         with installation.inbox() as inbox:

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.kafka.stage import OffsetProgress, Ticket
+from infra.kafka.progress import OffsetProgress, Ticket
 
 
 def begun(progress: OffsetProgress[str], offset: int) -> Ticket:

@@ -15,7 +15,7 @@ from faust.types import TP
 from kafka import codec
 
 from infra.kafka.faust_app import Consumer, Loop, StageMetrics
-from infra.kafka.stage import OffsetProgress
+from infra.kafka.progress import OffsetProgress
 
 LOST = TP("zhengzhao.ledger", 3)
 RAISED = [AssertionError("Partition is not assigned"), IllegalStateError("gone"), ConsumerNotStarted("off")]
