@@ -8,11 +8,10 @@ so that a command loads only the parts that it uses.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from infra.readmodel.database import is_served
 from infra.settings import Settings
 from schemas.errors import UsageError
+from schemas.identifiers import unprintable
 from schemas.ports import Store
-from schemas.printing import unprintable
 
 if TYPE_CHECKING:
     from infra.delivery.outbox import DeliveryReport
@@ -221,6 +220,7 @@ class Installation:
 
         `authenticate` replaces the check of the event's proof, for a caller that has identified the sender.
         """
+        from infra.agencies import check_proof
         from infra.embedded.inbox import EmbeddedInbox
 
         with self.database(create=True) as db:
@@ -228,9 +228,9 @@ class Installation:
                 db,
                 self.persons,
                 self.catalogue,
-                authenticate or self.authenticate,
+                authenticate or partial(check_proof, self.settings),
                 self.check_upload,
-                unprintable=missing_glyphs,
+                unprintable=unprintable,
                 backdate_days=self.settings.backdate_days,
             )
 
@@ -257,7 +257,7 @@ class Installation:
 
     def missing_glyphs(self, text: str) -> str:
         """Return the characters of a text that no font of the certificates has, each once."""
-        return missing_glyphs(text)
+        return unprintable(text)
 
     def keep_upload(self, content: bytes) -> str:
         """Keep a file, encrypted, and return its `uri`. Raises UsageError for an empty or too large one."""
@@ -501,15 +501,3 @@ def rebuild_task(data: str, store: str | None, shared_persons: str | None, into:
     return rebuild_task(
         load_trust(folder / "trust"), persons, open_store(store, folder / "objects"), Path(into)
     )
-
-
-_PLAIN = re.compile(
-    "[ -~\u4e00-\u9fa5，。（）·、：；《》“”—－]*"
-)  # the fonts have all of these; a test compares them
-
-
-def missing_glyphs(text: str) -> str:
-    """Return the characters of a text that cannot stand on a licence, each once: no font, or nobody reads them back."""
-    if _PLAIN.fullmatch(text):
-        return ""
-    return unprintable(text)

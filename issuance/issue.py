@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from issuance import credential, drawings, fonts, page, pdf, seal
+from issuance import credential, fonts, page, pdf, seal
 from issuance.lint import has_unusual_text, lint
 from issuance.page import Layout, Pages, RendererMissing
 from issuance.signer import ES256, Signer
@@ -215,8 +215,8 @@ class Issuer:
         authority = numbered.grant.authority
         with self._stage("qr"):
             room = prepared.layout.qr
-            symbol = drawings.encode_qr(qr_text(authority.host, cwt), robust=prepared.writer > 2)
-            code = drawings.draw_qr(symbol, room.left, room.bottom, room.right - room.left)
+            symbol = pdf.encode_qr(qr_text(authority.host, cwt), robust=prepared.writer > 2)
+            code = pdf.draw_qr(symbol, room.left, room.bottom, room.right - room.left)
         with self._stage("seal"):
             box = prepared.layout.seal
             x, y, radius = (box.left + box.right) / 2, (box.bottom + box.top) / 2, (box.right - box.left) / 2
@@ -224,7 +224,7 @@ class Issuer:
                 prepared.values,
                 form=prepared.form,
                 attachments=_attachments(cwt, prepared.body),
-                drawing=code + drawings.draw_emblem(authority.name, x, y, radius),
+                drawing=code + pdf.draw_emblem(authority.name, x, y, radius),
                 box=box,
                 certificate_der=self._certificate(kid),
                 name=authority.name,

@@ -9,11 +9,17 @@ from datetime import date
 from typing import Final
 
 from schemas.errors import LintError
-from schemas.identifiers import compare, looks_personal, parse_identifier, serial_text, shows_nothing
+from schemas.identifiers import (
+    compare,
+    looks_personal,
+    parse_identifier,
+    serial_text,
+    shows_nothing,
+    unprintable,
+)
 from schemas.licence import HOST, MAX_BODY, MAX_PARTICULAR, LicenceBody, Numbered, object_key
 from schemas.persons import is_sealed
 from schemas.ports import MAX_KEY
-from schemas.printing import unprintable
 
 MAX_TEXT: Final = 200  # code points of a name, address, site or detail: the contract's limit
 _MASK = re.compile(r"(.{3})?\*{11}(.{4})?")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections import defaultdict
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
+from story import Events, Office, uscc
+from way import modules_of_one_event
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("schemas", "producers", "processors", "issuance", "verification", "infra")
@@ -105,6 +110,20 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     names = {_module(path): path for path in trees()}
     graph = {name: _imported(trees()[path], name, set(names)) for name, path in names.items()}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.slow
+def test_one_event_enters_few_modules(tmp_path: Path) -> None:
+    """One application, submitted, decided, numbered and issued, enters at most fifty modules."""
+    office, events = Office(tmp_path), Events()
+    office.init()
+    files = [tmp_path / "first.jsonl", tmp_path / "second.jsonl"]
+    for n, file in enumerate(files, 1):
+        event = events.apply(f"2018-09-10T{n + 8:02}:00:00+08:00", f"QH-{n}", uscc(n))
+        file.write_text(json.dumps(event, ensure_ascii=False) + "\n", "utf-8")
+    entered = modules_of_one_event(office, *files)
+    assert "issuance.seal" in entered
+    assert len(entered) <= 50, sorted(entered)
 
 
 def _module(path: str) -> str:

@@ -20,7 +20,7 @@ from infra.bootstrap import event_signer
 from infra.cli import output
 from infra.cli.output import now, read_start
 from infra.http.callers import Token, Tokens
-from producers.event_lines import read_events
+from producers.files import read_events
 from schemas.agencies import Agency, AgencyKey, public_key, public_pem, with_key, with_revocation
 from schemas.calendar import time_text
 from schemas.errors import Rejected, UsageError

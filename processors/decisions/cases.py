@@ -10,17 +10,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from processors.context import DecisionContext
-from processors.decisions import (
-    competence,
-    grants,
-    intake,
-    lifecycle,
-    normalise,
-    orders,
-    reasons,
-    registrations,
-)
+from processors.context import DecisionContext, for_case
+from processors.decisions import grants, intake, lifecycle, normalise, orders, reasons, registrations
 from processors.state import Case
 from schemas import facts as f
 from schemas.authorities import competent_for_review, issuing_authority
@@ -48,7 +39,7 @@ def _open_case(context: DecisionContext, application_id: str) -> tuple[Case, Ser
 
 def _at_window(context: DecisionContext, case: Case, item: ServiceItem) -> bool:
     """Tell whether the source may act for the applicant of this case; refuse the event where not."""
-    if competence.for_case(context, context.source, case, item):
+    if for_case(context, context.source, case, item):
         return True
     context.refuse_event(reasons.not_competent(context.source), case=case.key)
     return False

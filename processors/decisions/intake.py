@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from processors.context import DecisionContext, MustWait
-from processors.decisions import competence, grants, normalise, reasons
+from processors.context import DecisionContext, MustWait, at_window, for_case
+from processors.decisions import grants, normalise, reasons
 from processors.state import Case, Licence
 from schemas import facts as f
 from schemas.authorities import at_level, find
@@ -200,7 +200,7 @@ def holder_grounds(
     if item is not None and applicant.kind != item.holder:
         grounds.append(reasons.wrong_holder(item.holder))
     grounds += _division_grounds(applicant.division, item)
-    if not competence.at_window(context, context.source, item, applicant.division, targets):
+    if not at_window(context, context.source, item, applicant.division, targets):
         grounds.append(reasons.not_competent(context.source))
     return grounds
 
@@ -228,7 +228,7 @@ def late_grounds(context: DecisionContext, item: ServiceItem, before: Case, case
     division = case.applicant.division
     grounds = [*_category_grounds(item, (*case.products, *changed)), *_division_grounds(division, item)]
     came = division != before.applicant.division and find(division) is not None
-    if came and not competence.for_case(context, case.source, case, item):
+    if came and not for_case(context, case.source, case, item):
         grounds.append(reasons.not_competent(case.source))
     return grounds
 

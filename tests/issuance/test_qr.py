@@ -13,7 +13,7 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from issuance import drawings
+from issuance.pdf import MOST_MODULES, draw_qr, encode_qr
 from schemas.errors import LintError
 from schemas.licence import MAX_CREDENTIAL, Issued, Numbered, qr_text, read_qr_text
 from verification.pdf import attachments
@@ -52,7 +52,7 @@ def test_every_size_reads_at_150_dpi(size: int) -> None:
     for _ in range(6):
         text = qr_text(HOST, chance.randbytes(size))
         left, bottom = chance.uniform(20, 30), chance.uniform(20, 30)
-        assert read(picture(drawn(drawings.draw_qr(drawings.encode_qr(text), left, bottom, BOX)))) == text
+        assert read(picture(drawn(draw_qr(encode_qr(text), left, bottom, BOX)))) == text
 
 
 def test_the_page_carries_its_credential(issued: Papers) -> None:
@@ -75,7 +75,7 @@ def test_zbar_reads_the_page(issued: Papers, tmp_path: Path) -> None:
 
 def test_symbol_is_square_and_packed() -> None:
     """A symbol has as many rows as modules, each in whole bytes, with a finder pattern in three corners."""
-    symbol = drawings.encode_qr(qr_text(HOST, bytes(range(200))))
+    symbol = encode_qr(qr_text(HOST, bytes(range(200))))
     assert len(symbol.rows) == symbol.side
     assert {len(row) for row in symbol.rows} == {(symbol.side + 7) // 8}
     assert symbol.rows[0][0] == 0b11111110
@@ -84,13 +84,13 @@ def test_symbol_is_square_and_packed() -> None:
 
 def test_the_largest_credential_has_93_modules() -> None:
     """The size on which the room in the templates rests."""
-    assert drawings.encode_qr(qr_text(HOST, b"\xff" * MAX_CREDENTIAL)).side == 93
+    assert encode_qr(qr_text(HOST, b"\xff" * MAX_CREDENTIAL)).side == 93
 
 
 def test_too_much_text_is_a_lint_error() -> None:
     """A text that no QR holds is refused."""
     with pytest.raises(LintError, match="QR cannot hold"):
-        drawings.encode_qr("9" * 8000)
+        encode_qr("9" * 8000)
 
 
 def test_picture_of_the_page_survives_jpeg(issued: Papers) -> None:
@@ -103,9 +103,9 @@ def test_picture_of_the_page_survives_jpeg(issued: Papers) -> None:
 def test_a_usual_qr_survives_a_white_spot_of_a_tenth() -> None:
     """Level M where there is room: a spot over 10 % of the area, away from the finder patterns, is made good."""
     text = qr_text(HOST, bytes(range(256)) + bytes(range(200)))
-    symbol = drawings.encode_qr(text)
-    assert symbol.side <= drawings.MOST_MODULES
-    image = picture(drawn(drawings.draw_qr(symbol, 100, 100, BOX)))
+    symbol = encode_qr(text)
+    assert symbol.side <= MOST_MODULES
+    image = picture(drawn(draw_qr(symbol, 100, 100, BOX)))
     box = image.convert("L").point(lambda v: 255 - v).getbbox()
     assert box is not None
     left, top, right, bottom = box
@@ -118,4 +118,4 @@ def test_a_usual_qr_survives_a_white_spot_of_a_tenth() -> None:
 def test_qr_of_an_earlier_form_is_level_l() -> None:
     """A licence of the second form is rebuilt with the symbol that it had."""
     text = qr_text(HOST, bytes(400))
-    assert drawings.encode_qr(text, robust=False).side < drawings.encode_qr(text).side
+    assert encode_qr(text, robust=False).side < encode_qr(text).side

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.event_lines import InputLine, read_events
+from producers.files import InputLine, read_events
 
 VALUES = st.lists(
     st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers(-9, 9), min_size=1, max_size=3),

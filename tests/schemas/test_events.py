@@ -14,7 +14,7 @@ from event_samples import DATA, HOLDER, RECEIVED, bend, event, raw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.event_lines import InputLine, read_events
+from producers.files import InputLine, read_events
 from schemas.canonical_json import canonical, loads
 from schemas.errors import Rejected
 from schemas.event_types import EVENT_TYPES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from issuance import fonts
-from schemas.printing import _printable, named, unprintable
+from schemas.identifiers import _printable, named, unprintable
 
 
 @pytest.mark.parametrize(

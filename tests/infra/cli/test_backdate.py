@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from story import Events, uscc
 
-from infra.bootstrap import _PLAIN, missing_glyphs
 from infra.cli import main
 from issuance.fonts import coverage
+from schemas.identifiers import _COMMON, unprintable
 
 
 def _event(path: Path, time: datetime, name: str = "青海一厂", event_id: str = "e-1") -> Path:
@@ -76,6 +76,6 @@ def test_a_name_without_glyphs_is_a_correction(tmp_path: Path, capsys: pytest.Ca
 
 def test_common_characters_are_known_to_have_a_glyph() -> None:
     """The characters that are not looked up in the fonts are all in them; others are looked up."""
-    common = [chr(n) for n in range(0x20, 0xFFFF) if _PLAIN.fullmatch(chr(n))]
+    common = [chr(n) for n in range(0x20, 0xFFFF) if _COMMON.fullmatch(chr(n))]
     assert [] == [char for char in common if ord(char) not in coverage()]
-    assert "😀\u3164" == missing_glyphs("青海😀厂\u3164")
+    assert "😀\u3164" == unprintable("青海😀厂\u3164")
