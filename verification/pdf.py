@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -27,6 +28,7 @@ from schemas.trust import TrustKey, TrustStore
 from verification.inputs import CannotJudge
 
 MAX_PDF: Final = 16 << 20  # bytes
+MAX_SCANS: Final = 20  # pictures of a scanned PDF that are searched for a QR
 MAX_OBJECTS: Final = 50_000
 MAX_ATTACHMENT: Final = 2 << 20
 _HEX_SIZE: Final = 4096  # digits of /Contents
@@ -44,6 +46,7 @@ _NAME = re.compile(rb"<([0-9a-f]+)> ?(\d{1,6}) 0 R ?")
 _SPECIFICATION = re.compile(
     rb"<</Type/Filespec/F<[0-9a-f]+>[^()]*/EF<</F (\d{1,6}) 0 R/UF \1 0 R>>>>\nendobj\n"
 )
+_SCAN = re.compile(rb"stream\r?\n?(?=(\xff\xd8\xff))")
 _FILE = re.compile(rb"<</Type/EmbeddedFile[^\n]*?/Length (\d{1,8})>>\nstream\n")
 
 
@@ -73,6 +76,17 @@ def read_layout(data: bytes) -> PdfLayout:
     digest = hashlib.sha256(memoryview(data)[:first])
     digest.update(memoryview(data)[second:])
     return PdfLayout(_exact(bytes.fromhex(found[1].decode())), digest.digest())
+
+
+def scanned_pictures(data: bytes) -> list[bytes]:
+    """Return the JPEG pictures in a PDF without a seal: a scan, whose QR can be read as from any other picture.
+
+    There are none in a PDF that has a seal: a changed copy is not judged by what it shows.
+    """
+    if len(data) > MAX_PDF or b"/ByteRange" in data:
+        return []
+    found = _SCAN.finditer(data)
+    return [data[scan.start(1) : max(scan.start(1), data.find(b"endstream", scan.start(1)))] for scan in islice(found, MAX_SCANS)]
 
 
 def attachments(data: bytes) -> dict[str, bytes]:

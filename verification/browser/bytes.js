@@ -111,7 +111,7 @@ export async function inflate(data, limit) {
     const reader = new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return concat(...parts);
+      if (done) break;
       size += value.length;
       if (size > limit) {
         await reader.cancel();
@@ -120,6 +120,23 @@ export async function inflate(data, limit) {
       parts.push(value);
     }
   } catch {
-    return null; // not zlib, cut off, or with bytes after its end
+    return null; // not zlib, or cut off
   }
+  const inflated = concat(...parts);
+  // Some engines pass over bytes behind the end; there stands the check sum, so that others would differ.
+  return equal(data.subarray(data.length - 4), adler32(inflated)) ? inflated : null;
+}
+
+function adler32(bytes) {
+  let [one, two] = [1, 0];
+  for (let at = 0; at < bytes.length; ) {
+    const end = Math.min(at + 3800, bytes.length); // the sums stay exact for so many bytes
+    for (; at < end; at++) {
+      one += bytes[at];
+      two += one;
+    }
+    one %= 65521;
+    two %= 65521;
+  }
+  return Uint8Array.of(two >> 8, two & 255, one >> 8, one & 255);
 }

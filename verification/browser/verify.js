@@ -19,11 +19,11 @@
 
 import { checkBody, readCredential } from "./credential.js";
 import { fromUtf8 } from "./bytes.js";
-import { MAX_BODY, readBody } from "./body.js";
+import { readBody } from "./body.js";
 import * as inputs from "./inputs.js";
 import { chinaTime } from "./moments.js";
 import { checkPage } from "./page_text.js";
-import { attachments, MAX_PDF, Objects, readLayout } from "./pdf.js";
+import { attachments, Objects, readLayout, scannedPictures } from "./pdf.js";
 import { isQrText, MAX_TEXT, readQrText } from "./qr_text.js";
 import { NotJudged, Refused } from "./refusals.js";
 import { checkSeal } from "./seal.js";
@@ -55,7 +55,7 @@ class Case {
 }
 
 /**
- * Return the verdict on bytes as of a moment: `{verdict, genuine, checks, licence}`.
+ * Return the verdict on bytes as of a moment: `{verdict, genuine, checks, licence, statusUri}`.
  *
  * `options`: `trust` (a Trust), `source` (see status.js, or null), `at` (Unix seconds), `credential` (the CWT that
  * goes with a `licence.json`), `pictures` (`async (bytes) => texts` of the QRs in a picture). TrustFailed where the
@@ -69,7 +69,7 @@ export async function verify(bytes, options) {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const verdict = error instanceof NotJudged ? "unknown" : "invalid";
-    return { verdict, genuine: false, checks: made.checks, licence: {} };
+    return { verdict, genuine: false, checks: made.checks, licence: {}, statusUri: null };
   }
   return standing(made, options);
 }
@@ -99,6 +99,12 @@ async function genuine(made, bytes, options) {
 // 2
 
 async function pdf(made, bytes, options) {
+  const scans = scannedPictures(bytes);
+  const text = scans.length ? await scannedText(scans, options.pictures) : null;
+  if (text) {
+    made.checks.push({ name: "qr", ok: true, code: "ok-qr", values: {} });
+    return qrText(made, text);
+  }
   const layout = await made.check("form", () => readLayout(bytes));
   const key = await made.check("seal", () => checkSeal(layout.cms, layout.digest, made.trust));
   const { objects, files } = await made.check("attachments", () => attached(bytes));
@@ -110,6 +116,19 @@ async function pdf(made, bytes, options) {
   const said = await body(made, files.get(FILES[1]));
   // 5
   await made.check("page", () => checkPage(objects, said));
+}
+
+/** Return the text of the one licence QR on scanned pages, or null where there is none, or several. */
+async function scannedText(scans, pictures) {
+  const texts = new Set();
+  for (const scan of scans) {
+    const found = await pictures(scan).catch((error) => {
+      if (error instanceof NotJudged) return [];
+      throw error;
+    });
+    for (const text of found.filter(isQrText)) texts.add(text);
+  }
+  return texts.size === 1 ? [...texts][0] : null;
 }
 
 function attached(bytes) {
@@ -180,7 +199,7 @@ async function standing(made, { source, at }) {
   }
   const good = found !== null && found.status === VALID;
   const verdict = !within || (found && !good) ? "invalid" : good ? "valid" : "unknown";
-  return { verdict, genuine: true, checks, licence: licence(made, verdict, found, at) };
+  return { verdict, genuine: true, checks, licence: licence(made, verdict, found, at), statusUri: read.statusUri };
 }
 
 function statusCode(found) {
@@ -224,5 +243,3 @@ function statusWord(read, verdict, found, at) {
   if (verdict === "invalid") return at < read.notBefore ? "not-yet-valid" : "expired";
   return verdict === "valid" ? "valid" : "unknown";
 }
-
-export const LIMITS = { pdf: MAX_PDF, body: MAX_BODY };
