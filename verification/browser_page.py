@@ -20,7 +20,6 @@ from typing import Final, NamedTuple
 _FOLDER: Final = Path(__file__).parent / "browser"
 _ENTRY: Final = "page.js"
 _SITE_ATTRIBUTES: Final = ' data-bundle="/trust/bundle" data-status="/status/" data-worker="/sw.js"'
-_LANGUAGE: Final = '<p><button id="v-language" type="button" class="v-quiet" data-text="language">English</button></p>'
 _MEDIA_TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -70,6 +69,17 @@ def fragment() -> str:
     return _read("verify.html")
 
 
+@cache
+def modules() -> tuple[str, ...]:
+    """Return the paths of the modules that the page needs at once, for `<link rel="modulepreload">`.
+
+    The library that reads QR codes is not among them: it is loaded when a camera or a picture needs it.
+    """
+    parts: dict[str, str] = {}
+    _collect(_ENTRY, parts)
+    return tuple(f"/verifier/{name}" for name in parts if not name.startswith("vendor/"))
+
+
 def standalone_page(bundle: bytes, editions: Iterable[Edition] = ()) -> bytes:
     """Return the verifier as one HTML file, with a trust bundle and editions of status lists inside.
 
@@ -85,7 +95,7 @@ def standalone_page(bundle: bytes, editions: Iterable[Edition] = ()) -> bytes:
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "img-src blob: data:; media-src blob:; base-uri 'none'; form-action 'none'"
     )
-    body = fragment().replace(_SITE_ATTRIBUTES, "").replace("<h1 ", f"{_LANGUAGE}\n  <h1 ", 1)
+    body = fragment().replace(_SITE_ATTRIBUTES, "")
     return (
         '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

@@ -46,7 +46,9 @@ export function fromBase64(text) {
   } catch {
     throw new RangeError("no base64");
   }
-  return Uint8Array.from(binary, (char) => char.charCodeAt(0));
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+  return bytes;
 }
 
 /** Return base64url without padding. */

@@ -30,6 +30,7 @@ class Page {
     this.turn = 0; // of several questions only the last one is answered
     this.last = null; // what is shown, to be shown again in another language
     const inside = document.getElementById("v-inside");
+    this.find("v-language").hidden = !inside; // the site's frame has its own way to another language
     this.source = inside ? fileSource(inside.textContent) : new SiteSource(root.dataset.bundle, root.dataset.status, this.clock);
   }
 

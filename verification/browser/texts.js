@@ -46,7 +46,6 @@ const TEXTS = {
   moment: ["核验某一时间的状态（北京时间，不填为现在）", "As of another moment (China time; empty: now)"],
   language: ["English", "中文"],
   working: ["正在核验…", "Checking…"],
-  again: ["核验另一份", "Check another one"],
   details: ["核验步骤", "The checks made"],
   privacy: ["证照内容没有离开本机。", "Nothing of the licence has left this device."],
   // Verdicts

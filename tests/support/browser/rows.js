@@ -6,7 +6,7 @@
  * `modules`: `verify.js` and `trust.js`; `table`: `{bundles, blobs, rows}`, blobs in base64; `pictures`: as in verify.js.
  */
 export async function run({ verify, openBundle, say }, table, pictures) {
-  const bytes = (name) => (name === null ? null : Uint8Array.from(atob(table.blobs[name]), (char) => char.charCodeAt(0)));
+  const bytes = (name) => (name === null ? null : decoded(table.blobs[name]));
   const trusts = {};
   for (const [name, blob] of Object.entries(table.bundles)) trusts[name] = await openBundle(bytes(blob));
   const found = [];
@@ -25,6 +25,13 @@ export async function run({ verify, openBundle, say }, table, pictures) {
     found.push({ name: row.name, verdict, genuine, failed, licence: plain(licence), detail });
   }
   return found;
+}
+
+function decoded(base64) {
+  const binary = atob(base64);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+  return bytes;
 }
 
 function plain(licence) {
