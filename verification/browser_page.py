@@ -86,10 +86,15 @@ def standalone_page(bundle: bytes, editions: Iterable[Edition] = ()) -> bytes:
     `bundle` is what `trust_bundle` gives. The same arguments give the same bytes.
     """
     lists = [
-        {"list": _base64(one.list_cwt), "reasons": None if one.reasons_cwt is None else _base64(one.reasons_cwt)}
+        {
+            "list": _base64(one.list_cwt),
+            "reasons": None if one.reasons_cwt is None else _base64(one.reasons_cwt),
+        }
         for one in editions
     ]
-    inside = json.dumps({"bundle": bundle.decode(), "lists": lists}, ensure_ascii=False).replace("<", "\\u003c")
+    inside = json.dumps({"bundle": bundle.decode(), "lists": lists}, ensure_ascii=False).replace(
+        "<", "\\u003c"
+    )
     script, style = _script(), _read("verify.css")
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
@@ -144,7 +149,9 @@ def _collect(name: str, parts: dict[str, str]) -> None:
     needed = [place(found[3]) for found in _IMPORT.finditer(source)]
     needed += [place(found[1]) for found in _DYNAMIC.finditer(source)]
     code = _IMPORT.sub(named, source)
-    code = _DYNAMIC.sub(lambda found: f"Promise.resolve().then(() => need({json.dumps(place(found[1]))}))", code)
+    code = _DYNAMIC.sub(
+        lambda found: f"Promise.resolve().then(() => need({json.dumps(place(found[1]))}))", code
+    )
     code = _DEFAULT.sub("", _LISTED.sub(listed, _DECLARED.sub(declared, code)))
     if _LEFT.search(code):
         raise ValueError(f"{name}: a form of import or export that is not known here")

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from licence_rows import Corpus, Row
+from forger import Forger, Row
 
 MODULES = Path(__file__).parents[2] / "verification" / "browser"
 SCRIPTS = Path(__file__).parent / "browser"
 
 
-def table(corpus: Corpus, rows: Sequence[Row]) -> dict[str, Any]:
+def table(corpus: Forger, rows: Sequence[Row]) -> dict[str, Any]:
     """Return rows as a JSON value; each content stands once, under its digest."""
     blobs: dict[str, str] = {}
 

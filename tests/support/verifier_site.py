@@ -89,13 +89,15 @@ class Site:
         self.text = qr_text(self.host, self.cwt)
         self.link = f"{self.address}/#{self.text.partition('#')[2]}"
         trust = folder / "trust"
-        self.bundle = trust_bundle({p.relative_to(trust).as_posix(): p.read_bytes() for p in trust.rglob("*.*")}, [LIST])
+        self.bundle = trust_bundle(
+            {p.relative_to(trust).as_posix(): p.read_bytes() for p in trust.rglob("*.*")}, [LIST]
+        )
         preload = "".join(f'<link rel="modulepreload" href="{place}">\n' for place in modules())
         page = (
             '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>证照核验</title>\n'
             '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="/verifier/verify.css">\n'
-            f'{preload}</head>\n<body>\n'
+            f"{preload}</head>\n<body>\n"
             f'{fragment()}<script type="module" src="/verifier/page.js"></script>\n</body>\n</html>\n'
         ).encode()
         self.serve("/", "text/html; charset=utf-8", page)

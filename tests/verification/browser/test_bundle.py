@@ -78,7 +78,8 @@ def test_changed_bundles_are_refused(trust: dict[str, bytes], tmp_path: Path) ->
         "another list": good | {"trust": other["trust"]},
         "a root that is none": good | {"root": "AAAA"},
         "a root that is no base64": good | {"root": "?"},
-        "certificates swapped": good | {"certificates": good["certificates"] | {kids[0]: good["certificates"][kids[1]]}},
+        "certificates swapped": good
+        | {"certificates": good["certificates"] | {kids[0]: good["certificates"][kids[1]]}},
         "a certificate missing": good | {"certificates": {kids[0]: good["certificates"][kids[0]]}},
         "a key taken out": good | {"trust": _text(listing | {"keys": listing["keys"][1:]})},
         "a revocation taken back": good | {"trust": good["trust"].replace('"use":"seal"', '"use":"draw"')},
@@ -87,7 +88,7 @@ def test_changed_bundles_are_refused(trust: dict[str, bytes], tmp_path: Path) ->
         "a field more": good | {"x": 1},
         "no object": [],
     }
-    assert {name: "refused" for name in changes} == dict(
+    assert dict.fromkeys(changes, "refused") == dict(
         zip(changes, opens(*(json.dumps(change).encode() for change in changes.values())), strict=True)
     )
     assert ["refused"] * 3 == opens(b"", b"\xff", b"{" * 100_000)
@@ -101,7 +102,9 @@ def test_worker_keeps_every_file_of_the_page() -> None:
     """What the service worker lists is what the site serves."""
     worker = assets()["/sw.js"].content.decode()
     listed = re.findall(r'"([\w./]+\.(?:js|css))"', worker.partition("const FILES")[2].partition("]")[0])
-    assert sorted(place for place in assets() if place != "/sw.js") == sorted(f"/verifier/{name}" for name in listed)
+    assert sorted(place for place in assets() if place != "/sw.js") == sorted(
+        f"/verifier/{name}" for name in listed
+    )
 
 
 def test_page_preloads_what_it_needs_and_no_more() -> None:

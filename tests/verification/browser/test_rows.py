@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from browser_rows import MODULES, SCRIPTS, in_node, outcome, run_node, table
 from forgeries import flip
-from licence_rows import Corpus, Row
+from forger import Row
+from licence_rows import Corpus
 from playwright.sync_api import Browser
 from verifier_site import Site
 
@@ -83,7 +85,11 @@ def test_both_agree_on_changed_bytes(corpus: Corpus) -> None:
 
 
 def _changed(corpus: Corpus, chance: random.Random) -> Iterator[Row]:
-    good = {row.name: row for row in corpus.rows if row.name in ("PDF", "CWT", "QR text", "JSON with its credential")}
+    good = {
+        row.name: row
+        for row in corpus.rows
+        if row.name in ("PDF", "CWT", "QR text", "JSON with its credential")
+    }
     for n in range(480):
         row = good[chance.choice(sorted(good))]
         yield row._replace(name=f"{row.name}, change {n}", data=_change(row.data, chance))
@@ -113,7 +119,10 @@ def test_every_no_has_words_in_both_languages(corpus: Corpus) -> None:
     for verdict in in_node(table(corpus, rows)):
         for chinese, english in verdict["detail"]:
             assert any("\u4e00" <= char <= "\u9fff" for char in chinese), (verdict["name"], chinese)
-            assert not any("\u4e00" <= char <= "\u9fff" for char in english.split("/")[0]) or "status list" in english
+            assert (
+                not any("\u4e00" <= char <= "\u9fff" for char in english.split("/")[0])
+                or "status list" in english
+            )
             assert "{" not in chinese + english, verdict["name"]
             assert "undefined" not in chinese + english, verdict["name"]
 
@@ -140,17 +149,15 @@ def test_cbor_vectors() -> None:
 
 def test_both_fold_glyphs_alike() -> None:
     """Each character that has a name here is folded to the same text in both languages."""
-    import unicodedata
-
     named = [chr(n) for n in range(0x20, 0x30000) if unicodedata.category(chr(n)) not in ("Cn", "Cs", "Co")]
     javascript = run_node(SCRIPTS / "fold.mjs", str(MODULES), given=json.dumps(named))
-    different = {char: other for char, other in zip(named, javascript, strict=True) if fold_glyphs(char) != other}
+    different = {
+        char: other for char, other in zip(named, javascript, strict=True) if fold_glyphs(char) != other
+    }
     assert different == {}
 
 
-def test_verdict_from_a_scan_is_quick(
-    browser: Browser, tmp_path: Path, record_property: Any
-) -> None:
+def test_verdict_from_a_scan_is_quick(browser: Browser, tmp_path: Path, record_property: Any) -> None:
     """Told, not judged by a clock: from the text of a QR to the verdict, in a page that is open."""
     site = Site(tmp_path / "site")
     page = browser.new_page()
@@ -161,7 +168,10 @@ def test_verdict_from_a_scan_is_quick(
     page.goto(site.link)
     page.locator("#v-answer[data-verdict=valid]").wait_for()
     whole = time.monotonic() - start
-    record_property("told", f"browser verifier: verdict from scan {spent[3]:.0f} ms, page and verdict {1000 * whole:.0f} ms")
+    record_property(
+        "told",
+        f"browser verifier: verdict from scan {spent[3]:.0f} ms, page and verdict {1000 * whole:.0f} ms",
+    )
     page.close()
     site.close()
     assert spent[0] > 0
