@@ -186,8 +186,8 @@ def bodies(corpus: Forger) -> Iterator[Row]:
         "keys out of order": b'{"version":1,' + good[1:].replace(b',"version":1', b""),
     }
     for name, data in signed.items():
-        good = cose.decode(corpus.payload, max_bytes=700) | {"body": _sha256(data)}
-        yield Row(f"JSON, signed: {name}", data, "invalid", ("body",), credential=corpus.signed(claims))
+        claimed = cose.decode(corpus.payload, max_bytes=700) | {"body": _sha256(data)}
+        yield Row(f"JSON, signed: {name}", data, "invalid", ("body",), credential=corpus.signed(claimed))
 
 
 def pdfs(corpus: Forger) -> Iterator[Row]:

@@ -126,10 +126,12 @@ class Forger:
         yield "by a credential key", (sign(self.bureau, stranger, good, cose.STATUS_LIST_CWT), None)
         yield "of another type", (sign(self.bureau, kid, good, cose.CWT), None)
 
+    @property
     def kid(self) -> str:
         """Return the id of the key that signs credentials."""
         return kid_of(self.bureau, PROVINCE, "credential", DECIDED)
 
+    @property
     def payload(self) -> bytes:
         """Return the payload of the good credential."""
         return cose.read_sign1(self.cwt, type_=cose.CWT, max_bytes=700).payload

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from browser_rows import MODULES, SCRIPTS, in_node, outcome, run_node, table
-from forgeries import flip
 from forger import Row
+from forgeries import flip
 from licence_rows import Corpus
 from playwright.sync_api import Browser
 from verifier_site import Site
