@@ -41,7 +41,10 @@ export function clear(place) {
 
 function licence(content, tell) {
   const rows = FIELDS.map((name) => [name, field(name, content[name], tell)]).filter(([, value]) => value !== "");
-  const pairs = rows.flatMap(([name, value]) => [element("dt", {}, tell(`field-${name}`)), element("dd", { "data-field": name }, value)]);
+  const pairs = rows.flatMap(([name, value]) => [
+    element("dt", {}, tell(`field-${name}`)),
+    element("dd", { "data-field": name }, value),
+  ]);
   return element("dl", { class: "v-licence" }, ...pairs);
 }
 
@@ -53,9 +56,12 @@ function field(name, value, tell) {
 }
 
 function checks(made, tell) {
-  const items = made.map(({ name, ok, code, values }) =>
-    element("li", { "data-check": name, "data-ok": String(ok) }, `${ok ? "✓" : "✗"} ${tell(`check-${name}`)}: `, tell(code, values)));
-  return element("details", { class: "v-checks" }, element("summary", {}, tell("details")), element("ol", {}, ...items));
+  const items = made.map(({ name, ok, code, values }) => {
+    const said = `${ok ? "✓" : "✗"} ${tell(`check-${name}`)}: ${tell(code, values)}`;
+    return element("li", { "data-check": name, "data-ok": String(ok) }, said);
+  });
+  const summary = element("summary", {}, tell("details"));
+  return element("details", { class: "v-checks" }, summary, element("ol", {}, ...items));
 }
 
 /** Return how long something is, in the largest unit that is one or more. */

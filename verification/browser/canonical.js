@@ -30,7 +30,8 @@ export function parse(bytes) {
 export function hasForm(value, kinds) {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return false;
   const keys = Object.keys(value);
-  return keys.length === Object.keys(kinds).length && keys.every((key) => Object.hasOwn(kinds, key) && kinds[key](value[key]));
+  const known = keys.length === Object.keys(kinds).length && keys.every((key) => Object.hasOwn(kinds, key));
+  return known && keys.every((key) => kinds[key](value[key]));
 }
 
 export const isText = (value) => typeof value === "string";

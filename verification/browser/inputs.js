@@ -19,9 +19,8 @@ export function sniff(bytes) {
   if (begins(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a) || begins(0xff, 0xd8, 0xff)) return PICTURE;
   if (begins(0x52, 0x49, 0x46, 0x46) && ascii(bytes.subarray(8, 12)) === "WEBP") return PICTURE;
   if (begins(0x7b)) return BODY;
-  return ascii(bytes.subarray(0, 200)).replace(/^\u00ef\u00bb\u00bf/, "").trimStart().slice(0, 8).toUpperCase() === "HTTPS://"
-    ? QR_TEXT
-    : OTHER;
+  const beginning = ascii(bytes.subarray(0, 200)).replace(/^\u00ef\u00bb\u00bf/, "").trimStart();
+  return beginning.slice(0, 8).toUpperCase() === "HTTPS://" ? QR_TEXT : OTHER;
 }
 
 /** Return whether bytes are a signed status list rather than a licence. */

@@ -23,7 +23,8 @@ class Page {
   constructor(root) {
     this.root = root;
     this.answer = root.querySelector("#v-answer");
-    this.language = (document.documentElement.lang || navigator.language || "zh").toLowerCase().startsWith("zh") ? "zh" : "en";
+    const language = document.documentElement.lang || navigator.language || "zh";
+    this.language = language.toLowerCase().startsWith("zh") ? "zh" : "en";
     this.clock = new Clock();
     this.given = []; // status lists that the user gave
     this.scan = null;
@@ -31,7 +32,8 @@ class Page {
     this.last = null; // what is shown, to be shown again in another language
     const inside = document.getElementById("v-inside");
     this.find("v-language").hidden = !inside; // the site's frame has its own way to another language
-    this.source = inside ? fileSource(inside.textContent) : new SiteSource(root.dataset.bundle, root.dataset.status, this.clock);
+    const { bundle, status } = root.dataset;
+    this.source = inside ? fileSource(inside.textContent) : new SiteSource(bundle, status, this.clock);
   }
 
   start() {
@@ -55,8 +57,9 @@ class Page {
 
   translate() {
     document.documentElement.lang = this.language === "zh" ? "zh-CN" : "en";
-    for (const place of this.root.querySelectorAll("[data-text]")) place.textContent = this.tell(place.dataset.text);
-    for (const place of this.root.querySelectorAll("[data-label]")) place.setAttribute("aria-label", this.tell(place.dataset.label));
+    const every = (attribute) => this.root.querySelectorAll(`[${attribute}]`);
+    for (const place of every("data-text")) place.textContent = this.tell(place.dataset.text);
+    for (const place of every("data-label")) place.setAttribute("aria-label", this.tell(place.dataset.label));
     if (this.last) show(this.answer, this.language, this.last.verdict, this.last.notes(this.language));
   }
 

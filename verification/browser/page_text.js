@@ -198,7 +198,8 @@ class Painter {
 
 function named(entries, kind, name) {
   const group = new RegExp(`/${kind}<<([^<>]*)>>`).exec(entries);
-  const found = group ? new Map(Array.from(group[1].matchAll(/\/([^\s/]+) (\d+) 0 R/g), (entry) => [entry[1], Number(entry[2])])) : new Map();
+  const listed = group ? [...group[1].matchAll(/\/([^\s/]+) (\d+) 0 R/g)] : [];
+  const found = new Map(listed.map(([, key, number]) => [key, Number(number)]));
   if (!found.has(name)) throw new Refused("page-form");
   return found.get(name);
 }
@@ -216,7 +217,9 @@ function glyphs(string, font) {
 function glyphMap(cmap) {
   const map = new Map();
   for (const [, block] of cmap.matchAll(/beginbfchar([\s\S]*?)endbfchar/g)) {
-    for (const [, code, text] of block.matchAll(/<([0-9A-Fa-f]{4})>\s*<([0-9A-Fa-f]+)>/g)) map.set(parseInt(code, 16), utf16(text));
+    for (const [, code, text] of block.matchAll(/<([0-9A-Fa-f]{4})>\s*<([0-9A-Fa-f]+)>/g)) {
+      map.set(parseInt(code, 16), utf16(text));
+    }
   }
   for (const [, block] of cmap.matchAll(/beginbfrange([\s\S]*?)endbfrange/g)) {
     for (const [, from, to, text] of block.matchAll(/<([0-9A-Fa-f]{4})>\s*<([0-9A-Fa-f]{4})>\s*<([0-9A-Fa-f]+)>/g)) {

@@ -52,7 +52,8 @@ export async function readLayout(bytes) {
 export function scannedPictures(bytes) {
   const pictures = [];
   if (bytes.length > MAX_PDF || indexOf(bytes, "/ByteRange") >= 0) return pictures;
-  for (let at = indexOf(bytes, "stream"); at >= 0 && pictures.length < MAX_SCANS; at = indexOf(bytes, "stream", at + 6)) {
+  let at = indexOf(bytes, "stream");
+  for (; at >= 0 && pictures.length < MAX_SCANS; at = indexOf(bytes, "stream", at + 6)) {
     let from = at + 6;
     if (bytes[from] === 0x0d) from++;
     if (bytes[from] === 0x0a) from++;

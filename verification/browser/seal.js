@@ -7,7 +7,8 @@
  */
 
 import { compare, concat, equal, fromHex, sha256 } from "./bytes.js";
-import { der, elements, inside, INTEGER, issuedBy, isP256, OCTETS, rawSignature, readCertificate, SEQUENCE, SET, verifies } from "./der.js";
+import { der, elements, inside, issuedBy, isP256, rawSignature, readCertificate, verifies } from "./der.js";
+import { INTEGER, OCTETS, SEQUENCE, SET } from "./der.js";
 import { NotJudged, Refused } from "./refusals.js";
 
 const TAG_0 = 0xa0;

@@ -159,7 +159,8 @@ async function qrText(made, text) {
   const read = await credential(made, raw);
   await made.check("host", () => {
     // The host is not signed by itself, but the credential's status list lies there.
-    if (!read.statusUri.startsWith(`https://${host.toLowerCase()}/`)) throw new Refused("host-other", { host, uri: read.statusUri });
+    const { statusUri: uri } = read;
+    if (!uri.startsWith(`https://${host.toLowerCase()}/`)) throw new Refused("host-other", { host, uri });
   });
 }
 
@@ -239,7 +240,9 @@ function licence({ credential: read, body: said }, verdict, found, at) {
 }
 
 function statusWord(read, verdict, found, at) {
-  if (found && found.status !== VALID) return found.reason?.status ?? (found.status === SUSPENDED ? "suspended" : "invalid");
+  if (found && found.status !== VALID) {
+    return found.reason?.status ?? (found.status === SUSPENDED ? "suspended" : "invalid");
+  }
   if (verdict === "invalid") return at < read.notBefore ? "not-yet-valid" : "expired";
   return verdict === "valid" ? "valid" : "unknown";
 }

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import time
 import unicodedata
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_rows import MODULES, SCRIPTS, in_node, outcome, run_node, table
-from forger import Row
+from browser_rows import FROZEN, MODULES, SCRIPTS, in_node, outcome, run_node, table
+from cryptography import x509
+from forger import Editions, Row
 from forgeries import flip
 from licence_rows import Corpus
 from playwright.sync_api import Browser
 from verifier_site import Site
 
 from schemas import cose
+from schemas.calendar import CHINA
 from schemas.errors import VerificationError
+from schemas.trust import TrustStore, read_trust_list
 from verification.page_text import look as fold_glyphs
+from verification.verify import Verdict, verify_bytes
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -64,6 +70,46 @@ def test_browser_agrees_with_the_table(corpus: Corpus, browser: Browser, tmp_pat
     page.close()
     site.close()
     assert expected(corpus.rows) == {verdict["name"]: outcome(verdict) for verdict in found}
+
+
+def test_licences_of_earlier_releases_are_judged_as_they_were() -> None:
+    """A table that was signed once and is kept: both languages give the verdicts that it had then."""
+    kept = json.loads(FROZEN.read_text())
+    wanted = {row["name"]: tuple(map(_whole, row["expected"])) for row in kept["rows"]}
+    assert wanted == {verdict["name"]: outcome(verdict) for verdict in in_node(kept)}
+    assert wanted == {row["name"]: outcome(_kept_verdict(kept, row)) for row in kept["rows"]}
+
+
+def _whole(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _kept_verdict(kept: dict[str, Any], row: dict[str, Any]) -> Verdict:
+    """Return what Python says of a kept row."""
+
+    def blob(name: str | None) -> bytes | None:
+        return None if name is None else base64.b64decode(kept["blobs"][name])
+
+    editions = row["editions"] and [
+        (blob(one["list"]) or b"", blob(one["reasons"])) for one in row["editions"]
+    ]
+    return verify_bytes(
+        blob(row["data"]) or b"",
+        name=row["name"],
+        trust=_store(json.loads(blob(kept["bundles"][row["trust"]]) or b"")),
+        status=None if editions is None else Editions(editions),
+        at=datetime.fromtimestamp(row["at"], CHINA),
+        credential=blob(row["credential"]),
+    )
+
+
+def _store(bundle: dict[str, Any]) -> TrustStore:
+    def certificate(text: str) -> x509.Certificate:
+        return x509.load_der_x509_certificate(base64.b64decode(text))
+
+    root = certificate(bundle["root"])
+    listing = read_trust_list(bundle["trust"].encode(), root)
+    return TrustStore(root, listing, {kid: certificate(text) for kid, text in bundle["certificates"].items()})
 
 
 def test_names_of_rows_are_their_own(corpus: Corpus) -> None:
