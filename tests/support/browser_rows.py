@@ -51,7 +51,7 @@ _KEPT = (
     "400 days on", "list: rescinded", "list: spoilt", "no list", "credential key revoked before: CWT",
     "another root: CWT", "keys that the folder does not list yet: PDF",
     "credential: the other s", "payload: a key twice", "claims: text for a number", "QR text: another host",
-    "QR text: lower case", "JSON: a line end behind", 
+    "QR text: lower case", "JSON: a line end behind",
 )  # fmt: skip
 
 

