@@ -34,7 +34,7 @@ _DEFAULT = re.compile(r"^export default \w+;\n", re.MULTILINE)
 _LEFT = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
 
 
-class Edition(NamedTuple):
+class EnclosedList(NamedTuple):
     """An edition of a status list as published, and the reasons beside it where there are any."""
 
     list_cwt: bytes
@@ -80,7 +80,7 @@ def modules() -> tuple[str, ...]:
     return tuple(f"/verifier/{name}" for name in parts if not name.startswith("vendor/"))
 
 
-def standalone_page(bundle: bytes, editions: Iterable[Edition] = ()) -> bytes:
+def standalone_page(bundle: bytes, editions: Iterable[EnclosedList] = ()) -> bytes:
     """Return the verifier as one HTML file, with a trust bundle and editions of status lists inside.
 
     `bundle` is what `trust_bundle` gives. The same arguments give the same bytes.

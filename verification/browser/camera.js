@@ -5,7 +5,7 @@ import { isQrText } from "./qr_text.js";
 
 const PAUSE = 120; // milliseconds between frames, so that a phone stays responsive
 
-/** Whether there is a camera that a page may ask for. */
+/** Tell whether there is a camera that a page may ask for. */
 export const hasCamera = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
 /** A running scan; `stop` ends it and lets go of the camera. */

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 from verifier_site import Site, chromium
 
 from schemas.status_list import StatusReason
-from verification.browser_page import Edition, assets, fragment, standalone_page
+from verification.browser_page import EnclosedList, assets, fragment, standalone_page
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
@@ -297,7 +297,7 @@ def test_camera(playwright: Playwright, site: Site, tmp_path: Path) -> None:
 def test_single_file_verifies_from_a_stick(browser: Browser, site: Site, tmp_path: Path) -> None:
     """Opened from a file without any network: bundle and list inside, nothing asked of anybody, both languages."""
     path = tmp_path / "verify.html"
-    path.write_bytes(standalone_page(site.bundle, [Edition(site.edition.list_cwt, site.edition.reasons_cwt)]))
+    path.write_bytes(standalone_page(site.bundle, [EnclosedList(site.edition.list_cwt, site.edition.reasons_cwt)]))
     context = browser.new_context(viewport=PHONE, locale="zh-CN", offline=True)
     page = context.new_page()
     asked: list[str] = []
