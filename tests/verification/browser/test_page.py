@@ -297,7 +297,9 @@ def test_camera(playwright: Playwright, site: Site, tmp_path: Path) -> None:
 def test_single_file_verifies_from_a_stick(browser: Browser, site: Site, tmp_path: Path) -> None:
     """Opened from a file without any network: bundle and list inside, nothing asked of anybody, both languages."""
     path = tmp_path / "verify.html"
-    path.write_bytes(standalone_page(site.bundle, [EnclosedList(site.edition.list_cwt, site.edition.reasons_cwt)]))
+    path.write_bytes(
+        standalone_page(site.bundle, [EnclosedList(site.edition.list_cwt, site.edition.reasons_cwt)])
+    )
     context = browser.new_context(viewport=PHONE, locale="zh-CN", offline=True)
     page = context.new_page()
     asked: list[str] = []
