@@ -104,8 +104,8 @@ export async function openBundle(bytes) {
   }
   if (!(await issuedBy(root, root))) throw new TrustFailed("trust-root");
   const listing = await readListing(toUtf8(bundle.trust), root);
-  const certificates = new Map();
-  for (const key of listing.keys) certificates.set(key.kid, await certificateOf(key, bundle.certificates));
+  const read = listing.keys.map(async (key) => [key.kid, await certificateOf(key, bundle.certificates)]);
+  const certificates = new Map(await Promise.all(read));
   return new Trust(root, toHex(await sha256(root.der)), listing, certificates, bundle.lists);
 }
 
