@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from schemas.canonical_json import canonical
@@ -42,7 +43,7 @@ def trust_bundle(files: Mapping[str, bytes], lists: Iterable[str] = ()) -> bytes
     bytes; `lists` are names of published status lists. Raises TrustError where a file is absent or is not what the
     root signed.
     """
-    root = _certificate(files, ROOT_FILE)
+    root = _root(files)
     listing = read_trust_list(_file(files, TRUST_FILE), root)
     certificates = {}
     for key in listing.keys:
@@ -73,10 +74,19 @@ def _earlier(files: Mapping[str, bytes], root: x509.Certificate, newest: int) ->
     return sorted(rows, key=lambda row: -int(row["sequence"]))
 
 
+def _root(files: Mapping[str, bytes]) -> x509.Certificate:
+    root = _certificate(files, ROOT_FILE)
+    try:
+        root.verify_directly_issued_by(root)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        raise TrustError("not signed by itself", where=ROOT_FILE, hint=_HINT) from None
+    return root
+
+
 def _certificate(files: Mapping[str, bytes], name: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(_file(files, name))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise TrustError("no certificate in PEM", where=name, hint=_HINT) from None
 
 

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from browser_rows import MODULES, SCRIPTS, run_node
 from bureau import ROLES, Bureau, later
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from forgeries import flip
 
 from issuance import keys
 from schemas.canonical_json import canonical
 from schemas.errors import TrustError
+from schemas.trust import load_trust
 from verification.browser_page import assets, fragment, modules, standalone_page
 from verification.trust_bundle import trust_bundle
 
@@ -65,6 +68,22 @@ def test_absent_or_spoilt_files_are_an_error(trust: dict[str, bytes]) -> None:
             trust_bundle({other: data for other, data in trust.items() if other != name})
         with pytest.raises(TrustError):
             trust_bundle(trust | {name: flip(trust[name], len(trust[name]) // 2)})
+
+
+def test_spoilt_root_is_an_error_wherever_it_is_spoilt(trust: dict[str, bytes], tmp_path: Path) -> None:
+    """For the folder's reader and the bundle's writer alike, never anything but TrustError."""
+    root = x509.load_pem_x509_certificate(trust["root.pem"]).public_bytes(Encoding.DER)
+    for name, data in trust.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    for place in range(0, len(root), 3):
+        spoilt = base64.encodebytes(flip(root, place, 1 << place % 8))
+        pem = b"-----BEGIN CERTIFICATE-----\n" + spoilt + b"-----END CERTIFICATE-----\n"
+        (tmp_path / "root.pem").write_bytes(pem)
+        with pytest.raises(TrustError):
+            trust_bundle(trust | {"root.pem": pem})
+        with pytest.raises(TrustError):
+            load_trust(tmp_path)
 
 
 def test_changed_bundles_are_refused(trust: dict[str, bytes], tmp_path: Path) -> None:
