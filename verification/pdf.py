@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -23,12 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from schemas import signatures
-from schemas.errors import VerificationError
+from schemas.errors import NotJudged, VerificationError
 from schemas.trust import TrustKey, TrustStore
-from verification.inputs import CannotJudge
 
 MAX_PDF: Final = 16 << 20  # bytes
-MAX_SCANS: Final = 20  # pictures of a scanned PDF that are searched for a QR
 MAX_OBJECTS: Final = 50_000
 MAX_ATTACHMENT: Final = 2 << 20
 _HEX_SIZE: Final = 4096  # digits of /Contents
@@ -46,7 +43,6 @@ _NAME = re.compile(rb"<([0-9a-f]+)> ?(\d{1,6}) 0 R ?")
 _SPECIFICATION = re.compile(
     rb"<</Type/Filespec/F<[0-9a-f]+>[^()]*/EF<</F (\d{1,6}) 0 R/UF \1 0 R>>>>\nendobj\n"
 )
-_SCAN = re.compile(rb"stream\r?\n?(?=(\xff\xd8\xff))")
 _FILE = re.compile(rb"<</Type/EmbeddedFile[^\n]*?/Length (\d{1,8})>>\nstream\n")
 
 
@@ -76,17 +72,6 @@ def read_layout(data: bytes) -> PdfLayout:
     digest = hashlib.sha256(memoryview(data)[:first])
     digest.update(memoryview(data)[second:])
     return PdfLayout(_exact(bytes.fromhex(found[1].decode())), digest.digest())
-
-
-def scanned_pictures(data: bytes) -> list[bytes]:
-    """Return the JPEG pictures in a PDF without a seal: a scan, whose QR can be read as from any other picture.
-
-    There are none in a PDF that has a seal: a changed copy is not judged by what it shows.
-    """
-    if len(data) > MAX_PDF or b"/ByteRange" in data:
-        return []
-    found = _SCAN.finditer(data)
-    return [data[scan.start(1) : max(scan.start(1), data.find(b"endstream", scan.start(1)))] for scan in islice(found, MAX_SCANS)]
 
 
 def attachments(data: bytes) -> dict[str, bytes]:
@@ -175,7 +160,7 @@ _VERSION_1 = bytes.fromhex("020101")
 def check_seal(cms: bytes, digest: bytes, trust: TrustStore) -> TrustKey:
     """Return the seal key that signed the file with this digest.
 
-    Raises VerificationError where none of the trust folder did; CannotJudge where the seal is good by a certificate
+    Raises VerificationError where none of the trust folder did; NotJudged where the seal is good by a certificate
     that the root issued but this edition of the trust folder does not list.
     """
     certificate_der, signature_der = _parts(cms)
@@ -193,7 +178,7 @@ def check_seal(cms: bytes, digest: bytes, trust: TrustStore) -> TrustKey:
     _check_signature(cms, digest, certificate, signature_der)
     if key is None:
         listing = trust.listing
-        raise CannotJudge(
+        raise NotJudged(
             f"签章证书由根证书签发，但第 {listing.sequence} 版信任目录（{listing.issued[:10]}）未列入；请更新信任目录 / the seal's "
             f"certificate was issued by the root, but edition {listing.sequence} of the trust folder "
             f"({listing.issued[:10]}) does not list it: take the trust folder anew from the issuing authority"
