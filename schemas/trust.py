@@ -357,7 +357,7 @@ def _is_p256(public: object) -> bool:
 def _load(pem: bytes, where: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise TrustError("no certificate in PEM", where=where, hint=_HINT) from None
 
 

@@ -7,7 +7,6 @@ other form cannot be judged, and neither can a picture or scan without one reada
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Iterator
 from enum import Enum
@@ -19,6 +18,7 @@ import zxingcpp
 from PIL import Image, ImageSequence
 
 from schemas.errors import NotJudged, UsageError, VerificationError
+from schemas.licence import is_qr_text
 
 MAX_PIXELS: Final = 40_000_000  # An A4 page at 600 dpi has 35 million.
 MAX_PICTURE: Final = 32 << 20  # bytes
@@ -27,7 +27,6 @@ _DPI: Final = 200
 _COVERED: Final = 0.6  # the part of a scanned page that its pictures cover, at least
 _INVISIBLE: Final = 3  # text rendering mode of the text that character recognition lays under a scan
 _QR: Final = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
-_OURS: Final = re.compile(r"https://[^/\s]+/#[0-9]+", re.IGNORECASE)
 _PDF_WITHIN: Final = 1024  # ISO 32000-1, annex H.3: readers look for the header in the first 1,024 bytes
 _NO_QR: Final = (
     "拍清二维码再试，或提交原始 PDF / photograph the QR alone, sharp and whole, or give the original PDF"
@@ -89,7 +88,7 @@ def _only(texts: Iterator[str]) -> str:
 def _texts(picture: Image.Image) -> Iterator[str]:
     """Return the texts of a picture's QRs that have the form of a licence's; other QRs are no concern of ours."""
     for code in zxingcpp.read_barcodes(picture, formats=_QR):
-        if code.valid and _OURS.fullmatch(code.text):
+        if code.valid and is_qr_text(code.text):
             yield code.text
 
 

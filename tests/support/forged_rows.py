@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bureau import DECIDED, HOST, PROVINCE, numbered
-from forger import OTHER_PROVINCE, Forger, Row
+from forger import OTHER_PROVINCE, Forger, Row, Unread
 from forgeries import flip, high_s, kid_of, reseal, sign, sign_header
 from papers import licence as licence_of
 
@@ -256,6 +256,12 @@ def _sealed(corpus: Forger, good: bytes, another: bytes) -> Iterator[Row]:
         )
 
 
+NO_SEAL = Unread(
+    "form",
+    "a PDF without a seal is a scan or a changed copy: drawing it would tell, and a browser's script cannot draw it",
+)
+
+
 def others(corpus: Forger) -> Iterator[Row]:
     """Give what is no licence at all."""
     for name, data in {
@@ -273,7 +279,7 @@ def others(corpus: Forger) -> Iterator[Row]:
         "encrypted": b"%PDF-1.7\ntrailer\n<</Encrypt 1 0 R>>\n%%EOF\n",
         "17 MB": b"%PDF-1.7\n" + b"0" * (17 << 20),
     }.items():
-        yield Row(f"other PDF: {name}", data, "unknown", ("form",))
+        yield Row(f"other PDF: {name}", data, "invalid", ("form",), unread=NO_SEAL)
     listed = corpus.editions["first"][0]
     yield Row("other: a status list", listed, "invalid", ("credential",))
 

@@ -27,8 +27,19 @@ DAYS = timedelta(days=1)
 NAME = "青海省市场监督管理局"
 
 
+class Unread(NamedTuple):
+    """A reason why a browser answers `unknown`, with the check that says so, where Python reads more."""
+
+    check: str
+    reason: str
+
+
 class Row(NamedTuple):
-    """A file and the verdict on it; `failed` are the checks that say no, in order."""
+    """A file and the verdict on it; `failed` are the checks that say no, in order.
+
+    `unread` marks the rows where Python and a browser may differ: a browser may know less, and then answers `unknown`;
+    it never trusts more.
+    """
 
     name: str
     data: bytes
@@ -40,6 +51,7 @@ class Row(NamedTuple):
     editions: tuple[str, ...] | None = ("first",)
     credential: bytes | None = None
     picture: bool = False  # a decoder of pictures is needed, which node has not
+    unread: Unread | None = None
 
 
 class Editions:
@@ -152,7 +164,9 @@ class Forger:
         """Put a trust folder beside, in which a key is revoked since a moment."""
         copied = self.copy(name)
         kid = kid_of(copied, authority, use, DECIDED)
-        keys.revoke(copied.data, kid, since, name=NAME, outlives=5, now=DECIDED, passphrase=None)
+        keys.revoke(
+            copied.data, copied.trust, kid, since, name=NAME, outlives=5, now=DECIDED, passphrase=None
+        )
 
 
 def _bureau(folder: Path) -> Bureau:

@@ -15,10 +15,12 @@ from typing import Any
 import pypdfium2
 import zxingcpp
 from bureau import DECIDED, FROM, HOST, NOON, PROVINCE, ROLES, later, numbered
-from forged_rows import bodies, claims, encodings, others, pdfs, texts
-from forger import DAYS, OTHER_PROVINCE, Forger, Row
+from forged_rows import NO_SEAL, bodies, claims, encodings, others, pdfs, texts
+from forger import DAYS, OTHER_PROVINCE, Forger, Row, Unread
 from forgeries import kid_of, sign
 from PIL import Image
+from pypdf import PdfWriter
+from pypdf.generic import ArrayObject, DecodedStreamObject, NameObject
 
 from issuance import keys
 from schemas import cose
@@ -81,29 +83,31 @@ def pictures(corpus: Forger) -> Iterator[Row]:
     two = Image.new("L", (code.width + another.width, max(code.height, another.height)), "white")
     two.paste(code, (0, 0))
     two.paste(another, (code.width, 0))
-    scan = io.BytesIO()
-    page.save(scan, "PDF", resolution=150)
-    yield Row("picture of the page: PNG", _png(page), "valid", genuine=True, picture=True)
-    yield Row("picture of the page: JPEG", _jpeg(page), "valid", genuine=True, picture=True)
-    yield Row("scanned PDF", scan.getvalue(), "valid", genuine=True, picture=True)
+    yield Row("picture of the page: PNG", _saved(page, "PNG"), "valid", genuine=True, picture=True)
+    yield Row(
+        "picture of the page: JPEG", _saved(page, "JPEG", quality=70), "valid", genuine=True, picture=True
+    )
+    yield Row("scanned PDF", _saved(page, "PDF", resolution=150), "valid", genuine=True, unread=NO_SEAL)
+    yield Row("redrawn PDF", _redrawn(page), "invalid", ("form",), unread=NO_SEAL)
+    yield Row("picture of the page: WebP", _saved(page, "WEBP"), "valid", genuine=True, picture=True)
+    tiff = _saved(page, "TIFF")
+    yield Row("picture of the page: TIFF", tiff, "valid", genuine=True, picture=True, unread=NO_TIFF)
     changed = corpus.text[:-1] + str((int(corpus.text[-1:]) + 1) % 10).encode()
     forged = _code(changed.decode())
-    yield Row("picture of a changed QR", _png(forged), "invalid", ("credential",), picture=True)
+    yield Row("picture of a changed QR", _saved(forged, "PNG"), "invalid", ("credential",), picture=True)
     blank: dict[str, bytes] = {
-        "picture of nothing": _png(white),
-        "picture of two licences": _png(two),
-        "picture of a web address": _png(_code("HTTPS://EXAMPLE.COM/")),
-        "picture cut off": _png(white)[:60],
+        "picture of nothing": _saved(white, "PNG"),
+        "picture of two licences": _saved(two, "PNG"),
+        "picture of a web address": _saved(_code("HTTPS://EXAMPLE.COM/"), "PNG"),
+        "picture cut off": _saved(white, "PNG")[:60],
         "picture head alone": b"\x89PNG\r\n\x1a\n",
         "JPEG head alone": b"\xff\xd8\xff\xe0",
     }
     for name, data in blank.items():
         yield Row(name, data, "unknown", ("qr",), picture=True)
-    empty = io.BytesIO()
-    white.save(empty, "PDF")
-    yield Row("scanned PDF of nothing", empty.getvalue(), "unknown", ("form",), picture=True)
+    yield Row("scanned PDF of nothing", _saved(white, "PDF"), "unknown", ("qr",), unread=NO_SEAL)
     leads = _code("HTTPS://ZHENGZHAO.EXAMPLE/#" + "7" * 1500)
-    yield Row("picture of another number", _png(leads), "invalid", ("qr-text",), picture=True)
+    yield Row("picture of another number", _saved(leads, "PNG"), "invalid", ("qr-text",), picture=True)
 
 
 def moments(corpus: Forger) -> Iterator[Row]:
@@ -194,7 +198,7 @@ def keyed(corpus: Forger) -> Iterator[Row]:
         )
         yield row._replace(at=later(2), editions=(edition,))
     renewed = corpus.copy("renewed")
-    keys.rotate(renewed.data, ROLES, keys.Lifetime(later(1), 5), now=later(1), passphrase=None)
+    keys.rotate(renewed.data, renewed.trust, ROLES, keys.Lifetime(later(1), 5), now=later(1), passphrase=None)
     fresh = numbered(decided_at=later(2).isoformat())
     for name, trust, verdicts in (
         ("renewed keys", "renewed", ("valid", "valid")),
@@ -233,13 +237,22 @@ def _code(text: str) -> Image.Image:
     return Image.fromarray(picture)
 
 
-def _png(picture: Image.Image) -> bytes:
+def _saved(picture: Image.Image, form: str, **options: Any) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "PNG")
+    picture.save(out, form, **options)
     return out.getvalue()
 
 
-def _jpeg(picture: Image.Image) -> bytes:
+def _redrawn(page: Image.Image) -> bytes:
+    """Return a PDF that shows the page as a picture, and a line of text that was added to it."""
+    writer = PdfWriter(clone_from=io.BytesIO(_saved(page, "PDF", resolution=150)))
+    added = DecodedStreamObject()
+    added.set_data(b"BT /F 12 Tf 72 72 Td (valid until 2099) Tj ET")
+    paper = writer.pages[0]
+    paper[NameObject("/Contents")] = ArrayObject([paper.raw_get("/Contents"), writer._add_object(added)])
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=70)
+    writer.write(out)
     return out.getvalue()
+
+
+NO_TIFF = Unread("qr", "browsers have no decoder of TIFF")

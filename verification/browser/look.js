@@ -6,7 +6,7 @@
  */
 
 // Pairs of characters: one, and the first of those that share its glyph in the page's fonts. The table is data of
-// the fonts, as it stands in `schemas/look.py`; a test keeps both the same.
+// the fonts, as it stands in `verification/page_text.py`; a test keeps both the same.
 const TWINS =
   "\u00ad- ‑- –‒ •· ‧· ⋯… ➀① ➁② ➂③ ➃④ ➄⑤ ➅⑥ ➆⑦ ➇⑧ ➈⑨ ➉⑩ ➊❶ ➋❷ ➌❸ ➍❹ ➎❺ ➏❻ ➐❼ ➑❽ ➒❾ ➓❿ ⮕➡ ⺲⺫ ⼪⺐ ⼳⺓ ⾧⻑ ⾷⻝ ⿁⻤ " +
   "・· 㓁⺳ 㔾⺋ 㦳㘽 䎛㖈 䐠㬻 丬⺦ 乚⺃ 乛⺂ 亀⻲ 亻⺅ 兀⺎ 刂⺉ 卤⻧ 壿墫 尢⺐ 尣⺏ 巳⺒ 幐㬺 幺⺓ 彐⺕ 彑⺔ 忄⺖ 户⼾ 扌⺘ 攵⺙ 斉⻫ 旡⺛ 曶㫚 槩㮣 歺⺞ 民⺠ 氵⺡ " +

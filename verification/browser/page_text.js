@@ -13,16 +13,19 @@ const MAX_PAGES = 200;
 const MAX_STREAM = 16 << 20; // bytes once inflated
 const MAX_NESTING = 8; // of page trees and forms
 const LONGEST = 8000; // characters kept of the pages before: more than any one text has
+const NO_CHARACTER = /\(cid:\p{Nd}+\)/gu; // how readers of PDFs write a glyph that has no character
+// The number of a page of the annex stands at its end; a text that runs over pages goes on behind it.
+const FOOTER = new RegExp(`${fold("附页第")}[0-9]+${fold("页共")}[0-9]+${fold("页")}$`);
 const ISO = /^\d{4}-\d\d-\d\d$/;
 
 /** Refuse a file whose pages do not say what its body says. The facts stand on the first page. */
 export async function checkPage(objects, body) {
   const pages = pagesOf(objects);
   const first = await textOf(objects, pages[0]);
-  const missing = facts(body).filter(([, text]) => !shows(first, fold(text)));
+  const missing = facts(body).filter(([, text]) => !shows(first, plain(text)));
   if (missing.length) throw new Refused("page-missing", { names: missing.map(([name]) => name).join(", ") });
-  let rest = lists(body).map(fold).filter((text) => !shows(first, text));
-  let before = first.slice(-LONGEST);
+  let rest = lists(body).map(plain).filter((text) => !shows(first, text));
+  let before = "";
   for (const page of pages.slice(1)) {
     if (!rest.length) break;
     const text = await textOf(objects, page);
@@ -102,7 +105,12 @@ async function textOf(objects, page) {
   const streams = [];
   for (const number of contents) streams.push(latin1(await stream(objects.get(number))));
   const shown = await new Painter(objects).paint(streams.join("\n"), reference(page, "Resources"), MAX_NESTING);
-  return fold(shown);
+  return plain(shown).replace(FOOTER, "");
+}
+
+/** Return a text by its looks, without the codes of glyphs that have no character. */
+function plain(text) {
+  return fold(text.replace(NO_CHARACTER, ""));
 }
 
 function dictionary(object) {

@@ -12,7 +12,6 @@ import { NotJudged, Refused } from "./refusals.js";
 export const MAX_PDF = 16 << 20; // bytes
 const MAX_OBJECTS = 50_000;
 const MAX_ATTACHMENT = 2 << 20;
-const MAX_SCANS = 20; // pictures of a scanned PDF that are searched for a QR code
 const HEX_SIZE = 4096; // digits of /Contents
 const SIGNATURE = /^\/Contents<([0-9a-f]{4096})>\/ByteRange\[0 ([1-9]\d{0,8}) ([1-9]\d{0,8}) ([1-9]\d{0,8})\] *>>\nendobj\n/;
 const END = /^trailer\n<<\/Size (\d{1,6})\/Root (\d{1,6}) 0 R\/Info \d{1,6} 0 R\/ID\[<[0-9a-f]{32}><[0-9a-f]{32}>\]>>\nstartxref\n(\d{1,9})\n%%EOF\n$/;
@@ -24,7 +23,8 @@ const FILE = /^<<\/Type\/EmbeddedFile[^\n]*?\/Length (\d{1,8})>>\nstream\n/;
 /**
  * Return `{cms, digest}`: the CMS in exact DER, and the SHA-256 of all the rest.
  *
- * Refused unless the seal covers the whole file in the one form; NotJudged for a PDF without any seal.
+ * Refused unless the seal covers the whole file in the one form. NotJudged for a PDF without any seal: only drawing it
+ * would tell a scan, whose QR counts, from a changed copy, whose QR does not.
  */
 export async function readLayout(bytes) {
   if (bytes.length > MAX_PDF) throw new NotJudged("pdf-size", { most: MAX_PDF >> 20 });
@@ -42,26 +42,6 @@ export async function readLayout(bytes) {
   }
   const digest = await sha256(concat(bytes.subarray(0, first), bytes.subarray(second)));
   return { cms: exact(fromHex(found[1])), digest };
-}
-
-/**
- * Return the JPEG pictures in a PDF without a seal: a scan, whose QR code can be read as from any other picture.
- *
- * There are none for a PDF that has a seal: a changed copy is not judged by what it shows.
- */
-export function scannedPictures(bytes) {
-  const pictures = [];
-  if (bytes.length > MAX_PDF || indexOf(bytes, "/ByteRange") >= 0) return pictures;
-  let at = indexOf(bytes, "stream");
-  for (; at >= 0 && pictures.length < MAX_SCANS; at = indexOf(bytes, "stream", at + 6)) {
-    let from = at + 6;
-    if (bytes[from] === 0x0d) from++;
-    if (bytes[from] === 0x0a) from++;
-    if (bytes[from] !== 0xff || bytes[from + 1] !== 0xd8 || bytes[from + 2] !== 0xff) continue;
-    const end = indexOf(bytes, "endstream", from);
-    if (end > 0) pictures.push(bytes.subarray(from, end));
-  }
-  return pictures;
 }
 
 /** Return the DER in front of the zeros. */

@@ -112,7 +112,7 @@ const TEXTS = {
   // Why not: forms that cannot be judged
   "form-other": ["不是可核验的文件。请选择证照 PDF、二维码图片（PNG、JPEG、WebP），或粘贴二维码内容。", "Not a file that can be checked. Choose the licence's PDF or a picture of its QR code (PNG, JPEG, WebP), or paste the QR code's text."],
   "pdf-size": ["PDF 超过 {most} MB，不是证照原件。请选择原件，或扫描二维码。", "A PDF over {most} MB is no original licence. Choose the original, or scan its QR code."],
-  "pdf-unsealed": ["PDF 没有电子签章：可能是扫描件或其他文件。请选择原件，或扫描其中的二维码。", "The PDF has no seal: it may be a scan, or another document. Choose the original, or scan its QR code."],
+  "pdf-unsealed": ["PDF 没有电子签章：可能是扫描件、改动过的副本或其他文件，本页无法判断。请选择原件，或扫描其中的二维码。", "The PDF has no seal: it may be a scan, a changed copy or another document, which this page cannot tell apart. Choose the original, or scan its QR code."],
   "qr-none": ["图片中没有可读的证照二维码。请离近、对焦后重拍，使二维码占满画面。", "There is no readable QR code of a licence in the picture. Take it again, closer and sharp, so that the code fills it."],
   "qr-several": ["图片中有多个证照二维码，请一次只拍一个。", "There are several licences' QR codes in the picture. Take one at a time."],
   "qr-form": ["不是证照二维码。", "This is not the QR code of a licence."],

@@ -23,7 +23,7 @@ import { readBody } from "./body.js";
 import * as inputs from "./inputs.js";
 import { chinaTime } from "./moments.js";
 import { checkPage } from "./page_text.js";
-import { attachments, Objects, readLayout, scannedPictures } from "./pdf.js";
+import { attachments, Objects, readLayout } from "./pdf.js";
 import { isQrText, MAX_TEXT, readQrText } from "./qr_text.js";
 import { NotJudged, Refused } from "./refusals.js";
 import { checkSeal } from "./seal.js";
@@ -79,7 +79,7 @@ export async function verify(bytes, options) {
 async function genuine(made, bytes, options) {
   switch (inputs.sniff(bytes)) {
     case inputs.PDF:
-      return pdf(made, bytes, options);
+      return pdf(made, bytes);
     case inputs.CWT:
       return credential(made, bytes);
     case inputs.PICTURE:
@@ -98,13 +98,7 @@ async function genuine(made, bytes, options) {
 
 // 2
 
-async function pdf(made, bytes, options) {
-  const scans = scannedPictures(bytes);
-  const text = scans.length ? await scannedText(scans, options.pictures) : null;
-  if (text) {
-    made.checks.push({ name: "qr", ok: true, code: "ok-qr", values: {} });
-    return qrText(made, text);
-  }
+async function pdf(made, bytes) {
   const layout = await made.check("form", () => readLayout(bytes));
   const key = await made.check("seal", () => checkSeal(layout.cms, layout.digest, made.trust));
   const { objects, files } = await made.check("attachments", () => attached(bytes));
@@ -116,19 +110,6 @@ async function pdf(made, bytes, options) {
   const said = await body(made, files.get(FILES[1]));
   // 5
   await made.check("page", () => checkPage(objects, said));
-}
-
-/** Return the text of the one licence QR on scanned pages, or null where there is none, or several. */
-async function scannedText(scans, pictures) {
-  const texts = new Set();
-  for (const scan of scans) {
-    const found = await pictures(scan).catch((error) => {
-      if (error instanceof NotJudged) return [];
-      throw error;
-    });
-    for (const text of found.filter(isQrText)) texts.add(text);
-  }
-  return texts.size === 1 ? [...texts][0] : null;
 }
 
 function attached(bytes) {
