@@ -26,12 +26,17 @@ export function parse(bytes) {
   }
 }
 
-/** Return whether a value is an object with these keys and no other; `kinds` maps each to a test of its value. */
-export function hasForm(value, kinds) {
+/**
+ * Return whether a value is an object with these keys and no other; `kinds` maps each to a test of its value.
+ * `more` are keys that may be absent.
+ */
+export function hasForm(value, kinds, more = {}) {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return false;
   const keys = Object.keys(value);
-  const known = keys.length === Object.keys(kinds).length && keys.every((key) => Object.hasOwn(kinds, key));
-  return known && keys.every((key) => kinds[key](value[key]));
+  const tests = { ...more, ...kinds };
+  const known = keys.every((key) => Object.hasOwn(tests, key));
+  const whole = Object.keys(kinds).every((key) => Object.hasOwn(value, key));
+  return known && whole && keys.every((key) => tests[key](value[key]));
 }
 
 export const isText = (value) => typeof value === "string";

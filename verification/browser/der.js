@@ -10,6 +10,7 @@ export const OCTETS = 0x04;
 const BITS = 0x03;
 const ECDSA_SHA256 = fromHex("300a06082a8648ce3d040302");
 // SubjectPublicKeyInfo of an uncompressed P-256 point (RFC 5480), up to the point itself.
+const ED25519 = fromHex("302a300506032b6570032100");
 const P256 = fromHex("3059301306072a8648ce3d020106082a8648ce3d03010703420004");
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
@@ -136,6 +137,11 @@ export async function issuedBy(certificate, issuer) {
 /** Return whether a SubjectPublicKeyInfo holds an uncompressed P-256 point. */
 export function isP256(spki) {
   return spki.length === 91 && equal(spki.subarray(0, P256.length), P256);
+}
+
+/** Return whether a SubjectPublicKeyInfo holds an Ed25519 key (RFC 8410). */
+export function isEd25519(spki) {
+  return spki.length === 44 && equal(spki.subarray(0, ED25519.length), ED25519);
 }
 
 /** Return the id of a key: the first eight hex digits of the SHA-256 of its SubjectPublicKeyInfo. */

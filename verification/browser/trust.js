@@ -7,14 +7,14 @@
 
 import { fromBase64, sha256, toBase64Url, toHex, toUtf8 } from "./bytes.js";
 import { canonical, hasForm, isCanonical, isText, isWhole, listOf, orNull, parse } from "./canonical.js";
-import { isP256, issuedBy, keyId, readCertificate, verifies } from "./der.js";
+import { isEd25519, isP256, issuedBy, keyId, readCertificate, verifies } from "./der.js";
 import { seconds } from "./moments.js";
 import { Refused, TrustFailed } from "./refusals.js";
 
 const FORMAT = "zhengzhao-trust-bundle-1";
 const MAX_BUNDLE = 32 << 20; // bytes: some ten thousand keys
 const isTime = (value) => isText(value) && seconds(value) !== null;
-const isUse = (value) => ["credential", "seal", "status", "draw"].includes(value);
+const isUse = (value) => ["credential", "seal", "status", "draw", "log"].includes(value);
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const BUNDLE = {
   certificates: isObject,
@@ -26,7 +26,7 @@ const BUNDLE = {
 };
 const KEY = {
   kid: isText,
-  alg: (value) => value === "ES256",
+  alg: (value) => value === "ES256" || value === "Ed25519",
   use: isUse,
   authority: isText,
   signs_from: isTime,
@@ -40,6 +40,16 @@ const LISTING = {
   issued: isTime,
   keys: listOf((key) => hasForm(key, KEY)),
   signature: (value) => hasForm(value, { alg: (alg) => alg === "ES256", kid: isText, value: isText }),
+};
+// What may be absent: no check of a browser needs it, but the root signs it with the rest. A list never writes what
+// its absence says as well.
+const AUTHORITY = { name: isText, certificate: isText, certificate_sha256: isText };
+const MORE = {
+  timestamp_authorities: listOf((one) => hasForm(one, AUTHORITY)),
+  log_origin: (value) => isText(value) && value !== "",
+  logged_from: isTime,
+  witnesses: (value) => listOf(isText)(value) && value.length > 0,
+  witnesses_needed: (value) => isWhole(value) && value > 0,
 };
 
 /** A verified bundle: whom to believe, since when and until when. */
@@ -71,7 +81,8 @@ export class Trust {
   async certificate(kid) {
     const found = this.certificates.get(kid);
     if (!found.checked) {
-      const good = isP256(found.parts.spki) && (await keyId(found.parts.spki)) === kid;
+      const fits = this.keys.get(kid).use === "log" ? isEd25519 : isP256;
+      const good = fits(found.parts.spki) && (await keyId(found.parts.spki)) === kid;
       if (!good || !(await issuedBy(found.parts, this.root))) throw new TrustFailed("trust-certificate", { kid });
       found.checked = true;
     }
@@ -111,7 +122,7 @@ export async function openBundle(bytes) {
 
 async function readListing(bytes, root) {
   const listing = parse(bytes);
-  if (!hasForm(listing, LISTING) || !isCanonical(listing, bytes)) throw new TrustFailed("trust-list");
+  if (!hasForm(listing, LISTING, MORE) || !isCanonical(listing, bytes)) throw new TrustFailed("trust-list");
   const { signature, ...plain } = listing;
   let raw;
   try {
@@ -122,7 +133,15 @@ async function readListing(bytes, root) {
   const own = signature.kid === (await keyId(root.spki)) && signature.value === toBase64Url(raw);
   if (!own || !(await verifies(root.spki, raw, toUtf8(canonical(plain))))) throw new TrustFailed("trust-signature");
   if (new Set(listing.keys.map((key) => key.kid)).size !== listing.keys.length) throw new TrustFailed("trust-list");
+  if (!logFits(listing)) throw new TrustFailed("trust-list");
   return listing;
+}
+
+/** Return whether keys of a log, and they alone, sign with Ed25519, and the list names the log that they sign. */
+function logFits({ keys, log_origin: origin, logged_from: from, witnesses = [], witnesses_needed: needed = 0 }) {
+  const logs = keys.filter((key) => key.use === "log");
+  const kinds = keys.every((key) => (key.use === "log") === (key.alg === "Ed25519"));
+  return kinds && needed <= witnesses.length && (!logs.length || (origin !== undefined && from !== undefined));
 }
 
 async function certificateOf(key, certificates) {

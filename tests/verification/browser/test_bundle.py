@@ -18,7 +18,7 @@ from forgeries import flip
 from issuance import keys
 from schemas.canonical_json import canonical
 from schemas.errors import TrustError
-from schemas.trust import load_trust
+from schemas.trust import ANY_AUTHORITY, load_trust
 from verification.browser_page import assets, fragment, modules, standalone_page
 from verification.trust_bundle import trust_bundle
 
@@ -31,8 +31,11 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def trust(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     data = tmp_path_factory.mktemp("data")
-    Bureau(data)
-    keys.rotate(data, ROLES, keys.Lifetime(later(1), 5), now=later(1), passphrase=None)
+    bureau = Bureau(data)
+    roles = (*ROLES, keys.Role(ANY_AUTHORITY, "zhengzhao", "log"))
+    terms = keys.LogTerms("zhengzhao.example/log")
+    life = keys.Lifetime(later(1), 5)
+    keys.rotate(data, bureau.trust, roles, life, now=later(1), passphrase=None, log=terms)
     return files(data / "trust")
 
 
@@ -44,11 +47,12 @@ def opens(*bundles: bytes) -> list[str]:
 
 
 def test_same_folder_gives_the_same_bytes(trust: dict[str, bytes]) -> None:
-    """Canonical JSON, whatever the order of files and lists; the browser opens it."""
+    """Canonical JSON, whatever the order of files and lists; the browser opens it, also with a log's key in it."""
     bundle = trust_bundle(trust, ["b", "a"])
     assert bundle == trust_bundle(dict(reversed(trust.items())), ["a", "b"])
     assert bundle == canonical(json.loads(bundle))
     assert opens(bundle) == ["good"]
+    assert '"use":"log"' in json.loads(bundle)["trust"]
 
 
 def test_bundle_holds_root_newest_edition_and_certificates(trust: dict[str, bytes]) -> None:
