@@ -20,6 +20,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
@@ -34,6 +35,12 @@ FORMAT: Final = "zhengzhao-trust-bundle-1"
 MEDIA_TYPE: Final = "application/json"
 _EDITION = re.compile(r"editions/trust-(\d{6,})\.json")
 _HINT = "take the trust folder anew from the issuing authority"
+
+
+def trust_files(folder: Path) -> dict[str, bytes]:
+    """Return the files of a trust folder as `trust_bundle` takes them; none where there is no such folder."""
+    found = (path for path in folder.rglob("*") if path.suffix in (".pem", ".json") and path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def trust_bundle(files: Mapping[str, bytes], lists: Iterable[str] = ()) -> bytes:

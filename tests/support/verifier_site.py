@@ -16,23 +16,20 @@ import msgspec
 from bureau import AUTHORITY, LIST, ROLES, Bureau, numbered
 from playwright.sync_api import Browser, Playwright
 
+from infra.http.verifier_pages import POLICY, home_page, verify_page
 from issuance import keys
 from issuance.status_lists import Edition
 from schemas.calendar import CHINA
 from schemas.licence import qr_text
 from schemas.status_list import StatusReason, list_uri
-from verification.browser_page import assets, fragment, modules
-from verification.trust_bundle import trust_bundle
+from verification.browser_page import assets
+from verification.trust_bundle import trust_bundle, trust_files
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
 )  # fmt: skip
-POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-    "worker-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 
 
 def chromium(playwright: Playwright, *more: str) -> Browser:
@@ -88,20 +85,9 @@ class Site:
         self.cwt, self.body = self.bureau.credential(self.licence)
         self.text = qr_text(self.host, self.cwt)
         self.link = f"{self.address}/#{self.text.partition('#')[2]}"
-        trust = folder / "trust"
-        self.bundle = trust_bundle(
-            {p.relative_to(trust).as_posix(): p.read_bytes() for p in trust.rglob("*.*")}, [LIST]
-        )
-        preload = "".join(f'<link rel="modulepreload" href="{place}">\n' for place in modules())
-        page = (
-            '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>证照核验</title>\n'
-            '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="/verifier/verify.css">\n'
-            f"{preload}</head>\n<body>\n"
-            f'{fragment()}<script type="module" src="/verifier/page.js"></script>\n</body>\n</html>\n'
-        ).encode()
-        self.serve("/", "text/html; charset=utf-8", page)
-        self.serve("/verify", "text/html; charset=utf-8", page)
+        self.bundle = trust_bundle(trust_files(folder / "trust"), [LIST])
+        self.serve("/", "text/html; charset=utf-8", home_page("zh").encode())
+        self.serve("/verify", "text/html; charset=utf-8", verify_page("zh").encode())
         self.serve("/trust/bundle", "application/json", self.bundle)
         self.edition = self.publish()
 
