@@ -12,6 +12,7 @@
      ├─ NotFound                    unknown number, case, holder: exit 1
      ├─ LintError                   what was to be signed breaks a rule; nothing was signed
      ├─ VerificationError           an artefact is not what it claims to be
+     │   └─ NotJudged               an artefact has no form that can be judged
      ├─ DrawError                   a register, plan, announcement or transcript breaks a rule
      └─ TransientError              the store, broker or disk failed; retried, never a dead letter
          ├─ StoreUnavailable
@@ -72,6 +73,10 @@ class LintError(ZhengzhaoError):
 
 class VerificationError(ZhengzhaoError):
     """An artefact is not what it claims to be."""
+
+
+class NotJudged(VerificationError):
+    """An artefact has no form that can be judged: neither true nor false can be said of it."""
 
 
 class DrawError(ZhengzhaoError):

@@ -21,7 +21,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from schemas.canonical_json import canonical
-from schemas.errors import VerificationError
+from schemas.errors import NotJudged, VerificationError
 from schemas.item_types import ServiceItem
 
 HolderKind = Literal["enterprise", "person"]
@@ -328,12 +328,17 @@ def qr_text(host: str, credential: bytes) -> str:
     return f"HTTPS://{host}/#{int.from_bytes(VERSION + credential)}"
 
 
+def is_qr_text(text: str) -> bool:
+    """Tell whether a text has the form of a licence's QR; its number may still hold no credential."""
+    return len(text) <= MAX_TEXT and _TEXT.fullmatch(text) is not None
+
+
 def read_qr_text(text: str) -> tuple[str, bytes]:
-    """Host and credential; VerificationError for any other text."""
+    """Return host and credential; NotJudged for a text of another form, VerificationError for another number."""
     found = _TEXT.fullmatch(text) if len(text) <= MAX_TEXT else None
     if found is None:
-        raise VerificationError(
-            "二维码不是证照 / no licence: the QR does not read HTTPS://HOST/# and a number"
+        raise NotJudged(
+            "二维码不是证照 / no QR of a licence: the text does not read HTTPS://HOST/# and a number"
         )
     number = int(found[2])
     raw = number.to_bytes((number.bit_length() + 7) // 8)

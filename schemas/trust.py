@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -230,7 +230,7 @@ class TrustStore:
         certificate = self._certificates[key.kid]
         try:
             certificate.verify_directly_issued_by(self.root)
-        except (InvalidSignature, ValueError, TypeError):
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
             raise TrustError("not issued by root.pem", where=key.certificate, hint=_HINT) from None
         public = certificate.public_key()
         fits = isinstance(public, Ed25519PublicKey) if key.use == "log" else _is_p256(public)
@@ -272,7 +272,7 @@ def load_trust(folder: Path) -> TrustStore:
     root = _load(_read(folder / ROOT_FILE), str(folder / ROOT_FILE))
     try:
         root.verify_directly_issued_by(root)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         raise TrustError(
             "根证书不是自签名 / not signed by itself", where=str(folder / ROOT_FILE), hint=_HINT
         ) from None
@@ -357,7 +357,7 @@ def _is_p256(public: object) -> bool:
 def _load(pem: bytes, where: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise TrustError("no certificate in PEM", where=where, hint=_HINT) from None
 
 

@@ -7,7 +7,6 @@ other form cannot be judged, and neither can a picture or scan without one reada
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Iterator
 from enum import Enum
@@ -18,7 +17,8 @@ import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 import zxingcpp
 from PIL import Image, ImageSequence
 
-from schemas.errors import UsageError, VerificationError
+from schemas.errors import NotJudged, UsageError, VerificationError
+from schemas.licence import is_qr_text
 
 MAX_PIXELS: Final = 40_000_000  # An A4 page at 600 dpi has 35 million.
 MAX_PICTURE: Final = 32 << 20  # bytes
@@ -27,15 +27,10 @@ _DPI: Final = 200
 _COVERED: Final = 0.6  # the part of a scanned page that its pictures cover, at least
 _INVISIBLE: Final = 3  # text rendering mode of the text that character recognition lays under a scan
 _QR: Final = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
-_OURS: Final = re.compile(r"https://[^/\s]+/#[0-9]+", re.IGNORECASE)
 _PDF_WITHIN: Final = 1024  # ISO 32000-1, annex H.3: readers look for the header in the first 1,024 bytes
 _NO_QR: Final = (
     "拍清二维码再试，或提交原始 PDF / photograph the QR alone, sharp and whole, or give the original PDF"
 )
-
-
-class CannotJudge(VerificationError):
-    """The input is no form that can be judged; the verdict is `unknown`."""
 
 
 class Kind(Enum):
@@ -73,18 +68,18 @@ def sniff(data: bytes, name: str) -> Kind:
 
 
 def text_in_picture(data: bytes) -> str:
-    """Return the text of the one licence QR in a picture. Raise CannotJudge where there is none, or several."""
+    """Return the text of the one licence QR in a picture. Raise NotJudged where there is none, or several."""
     return _only(text for picture in _pictures(data) for text in _texts(picture))
 
 
 def _only(texts: Iterator[str]) -> str:
     found = set(texts)
     if not found:
-        raise CannotJudge(
+        raise NotJudged(
             f"没有可读的证照二维码 / no readable QR of a licence; {_NO_QR}",
         )
     if len(found) > 1:
-        raise CannotJudge(
+        raise NotJudged(
             "有多个证照二维码，请分别核验 / several QRs of licences in one picture: check each by itself"
         )
     return found.pop()
@@ -93,7 +88,7 @@ def _only(texts: Iterator[str]) -> str:
 def _texts(picture: Image.Image) -> Iterator[str]:
     """Return the texts of a picture's QRs that have the form of a licence's; other QRs are no concern of ours."""
     for code in zxingcpp.read_barcodes(picture, formats=_QR):
-        if code.valid and _OURS.fullmatch(code.text):
+        if code.valid and is_qr_text(code.text):
             yield code.text
 
 
@@ -103,7 +98,7 @@ def _texts(picture: Image.Image) -> Iterator[str]:
 def _pictures(data: bytes) -> Iterator[Image.Image]:
     """Return the pages of a picture (a TIFF may have several), in grey."""
     if len(data) > MAX_PICTURE:
-        raise CannotJudge(f"图片过大 / a picture over {MAX_PICTURE >> 20} MB; {_NO_QR}")
+        raise NotJudged(f"图片过大 / a picture over {MAX_PICTURE >> 20} MB; {_NO_QR}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # The cap below is ours.
@@ -112,14 +107,14 @@ def _pictures(data: bytes) -> Iterator[Image.Image]:
                 if number == MAX_SCANNED:
                     return
                 if page.width * page.height > MAX_PIXELS:
-                    raise CannotJudge(
+                    raise NotJudged(
                         f"图片尺寸过大 / a picture of {page.width} × {page.height} pixels; {_NO_QR}"
                     )
                 yield _grey(page)
     except VerificationError:
         raise
     except Exception as error:  # Decoders raise errors of many kinds on broken pictures.
-        raise CannotJudge(
+        raise NotJudged(
             f"图片无法读取 / the picture cannot be read: {type(error).__name__}: {error}; {_NO_QR}"
         ) from None
 
@@ -142,7 +137,7 @@ class Copy(NamedTuple):
     texts: frozenset[str]
 
     def text(self) -> str:
-        """Return the text of the one licence QR of a scan. Raise CannotJudge where there is none, or several."""
+        """Return the text of the one licence QR of a scan. Raise NotJudged where there is none, or several."""
         return _only(iter(self.texts))
 
 

@@ -17,14 +17,13 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from schemas import signatures
-from schemas.errors import VerificationError
+from schemas.errors import NotJudged, VerificationError
 from schemas.trust import TrustKey, TrustStore
-from verification.inputs import CannotJudge
 
 MAX_PDF: Final = 16 << 20  # bytes
 MAX_OBJECTS: Final = 50_000
@@ -161,7 +160,7 @@ _VERSION_1 = bytes.fromhex("020101")
 def check_seal(cms: bytes, digest: bytes, trust: TrustStore) -> TrustKey:
     """Return the seal key that signed the file with this digest.
 
-    Raises VerificationError where none of the trust folder did; CannotJudge where the seal is good by a certificate
+    Raises VerificationError where none of the trust folder did; NotJudged where the seal is good by a certificate
     that the root issued but this edition of the trust folder does not list.
     """
     certificate_der, signature_der = _parts(cms)
@@ -179,7 +178,7 @@ def check_seal(cms: bytes, digest: bytes, trust: TrustStore) -> TrustKey:
     _check_signature(cms, digest, certificate, signature_der)
     if key is None:
         listing = trust.listing
-        raise CannotJudge(
+        raise NotJudged(
             f"签章证书由根证书签发，但第 {listing.sequence} 版信任目录（{listing.issued[:10]}）未列入；请更新信任目录 / the seal's "
             f"certificate was issued by the root, but edition {listing.sequence} of the trust folder "
             f"({listing.issued[:10]}) does not list it: take the trust folder anew from the issuing authority"
@@ -192,7 +191,7 @@ def _issued_by_root(certificate_der: bytes, trust: TrustStore) -> x509.Certifica
     try:
         certificate = x509.load_der_x509_certificate(certificate_der)
         certificate.verify_directly_issued_by(trust.root)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion, ValueError, TypeError):
         return None
     return certificate
 

@@ -27,13 +27,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from schemas.errors import UsageError, VerificationError
+from schemas.errors import NotJudged, UsageError, VerificationError
 from schemas.licence import MAX_BODY, MAX_TEXT, LicenceBody, read_body, read_qr_text
 from schemas.status_list import SUSPENDED, VALID
 from schemas.trust import TrustKey, TrustStore
 from verification import pdf
 from verification.credential import Credential, check_body, check_key_time, china, read_credential
-from verification.inputs import MAX_PICTURE, CannotJudge, Kind, look_at_copy, sniff, text_in_picture
+from verification.inputs import MAX_PICTURE, Kind, look_at_copy, sniff, text_in_picture
 from verification.page_text import check_page
 from verification.pdf import check_seal
 from verification.status import Found, StatusSource, find_status
@@ -101,7 +101,7 @@ class _Case:
         """Make a check: it passes unless its block raises VerificationError."""
         try:
             yield
-        except CannotJudge as error:
+        except NotJudged as error:
             self.checks.append(CheckResult(name, False, str(error)))
             raise _Unjudged from None
         except VerificationError as error:
@@ -164,7 +164,7 @@ def _genuine(case: _Case, data: bytes, name: str, credential: bytes | None) -> N
             _body(case, data)
         case Kind.OTHER:
             with case.check("form", ""):
-                raise CannotJudge(
+                raise NotJudged(
                     "无法识别的格式，请提供 PDF、CWT、二维码图片（PNG、JPEG、WebP、TIFF）或二维码文本 / a form that is not "
                     "read: give a PDF, CWT, QR picture (PNG, JPEG, WebP, TIFF), QR text or licence.json"
                 )

@@ -34,6 +34,7 @@ _COMMANDS: Mapping[str, str] = {
     "run": "pipeline:run_app",
     "worker": "pipeline:worker_app",
     "verify": "verify:app",
+    "verifier": "verifier:app",
     "replay": "recovery:replay_app",
     "doctor": "doctor:app",
     "bench": "doctor:bench_app",

@@ -42,6 +42,7 @@ from infra.http.multipart import check_papers_type, only_file
 from infra.http.openapi import document
 from infra.http.problems import Problem, of_error, response
 from infra.http.verdicts import Overrun
+from infra.http.verifier_pages import ANY_ORIGIN, VerifierPages
 from processors.queries.access import Principal
 from producers.files import Accepted
 from schemas.canonical_json import MAX_BYTES
@@ -85,13 +86,18 @@ class Service:
         self.callers = Callers(tokens, self.rates, hosts=hosts, open_here=open_here, proxies=proxies)
         self.bodies = Bodies(limits)
         self.turns = Turns(limits.verify_client, limits.verify_waiting)
+        self.pages = VerifierPages(lookups, self._work)
         self.metrics = Metrics(intake, drainer)
         self.openapi = msgspec.json.encode(document(limits))
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
+        pages = self.pages
         routes = [
-            self._route("/", "GET", self.index, public=True),
+            self._route("/", "GET", self.index, public=True, query=("lang",)),
+            self._route("/verify", "GET", pages.verify, public=True, query=("lang",)),
+            self._route("/verifier/{path:path}", "GET", pages.asset, public=True),
+            self._route("/sw.js", "GET", pages.asset, public=True),
             self._route("/openapi.json", "GET", self.describe, public=True),
             self._route("/healthz", "GET", self.health, public=True),
             self._route("/metrics", "GET", self.metrics_text, public=True),
@@ -105,6 +111,7 @@ class Service:
             self._route("/v1/holders/{holder_id}", "GET", self.holder),
             self._route("/v1/verify", "POST", self.verify, public=True, query=("at",)),
             self._route("/status/{path:path}", "GET", self.status, public=True, query=("time",)),
+            self._route("/trust/bundle", "GET", pages.bundle, public=True),
             self._route("/trust/{name}", "GET", self.trust, public=True),
             self._route("/log/{path:path}", "GET", self.log, public=True),
         ]
@@ -288,13 +295,13 @@ class Service:
         content = await self._work(
             self.lookups.status, request.path_params["path"], request.query_params.get("time", "")
         )
-        headers = {"Cache-Control": "max-age=60"}
+        headers = {"Cache-Control": "max-age=60", **ANY_ORIGIN}
         return file_answer(request, content, "application/statuslist+cwt", headers)
 
     async def trust(self, request: Request, principal: Principal | None) -> Response:
         """Answer with a file of the trust folder."""
         content, kind = await self._work(self.lookups.trust_file, request.path_params["name"])
-        return file_answer(request, content, kind, {"Cache-Control": "max-age=300"})
+        return file_answer(request, content, kind, {"Cache-Control": "max-age=300", **ANY_ORIGIN})
 
     async def log(self, request: Request, principal: Principal | None) -> Response:
         """Answer with a file of the transparency log (C2SP tlog-tiles): full tiles never change, the checkpoint does."""
@@ -321,7 +328,9 @@ class Service:
         return Response(self.openapi, media_type=JSON)
 
     async def index(self, request: Request, principal: Principal | None) -> Response:
-        """Answer with the addresses to begin with."""
+        """Answer a browser with the home page, a program with the addresses to begin with."""
+        if "text/html" in request.headers.get("accept", ""):
+            return await self.pages.home(request, principal)
         return json_answer(
             {
                 "service": "zhengzhao",

@@ -31,6 +31,9 @@ from schemas.ports import Store
 from schemas.rows import as_json
 from schemas.status_list import read_edition_name, reasons_key
 from schemas.transparency.tiles import read_path
+from schemas.trust import TRUST_FILE
+from verification.status_sources import Stored
+from verification.trust_bundle import trust_bundle, trust_files
 
 _TRUST_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _LIST: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -243,6 +246,13 @@ class Lookups:
         if path != "checkpoint" and read_path(path) is None:
             raise NotFound("日志没有这样的路径 / no path of a log")
         return self._store.get(f"log/{path}")
+
+    def bundle(self) -> bytes:
+        """Return the trust folder in one download. Raises NotFound where there is none, TrustError for a broken one."""
+        files = trust_files(self._settings.trust)
+        if TRUST_FILE not in files:
+            raise NotFound("未找到信任目录 / there is no trust folder")
+        return trust_bundle(files, Stored(self._store.list, self._store.get).names())
 
     def trust_file(self, name: str) -> tuple[bytes, str]:
         """Return a file of the trust folder, and its media type. Raises NotFound."""

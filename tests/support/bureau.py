@@ -144,9 +144,10 @@ class Bureau:
         statuses: Mapping[int, int] | None = None,
         reasons: Mapping[int, StatusReason] | None = None,
         last: Published | None = None,
+        uri: str = URI,
     ) -> Edition:
         """An edition of the list, published under `objects/`."""
-        listed = StatusList(LIST, URI, 8, statuses or {}, reasons or {})
+        listed = StatusList(LIST, uri, 8, statuses or {}, reasons or {})
         kid = self.trust.signing_key(ANY_AUTHORITY, "status", at).kid
         made = prepare(listed, last, int(at.timestamp()), kid)
         first = self.signer.sign(kid, ES256, made.list_to_be_signed)

@@ -89,7 +89,7 @@ CORPUS = {
 
 
 UNJUDGED = {"random", "text", "HTML", "UTF-16", "QR of something else", "QR of a web page"} | {
-    name for name in CORPUS if name.startswith(("PNG", "JPEG"))
+    name for name in CORPUS if name.startswith(("PNG", "JPEG", "QR text"))
 }
 """Inputs in forms that cannot be judged."""
 

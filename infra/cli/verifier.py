@@ -1,0 +1,58 @@
+"""`zhengzhao verifier`: the verifier as one page for a browser without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli import later, output
+from infra.cli.output import now
+from schemas.errors import UsageError
+from verification.browser_page import EnclosedList, standalone_page
+from verification.status_sources import latest
+
+if TYPE_CHECKING:
+    from verification.status_sources import Stored
+
+app = typer.Typer()
+trust_bundle = later("verification.trust_bundle:trust_bundle")
+trust_files = later("verification.trust_bundle:trust_files")
+
+
+@app.command(epilog="Example: zhengzhao verifier -o verify.html")
+def verifier(
+    file: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="网页 / the page")] = Path(
+        "verify.html"
+    ),
+) -> None:
+    """离线核验网页 / Write the verifier as one page, with the trust folder and the newest status lists inside.
+
+    A browser opens it from a stick, without a network; what is checked stays on that machine.
+    """
+    with output.installation() as here:
+        files = trust_files(here.settings.trust)
+        if not files:
+            raise UsageError(
+                "未找到信任目录 / there is no trust folder",
+                where=str(here.settings.trust),
+                hint="zhengzhao keys init 建立 / makes one",
+            )
+        stored = here.published_lists()
+        names = stored.names() if stored is not None else []
+        page = standalone_page(trust_bundle(files, names), _newest(stored, names) if stored else ())
+    file.write_bytes(page)
+    if output.as_json():
+        output.print_json({"file": str(file), "lists": len(names)})
+    else:
+        output.line(f"{file}: 已写 / written")
+        output.note(f"内含 {len(names)} 份状态列表 / {len(names)} status lists are inside")
+
+
+def _newest(stored: Stored, names: list[str]) -> list[EnclosedList]:
+    """Return the edition of each list that is in force now."""
+    moment = int(now().timestamp())
+    chosen = [(name, latest(stored.editions(name), moment)) for name in names]
+    editions = [stored.candidate(name, edition) for name, edition in chosen if edition is not None]
+    return [EnclosedList(edition.data, edition.reasons()) for edition in editions]

@@ -1,0 +1,220 @@
+/** What the verifier says, in Chinese and English. `{name}` stands for a value; times are shown in China time. */
+
+import { readable } from "./moments.js";
+
+/** Return a text in a language (`zh` or `en`), its values filled in. */
+export function say(language, code, values = {}) {
+  const text = TEXTS[code]?.[language === "en" ? 1 : 0] ?? code;
+  return text.replace(/\{(\w+)\}/g, (_, name) => shown(language, values[name]));
+}
+
+/** Return whether there is a text under a code. */
+export function has(code) {
+  return Object.hasOwn(TEXTS, code);
+}
+
+function shown(language, value) {
+  if (value === null || value === undefined) return language === "en" ? "no end" : "长期";
+  return typeof value === "number" && value > 1e8 ? readable(value) : String(value);
+}
+
+const ORIGINAL_ZH = "请核验证照原件（PDF），或扫描其中的二维码。";
+const ORIGINAL_EN = "Check the original PDF, or scan its QR code.";
+const ALTERED = [`文件不是证照原件，已被改动。${ORIGINAL_ZH}`, `The file is not the original: it was changed. ${ORIGINAL_EN}`];
+const FORGED = ["不是本目录中的机关签发的，或已被改动。", "Not signed by an authority of the trust list, or changed since."];
+const CBOR = ["凭证编码不符合规范，可能被改动。", "The credential is not in its one encoding; it may have been changed."];
+const LIST = ["状态列表无法验证。请稍后再试。", "The status list cannot be verified. Try again later."];
+const TRUST = ["信任目录无法验证，不能核验。请稍后再试，或向发证机关索取。", "The trust list cannot be verified, so nothing can be checked. Try again later, or ask the issuing authority."];
+
+const TEXTS = {
+  // The frame
+  title: ["证照核验", "Check a licence"],
+  lead: [
+    "扫描证照上的二维码，或选择证照文件。核验在本机完成，证照内容不会上传。",
+    "Scan the QR code on a licence, or choose a licence file. It is checked on this device; nothing of the licence is sent anywhere.",
+  ],
+  camera: ["用摄像头扫码", "Scan with the camera"],
+  "camera-stop": ["停止扫码", "Stop scanning"],
+  "camera-label": ["摄像头画面", "Camera picture"],
+  "camera-look": ["请将二维码放在画面中央，离近一些。", "Hold the QR code in the middle of the picture, close enough to fill it."],
+  "camera-none": ["没有可用的摄像头。请拍照后选择图片，或选择 PDF。", "There is no camera here. Choose a photograph or the PDF instead."],
+  "camera-refused": ["浏览器不允许使用摄像头。请在浏览器设置中允许，或拍照后选择图片。", "The browser does not allow the camera. Allow it in the browser's settings, or choose a photograph."],
+  file: ["选择文件（PDF、CWT、图片）", "Choose a file (PDF, CWT, picture)"],
+  "file-drop": ["也可将文件拖到此处。", "Or drop the file here."],
+  text: ["二维码内容", "Text of the QR code"],
+  "text-check": ["核验", "Check"],
+  moment: ["核验某一时间的状态（北京时间，不填为现在）", "As of another moment (China time; empty: now)"],
+  language: ["English", "中文"],
+  working: ["正在核验…", "Checking…"],
+  details: ["核验步骤", "The checks made"],
+  privacy: ["证照内容没有离开本机。", "Nothing of the licence has left this device."],
+  // Verdicts
+  valid: ["有效", "Valid"],
+  invalid: ["无效", "Not valid"],
+  unknown: ["无法确定", "Cannot be told"],
+  "valid-genuine": ["证照真实，现行有效。", "The licence is genuine and in force."],
+  "invalid-genuine": ["证照真实，但不在有效状态。", "The licence is genuine, but it is not in force."],
+  "unknown-genuine": ["证照真实，但目前无法确定其状态。", "The licence is genuine, but its present status cannot be told."],
+  "invalid-false": ["不是真实的证照，请勿采信。", "This is no genuine licence. Do not rely on it."],
+  "unknown-false": ["此文件无法核验。", "This file cannot be checked."],
+  // The licence
+  "field-name": ["证照名称", "Licence"],
+  "field-number": ["编号", "Number"],
+  "field-holder_name": ["持证人", "Holder"],
+  "field-holder_id": ["持证人代码", "Holder's id"],
+  "field-authority_name": ["发证机关", "Issued by"],
+  "field-valid_from": ["有效期自", "Valid from"],
+  "field-valid_until": ["有效期至", "Valid until"],
+  "field-status": ["状态", "Status"],
+  "field-reason": ["原因", "Reason"],
+  "field-since": ["自", "Since"],
+  "field-version": ["版本", "Version"],
+  "field-version_in_force": ["现行版本", "Version in force"],
+  "field-address": ["地址", "Address"],
+  "field-categories": ["类别", "Categories"],
+  "no-end": ["长期", "no end"],
+  "status-word-valid": ["有效", "valid"],
+  "status-word-suspended": ["暂扣", "suspended"],
+  "status-word-withdrawn": ["撤回", "withdrawn"],
+  "status-word-rescinded": ["撤销", "rescinded"],
+  "status-word-revoked": ["吊销", "revoked"],
+  "status-word-cancelled": ["注销", "cancelled"],
+  "status-word-expired": ["已过有效期", "expired"],
+  "status-word-replaced": ["已被新版本取代", "replaced by a later version"],
+  "status-word-not-yet-valid": ["尚未生效", "not yet valid"],
+  "status-word-invalid": ["无效", "not valid"],
+  "status-word-unknown": ["未知", "unknown"],
+  // Checks
+  "check-form": ["文件形式", "Form of the file"],
+  "check-seal": ["电子签章", "Seal"],
+  "check-seal-key": ["签章密钥", "Key of the seal"],
+  "check-attachments": ["附件", "Attachments"],
+  "check-credential": ["凭证签名", "Signature of the credential"],
+  "check-body": ["证照数据", "Data of the licence"],
+  "check-page": ["版面", "Visible page"],
+  "check-qr": ["二维码", "QR code"],
+  "check-qr-text": ["二维码内容", "Text of the QR code"],
+  "check-host": ["二维码网址", "Address in the QR code"],
+  "check-dates": ["有效期", "Dates"],
+  "check-status": ["状态", "Status"],
+  "ok-form": ["签章覆盖整个文件", "the seal covers the whole file"],
+  "ok-seal": ["电子签章有效", "the seal is good"],
+  "ok-seal-key": ["签章密钥属于发证机关", "the seal's key is the authority's"],
+  "ok-attachments": ["附件完整", "credential and data are attached"],
+  "ok-credential": ["凭证由发证机关签署", "signed by the authority"],
+  "ok-body": ["证照数据与凭证一致", "the data are those that were signed"],
+  "ok-page": ["版面与数据一致", "the page says the same"],
+  "ok-qr": ["二维码可读", "the QR code is read"],
+  "ok-qr-text": ["二维码内容符合格式", "the text has the form of a licence"],
+  "ok-host": ["网址与凭证一致", "the address is the one that was signed"],
+  "ok-dates": ["有效期 {from} – {until}；核验时间 {at}", "valid {from} – {until}; asked for {at}"],
+  "ok-status": ["有效；{issued} 的状态列表", "valid; status list of {issued}"],
+  // Why not: forms that cannot be judged
+  "form-other": ["不是可核验的文件。请选择证照 PDF、二维码图片（PNG、JPEG、WebP），或粘贴二维码内容。", "Not a file that can be checked. Choose the licence's PDF or a picture of its QR code (PNG, JPEG, WebP), or paste the QR code's text."],
+  "pdf-size": ["PDF 超过 {most} MB，不是证照原件。请选择原件，或扫描二维码。", "A PDF over {most} MB is no original licence. Choose the original, or scan its QR code."],
+  "pdf-unsealed": ["PDF 没有电子签章：可能是扫描件、改动过的副本或其他文件，本页无法判断。请选择原件，或扫描其中的二维码。", "The PDF has no seal: it may be a scan, a changed copy or another document, which this page cannot tell apart. Choose the original, or scan its QR code."],
+  "qr-none": ["图片中没有可读的证照二维码。请离近、对焦后重拍，使二维码占满画面。", "There is no readable QR code of a licence in the picture. Take it again, closer and sharp, so that the code fills it."],
+  "qr-several": ["图片中有多个证照二维码，请一次只拍一个。", "There are several licences' QR codes in the picture. Take one at a time."],
+  "qr-form": ["不是证照二维码。", "This is not the QR code of a licence."],
+  "picture-size": ["图片过大。请裁剪或缩小后再试。", "The picture is too large. Crop or shrink it, and try again."],
+  "seal-unlisted": ["签章证书由本根证书签发，但第 {sequence} 期信任目录（{issued}）没有列出。请更新信任目录后再试。", "The root issued the seal's certificate, but edition {sequence} of the trust list ({issued}) does not list it. Update the trust list and try again."],
+  // Why not: altered or false
+  "pdf-ends": ALTERED,
+  "pdf-seal": ALTERED,
+  "pdf-cover": [`签章未覆盖整个文件。${ORIGINAL_ZH}`, `The seal does not cover the whole file. ${ORIGINAL_EN}`],
+  "pdf-cms": [`签章中没有签名。${ORIGINAL_ZH}`, `There is no signature in the seal. ${ORIGINAL_EN}`],
+  "pdf-table": ["文件结构不规范。", "The file is not in the form of a licence."],
+  "pdf-object": ["文件结构不规范（对象 {number}）。", "The file is not in the form of a licence (object {number})."],
+  "pdf-attachments": ["附件不规范。", "The attachments are not in the form of a licence."],
+  "pdf-files": ["附件不是凭证与证照数据。", "Other files than the credential and the data are attached."],
+  "seal-use": ["签章证书不是签章用途。", "The seal's certificate is not one for seals."],
+  "seal-certificate": ["签章证书不在信任目录中：不是本目录机关的签章。", "The seal's certificate is not in the trust list: no authority of this list sealed the file."],
+  "seal-form": ALTERED,
+  "seal-signature": ALTERED,
+  "seal-authority": ["签章机关与凭证机关不同。", "The seal is another authority's than the credential."],
+  "der-short": ALTERED,
+  "der-length": ALTERED,
+  "der-form": ALTERED,
+  "certificate-form": FORGED,
+  "qr-number": ["二维码中没有凭证：内容不完整或被改动。", "The QR code holds no credential: it is cut off or changed."],
+  "host-other": ["二维码网址 {host} 与凭证不符（{uri}）。", "The QR code leads to {host}, but the credential names {uri}."],
+  "cose-size": ["凭证过大。", "The credential is too large."],
+  "cose-tag": CBOR,
+  "cose-form": CBOR,
+  "cose-signature": CBOR,
+  "cose-header": ["不是证照凭证。", "This is not the credential of a licence."],
+  "cose-kid": CBOR,
+  "cbor-size": CBOR,
+  "cbor-trailing": CBOR,
+  "cbor-short": CBOR,
+  "cbor-indefinite": CBOR,
+  "cbor-longer": CBOR,
+  "cbor-items": CBOR,
+  "cbor-depth": CBOR,
+  "cbor-kind": CBOR,
+  "cbor-text": CBOR,
+  "cbor-key": CBOR,
+  "cbor-order": CBOR,
+  "key-unknown": ["信任目录（第 {sequence} 期）中没有此密钥 {kid}：不是本目录机关签发的。", "Edition {sequence} of the trust list has no such key {kid}: no authority of this list signed it."],
+  "signature-wrong": ["签名与内容不符：内容被改动或系伪造。", "The signature does not fit: the content was changed or forged."],
+  "key-revoked": ["密钥 {kid} 自 {since} 起已吊销。", "The key {kid} is revoked since {since}."],
+  "key-time": ["密钥 {kid} 的使用期为 {from} 至 {until}，签署时间 {at} 不在其内。", "The key {kid} signs from {from} to {until}, not at {at}."],
+  "authority-other": ["由其他机关的密钥签署。", "Signed by the key of another authority."],
+  "claims-map": CBOR,
+  "claims-twice": ["凭证内容重复。", "The credential says something twice."],
+  "claims-wrong": ["凭证内容不是证照（{claim}）。", "The claims are not those of a licence ({claim})."],
+  "claims-range": ["凭证内容超出范围。", "A claim is out of range."],
+  "body-size": ["证照数据过大。", "licence.json is too large."],
+  "body-form": ["不是 licence.json。", "This is no licence.json."],
+  "body-encoding": ["licence.json 编码不规范。", "licence.json is not in its one encoding."],
+  "body-digest": ["证照数据不是凭证所指的那一份。", "licence.json is not the one that was signed."],
+  "body-disagrees": ["证照数据与凭证不一致：{names}", "licence.json and the credential disagree: {names}"],
+  "page-missing": ["版面上没有：{names}", "The visible page does not say: {names}"],
+  "page-form": ["版面无法读取。", "The page cannot be read."],
+  "dates-outside": ["有效期 {from} – {until}；核验时间 {at} 不在其内", "valid {from} – {until}; {at} lies outside"],
+  // Status
+  "status-absent": ["没有状态列表。请联网后再试。", "There is no status list. Try again with a network."],
+  "status-offline": ["没有网络，本机也没有保存这份状态列表。联网后再试。", "No network, and this device has not kept the status list. Try again with a network."],
+  "status-none": ["没有 {at} 之前的状态列表。", "There is no status list from before {at}."],
+  "status-expired": ["状态列表的有效期至 {until}，不能用于 {at}。", "The status list was good until {until}, not at {at}."],
+  "status-place": ["状态列表中没有第 {index} 位。", "The status list has no place {index}."],
+  "status-claims": LIST,
+  "status-times": LIST,
+  "status-zlib": LIST,
+  "status-suspended": ["暂扣；{issued} 的状态列表", "suspended; status list of {issued}"],
+  "status-invalid": ["无效；{issued} 的状态列表", "not valid; status list of {issued}"],
+  "status-reason": ["{text}（{date}）；{issued} 的状态列表", "{text} ({date}); status list of {issued}"],
+  "reasons-other": LIST,
+  "reasons-form": LIST,
+  // Trust
+  "trust-form": TRUST,
+  "trust-root": TRUST,
+  "trust-list": TRUST,
+  "trust-signature": TRUST,
+  "trust-certificate": TRUST,
+  "trust-absent": ["信任目录没有取到，本机也没有保存。请联网后重新打开本页。", "The trust list could not be loaded, and this device has not kept it. Open this page again with a network."],
+  "trust-older": ["取到的信任目录（第 {sequence} 期）比本机见过的（第 {seen} 期）旧。请向发证机关核实。", "The trust list that was loaded (edition {sequence}) is older than one seen before (edition {seen}). Ask the issuing authority."],
+  "trust-root-other": ["根证书与本机以前见过的不同。请向发证机关核对指纹。", "The root certificate is another one than seen before. Compare its fingerprint with the issuing authority."],
+  // Notes
+  "note-trust": ["信任目录第 {sequence} 期，{issued}；根证书指纹 {fingerprint}", "Trust list, edition {sequence}, {issued}; fingerprint of the root {fingerprint}"],
+  "note-list-now": ["状态列表签发于 {issued}。", "The status list is of {issued}."],
+  "note-list-age": ["没有网络：状态列表签发于 {issued}（{age}），此后的变化看不到。", "No network: the status list is of {issued} ({age}); what changed since cannot be seen."],
+  "note-list-inside": ["使用本文件内的状态列表，签发于 {issued}。", "The status list inside this file was used; it is of {issued}."],
+  "note-list-given": ["使用给出的状态列表，签发于 {issued}。", "The status list that was given was used; it is of {issued}."],
+  "note-clock": ["本机时钟与服务器相差{age}，已按服务器时间 {at} 核验。请校准本机时钟。", "This device's clock is off by {age}; the server's time {at} was used. Please set the clock."],
+  "note-clock-behind": ["本机时钟早于状态列表的签发时间，至少慢{age}，已按 {at} 核验。请校准本机时钟。", "This device's clock is behind the status list's own time, by {age} at least; {at} was used. Please set the clock."],
+  "note-moment": ["按 {at} 的状态核验。", "Checked as of {at}."],
+  "note-file": ["文件：{name}", "File: {name}"],
+  "note-list-added": ["已读入状态列表（签发于 {issued}），请再选择证照。", "The status list of {issued} was taken in. Now choose the licence."],
+  "age-days": ["{n} 天", "{n} days"],
+  "age-hours": ["{n} 小时", "{n} hours"],
+  "age-minutes": ["{n} 分钟", "{n} minutes"],
+  // Wrong use
+  "use-empty": ["文件为空。", "The file is empty."],
+  "use-large": ["文件超过 {most} MB，不是证照原件。请选择原件，或扫描二维码。", "A file over {most} MB is no original licence. Choose the original, or scan its QR code."],
+  "use-body": ["单独的 licence.json 不能核验，请同时选择 credential.cwt。", "licence.json alone proves nothing. Choose credential.cwt together with it."],
+  "use-moment": ["请填写真实的日期和时间。", "Give a real date and time."],
+  "use-browser": ["浏览器太旧，不能核验。请更新浏览器，或换一个浏览器打开。", "This browser is too old to check licences. Update it, or use another one."],
+};
+
+export { TEXTS };

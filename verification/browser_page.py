@@ -1,0 +1,173 @@
+"""The verifier's page for browsers: the files that a site serves, and the one file that a court keeps on a stick.
+
+`verification/browser/` holds plain modules without a build. A site serves them as they are (`ASSETS`). The single file
+has to run from `file://`, where browsers load no modules: its modules are put one behind another into one script,
+each in a function of its own, and a `Content-Security-Policy` names the script and the style by their digests.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_FOLDER: Final = Path(__file__).parent / "browser"
+_ENTRY: Final = "page.js"
+_SITE_ATTRIBUTES: Final = ' data-bundle="/trust/bundle" data-status="/status/" data-worker="/sw.js"'
+_MEDIA_TYPES: Final = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+}
+# The forms of import and export that our modules and the kept library use; any other is refused.
+_IMPORT = re.compile(r"^import (?:\{([^}]*)\}|\* as (\w+)) from [\"'](\.[^\"']+)[\"'];\n", re.MULTILINE)
+_DYNAMIC = re.compile(r"\bimport\([\"'](\.[^\"']+)[\"']\)")
+_DECLARED = re.compile(r"^export ((?:async )?function\*?|const|class) (\w+)", re.MULTILINE)
+_LISTED = re.compile(r"^export \{([^}]*)\};\n", re.MULTILINE)
+_DEFAULT = re.compile(r"^export default \w+;\n", re.MULTILINE)
+_LEFT = re.compile(r"^\s*(?:import|export)\b", re.MULTILINE)
+
+
+class EnclosedList(NamedTuple):
+    """An edition of a status list as published, and the reasons beside it where there are any."""
+
+    list_cwt: bytes
+    reasons_cwt: bytes | None
+
+
+class Asset(NamedTuple):
+    """A file that a site serves: its media type and its content."""
+
+    media_type: str
+    content: bytes
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """Return each path that a site serves for the verifier, with its content.
+
+    The modules and the style sheet lie under `/verifier/`, the service worker at `/sw.js`, since it serves the whole
+    site. `verify.html` is not among them: it is the part of the page that the site's frame encloses (`fragment`).
+    """
+    found = {}
+    for path in sorted(_FOLDER.rglob("*")):
+        name = path.relative_to(_FOLDER).as_posix()
+        if path.suffix in (".js", ".css"):
+            place = "/sw.js" if name == "sw.js" else f"/verifier/{name}"
+            found[place] = Asset(_MEDIA_TYPES[path.suffix], path.read_bytes())
+    return found
+
+
+def fragment() -> str:
+    """Return the HTML of the verifier that the site's frame encloses: its element `#verifier` and all in it."""
+    return _read("verify.html")
+
+
+@cache
+def modules() -> tuple[str, ...]:
+    """Return the paths of the modules that the page needs at once, for `<link rel="modulepreload">`.
+
+    The library that reads QR codes is not among them: it is loaded when a camera or a picture needs it.
+    """
+    parts: dict[str, str] = {}
+    _collect(_ENTRY, parts)
+    return tuple(f"/verifier/{name}" for name in parts if not name.startswith("vendor/"))
+
+
+def standalone_page(bundle: bytes, editions: Iterable[EnclosedList] = ()) -> bytes:
+    """Return the verifier as one HTML file, with a trust bundle and editions of status lists inside.
+
+    `bundle` is what `trust_bundle` gives. The same arguments give the same bytes.
+    """
+    lists = [
+        {
+            "list": _base64(one.list_cwt),
+            "reasons": None if one.reasons_cwt is None else _base64(one.reasons_cwt),
+        }
+        for one in editions
+    ]
+    inside = json.dumps({"bundle": bundle.decode(), "lists": lists}, ensure_ascii=False).replace(
+        "<", "\\u003c"
+    )
+    script, style = _script(), _read("verify.css")
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "img-src blob: data:; media-src blob:; base-uri 'none'; form-action 'none'"
+    )
+    body = fragment().replace(_SITE_ATTRIBUTES, "")
+    return (
+        '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n'
+        "<title>证照核验 / Check a licence</title>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n{body}"
+        f'<script type="application/json" id="v-inside">{inside}</script>\n'
+        f'<script type="module">{script}</script>\n</body>\n</html>\n'
+    ).encode()
+
+
+@cache
+def _script() -> str:
+    """Return all modules in one script; each is a function that is called when it is first needed."""
+    parts: dict[str, str] = {}
+    _collect(_ENTRY, parts)
+    modules = "".join(f"modules[{json.dumps(name)}] = () => {{\n{code}}};\n" for name, code in parts.items())
+    head = "const modules = {};\nconst made = {};\nconst need = (name) => (made[name] ??= modules[name]());\n"
+    return f"{head}{modules}need({json.dumps(_ENTRY)});\n".replace("</script", "<\\/script")
+
+
+def _collect(name: str, parts: dict[str, str]) -> None:
+    """Add a module and what it imports to `parts`, each once, what is imported first."""
+    source = _read(name)
+    folder = posixpath.dirname(name)
+    exported: list[str] = []
+
+    def place(address: str) -> str:
+        return posixpath.normpath(posixpath.join(folder, address))
+
+    def named(found: re.Match[str]) -> str:
+        names = found[2] or "{" + found[1].replace(" as ", ": ") + "}"
+        return f"const {names} = need({json.dumps(place(found[3]))});\n"
+
+    def declared(found: re.Match[str]) -> str:
+        exported.append(found[2])
+        return f"{found[1]} {found[2]}"
+
+    def listed(found: re.Match[str]) -> str:
+        for entry in filter(None, map(str.strip, found[1].split(","))):
+            inner, _, outer = entry.partition(" as ")
+            exported.append(f"{outer}: {inner}" if outer else inner)
+        return ""
+
+    needed = [place(found[3]) for found in _IMPORT.finditer(source)]
+    needed += [place(found[1]) for found in _DYNAMIC.finditer(source)]
+    code = _IMPORT.sub(named, source)
+    code = _DYNAMIC.sub(
+        lambda found: f"Promise.resolve().then(() => need({json.dumps(place(found[1]))}))", code
+    )
+    code = _DEFAULT.sub("", _LISTED.sub(listed, _DECLARED.sub(declared, code)))
+    if _LEFT.search(code):
+        raise ValueError(f"{name}: a form of import or export that is not known here")
+    for other in needed:
+        if other not in parts:
+            _collect(other, parts)
+    parts[name] = f"{code}return {{ {', '.join(exported)} }};\n"
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{_base64(hashlib.sha256(text.encode()).digest())}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
