@@ -27,6 +27,9 @@ _DPI: Final = 200
 _COVERED: Final = 0.6  # the part of a scanned page that its pictures cover, at least
 _INVISIBLE: Final = 3  # text rendering mode of the text that character recognition lays under a scan
 _QR: Final = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+_SEALED: Final = b"/ByteRange"  # the entry of a signature dictionary that names what the seal covers
+_CWT_TYPE: Final = b"application/cwt"
+_HEADER: Final = 64  # bytes in which the protected header of a credential names its type
 _PDF_WITHIN: Final = 1024  # ISO 32000-1, annex H.3: readers look for the header in the first 1,024 bytes
 _NO_QR: Final = (
     "拍清二维码再试，或提交原始 PDF / photograph the QR alone, sharp and whole, or give the original PDF"
@@ -45,16 +48,19 @@ class Kind(Enum):
 
 
 def sniff(data: bytes, name: str) -> Kind:
-    """Return the form of the bytes. Raise UsageError where there are none."""
+    """Return the form of the bytes. Raise UsageError where there are none.
+
+    A sealed PDF or a credential whose first bytes were changed is still one: it is false, not of an unknown form.
+    """
     if not data:
         raise UsageError(
             "文件是空的 / the file is empty",
             where=name,
             hint="提供 PDF、CWT、二维码或 licence.json / give a PDF, CWT, QR or licence.json",
         )
-    if b"%PDF-" in data[:_PDF_WITHIN]:
+    if b"%PDF-" in data[:_PDF_WITHIN] or _SEALED in data:
         return Kind.PDF
-    if data.startswith(b"\xd2"):
+    if data.startswith(b"\xd2") or _CWT_TYPE in data[:_HEADER]:
         return Kind.CWT
     if data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")) or (
         data.startswith(b"RIFF") and data[8:12] == b"WEBP"

@@ -40,8 +40,8 @@ def encodings(corpus: Forger) -> Iterator[Row]:
     }
     for name, data in broken.items():
         yield Row(f"credential: {name}", data, "invalid", ("credential",))
-    yield Row("credential: no tag", good[1:], "unknown", ("form",))
-    yield Row("credential: tag in two bytes", b"\xd8\x12" + good[1:], "unknown", ("form",))
+    yield Row("credential: no tag", good[1:], "invalid", ("credential",))
+    yield Row("credential: tag in two bytes", b"\xd8\x12" + good[1:], "invalid", ("credential",))
     for place in range(1, len(good), 13):
         yield Row(
             f"credential: byte {place} changed",

@@ -1,5 +1,6 @@
 /** What kind of thing bytes are, told from the bytes alone: names can lie. */
 
+import { indexOf } from "./bytes.js";
 import { STATUS_LIST_CWT, typeOf } from "./cose.js";
 import { MAX_LIST_CWT } from "./status.js";
 
@@ -15,8 +16,8 @@ export const MAX_INPUT = 32 << 20; // bytes that are read of anything
 /** Return the kind of bytes that are not empty. */
 export function sniff(bytes) {
   const begins = (...head) => head.every((byte, at) => bytes[at] === byte);
-  if (ascii(bytes.subarray(0, PDF_WITHIN)).includes("%PDF-")) return PDF;
-  if (begins(0xd2)) return CWT;
+  if (ascii(bytes.subarray(0, PDF_WITHIN)).includes("%PDF-") || indexOf(bytes, "/ByteRange") >= 0) return PDF;
+  if (begins(0xd2) || ascii(bytes.subarray(0, 64)).includes("application/cwt")) return CWT;
   if (begins(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a) || begins(0xff, 0xd8, 0xff)) return PICTURE;
   if (begins(0x52, 0x49, 0x46, 0x46) && ascii(bytes.subarray(8, 12)) === "WEBP") return PICTURE;
   if (begins(0x49, 0x49, 0x2a, 0x00) || begins(0x4d, 0x4d, 0x00, 0x2a)) return PICTURE; // TIFF
