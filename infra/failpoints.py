@@ -38,7 +38,7 @@ _passed: dict[str, int] = {}
 
 
 def failpoint(name: str) -> None:
-    """Ends the process here if the environment asks for it."""
+    """End the process here if the environment asks for it."""
     wanted = os.environ.get("ZHENGZHAO_FAILPOINT")
     if wanted is None:
         return

@@ -68,7 +68,7 @@ def recipe(settings: Settings) -> Recipe:
 
 
 def decode_issued(raw: bytes) -> Issued:
-    """The answer to a job."""
+    """Return the answer to a job."""
     return _issued(raw)
 
 
@@ -109,7 +109,7 @@ def stored_form(issued: Issued, holder: str, pdf: bytes, seal: SealObject) -> tu
 
 
 def clear_texts(grant: Grant, opened: Callable[[str, str], str | None]) -> tuple[str, str]:
-    """The holder's name and address in clear; LintError where the person was erased."""
+    """Return the holder's name and address in clear; LintError where the person was erased."""
     texts = [opened(grant.holder, text) for text in (grant.holder_name, grant.address)]
     if None in texts:
         raise Erased(
@@ -213,12 +213,12 @@ def rebuild_task(trust: TrustStore, persons: PersonsStore | None, store: Store, 
 
 
 def decode_rebuilt(raw: bytes) -> Rebuilt:
-    """The answer to a job of rebuilding."""
+    """Return the answer to a job of rebuilding."""
     return _rebuilt(raw)
 
 
 def encode_rebuild(numbered: Numbered, item: bytes, issued: Issued) -> bytes:
-    """A job of rebuilding as it travels."""
+    """Return a job of rebuilding as it travels."""
     return _encode(Rebuild(numbered, item, issued))
 
 

@@ -40,7 +40,7 @@ class Failure(msgspec.Struct, frozen=True):
     surroundings: bool = False
 
     def error(self) -> ZhengzhaoError:
-        """The failure as an error of `schemas.errors`, of the same class where it was one."""
+        """Return the failure as an error of `schemas.errors`, of the same class where it was one."""
         made = getattr(schemas.errors, self.kind, None)
         if not (isinstance(made, type) and issubclass(made, ZhengzhaoError)):
             return ZhengzhaoError(f"{self.kind}: {self.message}", hint=self.hint, where=self.where)
@@ -62,13 +62,13 @@ class Recipe(msgspec.Struct, frozen=True):
     arguments: tuple[Any, ...] = ()
 
     def build(self) -> Task:
-        """The task itself; KeysMissing and the like where it cannot be built."""
+        """Return the task itself; KeysMissing and the like where it cannot be built."""
         module, _, name = self.builder.partition(":")
         return getattr(importlib.import_module(module), name)(*self.arguments)  # type: ignore[no-any-return]
 
 
 def describe(error: BaseException) -> Failure:
-    """An exception as it travels between processes."""
+    """Return an exception as it travels between processes."""
     if isinstance(error, ZhengzhaoError):
         return Failure(
             type(error).__name__, error.message, error.hint, error.where, isinstance(error, TransientError)
@@ -78,7 +78,7 @@ def describe(error: BaseException) -> Failure:
 
 
 def perform(task: Task, job: int, data: bytes) -> Result:
-    """Does one job here; whatever it raises becomes a failure, so that nothing is lost."""
+    """Do one job here; whatever it raises becomes a failure, so that nothing is lost."""
     try:
         return Result(job, task(data))
     except Exception as error:
@@ -86,7 +86,7 @@ def perform(task: Task, job: int, data: bytes) -> Result:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -110,7 +110,7 @@ class Pool:
         self.close()
 
     def __len__(self) -> int:
-        """Jobs that have no result yet."""
+        """Return the jobs that have no result yet."""
         return len(self._waiting) + sum(len(w.jobs) for w in self._workers)
 
     @property
@@ -124,7 +124,7 @@ class Pool:
         return [w.process.pid or 0 for w in self._workers]
 
     def submit(self, jobs: Iterable[tuple[int, bytes]]) -> None:
-        """Takes jobs in, each with a number of its own."""
+        """Take jobs in, each with a number of its own."""
         self._waiting.extend(jobs)
         self._feed()
 
@@ -142,7 +142,7 @@ class Pool:
         return found
 
     def map(self, jobs: Iterable[tuple[int, bytes]]) -> Iterator[Result]:
-        """Results of many jobs, in no order, holding only a few of them at once."""
+        """Return the results of many jobs, in no order, holding only a few of them at once."""
         source = iter(jobs)
         more = True
         while more or len(self):
@@ -155,7 +155,7 @@ class Pool:
             yield from self.results()
 
     def close(self) -> None:
-        """Ends the workers."""
+        """End the workers."""
         for worker in self._workers:
             worker.pipe.close()
         for worker in self._workers:

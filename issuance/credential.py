@@ -36,12 +36,12 @@ class Unsigned(msgspec.Struct, frozen=True):
         return cose.to_be_signed(self.protected, self.payload)
 
     def finish(self, signature: bytes) -> bytes:
-        """The credential, with a raw `r ‖ s` signature (64 bytes)."""
+        """Return the credential, with a raw `r ‖ s` signature (64 bytes)."""
         return cose.sign1(self.protected, self.payload, signature)
 
 
 def unsigned(numbered: Numbered, clear_name: str, body_sha256: bytes, kid: str) -> Unsigned:
-    """The credential of a numbered grant, to be signed by the key `kid`.
+    """Return the credential of a numbered grant, to be signed by the key `kid`.
 
     `clear_name` is the holder's name (a grant may hold it sealed), `body_sha256` the digest of licence.json.
     It is never over 700 bytes: categories are left out from the end; where that is not enough (a long name
@@ -60,7 +60,7 @@ def unsigned(numbered: Numbered, clear_name: str, body_sha256: bytes, kid: str) 
 
 
 def cut(text: str, limit: int) -> str:
-    """The text, or as much of it as leaves room for the `…` that ends it, in `limit` bytes of UTF-8."""
+    """Return the text, or as much of it as leaves room for the `…` that ends it, in `limit` bytes of UTF-8."""
     raw = text.encode()
     if len(raw) <= limit:
         return text

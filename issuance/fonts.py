@@ -63,7 +63,7 @@ def paths() -> list[Path]:
 
 
 def folders() -> list[Path]:
-    """The folders that hold the set; the renderer looks a family up by its name in them."""
+    """Return the folders that hold the set; the renderer looks a family up by its name in them."""
     return list(dict.fromkeys(path.parent for path in paths()))
 
 
@@ -79,7 +79,7 @@ def digest() -> str:
 
 @lru_cache(maxsize=len(FACES))
 def font(face: Face) -> TTFont:
-    """The parsed face, kept open for lazy reading."""
+    """Return the parsed face, kept open for lazy reading."""
     return TTFont(path_of(face), lazy=True, fontNumber=_number(face))
 
 
@@ -103,7 +103,7 @@ def coverage() -> frozenset[int]:
 
 
 def missing(text: str) -> str:
-    """The characters of `text` that no face covers, each once, in their order."""
+    """Return the characters of `text` that no face covers, each once, in their order."""
     covered = coverage()
     return "".join(dict.fromkeys(char for char in text if ord(char) not in covered))
 
@@ -144,7 +144,7 @@ class Outline(NamedTuple):
 
 
 def outline(char: str) -> Outline:
-    """The outline of one character, from the first face that has it. Raises KeyError where none has."""
+    """Return the outline of one character, from the first face that has it. Raises KeyError where none has."""
     for face in FACES:
         ttf = font(face)
         name = ttf.getBestCmap().get(ord(char))

@@ -280,7 +280,7 @@ def _own_notes(body: LicenceBody) -> list[str]:
 
 
 def _lists(body: LicenceBody, room: _Lines) -> tuple[list[str], list[dict[str, Any]]]:
-    """The lines for products and filings on the first page, and the annex (附页) where there is no room."""
+    """Return the lines for products and filings on the first page, and the annex (附页) where there is no room."""
     products = [_product(product) for product in body.products]
     filings = ["、".join(filing.name for filing in body.filings)] if body.filings else []
     if sum(math.ceil(units(line) / room.width) for line in (*products, *filings)) <= room.most:

@@ -66,7 +66,7 @@ _REFERENCE = re.compile(rb"(\d+) 0 R")
 
 
 def take_apart(pdf: bytes) -> Rendered:
-    """Finds the places where the writer adds. Raises RendererChanged for any other form."""
+    """Find the places where the writer adds. Raises RendererChanged for any other form."""
     start = pdf.rfind(b"\nxref\n")
     found = _TAIL.search(pdf, pdf.rfind(b" 0 obj\n", 0, start) - 10) if start > 0 else None
     if found is None:
@@ -88,7 +88,7 @@ def take_apart(pdf: bytes) -> Rendered:
 
 
 def first_number(rendered: Rendered) -> int:
-    """The number of the first added object: the catalogue's, which moves to the end."""
+    """Return the number of the first added object: the catalogue's, which moves to the end."""
     return len(rendered.offsets) + 1
 
 
@@ -116,7 +116,7 @@ class FormXObject:
         self._numbered: dict[int, tuple[bytes, ...]] = {}
 
     def objects(self, first: int) -> tuple[bytes, ...]:
-        """The form (the first of them) and what it needs, numbered from `first`."""
+        """Return the form (the first of them) and what it needs, numbered from `first`."""
         if first not in self._numbered:
             self._numbered[first] = tuple(self._renumbered(part, first) for part in self._parts)
         return self._numbered[first]
@@ -134,7 +134,7 @@ def _object(rendered: Rendered, number: int) -> bytes:
 
 
 def _dictionary(part: bytes) -> bytes:
-    """An object without its stream."""
+    """Return an object without its stream."""
     return part[: part.find(b"\nstream\n")] if b"\nstream\n" in part else part
 
 
@@ -151,7 +151,7 @@ class Addition(NamedTuple):
 
 
 def write(rendered: Rendered, addition: Addition) -> bytes:
-    """The whole file."""
+    """Return the whole file."""
     start, end = rendered.contents
     resources = rendered.body.index(b"<<", rendered.offsets[rendered.resources - 1]) + 2
     if b"/XObject" in _object(rendered, rendered.resources):
@@ -182,7 +182,7 @@ def write(rendered: Rendered, addition: Addition) -> bytes:
 
 
 def _insert(rendered: Rendered, inserted: Sequence[tuple[int, int, bytes]]) -> tuple[list[bytes], list[int]]:
-    """The body in parts with the insertions, and where its objects come to lie."""
+    """Return the body in parts with the insertions, and where its objects come to lie."""
     parts, offsets, done = [], list(rendered.offsets), 0
     for start, end, content in inserted:
         parts += [rendered.body[done:start], content]
@@ -195,17 +195,17 @@ def _insert(rendered: Rendered, inserted: Sequence[tuple[int, int, bytes]]) -> t
 
 
 def stream(data: bytes, entries: bytes = b"") -> bytes:
-    """A stream object, not compressed."""
+    """Return a stream object, not compressed."""
     return b"<<%s/Length %d>>\nstream\n%s\nendstream" % (entries, len(data), data)
 
 
 def text(value: str) -> bytes:
-    """A text string in UTF-16 with its mark, written in hex, so that any character is safe."""
+    """Return a text string in UTF-16 with its mark, written in hex, so that any character is safe."""
     return b"<feff%s>" % value.encode("utf-16-be").hex().encode()
 
 
 def date(seconds: int) -> bytes:
-    """A PDF date in UTC, from Unix seconds."""
+    """Return a PDF date in UTC, from Unix seconds."""
     return datetime.fromtimestamp(seconds, UTC).strftime("(D:%Y%m%d%H%M%SZ)").encode()
 
 

@@ -59,7 +59,7 @@ class SoftwareSigner:
         return frozenset(self._scalars)
 
     def private_key(self, kid: str) -> ec.EllipticCurvePrivateKey:
-        """The key itself, for what only a private key can make (certificates). KeysMissing without it."""
+        """Return the key itself, for what only a private key can make (certificates). KeysMissing without it."""
         if kid not in self._keys:
             scalar = self._scalars.get(kid)
             if scalar is None:
@@ -133,7 +133,7 @@ def read_keystore(data: Path, passphrase: str | None) -> dict[str, bytes]:
 
 
 def write_keystore(data: Path, keys: dict[str, bytes], passphrase: str | None) -> None:
-    """Writes the keys in the place of those before, whole or not at all; readable for the owner alone."""
+    """Write the keys in the place of those before, whole or not at all; readable for the owner alone."""
     content = _File(v=1, keys=keys) if not passphrase else _File(v=1, sealed=_seal(keys, passphrase))
     path = keystore_path(data)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def write_keystore(data: Path, keys: dict[str, bytes], passphrase: str | None) -
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Writes a file so that a crash leaves the old one or the new one, never a part."""
+    """Write a file so that a crash leaves the old one or the new one, never a part."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:

@@ -101,7 +101,7 @@ class UnsignedEdition(msgspec.Struct, frozen=True):
         return cose.to_be_signed(self._header(REASONS_CWT), self._reasons_payload(self._list(list_signature)))
 
     def finish(self, list_signature: bytes, reasons_signature: bytes) -> Edition:
-        """The edition with its signatures (raw, 64 bytes each), new ones or recorded ones."""
+        """Return the edition with its signatures (raw, 64 bytes each), new ones or recorded ones."""
         listed = self._list(list_signature)
         key = edition_key(self.name, EditionName(self.published.issued_at, self.published.number))
         reasons = cose.sign1(self._header(REASONS_CWT), self._reasons_payload(listed), reasons_signature)
@@ -130,7 +130,7 @@ def is_due(listed: StatusList, last: Published | None, now: int) -> bool:
 
 
 def prepare(listed: StatusList, last: Published | None, now: int, kid: str) -> UnsignedEdition:
-    """The next edition, to be signed by `kid`; it is never dated before the last one."""
+    """Return the next edition, to be signed by `kid`; it is never dated before the last one."""
     number, issued_at = (last.number + 1, max(now, last.issued_at)) if last else (1, now)
     claims = {
         SUBJECT: listed.uri,

@@ -170,7 +170,7 @@ class NumberBook(Protocol):
 
 
 def number_step(book: NumberBook, question: Question) -> Produced:
-    """Number a grant or answer a question. The same question again changes nothing.
+    """Return the number a grant or answer a question. The same question again changes nothing.
 
     Raises SeriesFull where no serial is left; the book is unchanged then.
     """

@@ -48,12 +48,12 @@ class Named(NamedTuple):
     granted_by: str | None = None
 
     def fields(self) -> dict[str, Any]:
-        """The field of the event's data."""
+        """Return the field of the event's data."""
         return {"licence_number": self.number} if self.number else {"granted_by": self.granted_by}
 
 
 def event(sender: Sender, kind: str, data: dict[str, Any], subject: str | None = None) -> Event:
-    """A CloudEvent of a type (without prefix and suffix); None in the data is left out."""
+    """Return a CloudEvent of a type (without prefix and suffix); None in the data is left out."""
     return _without_nones(
         {
             "specversion": "1.0",
@@ -80,7 +80,7 @@ def order(
     until: date | None = None,
     deceit: bool | None = None,
 ) -> Event:
-    """An order: `command` is one of `ORDERS`. `decided_on` is the event's China date unless told."""
+    """Return an order: `command` is one of `ORDERS`. `decided_on` is the event's China date unless told."""
     data = {
         **named.fields(),
         "holder_id": holder_id,
@@ -107,7 +107,7 @@ def application(
     products: Sequence[dict[str, Any]] | None = None,
     change: dict[str, Any] | None = None,
 ) -> Event:
-    """An application on a licence; `merge` names several."""
+    """Return an application on a licence; `merge` names several."""
     data = {
         "application_id": application_id,
         "item": item,
@@ -139,12 +139,12 @@ def materials_of(action: str, signed_on: date | None = None, signatory: str = ""
 
 
 def imported(sender: Sender, data: dict[str, Any]) -> Event:
-    """A licence of another system."""
+    """Return a licence of another system."""
     return event(sender, "licence.imported", data, data.get("licence_number"))
 
 
 def inspection(sender: Sender, named: Named, data: dict[str, Any]) -> Event:
-    """An inspection that was made."""
+    """Return the event of an inspection that was made."""
     return event(sender, "inspection.recorded", {**named.fields(), **data}, data.get("inspection_id"))
 
 

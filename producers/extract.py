@@ -49,7 +49,7 @@ class _Reader:
         self._told = cast("BinaryIO", self._process.stdout)
 
     def ask(self, pdf: bytes) -> bytes | None:
-        """The answer; None where the process is gone."""
+        """Return the answer; None where the process is gone."""
         try:
             self._asked.write(len(pdf).to_bytes(8) + pdf)
             self._asked.flush()
@@ -141,7 +141,7 @@ _lock = threading.Lock()
 
 
 def read(pdf: bytes, name: str) -> PdfDocument:
-    """Reads a PDF in a child process. Raises UsageError that names the file and says what to do."""
+    """Read a PDF in a child process. Raises UsageError that names the file and says what to do."""
     if len(pdf) > MAX_BYTES:
         raise UsageError(
             "文件过大 / the file is larger than 20 MiB", where=name, hint="压缩后重试 / reduce it"
@@ -240,7 +240,7 @@ def _with_shown(raw: bytes, fields: list[Field]) -> list[Field]:
 
 
 def _own(widget: Any, key: str) -> Any:
-    """A value of a field: in its widget, or where a reader split the two in the field above."""
+    """Return a value of a field: in its widget, or where a reader split the two in the field above."""
     from pdfminer.pdftypes import resolve1
 
     value = widget.get(key)
@@ -264,7 +264,7 @@ def _text(value: Any) -> str:
 
 
 def main() -> int:
-    """The process that forks: for each PDF on standard input (8 bytes of length before it) an answer of that form."""
+    """Return the process that forks: for each PDF on standard input (8 bytes of length before it) an answer of that form."""
     import pdfplumber  # noqa: F401  # loaded once, here
 
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
@@ -276,7 +276,7 @@ def main() -> int:
 
 
 def _in_child(pdf: bytes) -> bytes:
-    """Parses in a child; its answer, or why there is none."""
+    """Parse in a child; its answer, or why there is none."""
     out, into = os.pipe()
     child = os.fork()
     if not child:

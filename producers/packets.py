@@ -109,7 +109,7 @@ def read_packet(files: Sequence[tuple[str, bytes]], blanks: Blanks, *, whole: bo
 
 
 def application(packet: Packet, *, holder: str, source: str, time: str) -> dict[str, Any]:
-    """The application event (CloudEvents) of a packet; `holder` is the item's kind of holder.
+    """Return the application event (CloudEvents) of a packet; `holder` is the item's kind of holder.
 
     The application id follows from the papers' bytes: the same papers sent twice are the same application.
     """

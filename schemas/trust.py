@@ -133,7 +133,7 @@ def _time_in_trust(text: str) -> datetime:
 
 
 def key_id(public: PublicKey) -> str:
-    """The id of a key: the first eight hex digits of the SHA-256 of its SubjectPublicKeyInfo.
+    """Return the id of a key: the first eight hex digits of the SHA-256 of its SubjectPublicKeyInfo.
 
     Short, because it stands in each credential; `keys init` sees to it that none comes twice.
     """

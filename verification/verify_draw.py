@@ -33,7 +33,7 @@ def canonical(value):
     return json.dumps(ordered(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 def read(path, announced, name, key):
-    """The rows of a CSV, after checking that it is the announced register."""
+    """Return the rows of a CSV, after checking that it is the announced register."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         text = file.read()
     must(not re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)", text), f"{name}: a control character")
@@ -62,7 +62,7 @@ def share(plan, size):
     return due
 
 def draw(t, plan, targets):
-    """Sorts the targets into strata, and draws the lowest tickets again."""
+    """Sort the targets into strata, and draws the lowest tickets again."""
     early = {e["id"]: e["reason"] for e in t["excluded"] if e["reason"].startswith("drawn in ")}
     must(plan["earlier"] or not early, "left out for an earlier draw, but none is announced")
     where = {s["name"]: [(k, json.dumps(v) if isinstance(v, bool) else str(v)) for k, v in s.get("where", {}).items()]
@@ -86,7 +86,7 @@ def draw(t, plan, targets):
     must(canonical(t["strata"]) == canonical(strata), "not the lowest tickets are drawn")
 
 def visit(t, plan, targets, staff, conflicts):
-    """Assigns inspectors again: of those competent and without a conflict the lowest (load, duty ticket)."""
+    """Assign inspectors again: of those competent and without a conflict the lowest (load, duty ticket)."""
     def entry(i, load):
         return load, sha(f"{t['seed']}:inspector:{i}:{load}"), i
     need, heaps, home, apart = plan.get("qualification"), {}, {}, {}

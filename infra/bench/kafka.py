@@ -124,7 +124,7 @@ def _ratio(result: dict[str, Any]) -> float:
 
 
 def bench_kafka(licences: int, say: Say = lambda _: None) -> dict[str, Any]:
-    """Measures with `licences` applications for each number of workers."""
+    """Measure with `licences` applications for each number of workers."""
     say("embedded")
     with _folder() as folder:
         result: dict[str, Any] = {"embedded": embedded_run(_data(folder), licences)}
@@ -229,12 +229,12 @@ class _Run:
         return CpuShare(pids, self._share) if self._share else contextlib.nullcontext()
 
     def _warm_up(self, settings: Settings, connection: Connection) -> None:
-        """The first licences pay for fonts and compilers; they do not count."""
+        """Issue the licences that pay for fonts and compilers, which are not counted."""
         self._send(connection, 0, 200, None)
         wait_until_idle(Installation(settings), seconds=300)
 
     def _send(self, connection: Connection, first: int, end: int, rate: float | None) -> dict[str, float]:
-        """Sends applications (at a rate, where one is given); holder → the moment of handing over."""
+        """Send applications (at a rate, where one is given); holder → the moment of handing over."""
         sent: dict[str, float] = {}
         start = time.monotonic()
         with Publisher(connection) as publisher:
@@ -302,7 +302,7 @@ def _messages(connection: Connection) -> int:
 
 
 def _bytes(folder: Path) -> int:
-    """The size of Kafka's log segments (indexes are preallocated and left out)."""
+    """Return the size of Kafka's log segments (indexes are preallocated and left out)."""
     return sum(path.stat().st_size for path in (folder / "stack" / "kafka" / "logs").glob("zhengzhao*/*.log"))
 
 

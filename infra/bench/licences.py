@@ -52,7 +52,7 @@ Say = Callable[[str], None]
 
 
 def bench(licences: int, workers: int = 0, say: Say = lambda _: None) -> dict[str, Any]:
-    """Measures everything with `licences` applications end to end, and fewer runs of single stages."""
+    """Measure everything with `licences` applications end to end, and fewer runs of single stages."""
     with tempfile.TemporaryDirectory(prefix="zhengzhao-bench-") as folder:
         settings = Settings(Path(folder) / "data", workers=workers)
         catalogue = Installation(settings).catalogue
@@ -200,7 +200,7 @@ def _end_to_end(settings: Settings, licences: int) -> dict[str, Any]:
 
 
 def embedded_run(settings: Settings, licences: int) -> dict[str, Any]:
-    """The end-to-end figures of the embedded engine, in a data folder that has keys."""
+    """Return the end-to-end figures of the embedded engine, in a data folder that has keys."""
     return _end_to_end(settings, licences)
 
 
@@ -230,7 +230,7 @@ def _replay(settings: Settings, licences: int) -> dict[str, Any]:
 
 @contextmanager
 def _memory() -> Iterator[list[float]]:
-    """The highest memory of this process and its children together, each shared page counted once."""
+    """Return the highest memory of this process and its children together, each shared page counted once."""
     peak, over = [0.0], threading.Event()
 
     def watch() -> None:

@@ -104,7 +104,7 @@ class Draw(msgspec.Struct, frozen=True):
 
 
 def play_draw(stage: DemoStage) -> Draw:
-    """Draws, lets strangers draw again, and lets one inspection fail."""
+    """Draw, lets strangers draw again, and lets one inspection fail."""
     folder = stage.data / FOLDER
     folder.mkdir()
     targets = _registers(stage, folder)

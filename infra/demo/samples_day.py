@@ -24,7 +24,7 @@ _CITIZEN_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 
 def uscc(n: int, division: str) -> str:
-    """The n-th made-up unified social credit code (统一社会信用代码) of a division (GB 32100, GB 11714)."""
+    """Return the n-th made-up unified social credit code (统一社会信用代码) of a division (GB 32100, GB 11714)."""
     body = f"{n:08d}"
     rest = 11 - sum(int(c) * w for c, w in zip(body, _BODY_WEIGHTS, strict=True)) % 11
     seventeen = f"91{division}{body}" + {10: "X", 11: "0"}.get(rest, str(rest))
@@ -33,19 +33,19 @@ def uscc(n: int, division: str) -> str:
 
 
 def with_wrong_digit(code: str) -> str:
-    """The code with another check digit than its own."""
+    """Return the code with another check digit than its own."""
     return code[:-1] + _CODE[(_CODE.index(code[-1]) + 1) % 31]
 
 
 def citizen_id(division: str) -> str:
-    """A made-up citizen id number (GB 11643) of somebody born on 31 December 1899: nobody has it."""
+    """Return a made-up citizen id number (GB 11643) of somebody born on 31 December 1899: nobody has it."""
     seventeen = f"{division}18991231001"
     total = sum(int(c) * w for c, w in zip(seventeen, _CITIZEN_WEIGHTS, strict=True))
     return seventeen + "10X98765432"[total % 11]
 
 
 def event(own: str, kind: str, time: str, data: dict[str, Any], source: str = PROVINCE) -> Event:
-    """A CloudEvent; its subject is the application, filing, inspection or licence that it is about."""
+    """Return a CloudEvent; its subject is the application, filing, inspection or licence that it is about."""
     names = ("application_id", "filing_id", "inspection_id", "licence_number", "granted_by", "holder_id")
     subject = next((data[name] for name in names if name in data), "clock")
     return {
@@ -61,7 +61,7 @@ def event(own: str, kind: str, time: str, data: dict[str, Any], source: str = PR
 
 
 def line(written: Event) -> bytes:
-    """An event as a line of JSON, without its end."""
+    """Return an event as a line of JSON, without its end."""
     return json.dumps(written, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -148,7 +148,7 @@ def applications() -> int:
 
 
 def lines() -> Iterator[bytes]:
-    """The day as lines of JSON, in the order of their times, two broken ones among them."""
+    """Return the day as lines of JSON, in the order of their times, two broken ones among them."""
     events = sorted(_events(), key=lambda e: (e["time"], e["id"]))
     step = len(events) // RESENT
     for n, one in enumerate(events):
@@ -167,7 +167,7 @@ def scenes() -> Iterator[tuple[str, str]]:
 
 
 def applications_of(scene: str) -> list[dict[str, Any]]:
-    """The data of every application of a scene, as first submitted, in their order."""
+    """Return the data of every application of a scene, as first submitted, in their order."""
     return [next(_application(n, name))["data"] for n, name in enumerate(_order(), 1) if name == scene]
 
 

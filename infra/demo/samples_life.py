@@ -65,7 +65,7 @@ def visited() -> list[dict[str, Any]]:
 
 
 def acts() -> list[Act]:
-    """The life in its order."""
+    """Return the life in its order."""
     who = cast()
     return [
         Act("week-after", "2018-09-20T18:00:00+08:00", _week_after(who)),
@@ -278,7 +278,7 @@ _INSPECTION_STAFF = 16
 
 
 def classifications(holders: Iterable[str]) -> list[Event]:
-    """A credit class (信用风险分类) for every holder, by a hash of its code."""
+    """Return a credit class (信用风险分类) for every holder, by a hash of its code."""
     return [
         event(
             f"class-{n:03d}",
@@ -294,7 +294,7 @@ def classifications(holders: Iterable[str]) -> list[Event]:
 
 
 def inspectors() -> list[tuple[str, ...]]:
-    """The register of inspectors, its header first."""
+    """Return the register of inspectors, its header first."""
     return [
         ("id", "name", "department", "division", "qualifications"),
         *(
@@ -313,7 +313,7 @@ def conflicts(targets: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def result(inspection_id: str, holder: str, number: str, who: Sequence[str]) -> Event:
-    """A drawn target is visited, and what it had promised is not there."""
+    """Return the event of a visit to a drawn target at which the promised condition is missing."""
     data = {
         "inspection_id": inspection_id,
         "kind": "random",
@@ -330,6 +330,6 @@ def result(inspection_id: str, holder: str, number: str, who: Sequence[str]) -> 
 
 
 def write(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    """A CSV file."""
+    """Return a CSV file."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)

@@ -91,7 +91,7 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 def parse(address: str) -> Connection:
-    """The connection in an address; UsageError says what is wrong with it."""
+    """Return the connection in an address; UsageError says what is wrong with it."""
     parts = urlsplit(address)
     login, _, hosts = parts.netloc.rpartition("@")
     servers = tuple(hosts.split(",")) if hosts else ()
@@ -130,14 +130,14 @@ _SECONDS = 10
 
 
 def client(connection: Connection) -> dict[str, Any]:
-    """The options that every client of kafka-python takes; UsageError where the brokers turn us away."""
+    """Return the options that every client of kafka-python takes; UsageError where the brokers turn us away."""
     check(connection)
     return connection.client
 
 
 @lru_cache(maxsize=16)
 def check(connection: Connection) -> None:
-    """Raises UsageError for a wrong password, certificate or mechanism. A broker that is away is no answer."""
+    """Raise UsageError for a wrong password, certificate or mechanism. A broker that is away is no answer."""
     if not (connection.tls or connection.user):
         return
     try:

@@ -52,7 +52,7 @@ class StageMetrics:
         self.under_way: Callable[[], int] = lambda: 0
 
     def handled(self, received: float | None, now: float | None = None) -> None:
-        """An input is done; `received` is its time on the broker in seconds since 1970."""
+        """Count an input as done; `received` is its time on the broker in seconds since 1970."""
         self.events += 1
         took = max(0.0, (time.time() if now is None else now) - received) if received else 0.0
         self.seconds += took
@@ -85,7 +85,7 @@ _KINDS = {
 
 
 def prometheus(stages: list[StageMetrics]) -> str:
-    """The metrics of these stages in Prometheus' text format."""
+    """Return the metrics of these stages in Prometheus' text format."""
     by_metric: dict[str, list[str]] = defaultdict(list)
     for stage in stages:
         for metric, labels, value in stage.lines():
@@ -143,7 +143,7 @@ class Consumer(driver.Consumer):
         return True
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commits the offsets below which everything is safe."""
+        """Commit the offsets below which everything is safe."""
         try:
             assigned = self.assignment()
         except ConsumerNotStarted:
@@ -253,7 +253,7 @@ def make_app(
     standbys: int = 0,
     commit_seconds: float = 0.5,
 ) -> StageApp:
-    """The Faust application of a stage."""
+    """Return the Faust application of a stage."""
     data = folder / stage
     data.mkdir(parents=True, exist_ok=True)
     app = StageApp(
@@ -315,7 +315,7 @@ class Loop:
         return bool(event.message.generation_id == self.app.consumer_generation_id)
 
     async def begin(self, event: Any) -> Ticket | None:
-        """Waits for room, then takes the event under way; None where that is somebody else's, or was ours before."""
+        """Wait for room, then takes the event under way; None where that is somebody else's, or was ours before."""
         await self._free.acquire()
         self._taken = time.monotonic()
         tp, offset = event.message.tp, event.message.offset
@@ -346,7 +346,7 @@ class Loop:
                 await self._read_again(tp, offset, "nothing arrives")
 
     async def send(self, sends: Iterable[Send]) -> list[Any]:
-        """Hands messages to the producer, in order; the results are futures of their acknowledgement."""
+        """Hand messages to the producer, in order; the results are futures of their acknowledgement."""
         return [
             await self.app.producer.send(
                 send.topic, send.key, send.value, partition=send.partition, timestamp=None, headers=None
@@ -355,7 +355,7 @@ class Loop:
         ]
 
     def finish(self, event: Any, ticket: Ticket, waiting: list[Any]) -> None:
-        """The ticket is done once everything handed over is acknowledged."""
+        """Close the ticket once everything handed over is acknowledged."""
         message = event.message
 
         def delivered(failed: BaseException | None) -> None:
@@ -371,7 +371,7 @@ class Loop:
         _when_all(waiting, delivered)
 
     def drop(self) -> None:
-        """The event turned out to be somebody else's: the place of its ticket is free again."""
+        """Free the place of a ticket whose event belongs to another worker."""
         self._free.release()
 
     _tasks: ClassVar[set[asyncio.Task[None]]] = set()

@@ -185,7 +185,7 @@ class Numbering(StageLoop):
         app.prepare, app.starts = self._prepare, self._starts
 
     async def handle(self, event: Any) -> list[Any]:
-        """Number a grant, or answer a question."""
+        """Return the number a grant, or answer a question."""
         try:
             question = decode_question(event.message.value)
         except (msgspec.DecodeError, TypeError) as error:

@@ -51,17 +51,17 @@ _DECODER = msgspec.msgpack.Decoder(Record)
 
 
 def encode(offset: int, record: Record) -> bytes:
-    """The bytes of a record; the offset stands in front, so that it is read without the rest."""
+    """Return the bytes of a record; the offset stands in front, so that it is read without the rest."""
     return offset.to_bytes(_OFFSET_BYTES, "big") + _ENCODER.encode(record)
 
 
 def decode(raw: bytes) -> Record:
-    """The record in the bytes of `encode`."""
+    """Return the record in the bytes of `encode`."""
     return _DECODER.decode(raw[_OFFSET_BYTES:])
 
 
 def offset_of(raw: bytes) -> int:
-    """The offset that the bytes of a record reflect."""
+    """Return the offset that the bytes of a record reflect."""
     return int.from_bytes(raw[:_OFFSET_BYTES], "big")
 
 
@@ -111,7 +111,7 @@ class Outbox(Generic[S]):
         self.newest = -1  # the highest offset that any record reflects
 
     def restore(self, key: bytes, raw: bytes) -> None:
-        """Takes a record of this partition into account after the partition was assigned."""
+        """Take a record of this partition into account after the partition was assigned."""
         record = decode(raw)
         if record.schema != self._codec.schema:
             raise OldState(key, record.schema)
@@ -121,7 +121,7 @@ class Outbox(Generic[S]):
             self._keys_of.setdefault(item.offset, set()).add(key)
 
     def renew(self, key: bytes, raw: bytes) -> None:
-        """Takes a rebuilt record in the place of the one in the table."""
+        """Take a rebuilt record in the place of the one in the table."""
         self._renewed[key] = raw
         self.restore(key, raw)
 
@@ -130,11 +130,11 @@ class Outbox(Generic[S]):
         self._keys_of = dict(sorted(self._keys_of.items()))  # `_tidy` drops from the front
 
     def due(self, until: str) -> list[bytes]:
-        """The keys for which something is due by a moment, in the order of their dues."""
+        """Return the keys for which something is due by a moment, in the order of their due moments."""
         return self._dues.until(until)
 
     def state(self, key: bytes) -> S:
-        """The state of a key as it stands."""
+        """Return the state of a key as it stands."""
         return self._load(key)[1]
 
     def again(self, offset: int) -> dict[bytes, tuple[bytes, tuple[Send, ...]]]:
@@ -153,7 +153,7 @@ class Outbox(Generic[S]):
     def apply(
         self, key: bytes, offset: int, step: Callable[[S], tuple[S, tuple[Send, ...]] | None]
     ) -> tuple[bytes, tuple[Send, ...]] | None:
-        """Applies the input at `offset` to a key, unless its record reflects it already.
+        """Apply the input at `offset` to a key, unless its record reflects it already.
 
         `step` returns the new state and what to send, or None where nothing changes. Returns the record
         written and what to send; None where there was nothing to do.

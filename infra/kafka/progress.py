@@ -45,7 +45,7 @@ class OffsetProgress(Generic[P]):
         return dict(self._expected)
 
     def begin(self, partition: P, offset: int) -> Ticket | None:
-        """An input was received; None where it was begun before, or another one has to come first."""
+        """Begin an input; return None where it was begun before, or another one has to come first."""
         if self._expected.setdefault(partition, offset) != offset:
             return None
         self._expected[partition] = offset + 1
@@ -65,16 +65,16 @@ class OffsetProgress(Generic[P]):
         return {p: n for p, n in self._next.items() if n > self._committed.get(p, -1)}
 
     def committed(self, offsets: dict[P, int]) -> None:
-        """These offsets were committed, by us or, before we got the partition, by others."""
+        """Take over committed offsets: ours, or those of the worker that had the partition before."""
         for partition, offset in offsets.items():
             self._committed[partition] = max(offset, self._committed.get(partition, 0))
 
     def position(self, partition: P) -> int:
-        """The committed offset as far as we know; 0 where nothing is."""
+        """Return the committed offset as far as we know; 0 where nothing is."""
         return self._committed.get(partition, 0)
 
     def forget(self, partitions: Iterable[P]) -> None:
-        """These partitions are no longer ours."""
+        """Give up partitions that are assigned to another worker now."""
         for partition in partitions:
             self._open.pop(partition, None)
             self._expected.pop(partition, None)

@@ -44,7 +44,7 @@ class Projection:
         self.db.db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self.db.close()
 
     def positions(self) -> dict[Place, int]:
@@ -57,7 +57,7 @@ class Projection:
         return found
 
     def take(self, records: Sequence[Any]) -> None:
-        """Folds records in, and moves the positions, in one transaction."""
+        """Fold records in, and moves the positions, in one transaction."""
         with self.db.transaction():
             known = self.positions()
             fresh = [r for r in records if r.offset >= known.get((r.topic, r.partition), 0)]
@@ -106,7 +106,7 @@ def path_of(settings: Settings, connection: Connection) -> Path:
 
 
 def catch_up(projection: Projection, reader: Reader, *, seconds: float | None = None) -> int:
-    """Reads up to the ends that are there now; how many records are left when the time is over."""
+    """Read up to the ends that are there now; how many records are left when the time is over."""
     ends = reader.ends()
     reader.seek(projection.positions())
     for records in reader.up_to(ends, seconds=seconds):
@@ -115,7 +115,7 @@ def catch_up(projection: Projection, reader: Reader, *, seconds: float | None = 
 
 
 def keep_up(settings: Settings, connection: Connection, ended: threading.Event) -> None:
-    """Keeps the projection up to date until `ended`; faults of broker and disk are waited out."""
+    """Keep the projection up to date until `ended`; faults of broker and disk are waited out."""
     while not ended.is_set():
         try:
             projection = Projection(path_of(settings, connection))
@@ -133,7 +133,7 @@ def keep_up(settings: Settings, connection: Connection, ended: threading.Event) 
 
 
 def open_caught_up(settings: Settings, connection: Connection, seconds: float) -> tuple[Projection, int]:
-    """The projection, caught up to the ends found now, and how many records it is behind them."""
+    """Return the projection, caught up to the ends found now, and how many records it is behind them."""
     projection = Projection(path_of(settings, connection))
     try:
         with Reader(connection, _TOPICS) as reader:
@@ -150,7 +150,7 @@ PATIENCE = 10.0  # seconds of catching up before a query says how far behind it 
 
 @contextmanager
 def open_kafka_register(settings: Settings) -> Iterator[Register]:
-    """The register; says on standard error how far behind it is where 10 s did not do."""
+    """Return the register; says on standard error how far behind it is where 10 s did not do."""
     projection, behind = open_caught_up(settings, parse(settings.broker or ""), PATIENCE)
     path = projection.db.path
     projection.close()

@@ -34,12 +34,12 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 def inbox_partition(holder: str) -> int:
-    """The partition for a holder's events (compared id; empty for the clock's)."""
+    """Return the partition for a holder's events (compared id; empty for the clock's)."""
     return hashlib.sha256(holder.encode()).digest()[1] % INBOX_PARTITIONS
 
 
 def inbox_key(holder: str) -> bytes:
-    """A key that names nobody: a person's number stays out of keys."""
+    """Return a key that names nobody: a person's number stays out of keys."""
     return hashlib.sha256(b"inbox\0" + holder.encode()).hexdigest()[:16].encode()
 
 
@@ -69,7 +69,7 @@ class Publisher:
         self._connection = connection
 
     def send(self, holder: str, raw: bytes, report: Callable[[Delivered], None] = lambda _: None) -> None:
-        """Hands an event over; waits where too many are under way. `report` is called when it is safe.
+        """Hand an event over; waits where too many are under way. `report` is called when it is safe.
 
         Raises BrokerUnavailable as soon as any event before was not taken within the time.
         """
@@ -86,7 +86,7 @@ class Publisher:
         future.add_errback(self._refused)
 
     def flush(self) -> None:
-        """Waits until every event is acknowledged."""
+        """Wait until every event is acknowledged."""
         try:
             self._producer.flush()
         except KafkaError as error:
@@ -94,7 +94,7 @@ class Publisher:
         self._raise()
 
     def close(self) -> None:
-        """Waits for what is under way and closes the connection."""
+        """Wait for what is under way and closes the connection."""
         self._producer.close(timeout=30)
 
     def __enter__(self) -> Self:
@@ -121,7 +121,7 @@ class Publisher:
 
 
 def send_all(connection: Connection, sends: Iterable[Send]) -> None:
-    """Sends messages to any topic and waits until all are acknowledged."""
+    """Send messages to any topic and waits until all are acknowledged."""
     try:
         producer = KafkaProducer(
             **client(connection), enable_idempotence=True, acks="all", max_request_size=2 * _MAX_MESSAGE,

@@ -43,7 +43,7 @@ class Reader:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._consumer.close()
 
     def __enter__(self) -> Reader:
@@ -53,7 +53,7 @@ class Reader:
         self.close()
 
     def seek(self, positions: Mapping[Place, int]) -> None:
-        """Goes on from these positions; a partition without one from its beginning."""
+        """Go on from these positions; a partition without one from its beginning."""
         for partition in self._partitions:
             if (offset := positions.get((partition.topic, partition.partition), 0)) > 0:
                 self._consumer.seek(partition, offset)
@@ -61,7 +61,7 @@ class Reader:
                 self._consumer.seek_to_beginning(partition)
 
     def ends(self) -> dict[Place, int]:
-        """The ends as they are now: the offset that the next record of each partition will get."""
+        """Return the ends as they are now: the offset that the next record of each partition will get."""
         try:
             ends = self._consumer.end_offsets(self._partitions)
         except KafkaError as error:
@@ -69,7 +69,7 @@ class Reader:
         return {(p.topic, p.partition): offset for p, offset in ends.items()}
 
     def positions(self) -> dict[Place, int]:
-        """The position in each partition."""
+        """Return the position in each partition."""
         return {(p.topic, p.partition): self._position(p) for p in self._partitions}
 
     def behind(self, ends: Mapping[Place, int]) -> int:
@@ -77,7 +77,7 @@ class Reader:
         return sum(max(0, end - place) for end, place in self._pairs(ends))
 
     def poll(self, seconds: float) -> list[Any]:
-        """The next records of all partitions; of one partition in order."""
+        """Return the next records of all partitions; of one partition in order."""
         try:
             found = self._consumer.poll(timeout_ms=int(seconds * 1000))
         except KafkaError as error:
@@ -85,14 +85,14 @@ class Reader:
         return [record for records in found.values() for record in records]
 
     def up_to(self, ends: Mapping[Place, int], *, seconds: float | None = None) -> Iterator[list[Any]]:
-        """Records up to these ends, in portions; ends early where the time runs out."""
+        """Return the records up to these ends, in portions; ends early where the time runs out."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while self.behind(ends) and (deadline is None or time.monotonic() < deadline):
             if records := self.poll(0.5):
                 yield records
 
     def rewind(self, positions: Mapping[Place, int], places: Iterable[Place]) -> None:
-        """Goes back, in some partitions, to where these positions are."""
+        """Go back, in some partitions, to where these positions are."""
         wanted = set(places)
         for partition in self._partitions:
             if (partition.topic, partition.partition) in wanted:
@@ -118,7 +118,7 @@ class Reader:
 
 
 def cluster_id(connection: Connection) -> str:
-    """The id of the Kafka cluster: another one remembers other events."""
+    """Return the id of the Kafka cluster: another one remembers other events."""
     try:
         admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=20_000)
         try:

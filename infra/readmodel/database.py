@@ -86,7 +86,7 @@ class Database:
             self._prepare()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self.db.close()
 
     def __enter__(self) -> Database:
@@ -121,22 +121,22 @@ class Database:
     # --- values that stand alone
 
     def meta(self, name: str, default: str = "") -> str:
-        """A value by name."""
+        """Return a value by name."""
         row = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else default
 
     def set_meta(self, name: str, value: str) -> None:
-        """Sets a value."""
+        """Set a value."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     # --- ledger
 
     def append(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
-        """Appends (kind, holder, entry) rows to the ledger."""
+        """Append (kind, holder, entry) rows to the ledger."""
         self.db.executemany("INSERT INTO ledger (kind, holder, entry) VALUES (?, ?, ?)", rows)
 
     def entries(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """The next entries after a position."""
+        """Return the next entries after a position."""
         sql = "SELECT seq, entry FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?"
         return self.db.execute(sql, (after, limit)).fetchall()
 
@@ -153,7 +153,7 @@ class Database:
         return int(self.db.execute(sql, (int(self.meta("position", "0")), holder)).fetchone()[0])
 
     def add_facts(self, facts: Iterable[tuple[int, str, str, str, bytes]]) -> int:
-        """Appends (entry, id, holder, type, fact) rows to the chain; one that stands there already changes nothing."""
+        """Append (entry, id, holder, type, fact) rows to the chain; one that stands there already changes nothing."""
         before, chain = self.head()
         count = before
         sql = "INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -165,7 +165,7 @@ class Database:
         return count - before
 
     def head(self) -> tuple[int, bytes]:
-        """Number of facts, and the last link of their chain."""
+        """Return the number of facts, and the last link of their chain."""
         count, chain = self.db.execute("SELECT facts, chain FROM head").fetchone()
         return int(count), bytes(chain)
 

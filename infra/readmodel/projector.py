@@ -109,14 +109,14 @@ class Projector:
         self._lists: dict[str, tuple[str, int]] = {}
 
     def state(self, holder: str) -> HolderState:
-        """The state of a holder as it stands; not to be changed."""
+        """Return the state of a holder as it stands; not to be changed."""
         if holder not in self._states:
             row = self._db.db.execute("SELECT state FROM states WHERE holder = ?", (holder,)).fetchone()
             self._states[holder] = states.decode(row[0]) if row else states.initial(holder)
         return self._states[holder]
 
     def fold(self, facts: Sequence[Fact]) -> None:
-        """Takes facts of one holder over, all or (where one cannot be folded) none."""
+        """Take facts of one holder over, all or (where one cannot be folded) none."""
         if facts:
             after = self.state(facts[0].holder).copy()
             for fact in facts:
@@ -124,14 +124,14 @@ class Projector:
             self.take(facts, after)
 
     def take(self, facts: Sequence[Fact], after: HolderState) -> None:
-        """Takes over facts of one holder whose state after them is known."""
+        """Take over facts of one holder whose state after them is known."""
         self._states[after.holder] = after
         self._changed.add(after.holder)
         for fact in facts:
             self._note(fact, after)
 
     def write(self) -> None:
-        """Writes what changed; inside a transaction. The states stay in memory until `forget`."""
+        """Write what changed; inside a transaction. The states stay in memory until `forget`."""
         db = self._db.db
         rows = []
         for holder in self._changed:
@@ -153,7 +153,7 @@ class Projector:
         self._lists.clear()
 
     def forget(self) -> None:
-        """Drops the states in memory (they are written)."""
+        """Drop the states in memory (they are written)."""
         self._states.clear()
 
     def _note(self, fact: Fact, state: HolderState) -> None:
@@ -210,7 +210,7 @@ FORM = "state-schema"  # absent: the first form
 
 
 def renew(db: Database) -> int:
-    """Folds every state anew where another release wrote them; how many. Nothing happens where this one did."""
+    """Fold every state anew where another release wrote them; how many. Nothing happens where this one did."""
     if db.meta(FORM, "1") == str(states.STATE_SCHEMA):
         return 0
     with db.transaction():

@@ -22,7 +22,7 @@ class EmbeddedRegister:
         self._db = Database(path)
 
     def close(self) -> None:
-        """Closes the data file."""
+        """Close the data file."""
         self._db.close()
 
     def moment(self) -> AbstractContextManager[None]:

@@ -68,14 +68,14 @@ class ReplayReport(msgspec.Struct):
         return 1 if self.findings else 3 if self.unproved else 0
 
     def add(self, what: str, subject: object, problem: str) -> None:
-        """Notes a difference."""
+        """Note a difference."""
         self.findings.append(Difference(what, str(subject), problem))
 
 
 def replay(
     parts: Parts, into: Path, *, decide: bool = False, say: Say = lambda *_: None, step: int = _STEP
 ) -> ReplayReport:
-    """Rebuilds into the folder `into`, which must be new or empty, and reports every difference.
+    """Rebuild into the folder `into`, which must be new or empty, and reports every difference.
 
     With `decide` the ledger is decided again too, and must give the recorded facts. `step`: facts in one
     transaction.
@@ -107,7 +107,7 @@ def prepare(into: Path) -> None:
 
 
 def read_facts(source: Database, report: ReplayReport) -> Iterator[tuple[int, Fact, bytes]]:
-    """The recorded facts in order (number, fact, bytes); what breaks the chain goes into the report."""
+    """Return the recorded facts in order (number, fact, bytes); what breaks the chain goes into the report."""
     expected, chain = 1, bytes(32)
     count, head = source.head()
     rows = source.db.execute(
@@ -154,7 +154,7 @@ class _Fold:
         self._keys: set[str] = set()
 
     def run(self, say: Say, step: int) -> set[str]:
-        """Folds everything; the keys of the editions."""
+        """Fold everything; the keys of the editions."""
         total, _ = self._source.head()
         facts = read_facts(self._source, self._report)
         for _, chunk in groupby(facts, key=lambda row: row[0] // step):
@@ -179,7 +179,7 @@ class _Fold:
             self._report.facts += 1
 
     def _publish(self, before: int | None) -> None:
-        """Rebuilds the editions that were published before this fact (None: all that are left)."""
+        """Rebuild the editions that were published before this fact (None: all that are left)."""
         while self._editions and (before is None or self._editions[0][0] < before):
             record = decode_edition(self._editions.pop(0)[1])
             self._projector.write()
@@ -332,7 +332,7 @@ _DECIDE_STEP = 500
 
 
 def decide_again(source: Database, into: Path, report: ReplayReport, say: Say) -> None:
-    """Decides every entry up to the recorded position, and reports facts and numbers that differ."""
+    """Decide every entry up to the recorded position, and reports facts and numbers that differ."""
     last = int(source.meta("position", "0"))
     with Database(into / "decided.sqlite", create=True) as target:
         position, items = 0, RecordedItems(target)
@@ -351,7 +351,7 @@ def decide_again(source: Database, into: Path, report: ReplayReport, say: Say) -
 
 
 def _facts(source: Database, target: Database, report: ReplayReport) -> None:
-    """Facts in their order; after the first one out of step they are matched by id."""
+    """Return the facts in their order; after the first one out of step they are matched by id."""
     recorded = dict(_rows(source, "SELECT id, CAST(fact AS BLOB) FROM facts ORDER BY seq"))
     for fact_id, fact in _rows(target, "SELECT id, CAST(fact AS BLOB) FROM facts ORDER BY seq"):
         found = recorded.pop(fact_id, None)

@@ -76,7 +76,7 @@ class Header(msgspec.Struct, frozen=True):
 
 
 def described(database: Path, objects: int) -> Header:
-    """The header of an archive of a data file and so many objects."""
+    """Return the header of an archive of a data file and so many objects."""
     with Database(database) as db:
         facts, chain = db.head()
         entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
@@ -84,7 +84,7 @@ def described(database: Path, objects: int) -> Header:
 
 
 def unpack(source: Path, folder: Path, say: Say) -> None:
-    """The parts of an archive as a data folder; UsageError for what is none, or not whole."""
+    """Return the parts of an archive as a data folder; UsageError for what is none, or not whole."""
     store = FolderStore(folder / "objects")
     folder.mkdir()
     header: Header | None = None
@@ -147,7 +147,7 @@ def _header(name: str, file: IO[bytes], source: Path) -> Header:
 
 
 def _write(path: Path, file: IO[bytes]) -> None:
-    """A part that stands once."""
+    """Return a part that stands once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(
@@ -164,7 +164,7 @@ def _write(path: Path, file: IO[bytes]) -> None:
 
 
 def _check(path: Path, source: Path, header: Header, objects: int) -> None:
-    """The data file is sound, ours, and as long as the header says."""
+    """Check that the data file is sound, ours, and as long as the header says."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             sound = [row[0] for row in db.execute("PRAGMA quick_check(1)")] == ["ok"]
@@ -195,7 +195,7 @@ _IMPORTS = "SELECT CAST(fact AS BLOB) FROM facts WHERE type IN ('licence.importe
 
 
 def complete(db: Database) -> None:
-    """Fills in what is missing; where everything is there, nothing changes."""
+    """Fill in what is missing; where everything is there, nothing changes."""
     if db.db.execute("SELECT 1 FROM seen LIMIT 1").fetchone() is not None:
         return  # an archive of the embedded engine: nothing is missing
     with db.transaction():

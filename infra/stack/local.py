@@ -48,7 +48,7 @@ def up(
     s3_port: int = S3_PORT,
     say: Callable[[str], None] = lambda _: None,
 ) -> Stack:
-    """Starts what is not running, waits for both, makes topics and bucket. Ports of what runs stay."""
+    """Start what is not running, waits for both, makes topics and bucket. Ports of what runs stay."""
     folder = (data / "stack").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     kafka, store = running(folder, "kafka"), running(folder, "store")
@@ -75,7 +75,7 @@ def up(
 
 
 def status(data: Path) -> Stack | None:
-    """The stack of this data folder; None where neither server runs."""
+    """Return the stack of this data folder; None where neither server runs."""
     folder = (data / "stack").absolute()
     kafka, store = running(folder, "kafka"), running(folder, "store")
     if kafka is None and store is None:
@@ -88,7 +88,7 @@ def status(data: Path) -> Stack | None:
 
 
 def down(data: Path) -> list[str]:
-    """Ends the servers that `up` started in this data folder; returns their names. Data stay."""
+    """End the servers that `up` started in this data folder; returns their names. Data stay."""
     folder = (data / "stack").absolute()
     return [name for name in ("kafka", "store") if stop(folder, name)]
 

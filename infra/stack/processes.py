@@ -31,7 +31,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 def running(folder: Path, name: str) -> Server | None:
-    """The server of this name recorded in `folder`, if that very process still lives."""
+    """Return the server of this name recorded in `folder`, if that very process still lives."""
     try:
         server = msgspec.json.decode(_record(folder, name).read_bytes(), type=Server)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -42,7 +42,7 @@ def running(folder: Path, name: str) -> Server | None:
 def start(
     name: str, command: Sequence[str], *, folder: Path, ports: Mapping[str, int], cwd: Path | None = None
 ) -> Server:
-    """Starts `command` in a session of its own, output into `folder/<name>.log`, and records it."""
+    """Start `command` in a session of its own, output into `folder/<name>.log`, and records it."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
     with log.open("ab") as out:
@@ -63,7 +63,7 @@ def start(
 
 
 def wait_until(ready: Callable[[], bool], server: Server, *, seconds: float) -> None:
-    """Waits until `ready()`; raises SurroundingsError when the process ends first or time runs out."""
+    """Wait until `ready()`; raises SurroundingsError when the process ends first or time runs out."""
     deadline = time.monotonic() + seconds
     while not ready():
         if _process(server) is None:
@@ -80,7 +80,7 @@ def wait_until(ready: Callable[[], bool], server: Server, *, seconds: float) -> 
 
 
 def stop(folder: Path, name: str, *, seconds: float = 20) -> bool:
-    """Ends the recorded process, gently first; False where none of ours was running."""
+    """End the recorded process, gently first; False where none of ours was running."""
     server = running(folder, name)
     if server is not None and (process := _process(server)) is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -95,7 +95,7 @@ def stop(folder: Path, name: str, *, seconds: float = 20) -> bool:
 
 
 def require_free(ports: Mapping[str, int], *, option: str, seconds: float = 3) -> None:
-    """Raises UsageError naming the first port on 127.0.0.1 that somebody else listens on.
+    """Raise UsageError naming the first port on 127.0.0.1 that somebody else listens on.
 
     A server that was just killed needs a moment until the system has taken its sockets away.
     """
@@ -129,7 +129,7 @@ def answers(port: int) -> bool:
 
 
 def tail(log: str, lines: int = 3) -> str:
-    """The last lines of a log as one line."""
+    """Return the last lines of a log as one line."""
     try:
         text = Path(log).read_text(errors="replace")
     except FileNotFoundError:

@@ -29,7 +29,7 @@ _OLDEST_JAVA = 17  # what Kafka 4 needs
 
 
 def class_path(endpoint: str = KAFKA) -> str:
-    """The class path of a Maven artefact with all it needs; resolved on first use (some 20 s), then cached."""
+    """Return the class path of a Maven artefact with all it needs; resolved on first use (some 20 s), then cached."""
     import jgo
     from jgo.config import GlobalSettings
     from jgo.maven import PythonResolver
@@ -79,7 +79,7 @@ def _mirrors(settings: Path | None = None) -> dict[str, str]:
 
 
 def client(endpoint: str, key: str, secret: str, *, ca: str = "") -> Minio:
-    """A client that does not retry by itself: whoever calls knows how long to wait. With a `ca` it speaks TLS."""
+    """Return a client that does not retry by itself: whoever calls knows how long to wait. With a `ca` it speaks TLS."""
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=2, read=10), retries=False, ca_certs=ca or None
     )
@@ -98,7 +98,7 @@ def store_answers(endpoint: str, key: str, secret: str, *, ca: str = "") -> bool
 
 
 def ensure_bucket(endpoint: str, key: str, secret: str, bucket: str, *, ca: str = "") -> bool:
-    """Makes the bucket where it is missing; True where it has object lock.
+    """Make the bucket where it is missing; True where it has object lock.
 
     Lock can only be chosen when a bucket is made: a store without it refuses, and the bucket is made without.
     """

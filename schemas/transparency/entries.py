@@ -25,7 +25,7 @@ class _Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     """An entry; the tag is its type."""
 
     def to_bytes(self) -> bytes:
-        """The bytes that are hashed into the tree."""
+        """Return the bytes that are hashed into the tree."""
         return canonical(msgspec.to_builtins(self))
 
     @property

@@ -79,7 +79,7 @@ class Note(msgspec.Struct, frozen=True):
     signatures: tuple[NoteSignature, ...]
 
     def to_bytes(self) -> bytes:
-        """The note's bytes."""
+        """Return the note's bytes."""
         return f"{self.text}\n{''.join(map(str, self.signatures))}".encode()
 
     def signed_by(self, key: VerifierKey) -> list[bytes]:
@@ -285,7 +285,7 @@ class LogProof(msgspec.Struct, frozen=True):
     extra: bytes | None = None
 
     def to_bytes(self) -> bytes:
-        """The text of a `.tlog-proof` file."""
+        """Return the text of a `.tlog-proof` file."""
         extra = [] if self.extra is None else [f"extra {encode64(self.extra)}"]
         lines = [_PROOF_FIRST, *extra, f"index {self.index}", *map(encode64, self.path), "", ""]
         return "\n".join(lines).encode() + self.checkpoint
@@ -299,7 +299,7 @@ class WitnessRequest(msgspec.Struct, frozen=True):
     checkpoint: bytes
 
     def to_bytes(self) -> bytes:
-        """The body of `POST /add-checkpoint`."""
+        """Return the body of `POST /add-checkpoint`."""
         return "\n".join([f"old {self.old}", *map(encode64, self.proof), "", ""]).encode() + self.checkpoint
 
 
