@@ -35,7 +35,7 @@ from infra.bench.licences import Say, lines
 from infra.bootstrap import Installation
 from infra.demo.samples_day import PROVINCE
 from infra.http.service import listen, serve, service
-from infra.settings import load
+from infra.settings import allow_past, load
 from issuance.keys import Lifetime, init, longest_validity, roles_of
 from schemas.agencies import AgencyKey, public_pem, with_key
 from schemas.calendar import CHINA
@@ -143,6 +143,7 @@ def _prepared(data: Path) -> Path:
     life = Lifetime(datetime(2018, 1, 1, tzinfo=CHINA), longest_validity(catalogue))
     init(data, roles_of(catalogue), life, now=datetime.now(UTC), passphrase=None)
     (data / "settings.toml").write_text("require_proof = true\n", encoding="utf-8")
+    allow_past(data)  # The events sent are of 2018.
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     entry = AgencyKey(key_id(public), public_pem(public), datetime.now(UTC))
