@@ -16,7 +16,7 @@ import msgspec
 
 from infra.bootstrap import Installation
 from infra.embedded.engine import DrainProgress, Engine
-from infra.settings import Settings
+from infra.settings import PAST_DAYS, Settings, allow_past
 from issuance.keys import Lifetime, init, longest_validity, roles_of
 from producers.files import Summary, submit_file
 from schemas.calendar import CHINA
@@ -100,8 +100,10 @@ def verdict_of(verified: dict[str, Any]) -> str:
 
 @contextmanager
 def raised(settings: Settings, report: Report) -> Iterator[DemoStage]:
-    """Open a stage over an empty folder: keys that sign from 2018 on, and an engine that holds the folder."""
+    """Open a stage over an empty folder: keys that sign from 2018 on, events of the past let in, an engine that holds it."""
     settings.data.mkdir(parents=True, exist_ok=True)
+    allow_past(settings.data)
+    settings.backdate_days = PAST_DAYS  # they were read before the folder had any
     with Installation(settings) as here:
         life = Lifetime(KEYS_FROM, longest_validity(here.catalogue))
         roles = roles_of(here.catalogue)

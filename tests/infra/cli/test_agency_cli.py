@@ -10,6 +10,7 @@ import pytest
 from event_samples import event, raw
 
 from infra.cli import main
+from infra.settings import allow_past
 
 SOURCE = "urn:agency:630000:market-regulation"
 
@@ -41,13 +42,13 @@ class Call:
 def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.delenv("ZHENGZHAO_REQUIRE_PROOF", raising=False)
     monkeypatch.delenv("ZHENGZHAO_BROKER", raising=False)
+    allow_past(tmp_path / "data")
     return Call(tmp_path, capsys)
 
 
 def test_signed_events_enter_and_others_do_not(call: Call) -> None:
     """With `require_proof`: good, stripped, replaced, revoked."""
-    (call.folder / "data").mkdir()
-    (call.folder / "data" / "settings.toml").write_text("require_proof = true\n")
+    (call.folder / "data" / "settings.toml").write_text("require_proof = true\nbackdate_days = 36500\n")
     old, new = call.key("old"), call.key("new")
     call("agency", "add", SOURCE, old.with_suffix(".pub.pem"))
     assert call.submit("1", "--sign", old)["accepted"] == 1
