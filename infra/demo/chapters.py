@@ -232,8 +232,13 @@ def play_day(stage: DemoStage) -> Day:
 def _outcomes(stage: DemoStage) -> tuple[list[Outcome], list[dict[str, str]]]:
     states: dict[str, Counter[str]] = {scene.name: Counter() for scene in samples_day.SCENES}
     shown: dict[str, dict[str, Any]] = {}
+    without_case = samples_day.applications_of("incompetent")
+    holders = {data["application_id"]: data["applicant"]["id"] for data in without_case}
     with stage.here.queries() as ask:
         for application, scene in samples_day.scenes():
+            if application in holders:  # refused without a case; the refusal stands with the applicant
+                states[scene]["refused"] += len(ask.holder(holders[application])["refused"])
+                continue
             case = ask.case(application)
             states[scene][case["state"]] += 1
             if case["state"] == "issued" and scene in _SHOWN and scene not in shown:
