@@ -239,7 +239,8 @@ def _public() -> Document:
         "/log/checkpoint": {
             "get": _operation(
                 "logCheckpoint", "透明日志的检查点 / the checkpoint of the transparency log (C2SP tlog-tiles)",
-                answers={"200": text, **_PARTS}, problems=(400, 403, 404, 416, 421, 429, 503), security=[],
+                answers={"200": {"description": "signed note", "content": {"text/plain": {}}}, **_PARTS},
+                problems=(400, 403, 404, 416, 421, 429, 503), security=[],
             )
         },
         "/healthz": {
