@@ -192,7 +192,7 @@ def test_each_role_does_its_part_with_what_it_is_allowed(guarded: Guarded) -> No
     entries = [json.loads(r.value) for r in guarded.records(topics.LEDGER) if b'"kind":"event"' in r.value]
     assert {(e["principal"], e["auth"]) for e in entries} == {(f"topic:{INBOX}", "topic")}
     (letter,) = [json.loads(line) for line in guarded.run("letters", "list", "--json").splitlines()]
-    assert f"the topic {INBOX} is that of {AGENCY}" in letter["error"]
+    assert f"the topic {INBOX} belongs to {AGENCY}" in letter["error"]
     path = guarded.folder / "licence.pdf"
     guarded.run("licence", "get", rows[0]["number"], "--format", "pdf", "-o", path)
     assert json.loads(guarded.run("verify", path, "--at", "2018-03-02T00:00:00+08:00", "--json", code=None))[
