@@ -20,13 +20,15 @@ def results_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows([quoted(_text(row[column])) for column in _COLUMNS] for row in rows)
+    writer.writerows([quoted(_text(row.get(column, ""))) for column in _COLUMNS] for row in rows)
     return text.getvalue()
 
 
 def results_xlsx(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Write the results as a workbook, in which every cell is text."""
-    return xlsx_bytes("results", _COLUMNS, ([_text(row[column]) for column in _COLUMNS] for row in rows))
+    return xlsx_bytes(
+        "results", _COLUMNS, ([_text(row.get(column, "")) for column in _COLUMNS] for row in rows)
+    )
 
 
 def _text(value: Any) -> str:
