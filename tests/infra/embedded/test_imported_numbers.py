@@ -83,6 +83,7 @@ def test_an_exported_log_keeps_whose_numbers_are_whose(office: Office, tmp_path:
     other = Office(tmp_path)
     for name in ("keys", "secret"):
         shutil.copytree(office.data / name, other.data / name)
+    shutil.copy(office.data / "settings.toml", other.data)
     other.run("log", "import", tmp_path / "log.tar")
     e = Events()
     e.lines = [{}] * 50
