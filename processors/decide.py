@@ -40,25 +40,25 @@ Handler = Callable[[DecisionContext, Any, dict[str, Any]], None]
 HANDLERS: dict[str, Handler] = {
     "application.submitted": intake.submitted,
     "application.materials-supplied": cases.supplied,
-    "application.withdrawn": lambda desk, data, _: cases.withdrawn(desk, data),
-    "application.reviewed": lambda desk, data, _: cases.reviewed(desk, data),
-    "application.clock-stopped": lambda desk, data, _: cases.clock_stopped(desk, data),
-    "application.clock-resumed": lambda desk, data, _: cases.clock_resumed(desk, data),
+    "application.withdrawn": lambda context, data, _: cases.withdrawn(context, data),
+    "application.reviewed": lambda context, data, _: cases.reviewed(context, data),
+    "application.clock-stopped": lambda context, data, _: cases.clock_stopped(context, data),
+    "application.clock-resumed": lambda context, data, _: cases.clock_resumed(context, data),
     "registration.submitted": registrations.submitted,
-    "filing.received": lambda desk, data, _: registrations.moved(desk, data),
-    "filing.claimed": lambda desk, data, _: registrations.moved(desk, data),
-    "filing.returned": lambda desk, data, _: registrations.moved(desk, data),
-    "filing.corrected": lambda desk, data, _: registrations.moved(desk, data),
-    "inspection.recorded": lambda desk, data, _: inspections.recorded(desk, data),
-    "licence.withdrawn": lambda desk, data, _: orders.ordered(desk, data),
-    "licence.rescinded": lambda desk, data, _: orders.ordered(desk, data),
-    "licence.revoked": lambda desk, data, _: orders.ordered(desk, data),
-    "licence.cancelled": lambda desk, data, _: orders.ordered(desk, data),
-    "licence.suspended": lambda desk, data, _: orders.ordered(desk, data),
-    "licence.resumed": lambda desk, data, _: orders.ordered(desk, data),
-    "decision.annulled": lambda desk, data, _: orders.annulled(desk, data),
+    "filing.received": lambda context, data, _: registrations.moved(context, data),
+    "filing.claimed": lambda context, data, _: registrations.moved(context, data),
+    "filing.returned": lambda context, data, _: registrations.moved(context, data),
+    "filing.corrected": lambda context, data, _: registrations.moved(context, data),
+    "inspection.recorded": lambda context, data, _: inspections.recorded(context, data),
+    "licence.withdrawn": lambda context, data, _: orders.ordered(context, data),
+    "licence.rescinded": lambda context, data, _: orders.ordered(context, data),
+    "licence.revoked": lambda context, data, _: orders.ordered(context, data),
+    "licence.cancelled": lambda context, data, _: orders.ordered(context, data),
+    "licence.suspended": lambda context, data, _: orders.ordered(context, data),
+    "licence.resumed": lambda context, data, _: orders.ordered(context, data),
+    "decision.annulled": lambda context, data, _: orders.annulled(context, data),
     "licence.imported": orders.imported,
-    "holder.classified": lambda desk, data, _: orders.classified(desk, data),
+    "holder.classified": lambda context, data, _: orders.classified(context, data),
 }
 
 
@@ -85,24 +85,24 @@ def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
 
     Ticks and catalogues concern everyone; a tick is decided for each holder for whom something may be due.
     """
-    desk = DecisionContext(state, catalogue)
+    context = DecisionContext(state, catalogue)
     failed: list[FailedInput] = []
     if isinstance(entry, EventEntry | TickEntry):
-        if not _known(desk.state, entry):
-            if desk.state.waiting:
-                _wait(desk, entry)
+        if not _known(context.state, entry):
+            if context.state.waiting:
+                _wait(context, entry)
             else:
-                _arrives(desk, entry)
+                _arrives(context, entry)
     elif isinstance(entry, NumberedEntry):
-        _numbered(desk, entry.payload, failed)
+        _numbered(context, entry.payload, failed)
     elif isinstance(entry, ClaimedEntry):
-        _claimed(desk, entry.payload, failed)
+        _claimed(context, entry.payload, failed)
     elif isinstance(entry, IssuedEntry):
-        _issued(desk, entry.payload)
+        _issued(context, entry.payload)
     elif isinstance(entry, FailedEntry):
-        _failed(desk, entry.payload)
-    due.next_due(desk.state)  # raises where a date lies beyond the calendar
-    return Decision(desk.facts, desk.state, tuple(failed))
+        _failed(context, entry.payload)
+    due.next_due(context.state)  # raises where a date lies beyond the calendar
+    return Decision(context.facts, context.state, tuple(failed))
 
 
 def contradicts(state: HolderState, entry: Entry) -> bool:
@@ -136,57 +136,57 @@ def _covered(state: HolderState, tick: TickEntry) -> bool:
     return any(day_of(waiting["payload"]["time"]) >= day for waiting in state.waiting)
 
 
-def _arrives(desk: DecisionContext, entry: EventEntry | TickEntry) -> None:
+def _arrives(context: DecisionContext, entry: EventEntry | TickEntry) -> None:
     try:
-        _one(desk, entry)
+        _one(context, entry)
     except MustAsk as question:
-        _ask(desk, entry, question)
-        _wait(desk, entry)
+        _ask(context, entry, question)
+        _wait(context, entry)
     except MustWait:
-        _wait(desk, entry)
+        _wait(context, entry)
 
 
-def _one(desk: DecisionContext, entry: EventEntry | TickEntry) -> None:
+def _one(context: DecisionContext, entry: EventEntry | TickEntry) -> None:
     """Decide an entry. Raises MustWait where something has to be known first."""
-    time = max(entry.payload.time, desk.state.upto)
+    time = max(entry.payload.time, context.state.upto)
     if isinstance(entry, TickEntry):
-        due.run(desk, entry.payload.time)
+        due.run(context, entry.payload.time)
         return
     sent = entry.payload
-    due.run(desk, time)
-    desk.open(entry.id, time)
-    desk.event = sent.type
-    desk.source = sent.source
-    desk.rules = sent.rules
-    desk.display = sent.who.display
-    desk.event_day = day_of(sent.time)
-    if entry.id[:KEY_LENGTH] in desk.state.seen:
-        desk.refuse_event(reasons.other_content())
+    due.run(context, time)
+    context.open(entry.id, time)
+    context.event = sent.type
+    context.source = sent.source
+    context.rules = sent.rules
+    context.display = sent.who.display
+    context.event_day = day_of(sent.time)
+    if entry.id[:KEY_LENGTH] in context.state.seen:
+        context.refuse_event(reasons.other_content())
         return
-    data = msgspec.convert(sent.data, e.EVENT_TYPES[desk.event])
+    data = msgspec.convert(sent.data, e.EVENT_TYPES[context.event])
     # Only one agency can write to its own topic, so the principal says who sent the event; elsewhere `auth` does.
     known_by = entry.principal if entry.auth == "topic" else entry.auth
-    HANDLERS[desk.event](desk, data, {**msgspec.to_builtins(sent), "auth": known_by})
-    due.run(desk, time)
+    HANDLERS[context.event](context, data, {**msgspec.to_builtins(sent), "auth": known_by})
+    due.run(context, time)
 
 
-def _wait(desk: DecisionContext, entry: EventEntry | TickEntry) -> None:
-    desk.open(f"waits:{entry.id}", desk.state.upto or entry.payload.time)
-    desk.write(f.EventWaits(entry_record(entry)))
+def _wait(context: DecisionContext, entry: EventEntry | TickEntry) -> None:
+    context.open(f"waits:{entry.id}", context.state.upto or entry.payload.time)
+    context.write(f.EventWaits(entry_record(entry)))
 
 
-def _ask(desk: DecisionContext, entry: EventEntry | TickEntry, question: MustAsk) -> None:
-    desk.open(f"asks:{entry.id}", desk.state.upto or entry.payload.time)
-    desk.write(f.NumberAsked(question.number, question.place.series, question.place.serial))
+def _ask(context: DecisionContext, entry: EventEntry | TickEntry, question: MustAsk) -> None:
+    context.open(f"asks:{entry.id}", context.state.upto or entry.payload.time)
+    context.write(f.NumberAsked(question.number, question.place.series, question.place.serial))
 
 
-def _numbered(desk: DecisionContext, numbered: Numbered, failed: list[FailedInput]) -> None:
+def _numbered(context: DecisionContext, numbered: Numbered, failed: list[FailedInput]) -> None:
     grant = numbered.grant
-    found = desk.state.licences[grant.licence_id].version(grant.version)
+    found = context.state.licences[grant.licence_id].version(grant.version)
     if found is not None and found.identifier:
         return
-    desk.open(f"numbered:{grant.grant_id}", grant.decided_at)
-    desk.write(
+    context.open(f"numbered:{grant.grant_id}", grant.decided_at)
+    context.write(
         f.LicenceNumbered(
             grant.licence_id,
             grant.version,
@@ -196,34 +196,34 @@ def _numbered(desk: DecisionContext, numbered: Numbered, failed: list[FailedInpu
             numbered.status_index,
         )
     )
-    _release(desk, failed)
+    _release(context, failed)
 
 
-def _claimed(desk: DecisionContext, answer: NumberAnswer, failed: list[FailedInput]) -> None:
+def _claimed(context: DecisionContext, answer: NumberAnswer, failed: list[FailedInput]) -> None:
     """Decide the import that waits first, now that its number is known to be free or taken."""
-    if desk.state.asked == answer.number:
-        _try_first(desk, answer.free, failed)
-        _release(desk, failed)
+    if context.state.asked == answer.number:
+        _try_first(context, answer.free, failed)
+        _release(context, failed)
 
 
-def _release(desk: DecisionContext, failed: list[FailedInput]) -> None:
+def _release(context: DecisionContext, failed: list[FailedInput]) -> None:
     """Decide what waits, in its order, up to the first entry that has to wait on."""
-    while desk.state.waiting and not desk.state.asked:
+    while context.state.waiting and not context.state.asked:
         try:
-            _try_first(desk, None, failed)
+            _try_first(context, None, failed)
         except MustAsk as question:
-            _ask(desk, _first(desk), question)
+            _ask(context, _first(context), question)
         except MustWait:
             return
 
 
-def _try_first(desk: DecisionContext, free: bool | None, failed: list[FailedInput]) -> None:
+def _try_first(context: DecisionContext, free: bool | None, failed: list[FailedInput]) -> None:
     """Decide the entry that waits first; `free` answers for the number that it imports.
 
     An entry that cannot be decided is released without effect, so that the holder's other entries go on. Raises
     MustWait where it has to wait on.
     """
-    trial = DecisionContext(desk.state, desk.catalogue)
+    trial = DecisionContext(context.state, context.catalogue)
     trial.free = free
     try:
         _release_first(trial)
@@ -231,47 +231,49 @@ def _try_first(desk: DecisionContext, free: bool | None, failed: list[FailedInpu
     except MustWait:
         raise
     except Exception as error:
-        failed.append(FailedInput(_first(desk), error))
-        _open_first(desk)
+        failed.append(FailedInput(_first(context), error))
+        _open_first(context)
     else:
-        desk.adopt(trial)
+        context.adopt(trial)
 
 
-def _release_first(desk: DecisionContext) -> None:
-    _one(desk, _open_first(desk))
+def _release_first(context: DecisionContext) -> None:
+    _one(context, _open_first(context))
 
 
-def _open_first(desk: DecisionContext) -> EventEntry | TickEntry:
+def _open_first(context: DecisionContext) -> EventEntry | TickEntry:
     """Take the first entry out of those that wait."""
-    first = _first(desk)
-    desk.open(f"released:{first.id}", desk.state.upto or first.payload.time)
-    desk.write(f.EventReleased())
+    first = _first(context)
+    context.open(f"released:{first.id}", context.state.upto or first.payload.time)
+    context.write(f.EventReleased())
     return first
 
 
-def _first(desk: DecisionContext) -> EventEntry | TickEntry:
-    first = entry_of(desk.state.waiting[0])
+def _first(context: DecisionContext) -> EventEntry | TickEntry:
+    first = entry_of(context.state.waiting[0])
     assert isinstance(first, EventEntry | TickEntry)  # nothing else ever waits
     return first
 
 
-def _issued(desk: DecisionContext, issued: Issued) -> None:
-    found = desk.state.licences[issued.licence_id].version(issued.version)
+def _issued(context: DecisionContext, issued: Issued) -> None:
+    found = context.state.licences[issued.licence_id].version(issued.version)
     if found is None or found.object_key:
         return
-    desk.open(f"issued:{issued.grant_id}", found.grant.decided_at)
-    desk.write(f.LicenceIssued(issued))
+    context.open(f"issued:{issued.grant_id}", found.grant.decided_at)
+    context.write(f.LicenceIssued(issued))
 
 
-def _failed(desk: DecisionContext, failed: FailedVersion) -> None:
+def _failed(context: DecisionContext, failed: FailedVersion) -> None:
     """Record that a version could not be issued; the last day for its certificate falls due from here on."""
-    licence = desk.state.licences[failed.licence_id]
+    licence = context.state.licences[failed.licence_id]
     found = licence.version(failed.version)
     recorded = any(u.version == failed.version for u in licence.unissued)
     if found is None or found.object_key or recorded:
         return
     last = due.certificate(found.grant)
-    desk.open(f"failed:{found.grant.grant_id}", found.grant.decided_at)
+    context.open(f"failed:{found.grant.grant_id}", found.grant.decided_at)
     digest = workday_calendar().digest
-    desk.write(f.IssueFailed(failed.licence_id, failed.version, last.on.isoformat(), last.fallback, digest))
-    due.run(desk, desk.state.upto)
+    context.write(
+        f.IssueFailed(failed.licence_id, failed.version, last.on.isoformat(), last.fallback, digest)
+    )
+    due.run(context, context.state.upto)
