@@ -30,13 +30,12 @@ if TYPE_CHECKING:
     from infra.persons.keys import PersonsStore
     from infra.pool import Task
     from infra.readmodel.database import Database
-    from infra.readmodel.letters import LetterBox
+    from infra.readmodel.lists import LetterBox
     from infra.recovery.replay import ReplayReport, Say
     from infra.stores.uploads import Form
     from issuance.signer import SoftwareSigner
     from processors.queries.find import Queries
-    from processors.queries.listings import Listings
-    from processors.queries.register import Register
+    from processors.queries.listings import Listings, Register
     from producers.files import Inbox, Papers
     from producers.packet_events import PacketForms
     from schemas.events import Event
@@ -144,7 +143,7 @@ class Installation:
     @contextmanager
     def register(self) -> Iterator[Register]:
         """Open the register for queries; everything read inside the block is of one moment."""
-        from infra.readmodel.register import EmbeddedRegister, EmptyRegister
+        from infra.readmodel.lists import EmbeddedRegister, EmptyRegister
 
         if self.settings.on_kafka:
             from infra.kafka.projection import open_kafka_register
@@ -346,7 +345,7 @@ class Installation:
 
     def publish_status_lists(self, say: Callable[[str], None] = _ignore) -> list[str]:
         """Publish the status lists that are due, in the data folder; return their keys."""
-        from infra.embedded.status import publish
+        from infra.embedded.writer import publish
 
         with self.engine("status publish", say=say) as engine:
             clock = engine.clock()
@@ -415,7 +414,7 @@ class Installation:
             with open_kafka_letters(self) as box:
                 yield box
             return
-        from infra.embedded.letters import EmbeddedLetters
+        from infra.embedded.inbox import EmbeddedLetters
 
         with self.database() as db:
             yield EmbeddedLetters(db)
@@ -428,7 +427,7 @@ class Installation:
             from infra.kafka.replay import replay_kafka
 
             return replay_kafka(self, into, decide=decide, say=say)
-        from infra.recovery.read_only import readable
+        from infra.recovery.archive import readable
         from infra.recovery.replay import replay
 
         with readable(self.settings) as settings, Installation(settings) as parts:

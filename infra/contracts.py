@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from processors import streams
-from processors.publish import stream_of
+from processors import stages
+from processors.stages import stream_of
 from schemas import facts
 from schemas.event_types import EVENT_TYPES, PREFIX, SUFFIX, official_results
 from schemas.events import MAX_EVENT_ID, SOURCE
@@ -24,13 +24,13 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ASYNCAPI: Final = "asyncapi.json"
 VERSION: Final = "1.0.0"  # of the event contract
 _OUTBOUND: Final = {
-    "cases": (streams.CASES.topic, "What became of applications, filings and holders."),
-    "licences": (streams.LICENCES.topic, "Licences from grant to end, and bars."),
+    "cases": (stages.CASES.topic, "What became of applications, filings and holders."),
+    "licences": (stages.LICENCES.topic, "Licences from grant to end, and bars."),
     "filings": (
-        streams.filings_topic("{department}"),
+        stages.filings_topic("{department}"),
         "Filings pushed to a department, and alarms of those that it has not answered.",
     ),
-    "inspections": (streams.INSPECTIONS.topic, "Checks that fall due, and inspections."),
+    "inspections": (stages.INSPECTIONS.topic, "Checks that fall due, and inspections."),
 }
 
 _LETTER: Final[dict[str, Any]] = {
@@ -201,7 +201,7 @@ def asyncapi() -> Document:
     told = {f"outbound_{_key(n)}": _message(n, body, "outbound/") for n, body in sorted(fact_types().items())}
     channels = {
         "inbox": _channel(
-            streams.INBOX.topic, "Under any key; the holder's id is the natural one.", list(inbound)
+            stages.INBOX.topic, "Under any key; the holder's id is the natural one.", list(inbound)
         )
     }
     operations = {"takeIn": _operation("receive", "inbox", list(inbound))}
@@ -210,7 +210,7 @@ def asyncapi() -> Document:
         channels[channel] = _channel(address, about, keys)
         operations[f"tell{channel.title()}"] = _operation("send", channel, keys)
     channels["deadLetters"] = _channel(
-        streams.LETTERS.topic, "What could not be handled; it can return.", ["deadLetter"]
+        stages.LETTERS.topic, "What could not be handled; it can return.", ["deadLetter"]
     )
     operations["tellDeadLetters"] = _operation("send", "deadLetters", ["deadLetter"])
     told["deadLetter"] = {"name": "deadLetter", "contentType": "application/json", "payload": _LETTER}

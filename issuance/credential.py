@@ -11,11 +11,11 @@ from datetime import datetime
 
 import msgspec
 
-from schemas import cose
+from schemas import signatures
 from schemas.calendar import CHINA
-from schemas.cose import Value
 from schemas.errors import LintError
 from schemas.licence import MAX_CREDENTIAL, Numbered
+from schemas.signatures import Value
 from schemas.status_list import list_uri
 
 MAX_NAME = 180  # bytes of UTF-8, the `…` included
@@ -33,11 +33,11 @@ class Unsigned(msgspec.Struct, frozen=True):
     @property
     def to_be_signed(self) -> bytes:
         """Return the bytes that the key signs: the Sig_structure of RFC 9052, 4.4."""
-        return cose.to_be_signed(self.protected, self.payload)
+        return signatures.to_be_signed(self.protected, self.payload)
 
     def finish(self, signature: bytes) -> bytes:
         """Return the credential, with a raw `r ‖ s` signature (64 bytes)."""
-        return cose.sign1(self.protected, self.payload, signature)
+        return signatures.sign1(self.protected, self.payload, signature)
 
 
 def unsigned(numbered: Numbered, clear_name: str, body_sha256: bytes, kid: str) -> Unsigned:
@@ -48,7 +48,7 @@ def unsigned(numbered: Numbered, clear_name: str, body_sha256: bytes, kid: str) 
     beside a long number) the name is cut further. LintError where even that does not help.
     """
     claims = _claims(numbered, body_sha256)
-    protected = cose.protected_header(kid, cose.CWT)
+    protected = signatures.protected_header(kid, signatures.CWT)
     name, categories = cut(clear_name, MAX_NAME), distinct(p.category for p in numbered.grant.products)
     claims |= {"hn": name, "cat": []}
     room = MAX_CREDENTIAL - _size(protected, claims)
@@ -56,7 +56,7 @@ def unsigned(numbered: Numbered, clear_name: str, body_sha256: bytes, kid: str) 
         claims["hn"] = _shorter(clear_name, len(name.encode()) + room, numbered)
         # A shorter text may have a shorter head too, so there is never less room than was asked for.
     claims["cat"] = _first_that_fit(categories, room)
-    return Unsigned(protected, cose.encode(claims))
+    return Unsigned(protected, signatures.encode(claims))
 
 
 def cut(text: str, limit: int) -> str:
@@ -100,7 +100,7 @@ def _first_that_fit(categories: list[str], room: int) -> list[str]:
     room -= 2  # a count of 24 and more takes a second byte; one is in the empty array already
     fit = []
     for category in categories:
-        room -= len(cose.encode(category))
+        room -= len(signatures.encode(category))
         if room < 0:
             break
         fit.append(category)
@@ -118,7 +118,7 @@ def _shorter(name: str, limit: int, numbered: Numbered) -> str:
 
 
 def _size(protected: bytes, claims: dict[int | str, Value]) -> int:
-    return len(cose.sign1(protected, cose.encode(claims), _SIGNATURE))
+    return len(signatures.sign1(protected, signatures.encode(claims), _SIGNATURE))
 
 
 def _china(date: str, time: str) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from issuance.signer import ES256, Signer
-from schemas import cose
+from schemas import signatures
 from schemas.signatures import verifies
 from schemas.status_list import (
     BITS,
@@ -59,7 +59,7 @@ class StatusList(msgspec.Struct, frozen=True):
 
     def digest(self) -> str:
         """Hex SHA-256 of the content: two lists with the same digest say the same."""
-        content = cose.encode(
+        content = signatures.encode(
             [self.uri, pack(self.statuses, self.length, self.spare), encode_reasons(self.reasons)]
         )
         return hashlib.sha256(content).hexdigest()
@@ -91,30 +91,34 @@ class UnsignedEdition(msgspec.Struct, frozen=True):
     uri: str
     kid: str
     list_payload: bytes
-    reasons: cose.Value
+    reasons: signatures.Value
 
     @property
     def list_to_be_signed(self) -> bytes:
-        return cose.to_be_signed(self._header(cose.STATUS_LIST_CWT), self.list_payload)
+        return signatures.to_be_signed(self._header(signatures.STATUS_LIST_CWT), self.list_payload)
 
     def reasons_to_be_signed(self, list_signature: bytes) -> bytes:
-        return cose.to_be_signed(self._header(REASONS_CWT), self._reasons_payload(self._list(list_signature)))
+        return signatures.to_be_signed(
+            self._header(REASONS_CWT), self._reasons_payload(self._list(list_signature))
+        )
 
     def finish(self, list_signature: bytes, reasons_signature: bytes) -> Edition:
         """Return the edition with its signatures (raw, 64 bytes each), new ones or recorded ones."""
         listed = self._list(list_signature)
         key = edition_key(self.name, EditionName(self.published.issued_at, self.published.number))
-        reasons = cose.sign1(self._header(REASONS_CWT), self._reasons_payload(listed), reasons_signature)
+        reasons = signatures.sign1(
+            self._header(REASONS_CWT), self._reasons_payload(listed), reasons_signature
+        )
         return Edition(self.published, key, listed, reasons_key(key), reasons)
 
     def _header(self, type_: str) -> bytes:
-        return cose.protected_header(self.kid, type_)
+        return signatures.protected_header(self.kid, type_)
 
     def _list(self, signature: bytes) -> bytes:
-        return cose.sign1(self._header(cose.STATUS_LIST_CWT), self.list_payload, signature)
+        return signatures.sign1(self._header(signatures.STATUS_LIST_CWT), self.list_payload, signature)
 
     def _reasons_payload(self, listed: bytes) -> bytes:
-        return cose.encode(
+        return signatures.encode(
             {
                 SUBJECT: self.uri,
                 ISSUED_AT: self.published.issued_at,
@@ -144,7 +148,7 @@ def prepare(listed: StatusList, last: Published | None, now: int, kid: str) -> U
         published=Published(issued_at, number, listed.digest()),
         uri=listed.uri,
         kid=kid,
-        list_payload=cose.encode(claims),
+        list_payload=signatures.encode(claims),
         reasons=encode_reasons(listed.reasons),
     )
 

@@ -2,24 +2,25 @@
 
 A step takes state and input and returns what they lead to (`Produced`); an engine stores that and hands it to the
 stages that consume it (`processors.topology`). No step reads a clock, a random source or a file.
+
+The streams between stages: names, topics, and what keeps the order of their records.
+
+Outbound events: facts as CloudEvents on the outbound topics. Facts hold persons only masked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from processors import state as states
-from processors import streams
 from processors.decide import FailedInput, contradicts, decide
 from processors.decisions import reasons
 from processors.evolve import apply
 from processors.number import Series, imported, is_free, number, place_in_series
-from processors.publish import Outbound, outbound
 from processors.state import HolderState
-from processors.streams import Stream
 from schemas import facts as f
 from schemas.canonical_json import derived_id
 from schemas.errors import OtherContent, Rejected
@@ -35,6 +36,92 @@ from schemas.ledger import (
     NumberedEntry,
 )
 from schemas.licence import Grant, Issued, Job, Numbered
+
+
+class Stream(NamedTuple):
+    """A stream of records. Records with the same `key` stay in order; on Kafka `topic` carries them."""
+
+    name: str
+    topic: str
+    key: str
+
+
+INBOX: Final = Stream("inbox", "zhengzhao.inbox", "any")
+LEDGER: Final = Stream("ledger", "zhengzhao.ledger", "holder")
+FACTS: Final = Stream("facts", "zhengzhao.facts", "holder")
+GRANTS: Final = Stream("grants", "zhengzhao.grants", "series")
+NUMBERED: Final = Stream("numbered", "zhengzhao.numbered", "grant")
+LETTERS: Final = Stream("letters", "zhengzhao.dead-letters", "any")
+CASES: Final = Stream("cases", "zhengzhao.cases", "holder")
+LICENCES: Final = Stream("licences", "zhengzhao.licences", "holder")
+FILINGS: Final = Stream("filings", "zhengzhao.filings", "holder")  # one topic for each department
+INSPECTIONS: Final = Stream("inspections", "zhengzhao.inspections", "holder")
+EDITIONS: Final = Stream("editions", "zhengzhao.editions", "list")
+CATALOGUE: Final = Stream(
+    "catalogue", "zhengzhao.catalogue", "none"
+)  # the catalogue in force; the last one counts
+# These two carry nothing: the worker to whom their one partition is assigned ticks, or publishes status lists.
+CLOCK: Final = Stream("clock", "zhengzhao.clock", "none")
+STATUS: Final = Stream("status", "zhengzhao.status", "none")
+
+PUBLIC: Final = (INBOX, CASES, LICENCES, FILINGS, INSPECTIONS, LETTERS)
+"""The streams whose names and records the contract fixes."""
+
+
+def filings_topic(department: str) -> str:
+    """Return the topic that carries the filings of one department."""
+    return f"{FILINGS.topic}.{department}"
+
+
+SOURCE = "urn:zhengzhao:installation"
+
+
+class Outbound(NamedTuple):
+    """A CloudEvent for an outbound topic, keyed by its holder."""
+
+    topic: str
+    holder: str
+    event: dict[str, Any]
+
+
+def outbound(fact: Fact) -> Outbound | None:
+    """Return the CloudEvent of a fact with its topic; None for a fact that concerns nobody outside."""
+    body = fact.body
+    if isinstance(body, f.INTERNAL):
+        return None
+    event = {
+        "specversion": "1.0",
+        "id": fact.id,
+        "source": SOURCE,
+        "type": f"zhengzhao.{fact.type}.v1",
+        "subject": fact.holder,
+        "time": fact.time,
+        "datacontenttype": "application/json",
+        "data": msgspec.to_builtins(body),
+    }
+    return Outbound(_topic(body, fact.type), fact.holder, event)
+
+
+def stream_of(type_name: str) -> Stream:
+    """Return the outbound stream for facts of a type.
+
+    A department's own topic carries its tasks (filings pushed to it, and alarms); its answers interest others.
+    """
+    if type_name in ("filing.pushed", "filing.overdue"):
+        return FILINGS
+    if type_name.startswith(("licence.", "bar.")):
+        return LICENCES
+    return INSPECTIONS if type_name.startswith(("check.", "inspection.")) else CASES
+
+
+def _topic(body: f.Body, type_name: str) -> str:
+    stream = stream_of(type_name)
+    if stream is not FILINGS:
+        return stream.topic
+    filing = body.filing if isinstance(body, f.FilingPushed | f.FilingOverdue) else None
+    # An alarm written by an early release does not say which department it concerns.
+    return filings_topic(filing.department) if filing else CASES.topic
+
 
 Papers = Callable[[str], bytes]
 """Give what issuance needs of the service item with a digest (`schemas.licence.Job.item`)."""
@@ -84,10 +171,10 @@ class Produced(msgspec.Struct, frozen=True):
     def streams(self) -> tuple[tuple[Stream, tuple[Any, ...]], ...]:
         """Return the records for each stream, in the order in which they have to be sent."""
         return (
-            (streams.FACTS, self.facts),
-            (streams.GRANTS, self.grants),
-            (streams.NUMBERED, self.numbered),
-            (streams.LEDGER, self.ledger),
+            (FACTS, self.facts),
+            (GRANTS, self.grants),
+            (NUMBERED, self.numbered),
+            (LEDGER, self.ledger),
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from processors import route, stages
-from processors.streams import (
+from processors.stages import (
     CASES,
     CLOCK,
     EDITIONS,

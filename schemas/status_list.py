@@ -18,8 +18,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.cose import Value
 from schemas.errors import VerificationError
+from schemas.signatures import Value
 
 BITS: Final = 2
 VALID, INVALID, SUSPENDED = 0, 1, 2

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from schemas import cose, signatures
+from schemas import signatures
 from schemas.calendar import CHINA
-from schemas.cose import Sign1
 from schemas.errors import VerificationError
 from schemas.licence import MAX_CREDENTIAL, LicenceBody
+from schemas.signatures import Sign1
 from schemas.trust import TrustKey, TrustStore, Use
 
 ELLIPSIS = "…"
@@ -90,9 +90,9 @@ def read_credential(data: bytes, trust: TrustStore) -> Credential:
 
     It must be signed by an authority of the trust folder, in the time of that key.
     """
-    signed = cose.read_sign1(data, type_=cose.CWT, max_bytes=MAX_CREDENTIAL)
+    signed = signatures.read_sign1(data, type_=signatures.CWT, max_bytes=MAX_CREDENTIAL)
     key = signing_key(signed, trust, "credential")
-    credential = _claims(cose.decode(signed.payload, max_bytes=MAX_CREDENTIAL), signed.kid)
+    credential = _claims(signatures.decode(signed.payload, max_bytes=MAX_CREDENTIAL), signed.kid)
     if credential.authority != key.authority:
         raise VerificationError("由其他机关的密钥签署 / signed by a key of another authority")
     check_key_time(key, credential.issued_at)

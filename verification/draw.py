@@ -37,12 +37,10 @@ from schemas.draw.documents import (
     Void,
     read_announcement,
 )
-from schemas.draw.parties import check_parties
 from schemas.draw.plan import PublicSource
 from schemas.draw.public import BeaconValue, check_value, time_of
-from schemas.draw.registers import DrawRegister
-from schemas.draw.seed import check_commitment, check_signature, in_order, seed_of
-from schemas.draw.strata import Earlier, Frame, build_frame, is_drawn_in, left_out, read_earlier
+from schemas.draw.seed import check_commitment, check_parties, check_signature, in_order, seed_of
+from schemas.draw.strata import DrawRegister, Earlier, Frame, build_frame, is_drawn_in, left_out, read_earlier
 from schemas.errors import DrawError
 from schemas.trust import TrustStore
 from verification import draw_chain
@@ -52,6 +50,7 @@ from verification.draw_result import (
     DrawReport,
     Unchecked,
     assign_again,
+    check_voids,
     compare_assignments,
     compare_counts,
     compare_excluded,
@@ -59,8 +58,9 @@ from verification.draw_result import (
     compare_register,
     compare_smallest_choice,
     compare_tickets,
+    discarded,
+    seed_of_void,
 )
-from verification.draw_voids import check_voids, discarded, seed_of_void
 from verification.publication import published_at
 
 

@@ -35,9 +35,8 @@ from schemas.draw.documents import (
     read_void,
 )
 from schemas.draw.encoding import convert, encode
-from schemas.draw.registers import DrawRegister
 from schemas.draw.seed import check_signature
-from schemas.draw.strata import counts_for
+from schemas.draw.strata import DrawRegister, counts_for
 from schemas.errors import DrawError, UsageError
 from schemas.trust import TrustStore
 from verification.publication import MAX_TOKEN

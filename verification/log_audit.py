@@ -23,8 +23,7 @@ from schemas.transparency.entries import LogEntry, read_entry
 from schemas.transparency.merkle import HASH_SIZE
 from schemas.transparency.notes import Checkpoint
 from schemas.transparency.tiles import ENTRIES, WIDTH, RightEdge, Tile, grow, read_tile, split_bundle, tile_at
-from verification.log_book import LogBook
-from verification.transparency import LogPolicy, WitnessedCheckpoint, verify_checkpoint
+from verification.log_book import LogBook, LogPolicy, WitnessedCheckpoint, verify_checkpoint
 from verification.verify import CheckResult
 
 _MOST = 20  # faults told of one step

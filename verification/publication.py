@@ -22,7 +22,7 @@ from schemas.draw.seed import decode_base64url, encode_base64url
 from schemas.errors import DrawError, UsageError, VerificationError
 from schemas.transparency.entries import AnnouncementEntry
 from schemas.trust import TrustStore
-from verification.transparency import LogPolicy, policy_of, verify_proof
+from verification.log_book import LogPolicy, policy_of, verify_proof
 
 MAX_TOKEN = 64 << 10  # bytes
 _GRANTED = bytes.fromhex("3003020100")  # PKIStatusInfo: granted

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from schemas import cose
+from schemas import signatures
 from schemas.errors import VerificationError
 from schemas.status_list import (
     EDITION,
@@ -127,9 +127,9 @@ def read_candidate(candidate: Candidate, trust: TrustStore) -> Listed:
 
 
 def _verified(candidate: Candidate, trust: TrustStore) -> Listed:
-    signed = cose.read_sign1(candidate.data, type_=cose.STATUS_LIST_CWT, max_bytes=MAX_LIST_CWT)
+    signed = signatures.read_sign1(candidate.data, type_=signatures.STATUS_LIST_CWT, max_bytes=MAX_LIST_CWT)
     key = signing_key(signed, trust, "status")
-    claims = cose.decode(signed.payload, max_bytes=MAX_LIST_CWT)
+    claims = signatures.decode(signed.payload, max_bytes=MAX_LIST_CWT)
     names = (SUBJECT, EXPIRES, ISSUED_AT, EDITION, STATUS_LIST)
     match [claims.get(name) for name in names] if isinstance(claims, dict) else None:
         case [str(uri), int(expires), int(issued_at), int(edition), listed]:
@@ -147,9 +147,9 @@ def _reason(listed: Listed, index: int, trust: TrustStore) -> StatusReason | Non
     data = listed.candidate.reasons()
     if data is None:
         return None
-    signed = cose.read_sign1(data, type_=REASONS_CWT, max_bytes=MAX_REASONS_CWT)
+    signed = signatures.read_sign1(data, type_=REASONS_CWT, max_bytes=MAX_REASONS_CWT)
     key = signing_key(signed, trust, "status")
-    claims = cose.decode(signed.payload, max_bytes=MAX_REASONS_CWT)
+    claims = signatures.decode(signed.payload, max_bytes=MAX_REASONS_CWT)
     digest = hashlib.sha256(listed.candidate.data).digest()
     if not isinstance(claims, dict) or claims.get(SUBJECT) != listed.uri or claims.get(OF_LIST) != digest:
         raise VerificationError(
@@ -202,7 +202,7 @@ def entries(candidate: Candidate, trust: TrustStore) -> list[StatusDetail]:
     return made
 
 
-def _places(listed: Listed, reasons: cose.Value) -> int:
+def _places(listed: Listed, reasons: signatures.Value) -> int:
     """Count the places of a list without the spare ones that fill its last byte: invalid, and without a reason."""
     last = 4 * len(listed.packed)
     known = reasons if isinstance(reasons, dict) else {}
@@ -211,13 +211,13 @@ def _places(listed: Listed, reasons: cose.Value) -> int:
     return last
 
 
-def _reasons(listed: Listed, trust: TrustStore) -> cose.Value:
+def _reasons(listed: Listed, trust: TrustStore) -> signatures.Value:
     data = listed.candidate.reasons()
     if data is None:
         return {}
-    signed = cose.read_sign1(data, type_=REASONS_CWT, max_bytes=MAX_REASONS_CWT)
+    signed = signatures.read_sign1(data, type_=REASONS_CWT, max_bytes=MAX_REASONS_CWT)
     signing_key(signed, trust, "status")
-    claims = cose.decode(signed.payload, max_bytes=MAX_REASONS_CWT)
+    claims = signatures.decode(signed.payload, max_bytes=MAX_REASONS_CWT)
     if not isinstance(claims, dict):
         raise VerificationError("the reasons are no map")
     return claims.get(REASONS)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from schemas import cose
+from schemas import signatures
 from schemas.errors import UsageError, VerificationError
 from schemas.status_list import (
     MAX_LIST_CWT,
@@ -180,7 +180,7 @@ def _read(path: Path, limit: int) -> bytes:
 def _credential(candidate: Candidate) -> bool:
     """Tell whether a loose file is a licence's credential instead of a list."""
     try:
-        cose.read_sign1(candidate.data, type_=cose.CWT, max_bytes=MAX_LIST_CWT)
+        signatures.read_sign1(candidate.data, type_=signatures.CWT, max_bytes=MAX_LIST_CWT)
     except VerificationError:
         return False
     return True
@@ -194,7 +194,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _fetch(address: str, limit: int) -> bytes:
     secure = urllib.request.HTTPSHandler(context=ssl.create_default_context())
     opener = urllib.request.build_opener(_NoRedirect, secure)
-    request = urllib.request.Request(address, headers={"Accept": cose.STATUS_LIST_CWT})
+    request = urllib.request.Request(address, headers={"Accept": signatures.STATUS_LIST_CWT})
     end = time.monotonic() + 3 * TIMEOUT
     data = bytearray()
     try:

@@ -35,7 +35,7 @@ from infra.kafka import topics
 from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
 from infra.kafka.publisher import Publisher
-from infra.kafka.reading import Reader
+from infra.kafka.records import Reader
 from infra.pool import cores
 from infra.settings import Settings, allow_past, load
 from infra.stack import local

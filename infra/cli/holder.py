@@ -15,8 +15,8 @@ import typer
 from infra.cli import later, output
 from infra.cli.output import now
 from infra.stores import Erasing
+from processors.queries.access import reasons_to_keep, today_of, uploads_of_one
 from processors.queries.find import find_holder
-from processors.queries.retention import reasons_to_keep, today_of, uploads_of_one
 from schemas.errors import TransientError, UsageError, ZhengzhaoError
 from schemas.persons import is_pseudonym
 

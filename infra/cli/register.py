@@ -13,7 +13,7 @@ from infra.cli import output
 from infra.draw.files import write_whole
 from infra.draw.register import TargetRegister
 from infra.persons.access_log import Accesses
-from processors.draw.targets import living_targets, write_targets
+from processors.draw.visits import living_targets, write_targets
 from schemas.errors import NotFound, UsageError
 
 app = typer.Typer(

@@ -32,7 +32,7 @@ from schemas.events import parse_event
 
 if TYPE_CHECKING:
     from infra.persons.keys import PersonsStore
-    from processors.queries.register import Register
+    from processors.queries.listings import Register
 
 __all__ = ["read_day"]
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -31,7 +31,7 @@ from schemas.transparency.notes import (
     read_size,
 )
 from verification.log_audit import audit as audit_log
-from verification.transparency import LogPolicy, WitnessedCheckpoint, policy_of, verify_checkpoint
+from verification.log_book import LogPolicy, WitnessedCheckpoint, policy_of, verify_checkpoint
 
 app = typer.Typer(
     no_args_is_help=True,

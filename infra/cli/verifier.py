@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from verification.status_sources import Stored
 
 app = typer.Typer()
-trust_bundle = later("verification.trust_bundle:trust_bundle")
-trust_files = later("verification.trust_bundle:trust_files")
+trust_bundle = later("verification.browser_page:trust_bundle")
+trust_files = later("verification.browser_page:trust_files")
 
 
 @app.command(epilog="Example: zhengzhao verifier -o verify.html")

@@ -26,7 +26,7 @@ from infra.failpoints import failpoint
 from infra.readmodel.database import Database
 from infra.stores.folder import FolderStore
 from issuance.signer import ES256, Signer
-from processors.publish import outbound
+from processors.stages import outbound
 from schemas import facts as f
 from schemas.errors import LintError, NotFound, ObjectDiffers, TransientError
 from schemas.facts import Fact, FilingOverdue, FilingPushed

@@ -34,7 +34,7 @@ from infra.draw.register import TargetRegister
 from infra.draw.store import DrawStore, draw_key
 from processors.draw import visits
 from processors.draw.compute import compute, prepare
-from processors.draw.targets import Target, living_targets, write_targets
+from processors.draw.visits import Target, living_targets, write_targets
 from schemas.draw import seed
 from schemas.draw.documents import Announcement, Commitment, Reveal, Transcript, read_transcript
 from schemas.draw.plan import parse_toml, read_plan

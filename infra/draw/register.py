@@ -1,4 +1,4 @@
-"""Registers of a draw from files; the adapter of the port `schemas.draw.registers.DrawRegister`.
+"""Registers of a draw from files; the adapter of the port `schemas.draw.strata.DrawRegister`.
 
 This module has the rules of a register. `sources` reads rows from files, `digest` computes their digest.
 """
@@ -16,7 +16,7 @@ from infra.draw import sources
 from infra.draw.digest import ControlCharacter, LineHash, SortedSpill, byte_order, lines
 from schemas.draw.documents import RegisterSummary
 from schemas.draw.encoding import shown_id
-from schemas.draw.registers import COLUMNS, KEYS, RegisterKind
+from schemas.draw.strata import COLUMNS, KEYS, RegisterKind
 from schemas.errors import DrawError
 
 _SHOWS_NOTHING = (

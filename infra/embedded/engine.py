@@ -20,8 +20,7 @@ from pathlib import Path
 from infra import issue_worker
 from infra.delivery.outbox import DeliveryReport, deliver
 from infra.embedded.inbox import EmbeddedInbox
-from infra.embedded.status import publish
-from infra.embedded.writer import BATCH_STAGES, Batch
+from infra.embedded.writer import BATCH_STAGES, Batch, publish
 from infra.failpoints import failpoint
 from infra.parts import Parts
 from infra.pool import Failure, Pool, Result

@@ -1,21 +1,32 @@
-"""The inbox of the embedded engine: events are routed and appended to the ledger, all of a call or none."""
+"""The inbox of the embedded engine: events are routed and appended to the ledger, all of a call or none.
+
+The way back of dead letters in the embedded engine.
+
+An entry returns through the ledger; a grant that got no number, or was not issued, keeps its grant and its number and
+is tried again.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
+from infra.embedded.writer import Batch
 from infra.failpoints import failpoint
 from infra.readmodel.database import Database
+from infra.readmodel.lists import chosen_letters, mark_closed, mark_returned, open_letters, stored_content
+from processors import stages
 from processors.route import Files, Unprintable, catalogue_entry, entry_id, route
 from processors.stages import is_duplicate
+from processors.topology import returns_to
 from producers.files import Accepted, Outcome
 from schemas.calendar import check_backdate
 from schemas.errors import Rejected
 from schemas.events import Event
 from schemas.items import Catalogue
-from schemas.ledger import Auth, Entry, encode_entry
+from schemas.ledger import Auth, Entry, decode_entry, encode_entry
 from schemas.persons import Persons
 
 Authenticate = Callable[[Event], Auth]
@@ -110,3 +121,45 @@ class EmbeddedInbox:
                 known[key] = new[key] = event.content_digest
         self._db.db.executemany("INSERT INTO seen VALUES (?, ?)", sorted(new.items()))
         return outcomes
+
+
+class EmbeddedLetters:
+    """The letter box of a data file."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def letters(self) -> Iterator[dict[str, Any]]:
+        """Yield the open letters, oldest first."""
+        return open_letters(self._db)
+
+    def content(self, letter: int) -> bytes:
+        """Return the original bytes of a letter."""
+        return stored_content(self._db, letter)
+
+    def retry(self, wanted: Sequence[int] = ()) -> int:
+        """Send letters back (all that are open, or those wanted) and return how many; `drain` tries them again."""
+        chosen = chosen_letters(self._db, wanted)
+        with self._db.transaction():
+            for row in chosen:
+                self._return(str(row["place"]), self.content(row["letter"]))
+                mark_returned(self._db, row["letter"])
+        return len(chosen)
+
+    def close(self, letter: int, reason: str) -> None:
+        """End a letter for good and record the reason. Raises NotFound for one that is not open."""
+        chosen_letters(self._db, [letter])
+        with self._db.transaction():
+            mark_closed(self._db, letter, reason)
+
+    def _return(self, place: str, raw: bytes) -> None:
+        stream = returns_to(place)
+        if stream is stages.LEDGER:
+            entry = decode_entry(raw)
+            self._db.append([(entry.kind, entry.holder, raw)])
+        elif stream is stages.GRANTS:
+            batch = Batch(self._db)
+            batch.renumber(raw)
+            batch.write(int(self._db.meta("position", "0")))
+        else:
+            self._db.db.execute("INSERT INTO outbox (job) VALUES (?)", (raw,))

@@ -4,6 +4,11 @@ An entry that cannot be decided (a fault of ours) changes nothing and becomes a 
 decided. A grant whose series is full becomes a dead letter too and waits there for its number.
 
 The book of the single writer of all series in the data file (`processors.stages.NumberBook`).
+
+Publication of status lists by the embedded engine.
+
+An edition is first recorded, signatures included, then stored, then marked as stored. An edition in the store is
+therefore always one of the record, and what a crash interrupted is finished by the next run with the same bytes.
 """
 
 from __future__ import annotations
@@ -14,15 +19,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from infra.failpoints import failpoint
 from infra.pool import Failure, describe
 from infra.readmodel.database import Database, RecordedItems
+from infra.readmodel.lists import due_lists, read_list, record_edition
 from infra.readmodel.projector import Projector
+from issuance.signer import Signer
+from issuance.status_lists import sign_edition
 from processors.decisions.due import next_due
 from processors.number import Series
 from processors.stages import (
+    FACTS,
+    LEDGER,
+    NUMBERED,
     NumberClaimed,
     Produced,
     Question,
+    Stream,
     ToNumber,
     decide_step,
     failed_step,
@@ -30,11 +43,12 @@ from processors.stages import (
     number_step,
     unnumbered,
 )
-from processors.streams import FACTS, LEDGER, NUMBERED, Stream
 from processors.topology import TOPOLOGY
 from schemas import facts as f
 from schemas.ledger import CatalogueEntry, Entry, TickEntry, decode_entry, encode_entry, moment_of
 from schemas.licence import Grant, Issued, Numbered, decode_job, encode_job
+from schemas.ports import Store
+from schemas.trust import TrustStore
 
 
 class TableBook:
@@ -261,3 +275,37 @@ BATCH_STAGES: Mapping[str, Callable[..., object]] = {
     "issue": Batch.issued,
 }
 """The stages that run in the transaction of a batch."""
+
+
+def publish(
+    db: Database, store: Store, trust: TrustStore, signer: Callable[[], Signer], now: int
+) -> list[str]:
+    """Publish the lists that are due at `now` (Unix seconds) and return the keys of those stored.
+
+    An edition that a crash left unstored is finished first.
+    """
+    stored = finish(db, store)
+    for name in due_lists(db, now):
+        with db.transaction():
+            listed, last = read_list(db, name)
+            record, edition = sign_edition(listed, last, now, trust, signer())
+            record_edition(db, record)
+            # The objects wait in this table until they are stored.
+            db.db.executemany(
+                "INSERT INTO unstored (key, object) VALUES (?, ?)",
+                [(edition.reasons_key, edition.reasons_cwt), (edition.list_key, edition.list_cwt)],
+            )
+        stored += finish(db, store)
+    return stored
+
+
+def finish(db: Database, store: Store) -> list[str]:
+    """Store what is recorded and not stored yet, the reasons before their list; return the lists' keys."""
+    rows = db.db.execute("SELECT seq, key, object FROM unstored ORDER BY seq").fetchall()
+    for n, (seq, key, data) in enumerate(rows):
+        failpoint("publish-before-store" if n % 2 == 0 else "publish-between")
+        store.put(key, data)
+        failpoint("publish-after-store")
+        with db.transaction():
+            db.db.execute("DELETE FROM unstored WHERE seq = ?", (seq,))
+    return [key for _, key, _ in rows if ".reasons." not in key]

@@ -32,7 +32,7 @@ from starlette.responses import Response
 
 from infra.http.intake_thread import Taken
 from infra.http.problems import Problem, response
-from processors.queries.register import Register
+from processors.queries.listings import Register
 from processors.state import HolderState
 from producers.files import Accepted
 from schemas.facts import Fact

@@ -20,7 +20,7 @@ import msgspec
 from infra.agencies import check_proof, load_register
 from infra.bootstrap import Installation
 from infra.embedded.inbox import EmbeddedInbox
-from infra.http.batches import element_id, elements
+from infra.http.multipart import element_id, elements
 from infra.http.problems import Problem, is_full, of_error, out_of_room
 from processors.queries.access import Principal
 from producers.files import Accepted, Outcome

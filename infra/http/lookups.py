@@ -32,8 +32,8 @@ from schemas.rows import as_json
 from schemas.status_list import read_edition_name, reasons_key
 from schemas.transparency.tiles import read_path
 from schemas.trust import TRUST_FILE
+from verification.browser_page import trust_bundle, trust_files
 from verification.status_sources import Stored
-from verification.trust_bundle import trust_bundle, trust_files
 
 _TRUST_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _LIST: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")

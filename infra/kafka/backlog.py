@@ -10,8 +10,7 @@ from kafka.errors import KafkaError
 
 from infra.kafka import topics
 from infra.kafka.connection import Connection, client, parse
-from infra.kafka.reading import Place, Reader
-from infra.kafka.records import decode_edition_record
+from infra.kafka.records import Place, Reader, decode_edition_record
 from infra.parts import Parts
 from infra.settings import Settings
 from processors.topology import TOPOLOGY

@@ -26,8 +26,7 @@ from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Codec, Outbox, Record, Send, decode, encode, offset_of
-from infra.kafka.reading import Reader
-from infra.kafka.records import decode_facts, send_outside, sends
+from infra.kafka.records import Reader, decode_facts, send_outside, sends
 from infra.kafka.stage import StageLoop
 from processors import state as states
 from processors import topology

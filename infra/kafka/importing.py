@@ -30,8 +30,14 @@ from infra.kafka.deciding import CATALOGUE_KEY
 from infra.kafka.numbering import index_records, series_record
 from infra.kafka.outbox import Record, Send, encode
 from infra.kafka.publisher import send_all
-from infra.kafka.reading import Reader
-from infra.kafka.records import PublishedEdition, encode_edition_record, send_entry, send_facts, send_question
+from infra.kafka.records import (
+    PublishedEdition,
+    Reader,
+    encode_edition_record,
+    send_entry,
+    send_facts,
+    send_question,
+)
 from infra.parts import Parts
 from infra.persons.keys import DATABASE, PersonsStore
 from infra.readmodel.database import Database

@@ -22,8 +22,7 @@ import msgspec
 from infra.kafka.connection import Connection, parse
 from infra.kafka.outbox import Send
 from infra.kafka.publisher import Publisher, send_all
-from infra.kafka.reading import Reader, cluster_id
-from infra.kafka.records import send_entry
+from infra.kafka.records import Reader, cluster_id, send_entry
 from infra.kafka.topics import CATALOGUE
 from infra.settings import Settings
 from processors.route import catalogue_entry, entry_id

@@ -27,7 +27,7 @@ from infra.kafka.records import (
 )
 from infra.parts import Parts
 from infra.persons.keys import PersonsStore
-from infra.readmodel.letters import (
+from infra.readmodel.lists import (
     chosen_letters,
     closing_note,
     mark_closed,
@@ -35,7 +35,7 @@ from infra.readmodel.letters import (
     open_letters,
     stored_content,
 )
-from processors import streams
+from processors import stages
 from processors.topology import returns_to
 from schemas.ledger import TickEntry, decode_entry, encode_entry, partition_of
 from schemas.licence import decode_job
@@ -100,12 +100,12 @@ class KafkaLetters:
 def returned(place: str, topic: str, key: bytes, raw: bytes) -> list[Send]:
     """Return the messages that bring back the content of a letter."""
     stream = returns_to(place)
-    if stream is streams.LEDGER:
+    if stream is stages.LEDGER:
         entry = decode_entry(raw)
         return [_to_one(entry)] if isinstance(entry, TickEntry) else list(send_entry(entry))
-    if stream is streams.GRANTS:
+    if stream is stages.GRANTS:
         return [send_question(decode_question(raw))]
-    if stream is streams.NUMBERED:
+    if stream is stages.NUMBERED:
         return [send_job(decode_job(raw))]
     return [Send(topic, key, raw)]
 

@@ -19,13 +19,12 @@ from typing import Any
 from infra.kafka import topics
 from infra.kafka.backlog import undecided
 from infra.kafka.connection import Connection, parse
-from infra.kafka.reading import Place, Reader, cluster_id
-from infra.kafka.records import decode_facts, decode_letter, encode_fact
+from infra.kafka.records import Place, Reader, cluster_id, decode_facts, decode_letter, encode_fact
 from infra.readmodel.database import Database
+from infra.readmodel.lists import EmbeddedRegister
 from infra.readmodel.projector import Projector, due_in_part
-from infra.readmodel.register import EmbeddedRegister
 from infra.settings import Settings
-from processors.queries.register import Register
+from processors.queries.listings import Register
 from schemas.errors import TransientError
 from schemas.facts import Fact
 

@@ -16,8 +16,7 @@ from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
 from infra.kafka.outbox import decode, offset_of
 from infra.kafka.projection import Projection
-from infra.kafka.reading import Place, Reader
-from infra.kafka.records import PublishedEdition, decode_edition_record, merge
+from infra.kafka.records import Place, PublishedEdition, Reader, decode_edition_record, merge
 from infra.parts import Parts
 from infra.readmodel.database import Database, RecordedItems
 from infra.readmodel.lists import follows_last, record_edition

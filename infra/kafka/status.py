@@ -22,8 +22,14 @@ from infra.kafka.connection import Connection
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Send
 from infra.kafka.projection import Projection
-from infra.kafka.reading import Place, Reader, cluster_id
-from infra.kafka.records import PublishedEdition, decode_edition_record, encode_edition_record
+from infra.kafka.records import (
+    Place,
+    PublishedEdition,
+    Reader,
+    cluster_id,
+    decode_edition_record,
+    encode_edition_record,
+)
 from infra.kafka.stage import StageLoop
 from infra.parts import Parts
 from infra.readmodel.lists import due_lists, follows_last, read_list, set_published

@@ -1,4 +1,4 @@
-"""Every topic with its partitions and retention. The names are those of `processors.streams`.
+"""Every topic with its partitions and retention. The names are those of `processors.stages`.
 
 The contract fixes the names of the public ones (`streams.PUBLIC`); all others are internal.
 """
@@ -15,26 +15,26 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from infra.kafka.connection import Connection, client
-from processors import streams
-from processors.streams import filings_topic
+from processors import stages
+from processors.stages import filings_topic
 from schemas.errors import BrokerUnavailable
 from schemas.ledger import LEDGER_PARTITIONS
 
 APP_ID = "zhengzhao"  # Faust's: names consumer group and changelogs, and so never changes with a release
 
-INBOX = streams.INBOX.topic
-LEDGER = streams.LEDGER.topic
-FACTS = streams.FACTS.topic
-GRANTS = streams.GRANTS.topic
-NUMBERED = streams.NUMBERED.topic
-CASES = streams.CASES.topic
-LICENCES = streams.LICENCES.topic
-INSPECTIONS = streams.INSPECTIONS.topic
-DEAD_LETTERS = streams.LETTERS.topic
-CLOCK = streams.CLOCK.topic
-STATUS = streams.STATUS.topic
-EDITIONS = streams.EDITIONS.topic
-CATALOGUE = streams.CATALOGUE.topic
+INBOX = stages.INBOX.topic
+LEDGER = stages.LEDGER.topic
+FACTS = stages.FACTS.topic
+GRANTS = stages.GRANTS.topic
+NUMBERED = stages.NUMBERED.topic
+CASES = stages.CASES.topic
+LICENCES = stages.LICENCES.topic
+INSPECTIONS = stages.INSPECTIONS.topic
+DEAD_LETTERS = stages.LETTERS.topic
+CLOCK = stages.CLOCK.topic
+STATUS = stages.STATUS.topic
+EDITIONS = stages.EDITIONS.topic
+CATALOGUE = stages.CATALOGUE.topic
 
 # (stage, table): the changelog is named after both
 HOLDERS_TABLE = ("decide", "holders")

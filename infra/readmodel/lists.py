@@ -1,11 +1,27 @@
-"""Status lists in a data file: their content as it stands, and which of them are due for an edition."""
+"""Status lists in a data file: their content as it stands, and which of them are due for an edition.
+
+Dead letters in a data file: what is open, and what `letters retry` chooses.
+
+Adapters of the port `processors.queries.listings.Register` over the data file of the embedded engine.
+
+Queries work while another process drains: each opens the data file for itself and reads one moment of it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
 from infra.readmodel.database import Database
 from issuance.status_lists import EditionRecord, Published, StatusList, encode_edition, is_due
+from processors import state
+from processors.state import HolderState
+from schemas.errors import NotFound
+from schemas.facts import Fact, decode
 from schemas.status_list import StatusReason
 
 _DAY = 86_400
@@ -64,3 +80,135 @@ def set_published(db: Database, record: EditionRecord, *, changed: bool) -> None
 
 def _published(raw: bytes | None) -> Published | None:
     return msgspec.msgpack.decode(raw, type=Published) if raw else None
+
+
+_COLUMNS = ("letter", "time", "place", "error", "hint", "at", "state", "bytes")
+
+
+class LetterBox(Protocol):
+    """The dead letters of an engine."""
+
+    def letters(self) -> Iterator[dict[str, Any]]:
+        """Yield the open letters, oldest first."""
+        ...
+
+    def content(self, letter: int) -> bytes:
+        """Return the original bytes of a letter."""
+        ...
+
+    def close(self, letter: int, reason: str) -> None:
+        """End a letter for good and record the reason. Raises NotFound for one that is not open."""
+        ...
+
+    def retry(self, wanted: Sequence[int]) -> int:
+        """Send letters back (all that are open, or those wanted) and return how many."""
+        ...
+
+
+def open_letters(db: Database) -> Iterator[dict[str, Any]]:
+    """Yield the open letters, oldest first; `bytes` is the size of the original content."""
+    sql = (
+        "SELECT seq, time, place, error, hint, at, state, length(content) FROM letters"
+        " WHERE state = 'open' ORDER BY seq"
+    )
+    for row in db.db.execute(sql):
+        yield dict(zip(_COLUMNS, row, strict=True))
+
+
+def stored_content(db: Database, letter: int) -> bytes:
+    """Return the bytes of a letter as they are stored. Raises NotFound."""
+    row = db.db.execute("SELECT content FROM letters WHERE seq = ?", (letter,)).fetchone()
+    if row is None:
+        raise _unknown(letter)
+    return bytes(row[0])
+
+
+def chosen_letters(db: Database, wanted: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the open letters, or those of them that are wanted. Raises NotFound for one that is not open."""
+    found = {int(row["letter"]): row for row in open_letters(db)}
+    for letter in wanted:
+        if letter not in found:
+            raise _unknown(letter)
+    return [row for letter, row in found.items() if not wanted or letter in wanted]
+
+
+def mark_returned(db: Database, letter: int) -> None:
+    """Note that a letter went back; call it inside a transaction."""
+    db.db.execute("UPDATE letters SET state = 'returned' WHERE seq = ?", (letter,))
+
+
+def closing_note(reason: str) -> str:
+    """Return the text that replaces the hint of a letter that is closed."""
+    return f"已关闭 / closed: {reason}"
+
+
+def mark_closed(db: Database, letter: int, reason: str) -> None:
+    """Note that a letter is closed, and why; call it inside a transaction."""
+    sql = "UPDATE letters SET state = 'closed', hint = ? WHERE seq = ?"
+    db.db.execute(sql, (closing_note(reason), letter))
+
+
+def _unknown(letter: int) -> NotFound:
+    return NotFound(
+        "未找到待处理的死信 / no such open letter", where=str(letter), hint="zhengzhao letters list"
+    )
+
+
+class EmbeddedRegister:
+    """The register in the data file of the embedded engine."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = Database(path)
+
+    def close(self) -> None:
+        """Close the data file."""
+        self._db.close()
+
+    def moment(self) -> AbstractContextManager[None]:
+        return self._db.snapshot()
+
+    def state(self, holder: str) -> HolderState | None:
+        row = self._db.db.execute("SELECT state FROM states WHERE holder = ?", (holder,)).fetchone()
+        return state.decode(row[0]) if row else None
+
+    def holders_of_case(self, application: str) -> list[str]:
+        sql = "SELECT holder FROM cases WHERE application = ? ORDER BY holder"
+        return [str(row[0]) for row in self._db.db.execute(sql, (application,))]
+
+    def holder_of_licence(self, number: str) -> str | None:
+        row = self._db.db.execute("SELECT holder FROM licences WHERE number = ?", (number,)).fetchone()
+        return str(row[0]) if row else None
+
+    def states(self, start: str = "") -> Iterator[HolderState]:
+        for (raw,) in self._db.db.execute(
+            "SELECT state FROM states WHERE holder >= ? ORDER BY holder", (start,)
+        ):
+            yield state.decode(raw)
+
+    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
+        marks = ", ".join("?" * len(types))
+        sql = f"SELECT CAST(fact AS BLOB) FROM facts WHERE type IN ({marks}) ORDER BY seq"
+        for (raw,) in self._db.db.execute(sql, tuple(types)):
+            yield decode(raw)
+
+
+class EmptyRegister:
+    """The register of a folder in which nothing has happened yet."""
+
+    def moment(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def state(self, holder: str) -> HolderState | None:
+        return None
+
+    def holders_of_case(self, application: str) -> list[str]:
+        return []
+
+    def holder_of_licence(self, number: str) -> str | None:
+        return None
+
+    def states(self, start: str = "") -> Iterator[HolderState]:
+        return iter(())
+
+    def facts(self, types: Sequence[str]) -> Iterator[Fact]:
+        return iter(())

@@ -3,19 +3,27 @@
 The file is a tar of plain files: `header.json`, `zhengzhao.sqlite` (a consistent copy, taken while others write),
 `persons.db` (keys of persons, wrapped, so that they open nothing without the installation's secret; only where there
 are persons), `trust/…` and `objects/…`. An import is verified by replay before it counts.
+
+Reading a data folder that may not be written, such as an auditor's copy on a read-only medium.
+
+The data files are SQLite in WAL mode, which a reader has to be able to write beside. So they are copied, with what
+still stands in their logs, to a temporary folder, in which the objects and the trust folder are links to the copy.
+Nothing that can sign is copied.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import shutil
 import sqlite3
 import tarfile
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import msgspec
 
@@ -190,3 +198,38 @@ def _append(tar: tarfile.TarFile, name: str, size: int, content: IO[bytes]) -> N
     member.mode = 0o600
     tar.addfile(member, content)
     tar.members.clear()  # type: ignore[attr-defined]  # else they gather in memory
+
+
+_SKIPPED: Final = frozenset({"keys"})
+
+
+def is_read_only(folder: Path) -> bool:
+    """Tell if a folder cannot be written by this process."""
+    return folder.is_dir() and (
+        not os.access(folder, os.W_OK) or bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    )
+
+
+@contextmanager
+def readable(settings: Settings, *, copied: bool | None = None) -> Iterator[Settings]:
+    """Give settings over a folder that can be read like any other; the same ones where it can be written.
+
+    `copied` decides in the place of `is_read_only`.
+    """
+    if not (is_read_only(settings.data) if copied is None else copied):
+        yield settings
+        return
+    with tempfile.TemporaryDirectory(prefix="zhengzhao-audit-") as name:
+        folder = Path(name)
+        for path in settings.data.iterdir():
+            if path.name in _SKIPPED:
+                continue
+            if path.is_dir() and path.name != "secret":
+                (folder / path.name).symlink_to(path.resolve(), target_is_directory=True)
+            elif path.is_dir():
+                shutil.copytree(path, folder / path.name)
+            else:
+                shutil.copyfile(path, folder / path.name)
+        shadow = copy.copy(settings)
+        shadow.data = folder
+        yield shadow

@@ -17,8 +17,20 @@ import msgspec
 
 from infra.kafka.connection import parse
 from infra.kafka.topics import ensure_topics
-from infra.stack.processes import Server, answers, require_free, running, start, stop, tail, wait_until
-from infra.stack.servers import class_path, ensure_bucket, java, store_answers
+from infra.stack.processes import (
+    Server,
+    answers,
+    class_path,
+    ensure_bucket,
+    java,
+    require_free,
+    running,
+    start,
+    stop,
+    store_answers,
+    tail,
+    wait_until,
+)
 from schemas.errors import TransientError
 
 KAFKA_PORT = 9092

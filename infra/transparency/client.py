@@ -1,6 +1,6 @@
 """Whoever reads a log: its files by address or folder, proofs made of them, and the call to a witness.
 
-Nothing that comes from outside is believed here; `verification.transparency` judges it.
+Nothing that comes from outside is believed here; `verification.log_book` judges it.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ from schemas.transparency.notes import (
     read_note,
 )
 from schemas.transparency.tiles import RightEdge, grow
-from verification.transparency import LogPolicy, WitnessedCheckpoint, verify_checkpoint
+from verification.log_book import LogPolicy, WitnessedCheckpoint, verify_checkpoint
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS log_order (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, entry BLOB NOT NULL)

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from processors.context import DecisionContext, for_case
-from processors.decisions import grants, intake, lifecycle, normalise, orders, reasons, registrations
+from processors.decisions import grants, intake, normalise, orders, reasons, registrations
 from processors.state import Case
 from schemas import facts as f
 from schemas.authorities import competent_for_review, issuing_authority
@@ -153,7 +153,7 @@ def reviewed(context: DecisionContext, data: ApplicationReviewed) -> None:
     context.write(f.CaseRefused(case.key, (reasons.rejected(data.department, grounds),)))
     if false_material:
         orders.bar(
-            context, case.item, context.event_day, lifecycle.FALSE_MATERIAL_YEARS, reasons.false_material()
+            context, case.item, context.event_day, orders.FALSE_MATERIAL_YEARS, reasons.false_material()
         )
 
 

@@ -1,17 +1,21 @@
 """Orders of an authority on a licence: 暂扣, 撤回, 撤销, 吊销, 注销, and what lifts them.
 
 What an order does follows from the table `lifecycle.TRANSITIONS`; who may give it from the licence's authority.
+
+The life of a licence as a table: status × event → status. What is not in it is refused by an event.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
 from msgspec.structs import replace
 
 from processors.context import DecisionContext, MustAsk
-from processors.decisions import lifecycle, normalise, reasons
+from processors.decisions import normalise, reasons
 from processors.state import Licence
 from schemas import facts as f
 from schemas.authorities import (
@@ -31,10 +35,88 @@ from schemas.event_types import (
     LicenceRescinded,
     LicenceSuspended,
 )
-from schemas.facts import ApplicantSeen, LicenceStatus, Reason
+from schemas.facts import ApplicantSeen, FilingState, LicenceStatus, Reason
 from schemas.identifiers import compare
 from schemas.items import place_of
 from schemas.licence import Grant
+
+LIVING: tuple[LicenceStatus, ...] = ("valid", "suspended")
+ENDED: tuple[LicenceStatus, ...] = ("withdrawn", "rescinded", "revoked", "expired")
+
+TRANSITIONS: dict[tuple[LicenceStatus, str], LicenceStatus] = {
+    **{(status, "licence.suspended"): "suspended" for status in LIVING},
+    ("suspended", "licence.resumed"): "valid",
+    **{(status, "licence.withdrawn"): "withdrawn" for status in LIVING},
+    **{(status, "licence.rescinded"): "rescinded" for status in LIVING},
+    **{(status, "licence.revoked"): "revoked" for status in LIVING},
+    **{(status, "licence.cancelled"): "cancelled" for status in (*LIVING, *ENDED)},
+}
+
+DUE: dict[tuple[LicenceStatus, str], LicenceStatus] = {
+    ("suspended", "suspension ends"): "valid",
+    **{(status, "validity ends"): "expired" for status in LIVING},
+}
+
+MOVES: dict[tuple[FilingState, str], FilingState] = {
+    ("pushed", "filing.received"): "received",
+    ("pushed", "filing.claimed"): "claimed",
+    ("received", "filing.claimed"): "claimed",
+    ("pushed", "filing.returned"): "returned",
+    ("received", "filing.returned"): "returned",
+    ("returned", "filing.corrected"): "pushed",
+}
+
+BAR_YEARS = 3  # after 撤销 for deceit (行政许可法 art 79) and after 吊销 (the regulations of the item)
+FALSE_MATERIAL_YEARS = 1  # after a rejection for false material (行政许可法 art 78)
+
+
+def after(status: LicenceStatus, event: str) -> LicenceStatus | None:
+    """Return the status after an event, or None where the event does not apply."""
+    return TRANSITIONS.get((status, event))
+
+
+def table() -> str:
+    """Return the table of a licence as Markdown, for `docs/lifecycle.md`."""
+    rows = [(status, f"`{event}`", then) for (status, event), then in TRANSITIONS.items()]
+    rows += [(status, f"*{event}*", then) for (status, event), then in DUE.items()]
+    return _markdown(("status", "event", "next"), rows)
+
+
+def filing_table() -> str:
+    """Return the table of a filing."""
+    rows = [(state, f"`{event}`", then) for (state, event), then in MOVES.items()]
+    return _markdown(("state", "event", "next"), rows)
+
+
+def bar_table() -> str:
+    """Return the table of what bars an application, and for how many years."""
+    return _markdown(
+        ("after", "years"),
+        [
+            (
+                "`licence.rescinded` with `deceit: true`, or an inspection with `commitment_false: true`",
+                BAR_YEARS,
+            ),
+            ("`licence.revoked`", BAR_YEARS),
+            ("a rejection with `false_material: true`", FALSE_MATERIAL_YEARS),
+        ],
+    )
+
+
+def tables() -> str:
+    """Return the tables of `docs/lifecycle.md`, which `python -m processors.decisions.orders` prints."""
+    parts = (("Licence", table()), ("Filing", filing_table()), ("Bars", bar_table()))
+    return "\n".join(f"### {name}\n\n{rows}" for name, rows in parts)
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(tables())
+
 
 Order = LicenceOrder | LicenceRescinded | LicenceSuspended
 
@@ -79,7 +161,7 @@ def _outcome(context: DecisionContext, licence: Licence, data: Order) -> tuple[L
         grounds.append(reasons.in_the_future("decided_on"))
     if isinstance(data, LicenceSuspended) and data.until < context.event_day:
         grounds.append(reasons.until_before())
-    status = lifecycle.after(licence.status, context.event)
+    status = after(licence.status, context.event)
     if status is None:
         grounds.append(_not_from(licence, context.event))
     return status or licence.status, grounds
@@ -119,7 +201,7 @@ def end(
             context,
             licence.item,
             date.fromisoformat(decided_on),
-            lifecycle.BAR_YEARS,
+            BAR_YEARS,
             ground_of_bar,
             licence.key,
         )

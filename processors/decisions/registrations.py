@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from processors.context import DecisionContext
-from processors.decisions import grants, intake, lifecycle, normalise, reasons
+from processors.decisions import grants, intake, normalise, orders, reasons
 from processors.state import Case, Filing, Licence
 from schemas import facts as f
 from schemas.authorities import competent_for_application, competent_in_division, find
@@ -176,7 +176,7 @@ def moved(context: DecisionContext, data: FilingEvent) -> None:
         context.refuse_event(reasons.unknown_filing(data.filing_id))
         return
     grounds = _filing_grounds(context, filing, data)
-    state = lifecycle.MOVES.get((filing.state, context.event))
+    state = orders.MOVES.get((filing.state, context.event))
     if state is None:
         grounds.append(reasons.filing_state(filing.state, context.event))
     if grounds or state is None:

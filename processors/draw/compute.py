@@ -29,13 +29,20 @@ from schemas.draw.documents import (
     StratumResult,
     Transcript,
 )
-from schemas.draw.feasibility import smallest_choice
-from schemas.draw.parties import check_parties, end_of_period
+from schemas.draw.inspectors import smallest_choice
 from schemas.draw.plan import Plan, read_plan
 from schemas.draw.public import PublicValue, refuse_times
-from schemas.draw.registers import DrawRegister
-from schemas.draw.seed import check_commitment, in_order, seed_of
-from schemas.draw.strata import Earlier, Frame, allocate, build_frame, check_single, left_out, placed
+from schemas.draw.seed import check_commitment, check_parties, end_of_period, in_order, seed_of
+from schemas.draw.strata import (
+    DrawRegister,
+    Earlier,
+    Frame,
+    allocate,
+    build_frame,
+    check_single,
+    left_out,
+    placed,
+)
 from schemas.errors import DrawError
 from schemas.trust import TrustStore
 

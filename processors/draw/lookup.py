@@ -13,8 +13,16 @@ from schemas.draw import tickets
 from schemas.draw.documents import Announcement, Transcript
 from schemas.draw.encoding import shown_id
 from schemas.draw.plan import Plan
-from schemas.draw.registers import DrawRegister
-from schemas.draw.strata import Earlier, Sorter, allocate, build_frame, is_drawn_in, left_out, placed
+from schemas.draw.strata import (
+    DrawRegister,
+    Earlier,
+    Sorter,
+    allocate,
+    build_frame,
+    is_drawn_in,
+    left_out,
+    placed,
+)
 from schemas.draw.tickets import chances
 from schemas.errors import DrawError, NotFound
 

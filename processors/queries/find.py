@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from processors.queries import views
-from processors.queries.register import Register
+from processors.queries.listings import Register
 from processors.state import Case, HolderState, Licence
 from schemas.errors import NotFound, UsageError
 from schemas.identifiers import compare, fold, kept_id, looks_personal, mask, masked

@@ -25,8 +25,7 @@ from schemas.draw import inspectors as staff
 from schemas.draw import tickets
 from schemas.draw.documents import Announcement, Assignment, Signature, Transcript
 from schemas.draw.encoding import convert, encode, is_text, parse_json, shown_id
-from schemas.draw.registers import DrawRegister
-from schemas.draw.strata import build_frame, is_drawn_in, placed
+from schemas.draw.strata import DrawRegister, build_frame, is_drawn_in, placed
 from schemas.errors import DrawError
 
 MAX_BYTES = (

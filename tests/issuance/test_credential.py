@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from issuance.credential import cut, unsigned
 from issuance.signer import ES256, SoftwareSigner
-from schemas import cose
+from schemas import signatures
 from schemas.errors import KeysMissing, LintError
 from schemas.licence import Product
 from schemas.signatures import low_s
@@ -34,7 +34,7 @@ def bureau(tmp_path_factory: pytest.TempPathFactory) -> Bureau:
 def claims(*args: Any, **changes: Any) -> dict[Any, Any]:
     licence = numbered(**changes)
     payload = unsigned(licence, *(args or (licence.grant.holder_name,)), BODY, "ab12cd34").payload
-    read: dict[Any, Any] = cose.decode(payload, max_bytes=700)
+    read: dict[Any, Any] = signatures.decode(payload, max_bytes=700)
     return read
 
 
@@ -102,13 +102,13 @@ def test_credential_is_never_over_700_bytes(
     except LintError:
         assert len(number.encode()) > 100
         return
-    read = cose.decode(made.payload, max_bytes=700)
+    read = signatures.decode(made.payload, max_bytes=700)
     assert len(made.finish(b"s" * 64)) <= 700
     distinct = list(dict.fromkeys(categories))
     assert read["cat"] == distinct[: len(read["cat"])]
     assert read["hn"] == cut(name, 180) or (not read["cat"] and name.startswith(read["hn"].removesuffix("…")))
     if len(read["cat"]) < len(distinct):
-        one_more = cose.encode(read | {"cat": distinct[: len(read["cat"]) + 1]})
+        one_more = signatures.encode(read | {"cat": distinct[: len(read["cat"]) + 1]})
         assert len(made.finish(b"s" * 64)) - len(made.payload) + len(one_more) > 700 - 2
 
 
@@ -117,7 +117,7 @@ def test_other_author_s_library_verifies_it(bureau: Bureau) -> None:
     licence = numbered(valid_until="2098-09-09")
     credential, _ = bureau.credential(licence)
     trust = bureau.trust
-    kid = cose.read_sign1(credential, type_=cose.CWT, max_bytes=700).kid
+    kid = signatures.read_sign1(credential, type_=signatures.CWT, max_bytes=700).kid
     pem = trust.public_key(kid).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     read = cwt.decode(credential, cwt.COSEKey.from_pem(pem.decode(), kid=kid))
     assert read["no"] == "(青)XK16-204-00001"

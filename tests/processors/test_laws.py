@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from story import PROVINCE, Events, uscc
 from world import World
 
-from processors.decisions.lifecycle import TRANSITIONS
+from processors.decisions.orders import TRANSITIONS
 from schemas.facts import LicenceGranted, LicenceStatusChanged
 
 CLOCK = "urn:agency:630000:clock"

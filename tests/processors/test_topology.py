@@ -11,7 +11,7 @@ from infra.embedded.engine import Engine
 from infra.kafka import topics
 from infra.kafka.stages import RUNS, STAGES
 from infra.settings import Settings
-from processors import streams
+from processors import stages
 from processors.stages import Produced, ToNumber, number_step
 from processors.topology import TOPOLOGY, returns_to
 from schemas.facts import LicenceGranted
@@ -37,25 +37,25 @@ def test_the_embedded_engine_runs_every_stage_of_the_topology_and_no_other(tmp_p
 def test_topics_are_those_of_the_streams() -> None:
     """No topic of the pipeline is named anywhere else; tables have changelogs beside them."""
     tables = (topics.HOLDERS_TABLE, topics.CATALOGUES_TABLE, topics.SERIES_TABLE)
-    expected = {value.topic for value in vars(streams).values() if isinstance(value, streams.Stream)}
+    expected = {value.topic for value in vars(stages).values() if isinstance(value, stages.Stream)}
     expected |= {topics.changelog(table) for table in tables}
-    expected = expected - {streams.FILINGS.topic} | {streams.filings_topic("public-security")}
+    expected = expected - {stages.FILINGS.topic} | {stages.filings_topic("public-security")}
     assert expected == {topic.name for topic in topics.topics(["public-security"])}
 
 
 def test_every_stream_has_a_reader_or_is_public() -> None:
     """What a stage emits is consumed by another one, or by the world outside."""
-    consumed = {stage.consumes for stage in TOPOLOGY} | set(streams.PUBLIC) | {streams.EDITIONS}
+    consumed = {stage.consumes for stage in TOPOLOGY} | set(stages.PUBLIC) | {stages.EDITIONS}
     assert {stream for stage in TOPOLOGY for stream in stage.emits} <= consumed
 
 
 def test_a_dead_letter_returns_to_what_its_stage_consumes() -> None:
     """So that the stage that failed tries it again."""
     assert {
-        "route": streams.INBOX,
-        "decide": streams.LEDGER,
-        "number": streams.GRANTS,
-        "issue": streams.NUMBERED,
+        "route": stages.INBOX,
+        "decide": stages.LEDGER,
+        "number": stages.GRANTS,
+        "issue": stages.NUMBERED,
     } == {name: returns_to(name) for name in ("route", "decide", "number", "issue")}
 
 

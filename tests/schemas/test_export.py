@@ -12,7 +12,7 @@ from event_samples import DATA, GOOD, bend, event
 
 from infra import contracts
 from infra.kafka.records import LetterRecord
-from processors import streams
+from processors import stages
 
 COMMITTED = Path(__file__).parents[2] / "schemas" / "exported"
 APPLICATION = "application.submitted"
@@ -102,7 +102,7 @@ def test_topics_and_letters_are_those_that_the_pipeline_uses() -> None:
     """The document, the topology and the record of a dead letter say the same."""
     document = contracts.asyncapi()
     addresses = {c["address"].removesuffix(".{department}") for c in document["channels"].values()}
-    assert {s.topic for s in streams.PUBLIC} == addresses
+    assert {s.topic for s in stages.PUBLIC} == addresses
     letter = document["components"]["messages"]["deadLetter"]["payload"]["properties"]
     assert set(LetterRecord.__struct_fields__) == set(letter)
 

@@ -22,7 +22,7 @@ from infra.bootstrap import Installation
 from infra.kafka import topics
 from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
-from infra.kafka.reading import Reader
+from infra.kafka.records import Reader
 from infra.settings import allow_past, load
 from infra.stack import local
 from infra.stack.processes import running

@@ -11,7 +11,7 @@ from forger import OTHER_PROVINCE, Forger, Row, Unread
 from forgeries import flip, high_s, kid_of, reseal, sign, sign_header
 from papers import licence as licence_of
 
-from schemas import cose
+from schemas import signatures
 from schemas.licence import qr_text
 
 
@@ -51,22 +51,22 @@ def encodings(corpus: Forger) -> Iterator[Row]:
         )
     kid = corpus.kid.encode()
     headers = {
-        "another algorithm": {1: -35, 4: kid, 16: cose.CWT},
+        "another algorithm": {1: -35, 4: kid, 16: signatures.CWT},
         "no type": {1: -7, 4: kid},
         "another type": {1: -7, 4: kid, 16: "application/other"},
         "type as a number": {1: -7, 4: kid, 16: 61},
-        "a further header": {1: -7, 4: kid, 16: cose.CWT, 33: b"x"},
-        "key id as text": {1: -7, 4: corpus.kid, 16: cose.CWT},
-        "no key id": {1: -7, 4: b"", 16: cose.CWT},
+        "a further header": {1: -7, 4: kid, 16: signatures.CWT, 33: b"x"},
+        "key id as text": {1: -7, 4: corpus.kid, 16: signatures.CWT},
+        "no key id": {1: -7, 4: b"", 16: signatures.CWT},
     }
     for name, change in headers.items():
-        data = sign_header(corpus.bureau, corpus.kid, cose.encode(change), corpus.payload)
+        data = sign_header(corpus.bureau, corpus.kid, signatures.encode(change), corpus.payload)
         yield Row(f"header: {name}", data, "invalid", ("credential",))
 
 
 def claims(corpus: Forger) -> Iterator[Row]:
     """Give credentials whose claims no issuer would make, signed by an authority."""
-    good = cose.decode(corpus.payload, max_bytes=700)
+    good = signatures.decode(corpus.payload, max_bytes=700)
     changes: dict[str, Any] = {
         "no map": [1, 2, 3],
         "times out of range": good | {4: 2**63},
@@ -186,7 +186,7 @@ def bodies(corpus: Forger) -> Iterator[Row]:
         "keys out of order": b'{"version":1,' + good[1:].replace(b',"version":1', b""),
     }
     for name, data in signed.items():
-        claimed = cose.decode(corpus.payload, max_bytes=700) | {"body": _sha256(data)}
+        claimed = signatures.decode(corpus.payload, max_bytes=700) | {"body": _sha256(data)}
         yield Row(f"JSON, signed: {name}", data, "invalid", ("body",), credential=corpus.signed(claimed))
 
 

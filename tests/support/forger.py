@@ -14,12 +14,12 @@ from forgeries import flip, kid_of, sign
 from issuance import keys
 from issuance.keys import Role
 from issuance.status_lists import Edition
-from schemas import cose
+from schemas import signatures
 from schemas.licence import qr_text
 from schemas.status_list import StatusReason, pack
 from schemas.trust import ANY_AUTHORITY, TrustStore, load_trust
+from verification.browser_page import trust_bundle
 from verification.status import Candidate
-from verification.trust_bundle import trust_bundle
 from verification.verify import Verdict, verify_bytes
 
 OTHER_PROVINCE = "urn:agency:620000:market-regulation"
@@ -133,10 +133,10 @@ class Forger:
             "a place of the reserved kind": {65533: {"bits": 2, "lst": pack({3: 3}, 8)}},
         }
         for name, change in crafted.items():
-            yield name, (sign(self.bureau, kid, good | change, cose.STATUS_LIST_CWT), None)
+            yield name, (sign(self.bureau, kid, good | change, signatures.STATUS_LIST_CWT), None)
         stranger = kid_of(self.bureau, PROVINCE, "credential", DECIDED)
-        yield "by a credential key", (sign(self.bureau, stranger, good, cose.STATUS_LIST_CWT), None)
-        yield "of another type", (sign(self.bureau, kid, good, cose.CWT), None)
+        yield "by a credential key", (sign(self.bureau, stranger, good, signatures.STATUS_LIST_CWT), None)
+        yield "of another type", (sign(self.bureau, kid, good, signatures.CWT), None)
 
     @property
     def kid(self) -> str:
@@ -146,7 +146,7 @@ class Forger:
     @property
     def payload(self) -> bytes:
         """Return the payload of the good credential."""
-        return cose.read_sign1(self.cwt, type_=cose.CWT, max_bytes=700).payload
+        return signatures.read_sign1(self.cwt, type_=signatures.CWT, max_bytes=700).payload
 
     def signed(self, claims: Any) -> bytes:
         """Return a credential over any claims."""

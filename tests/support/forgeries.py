@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from issuance import seal
 from issuance.signer import ES256
-from schemas import cose, signatures
+from schemas import signatures
 from schemas.trust import Use
 
 _GAP = 4096  # hex digits of /Contents
@@ -21,16 +21,16 @@ def kid_of(bureau: Bureau, authority: str, use: Use, at: Any) -> str:
     return bureau.trust.signing_key(authority, use, at).kid
 
 
-def sign(bureau: Bureau, kid: str, payload: cose.Value, type_: str = cose.CWT) -> bytes:
+def sign(bureau: Bureau, kid: str, payload: signatures.Value, type_: str = signatures.CWT) -> bytes:
     """Return a COSE_Sign1 over any claims by a key of the bureau; bytes are taken as the payload itself."""
-    raw = payload if isinstance(payload, bytes) else cose.encode(payload)
-    return sign_header(bureau, kid, cose.protected_header(kid, type_), raw)
+    raw = payload if isinstance(payload, bytes) else signatures.encode(payload)
+    return sign_header(bureau, kid, signatures.protected_header(kid, type_), raw)
 
 
 def sign_header(bureau: Bureau, kid: str, header: bytes, payload: bytes) -> bytes:
     """Return a COSE_Sign1 with any protected header."""
-    signature = bureau.signer.sign(kid, ES256, cose.to_be_signed(header, payload))
-    return cose.sign1(header, payload, signature)
+    signature = bureau.signer.sign(kid, ES256, signatures.to_be_signed(header, payload))
+    return signatures.sign1(header, payload, signature)
 
 
 def reseal(bureau: Bureau, pdf: bytes, kid: str) -> bytes:

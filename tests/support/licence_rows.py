@@ -23,7 +23,7 @@ from pypdf import PdfWriter
 from pypdf.generic import ArrayObject, DecodedStreamObject, NameObject
 
 from issuance import keys
-from schemas import cose
+from schemas import signatures
 from schemas.licence import Product, qr_text
 from schemas.trust import ANY_AUTHORITY
 
@@ -225,7 +225,7 @@ def keyed(corpus: Forger) -> Iterator[Row]:
             "invalid",
             ("credential",),
         )
-    early = cose.decode(corpus.payload, max_bytes=700) | {6: int(FROM.timestamp()) - 1}
+    early = signatures.decode(corpus.payload, max_bytes=700) | {6: int(FROM.timestamp()) - 1}
     yield Row("decided before the key signs", corpus.signed(early), "invalid", ("credential",))
     licence = numbered()
     for name, data in {"PDF": corpus.other.pdf(licence), "CWT": corpus.other.credential(licence)[0]}.items():

@@ -23,7 +23,7 @@ from schemas.transparency.notes import (
     read_signature_lines,
     read_size,
 )
-from verification.transparency import LogPolicy
+from verification.log_book import LogPolicy
 
 ORIGIN = "licences.example.cn/log"
 SERIES = "(青)XK16-204-"

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from infra.stack import local, servers
+from infra.stack import local, processes
 from infra.stack.processes import Server, answers, start, wait_until
 
 ADMIN = "admin"
@@ -104,7 +104,7 @@ def start_broker(folder: Path, port: int, authority: Authority, passwords: dict[
     ]
     config = home / "server.properties"
     config.write_text("\n".join(lines) + "\n")
-    java = [servers.java(), "-cp", servers.class_path()]
+    java = [processes.java(), "-cp", processes.class_path()]
     scram = [
         part
         for user, word in passwords.items()

@@ -22,8 +22,7 @@ from issuance.status_lists import Edition
 from schemas.calendar import CHINA
 from schemas.licence import qr_text
 from schemas.status_list import StatusReason, list_uri
-from verification.browser_page import assets
-from verification.trust_bundle import trust_bundle, trust_files
+from verification.browser_page import assets, trust_bundle, trust_files
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (

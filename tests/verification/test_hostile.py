@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from schemas import cose
+from schemas import signatures
 from verification.verify import MAX_INPUT
 
 
@@ -137,10 +137,10 @@ CLAIMS = {
 @pytest.mark.parametrize("name", CLAIMS)
 def test_signed_nonsense_is_refused(bureau: Bureau, name: str) -> None:
     """Even when an authority's key signed it."""
-    good = cose.read_sign1(bureau.credential(numbered())[0], type_=cose.CWT, max_bytes=700)
-    change, claims = CLAIMS[name], cose.decode(good.payload, max_bytes=700)
-    payload = cose.encode(claims | change if change and isinstance(change, dict) else change)
+    good = signatures.read_sign1(bureau.credential(numbered())[0], type_=signatures.CWT, max_bytes=700)
+    change, claims = CLAIMS[name], signatures.decode(good.payload, max_bytes=700)
+    payload = signatures.encode(claims | change if change and isinstance(change, dict) else change)
     kid = bureau.trust.signing_key(PROVINCE, "credential", DECIDED).kid
-    signature = bureau.signer.sign(kid, "ES256", cose.to_be_signed(good.protected, payload))
-    found = bureau.verify(cose.sign1(good.protected, payload, signature))
+    signature = bureau.signer.sign(kid, "ES256", signatures.to_be_signed(good.protected, payload))
+    found = bureau.verify(signatures.sign1(good.protected, payload, signature))
     assert (found.genuine, found.checks[-1].name) == (False, "credential")

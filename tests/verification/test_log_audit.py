@@ -28,7 +28,7 @@ from schemas.transparency.merkle import EMPTY_ROOT
 from schemas.transparency.notes import Checkpoint
 from schemas.transparency.tiles import RightEdge, grow
 from verification.log_audit import AuditReport, audit
-from verification.transparency import LogPolicy
+from verification.log_book import LogPolicy
 
 AUTHORITY = "urn:agency:320000:market-regulation"
 STATUS = StatusEntry(status_uri(), 1_536_000_000, sha("edition 1"))

@@ -10,7 +10,7 @@ from bureau import DECIDED, HOST, LIST, Bureau, later, numbered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import cose, signatures
+from schemas import signatures
 from schemas.licence import qr_text
 from verification.status_sources import Folder, status_source
 
@@ -138,12 +138,12 @@ def test_qr_that_leads_elsewhere_is_refused(papers: Papers) -> None:
 def test_keys_sign_only_what_they_are_for(papers: Papers) -> None:
     """A credential signed with the status key, or a list signed with the credential key, is refused."""
     bureau = papers.bureau
-    payload = cose.read_sign1(papers.cwt, type_=cose.CWT, max_bytes=700).payload
+    payload = signatures.read_sign1(papers.cwt, type_=signatures.CWT, max_bytes=700).payload
     for role in (("*", "status"), ("*", "draw"), (numbered().grant.authority.code, "seal")):
         kid = bureau.trust.signing_key(*role, DECIDED).kid  # type: ignore[arg-type]
-        header = cose.protected_header(kid, cose.CWT)
-        signature = bureau.signer.sign(kid, "ES256", cose.to_be_signed(header, payload))
-        assert not bureau.verify(cose.sign1(header, payload, signature)).genuine
+        header = signatures.protected_header(kid, signatures.CWT)
+        signature = bureau.signer.sign(kid, "ES256", signatures.to_be_signed(header, payload))
+        assert not bureau.verify(signatures.sign1(header, payload, signature)).genuine
 
 
 def test_reasons_of_another_list_explain_nothing(papers: Papers, tmp_path: Path) -> None:

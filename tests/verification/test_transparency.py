@@ -14,7 +14,7 @@ from infra.transparency.client import LogReader
 from infra.transparency.sequencer import seeded_signer
 from schemas.errors import VerificationError
 from schemas.transparency.notes import Checkpoint, VerifierKey, read_checkpoint, read_note, read_proof
-from verification.transparency import LogPolicy, verify_checkpoint, verify_continuation, verify_proof
+from verification.log_book import LogPolicy, verify_checkpoint, verify_continuation, verify_proof
 
 LOG = seeded_signer(ORIGIN, seed("log"))
 

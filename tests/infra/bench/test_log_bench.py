@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.bench.transparency import bench_log
+from infra.bench.licences import bench_log
 
 
 def test_figures_of_each_way() -> None:

@@ -11,7 +11,7 @@ from story import Events, uscc
 from world import World
 
 from infra.cli.case import said
-from infra.readmodel.register import EmptyRegister
+from infra.readmodel.lists import EmptyRegister
 from processors.queries.listings import Listings
 from processors.state import HolderState
 

@@ -9,7 +9,7 @@ import pytest
 from story import Events, Office, uscc
 
 from infra.bootstrap import Installation
-from infra.http.collection import collect_uploads
+from infra.http.drainer import collect_uploads
 from infra.settings import Settings
 
 DAY = 86_400.0

@@ -15,8 +15,7 @@ from infra.http.service import service
 from infra.http.verifier_pages import POLICY
 from infra.settings import Settings
 from schemas.trust import load_trust
-from verification.browser_page import assets, modules
-from verification.trust_bundle import trust_bundle, trust_files
+from verification.browser_page import assets, modules, trust_bundle, trust_files
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 

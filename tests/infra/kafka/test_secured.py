@@ -27,8 +27,7 @@ from infra.kafka.publisher import Publisher, send_all
 from infra.kafka.worker import departments
 from infra.settings import allow_past
 from infra.stack import local
-from infra.stack.processes import wait_until
-from infra.stack.servers import ensure_bucket, store_answers
+from infra.stack.processes import ensure_bucket, store_answers, wait_until
 from schemas.errors import UsageError
 from schemas.items import load_catalogue
 

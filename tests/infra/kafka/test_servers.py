@@ -20,12 +20,11 @@ from world import World
 
 from infra.kafka import topics
 from infra.kafka.backlog import undecided
-from infra.kafka.reading import Reader
+from infra.kafka.records import Reader
 from infra.kafka.worker import departments
 from infra.persons.shared_keys import SharedPersons
 from infra.stack import local
-from infra.stack.processes import running
-from infra.stack.servers import client
+from infra.stack.processes import client, running
 from infra.stores.s3 import conditional_writes
 from processors.queries.promises import Wanted, figures, fold
 from schemas import facts as f

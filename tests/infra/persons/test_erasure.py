@@ -13,8 +13,8 @@ from world import World
 
 from infra.cli.sending import fresh_id
 from infra.persons.access_log import Accesses
+from processors.queries.access import last_day, reasons_to_keep
 from processors.queries.listings import CaseFilter, Listings
-from processors.queries.retention import last_day, reasons_to_keep
 from processors.state import HolderState
 from schemas.errors import TransientError
 

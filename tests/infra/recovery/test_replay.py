@@ -13,7 +13,7 @@ import pytest
 from story import PROVINCE, Events, Office, ric, uscc
 
 from infra.bootstrap import Installation
-from infra.recovery.read_only import readable
+from infra.recovery.archive import readable
 from infra.recovery.replay import ReplayReport, replay
 from infra.settings import load
 from schemas.errors import UsageError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack.servers import _mirrors
+from infra.stack.processes import _mirrors
 
 SETTINGS = """<settings xmlns="http://maven.apache.org/SETTINGS/1.0.0"><mirrors>
 <mirror><id>a</id><mirrorOf>{of}</mirrorOf><url> {url} </url></mirror></mirrors></settings>"""

@@ -15,8 +15,7 @@ from memory_store import MemoryStore
 
 from infra.settings import load
 from infra.stack.local import _start_store
-from infra.stack.processes import stop, wait_until
-from infra.stack.servers import ensure_bucket, store_answers
+from infra.stack.processes import ensure_bucket, stop, store_answers, wait_until
 from infra.stores import Erasing, open_store
 from infra.stores.folder import FolderStore
 from infra.stores.s3 import S3Store

@@ -20,7 +20,7 @@ from schemas.errors import NotFound, StoreUnavailable, UsageError, VerificationE
 from schemas.ports import LogSource
 from schemas.transparency.notes import read_checkpoint, read_note
 from verification.log_audit import audit
-from verification.transparency import verify_proof
+from verification.log_book import verify_proof
 
 
 @pytest.fixture(scope="module")

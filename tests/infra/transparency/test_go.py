@@ -25,7 +25,7 @@ from infra.transparency.sequencer import seeded_signer
 from infra.transparency.witness import Witness, witness_app
 from schemas.transparency.merkle import EMPTY_ROOT
 from schemas.transparency.notes import encode64, read_checkpoint, read_key, read_note
-from verification.transparency import verify_checkpoint
+from verification.log_book import verify_checkpoint
 
 pytestmark = pytest.mark.servers
 

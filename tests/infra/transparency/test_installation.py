@@ -27,7 +27,7 @@ from schemas.transparency.entries import (
 from schemas.transparency.notes import read_checkpoint, read_note
 from schemas.trust import load_trust
 from verification.log_audit import AuditReport, audit
-from verification.transparency import policy_of
+from verification.log_book import policy_of
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from schemas.errors import NotFound, ObjectDiffers, StoreUnavailable, Verificati
 from schemas.transparency.entries import TrustEntry
 from schemas.transparency.notes import read_checkpoint, read_note, read_proof
 from verification.log_audit import audit
-from verification.transparency import verify_checkpoint, verify_proof
+from verification.log_book import verify_checkpoint, verify_proof
 
 LOG_KEY = seeded_signer(ORIGIN, seed("log")).log_key
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from story import Events, uscc
 from world import World
 
-from processors.publish import outbound
+from processors.stages import outbound
 from schemas import facts as f
 from schemas.item_types import ServiceItem
 from schemas.items import load_catalogue

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 from processors.decisions.due import _HANDLERS
-from processors.decisions.lifecycle import DUE, ENDED, LIVING, TRANSITIONS, tables
+from processors.decisions.orders import DUE, ENDED, LIVING, TRANSITIONS, tables
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = (ROOT / "docs" / "lifecycle.md").read_text("utf-8")
 
 
 def test_the_tables_are_current() -> None:
-    """`python -m processors.decisions.lifecycle` prints exactly what stands between the marks."""
+    """`python -m processors.decisions.orders` prints exactly what stands between the marks."""
     printed = subprocess.run(
-        [sys.executable, "-m", "processors.decisions.lifecycle"],
+        [sys.executable, "-m", "processors.decisions.orders"],
         cwd=ROOT,
         capture_output=True,
         check=True,

@@ -19,8 +19,7 @@ from issuance import keys
 from schemas.canonical_json import canonical
 from schemas.errors import TrustError
 from schemas.trust import ANY_AUTHORITY, load_trust
-from verification.browser_page import assets, fragment, modules, standalone_page
-from verification.trust_bundle import trust_bundle
+from verification.browser_page import assets, fragment, modules, standalone_page, trust_bundle
 
 
 def files(folder: Path) -> dict[str, bytes]:
