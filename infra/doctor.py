@@ -27,6 +27,7 @@ from infra.pool import cores
 from infra.settings import masked
 from infra.stores import Conditional
 from issuance import fonts, page
+from issuance.signer import root_path
 from schemas.calendar import CHINA
 from schemas.errors import ZhengzhaoError
 from schemas.trust import FOREIGN_USES
@@ -95,11 +96,26 @@ def _keys(here: Installation) -> Findings:
         f"私钥 / private keys {len(private)}" + (f" · 缺少 / missing {missing}" if missing else ""),
         "从备份恢复 keys/ / restore keys/ from a backup" if missing else "",
     )  # fmt: skip
+    yield _root(here, private)
     if here.settings.passphrase is None:
         yield DoctorFinding(
             "passphrase", None, "私钥未加密 / the private keys are not encrypted",
             "在 keys init 之前设 ZHENGZHAO_PASSPHRASE / set ZHENGZHAO_PASSPHRASE before keys init",
         )  # fmt: skip
+
+
+def _root(here: Installation, private: frozenset[str]) -> DoctorFinding:
+    """Tell where the root's private key lies: away, in its own file, or (earlier releases) among the keys that sign."""
+    signature = here.trust.listing.signature
+    if signature is not None and signature.kid in private:
+        detail = "根密钥与签发密钥在同一文件 / the root's key lies among the keys that sign"
+        hint = "zhengzhao keys rotate 把它移到 keys/root / moves it to keys/root"
+        return DoctorFinding("root", None, detail, hint)
+    if root_path(here.settings.data).exists():
+        detail = "keys/root 在本机 / keys/root is on this machine"
+        hint = "移到别处保管，换发或吊销密钥时再放回 / take it away; put it back to rotate or revoke keys"
+        return DoctorFinding("root", None, detail, hint)
+    return DoctorFinding("root", True, "根密钥不在本机 / the root's key is not on this machine")
 
 
 def _storage(here: Installation) -> Findings:

@@ -72,6 +72,7 @@ class Settings:
         broker: str | None = None,
         store: str | None = None,
         passphrase: str | None = None,
+        root_passphrase: str | None = None,
         require_proof: bool = False,
         items: tuple[Path, ...] = (),
         workers: int = 0,
@@ -86,6 +87,7 @@ class Settings:
         self.broker = broker
         self.store = store
         self.passphrase = passphrase
+        self.root_passphrase = root_passphrase or passphrase  # of `keys/root`, which only new editions need
         self.require_proof = require_proof
         self.items = items  # further folders with service item files
         self.workers = workers  # issuing processes; 0: one for each core
@@ -168,6 +170,7 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         broker=broker,
         store=store,
         passphrase=env.get("ZHENGZHAO_PASSPHRASE") or None,
+        root_passphrase=env.get("ZHENGZHAO_ROOT_PASSPHRASE") or None,
         require_proof=_flag(env.get("ZHENGZHAO_REQUIRE_PROOF", file.get("require_proof", False))),
         items=_folders(file.get("items", []), folder),
         workers=_count("workers", env.get("ZHENGZHAO_WORKERS", file.get("workers", 0)), 256),

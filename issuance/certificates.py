@@ -1,4 +1,4 @@
-"""Certificates of an installation: the root, and under it one for each key that signs.
+"""Certificates of an installation: the root, and under it one for each key that signs; the roles that need keys.
 
 A certificate outlives signing: it holds until the last licence signed with its key has ended (RFC 5280's 9999-12-31
 where a licence may have no end).
@@ -6,22 +6,36 @@ where a licence may have no end).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from schemas.trust import PublicKey
+from schemas.authorities import authority, issuing_authorities, level, named_on, renamed_until, source_of
+from schemas.calendar import china_date
+from schemas.items import Catalogue
+from schemas.licence import Authority
+from schemas.trust import ANY_AUTHORITY, PublicKey, Use
 
+DEFAULT_ORIGIN: Final = "zhengzhao.example/log"
 NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
 _ROOT_NAME = "证照签发根证书 zhengzhao root"
 _COMMON_NAME_LIMIT = 64  # RFC 5280, upper bound of a common name
 
 _NO_REV_AVAIL = x509.ObjectIdentifier("2.5.29.56")
 _NULL = b"\x05\x00"
+
+
+class Role(NamedTuple):
+    """The role of a key: an authority's code (`*`: the installation), its name from the day `since` on, and the use."""
+
+    authority: str
+    name: str
+    use: Use
+    since: str = ""  # ISO date in China; empty for the first name
 
 
 def root_certificate(key: ec.EllipticCurvePrivateKey, valid_from: datetime) -> x509.Certificate:
@@ -104,3 +118,62 @@ def _usage(*, certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+INSTALLATION_NAME: Final = "证照 zhengzhao"
+_USES: Final[tuple[Use, ...]] = ("credential", "seal")
+
+
+def roles_of(catalogue: Catalogue) -> tuple[Role, ...]:
+    """Return a credential and a seal key for each issuing authority, one key each for status lists, draws, the log."""
+    authorities = tuple(
+        Role(found.code, name, use, since)
+        for found in issuing_authorities(catalogue)
+        for since, name in _names_of(catalogue, found)
+        for use in _USES
+    )
+    uses: tuple[Use, ...] = ("status", "draw", "log")
+    return authorities + tuple(Role(ANY_AUTHORITY, INSTALLATION_NAME, use) for use in uses)
+
+
+def log_origin(catalogue: Catalogue) -> str:
+    """Return the origin of the log where none is set: `<HOST>/log`, with the host of the first issuing authority."""
+    hosts = [found.host.lower() for found in issuing_authorities(catalogue)]
+    return f"{hosts[0]}/log" if hosts else DEFAULT_ORIGIN
+
+
+def longest_validity(catalogue: Catalogue) -> int | None:
+    """Return the longest validity of a licence in years; None where one of the items has no end."""
+    years = [item.validity_years for item in catalogue.items.values() if item.mode != "filing"]
+    return None if None in years else max((year for year in years if year is not None), default=0)
+
+
+def name_of(catalogue: Catalogue, authority_code: str, at: datetime) -> str:
+    """Return the name in the certificate of an authority's key that signs from a moment on."""
+    source = source_of(authority_code)
+    if source is None:
+        return INSTALLATION_NAME
+    day = china_date(at).isoformat()
+    names = _names_of(catalogue, authority(*source))
+    return [name for since, name in names if since <= day][-1]
+
+
+def _names_of(catalogue: Catalogue, issuer: Authority) -> list[tuple[str, str]]:
+    """Return an issuing authority's names with the day from which each holds, the first with an empty day.
+
+    Where two items know it under different names on one day, the first item counts.
+    """
+    items = [
+        item
+        for item in catalogue.items.values()
+        if item.department == issuer.department and item.level == level(issuer.division)
+    ]
+    ends = {old.until for item in items for old in item.formerly} | renamed_until(issuer.division)
+    days = ["", *sorted((date.fromisoformat(end) + timedelta(days=1)).isoformat() for end in ends)]
+    names: list[tuple[str, str]] = []
+    for day in days:
+        on = day or "0001-01-01"
+        known = [named_on(issuer, item, on).name for item in items] or [issuer.name]
+        if not names or names[-1][1] != known[0]:
+            names.append((day, known[0]))
+    return names

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from issuance.keys import Lifetime, Role, open_edition
+from issuance.certificates import Role
+from issuance.keys import Lifetime, open_edition
 from schemas.errors import NotFound, UsageError
 from schemas.trust import FOREIGN_USES, TRUST_FILE, TimestampAuthority, TrustKey, TrustStore, key_id
 
@@ -26,12 +27,13 @@ def enter_public_key(
     *,
     now: datetime,
     passphrase: str | None,
+    root_passphrase: str | None = None,
 ) -> TrustKey:
     """List somebody else's public key (a party's or a supervisor's) in the trust folder, from now on.
 
     Raise UsageError where the key is listed already; the same key for the same role changes nothing.
     """
-    change = open_edition(data, store, passphrase)
+    change = open_edition(data, store, passphrase, root_passphrase)
     known = store.keys.get(key_id(public))
     if known is not None:
         if (known.use, known.authority) == (role.use, role.authority) and known.signed_in_time(now):
@@ -44,15 +46,21 @@ def enter_public_key(
         )
     start = max(now, store.root.not_valid_before_utc)
     fresh = change.enter(public, role, Lifetime(start))
-    change.publish(now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase, root_passphrase=root_passphrase)
     return fresh
 
 
 def end_keys(
-    data: Path, store: TrustStore, name: str, *, now: datetime, passphrase: str | None
+    data: Path,
+    store: TrustStore,
+    name: str,
+    *,
+    now: datetime,
+    passphrase: str | None,
+    root_passphrase: str | None = None,
 ) -> list[TrustKey]:
     """End the keys of a party or supervisor. Raise NotFound where none is in force."""
-    change = open_edition(data, store, passphrase)
+    change = open_edition(data, store, passphrase, root_passphrase)
     found = [key for use in FOREIGN_USES for key in store.keys_of(name, use) if key.signed_in_time(now)]
     if not found:
         raise NotFound(
@@ -62,7 +70,7 @@ def end_keys(
         )
     for key in found:
         change.end(key.kid, now - timedelta(seconds=1))
-    change.publish(now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase, root_passphrase=root_passphrase)
     return found
 
 
@@ -74,9 +82,10 @@ def enter_timestamp_authority(
     *,
     now: datetime,
     passphrase: str | None,
+    root_passphrase: str | None = None,
 ) -> TimestampAuthority:
     """List the certificate of a timestamp authority in the trust folder."""
-    change = open_edition(data, store, passphrase)
+    change = open_edition(data, store, passphrase, root_passphrase)
     digest = certificate.fingerprint(SHA256()).hex()
     file = f"tsa-{digest[:16]}.pem"
     entry = TimestampAuthority(name, file, digest)
@@ -84,5 +93,5 @@ def enter_timestamp_authority(
         return entry
     change.timestamps = (*change.timestamps, entry)
     change.certificates[file] = certificate.public_bytes(Encoding.PEM)
-    change.publish(now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase, root_passphrase=root_passphrase)
     return entry

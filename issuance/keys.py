@@ -1,8 +1,9 @@
 """Keys and certificates of an installation: creation, rotation and revocation.
 
-Private halves go into the keystore (`keys/`), public halves into the trust folder (`trust/`). Each change is the next
-edition of `trust.json`, signed by the root; earlier editions stay under `trust/editions/`. No key ever leaves the trust
-folder, since its signatures stay good.
+Private halves go into the keystore (`keys/keystore.json`), the root's into a file of its own (`keys/root`), public
+halves into the trust folder (`trust/`). Each change is the next edition of `trust.json`, signed by the root; earlier
+editions stay under `trust/editions/`. No key ever leaves the trust folder, since its signatures stay good. Keystores of
+earlier releases hold the root too: the next edition moves it out.
 
 A new key follows an old one by date: decisions from its `signs_from` on are signed with the new key. A revoked key gets a
 successor from the same moment. An authority that changes its name gets a key from the day of its new name on, so that
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from cryptography import x509
@@ -27,15 +28,22 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import UNSET
 
-from issuance.certificates import NO_END, issuing_certificate, root_certificate
-from issuance.signer import ES256, SoftwareSigner, keystore_path, read_keystore, write_keystore, write_whole
-from schemas.authorities import authority, issuing_authorities, level, named_on, renamed_until, source_of
+from issuance.certificates import DEFAULT_ORIGIN, NO_END, Role, issuing_certificate, root_certificate
+from issuance.signer import (
+    ES256,
+    SoftwareSigner,
+    check_passphrase,
+    keystore_path,
+    read_keystore,
+    read_root,
+    root_path,
+    write_keystore,
+    write_root,
+    write_whole,
+)
 from schemas.calendar import CHINA, china_date
 from schemas.errors import KeysMissing, NotFound, UsageError
-from schemas.items import Catalogue
-from schemas.licence import Authority
 from schemas.trust import (
-    ANY_AUTHORITY,
     FOREIGN_USES,
     ROOT_FILE,
     TRUST_FILE,
@@ -50,18 +58,7 @@ from schemas.trust import (
     key_id,
 )
 
-
-class Role(NamedTuple):
-    """The role of a key: an authority's code (`*`: the installation), its name from the day `since` on, and the use."""
-
-    authority: str
-    name: str
-    use: Use
-    since: str = ""  # ISO date in China; empty for the first name
-
-
 TRUST_FOLDER: Final = "trust"
-DEFAULT_ORIGIN: Final = "zhengzhao.example/log"
 SIGNING_YEARS: Final = 10
 _SECOND: Final = timedelta(seconds=1)
 
@@ -98,24 +95,27 @@ def init(
     *,
     now: datetime,
     passphrase: str | None,
+    root_passphrase: str | None = None,
     log: LogTerms | None = None,
 ) -> bool:
     """Make root, keys and certificates for these roles; return False, and change nothing, where there are some.
 
-    With a role of use `log` every licence is in the transparency log of the terms `log`.
+    `root_passphrase` seals the root's key, or else `passphrase` does; UsageError where one is too short. With a role of use `log` every licence is in the transparency log of the terms `log`.
     """
     trust = data / TRUST_FOLDER
     if (trust / TRUST_FILE).exists():
         return False
+    check_passphrase(passphrase, "ZHENGZHAO_PASSPHRASE")
+    check_passphrase(root_passphrase, "ZHENGZHAO_ROOT_PASSPHRASE")
     root_key = ec.generate_private_key(ec.SECP256R1())
     root = root_certificate(root_key, life.signs_from)
     listing = TrustList(0, "", (), logged_from=life.signs_from.isoformat())
-    change = TrustEdition(data, root, {key_id(root_key.public_key()): _scalar(root_key)}, listing, log)
+    change = TrustEdition(data, root, _scalar(root_key), {}, listing, log)
     for role, its_life in _named_in_time(roles, life):
         change.add(role, its_life)
     trust.mkdir(parents=True, exist_ok=True)
     write_whole(trust / ROOT_FILE, root.public_bytes(Encoding.PEM))
-    change.publish(now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase, root_passphrase=root_passphrase)
     return True
 
 
@@ -127,20 +127,21 @@ def rotate(
     *,
     now: datetime,
     passphrase: str | None,
+    root_passphrase: str | None = None,
     log: LogTerms | None = None,
 ) -> tuple[TrustKey, ...]:
     """Make a new key for each role, from `life.signs_from` on; also for roles that had none yet.
 
     `store` is the trust folder of `data`. Raises UsageError for a moment before the root's.
     """
-    change = open_edition(data, store, passphrase, log)
+    change = open_edition(data, store, passphrase, root_passphrase, log)
     if life.signs_from < store.root.not_valid_before_utc:
         raise UsageError(
             "早于根证书生效时间 / keys cannot sign before the root",
             hint=f"不早于 / a date from {store.root.not_valid_before_utc:%Y-%m-%d} on",
         )
     fresh = tuple(change.add(role, its_life) for role, its_life in _named_in_time(roles, life))
-    change.publish(now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase, root_passphrase=root_passphrase)
     return fresh
 
 
@@ -154,6 +155,7 @@ def revoke(
     outlives: int | None,
     now: datetime,
     passphrase: str | None,
+    root_passphrase: str | None = None,
     log: LogTerms | None = None,
 ) -> TrustKey:
     """Revoke a key from a moment on and return its successor, which signs from then on.
@@ -161,7 +163,7 @@ def revoke(
     `name` is the authority's, for the successor's certificate; `store` is the trust folder of `data`. Raises NotFound for
     an unknown key, UsageError for one that was revoked from that moment or an earlier one.
     """
-    change = open_edition(data, store, passphrase, log)
+    change = open_edition(data, store, passphrase, root_passphrase, log)
     key = store.keys.get(kid)
     if key is None:
         raise NotFound(f"没有该密钥 / no key {kid}", hint="zhengzhao keys list", where=TRUST_FILE)
@@ -176,7 +178,7 @@ def revoke(
     change.revoke(kid, since)
     start = max(since, store.root.not_valid_before_utc)
     fresh = change.add(Role(key.authority, name, key.use), Lifetime(start, outlives))
-    change.publish(now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase, root_passphrase=root_passphrase)
     return fresh
 
 
@@ -192,6 +194,7 @@ class TrustEdition:
         self,
         data: Path,
         root: x509.Certificate,
+        root_scalar: bytes,
         scalars: dict[str, bytes],
         before: TrustList,
         log: LogTerms | None,
@@ -207,7 +210,9 @@ class TrustEdition:
         public = root.public_key()
         assert isinstance(public, ec.EllipticCurvePublicKey)  # load_trust has seen to it
         self.root_kid = key_id(public)
-        self.root_key = SoftwareSigner(scalars).private_key(self.root_kid)
+        self.root_scalar = root_scalar
+        self.root_signer = SoftwareSigner({self.root_kid: root_scalar})
+        self.root_key = self.root_signer.private_key(self.root_kid)
 
     def add(self, role: Role, life: Lifetime) -> TrustKey:
         key = self._fresh_key(role.use)
@@ -248,8 +253,11 @@ class TrustEdition:
     def revoke(self, kid: str, since: datetime) -> None:
         self.keys[kid] = msgspec.structs.replace(self.keys[kid], revoked_since=since.isoformat())
 
-    def publish(self, *, now: datetime, passphrase: str | None) -> None:
-        """Write certificates, private keys, and last the edition that names them."""
+    def publish(self, *, now: datetime, passphrase: str | None, root_passphrase: str | None = None) -> None:
+        """Write certificates, private keys, and last the edition that names them.
+
+        The root is written where it lies nowhere by itself yet: before the keystore, which then no longer holds it.
+        """
         sequence = self.before.sequence + 1
         plain = TrustList(
             sequence=sequence,
@@ -259,7 +267,7 @@ class TrustEdition:
         )
         if any(key.use == "log" for key in self.keys.values()):
             plain = self._logged(plain)
-        signature = SoftwareSigner(self.scalars).sign(self.root_kid, ES256, plain.to_be_signed())
+        signature = self.root_signer.sign(self.root_kid, ES256, plain.to_be_signed())
         signed = msgspec.structs.replace(
             plain, signature=RootSignature("ES256", self.root_kid, encode_signature(signature))
         )
@@ -267,6 +275,8 @@ class TrustEdition:
         (trust / "editions").mkdir(parents=True, exist_ok=True)
         for name, pem in self.certificates.items():
             (trust / name).write_bytes(pem)
+        if not root_path(self.data).exists():
+            write_root(self.data, {self.root_kid: self.root_scalar}, root_passphrase or passphrase)
         write_keystore(self.data, self.scalars, passphrase)
         write_whole(trust / "editions" / f"trust-{sequence:06d}.json", signed.to_bytes())
         write_whole(trust / TRUST_FILE, signed.to_bytes())
@@ -284,16 +294,20 @@ class TrustEdition:
     def _fresh_key(self, use: Use) -> ec.EllipticCurvePrivateKey | Ed25519PrivateKey:
         while True:  # ids are short: some ten thousand keys would make the first pair of equal ones
             key = Ed25519PrivateKey.generate() if use == "log" else ec.generate_private_key(ec.SECP256R1())
-            if key_id(key.public_key()) not in self.scalars:
+            if key_id(key.public_key()) not in {self.root_kid, *self.scalars}:
                 return key
 
 
 def open_edition(
-    data: Path, store: TrustStore, passphrase: str | None, log: LogTerms | None = None
+    data: Path,
+    store: TrustStore,
+    passphrase: str | None,
+    root_passphrase: str | None = None,
+    log: LogTerms | None = None,
 ) -> TrustEdition:
     """Begin the next edition of a trust folder; without terms those of its log stay.
 
-    Raises KeysMissing where the keystore lacks keys of the folder.
+    Raises KeysMissing where the keystore lacks keys of the folder, or the root's key was taken away.
     """
     scalars = read_keystore(data, passphrase)
     if not {kid for kid, key in store.keys.items() if key.use not in FOREIGN_USES} <= set(scalars):
@@ -302,7 +316,18 @@ def open_edition(
             where=str(keystore_path(data)),
             hint="从备份恢复 / restore it from a backup",
         )
-    change = TrustEdition(data, store.root, scalars, store.listing, log)
+    public = store.root.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)  # load_trust has seen to it
+    kid = key_id(public)
+    root = scalars.pop(kid, None)  # keystores of earlier releases hold it
+    root = root or read_root(data, root_passphrase or passphrase).get(kid)
+    if root is None:
+        raise KeysMissing(
+            "keys/root 不是本信任目录的根密钥 / keys/root is not the root of this trust folder",
+            where=str(root_path(data)),
+            hint="从备份恢复 / restore it from a backup",
+        )
+    change = TrustEdition(data, store.root, root, scalars, store.listing, log)
     change.timestamps = store.listing.timestamps
     return change
 
@@ -339,62 +364,3 @@ def _years_on(time: datetime, years: int) -> datetime:
     except ValueError:
         anniversary = time.replace(year=time.year + years, month=3, day=1)
     return anniversary - _SECOND
-
-
-INSTALLATION_NAME: Final = "证照 zhengzhao"
-_USES: Final[tuple[Use, ...]] = ("credential", "seal")
-
-
-def roles_of(catalogue: Catalogue) -> tuple[Role, ...]:
-    """Return a credential and a seal key for each issuing authority, one key each for status lists, draws, the log."""
-    authorities = tuple(
-        Role(found.code, name, use, since)
-        for found in issuing_authorities(catalogue)
-        for since, name in _names_of(catalogue, found)
-        for use in _USES
-    )
-    uses: tuple[Use, ...] = ("status", "draw", "log")
-    return authorities + tuple(Role(ANY_AUTHORITY, INSTALLATION_NAME, use) for use in uses)
-
-
-def log_origin(catalogue: Catalogue) -> str:
-    """Return the origin of the log where none is set: `<HOST>/log`, with the host of the first issuing authority."""
-    hosts = [found.host.lower() for found in issuing_authorities(catalogue)]
-    return f"{hosts[0]}/log" if hosts else DEFAULT_ORIGIN
-
-
-def longest_validity(catalogue: Catalogue) -> int | None:
-    """Return the longest validity of a licence in years; None where one of the items has no end."""
-    years = [item.validity_years for item in catalogue.items.values() if item.mode != "filing"]
-    return None if None in years else max((year for year in years if year is not None), default=0)
-
-
-def name_of(catalogue: Catalogue, authority_code: str, at: datetime) -> str:
-    """Return the name in the certificate of an authority's key that signs from a moment on."""
-    source = source_of(authority_code)
-    if source is None:
-        return INSTALLATION_NAME
-    day = china_date(at).isoformat()
-    names = _names_of(catalogue, authority(*source))
-    return [name for since, name in names if since <= day][-1]
-
-
-def _names_of(catalogue: Catalogue, issuer: Authority) -> list[tuple[str, str]]:
-    """Return an issuing authority's names with the day from which each holds, the first with an empty day.
-
-    Where two items know it under different names on one day, the first item counts.
-    """
-    items = [
-        item
-        for item in catalogue.items.values()
-        if item.department == issuer.department and item.level == level(issuer.division)
-    ]
-    ends = {old.until for item in items for old in item.formerly} | renamed_until(issuer.division)
-    days = ["", *sorted((date.fromisoformat(end) + timedelta(days=1)).isoformat() for end in ends)]
-    names: list[tuple[str, str]] = []
-    for day in days:
-        on = day or "0001-01-01"
-        known = [named_on(issuer, item, on).name for item in items] or [issuer.name]
-        if not names or names[-1][1] != known[0]:
-            names.append((day, known[0]))
-    return names

@@ -4,10 +4,11 @@ A hardware module or a signing service implements the same three lines. Our own 
 (RFC 6979), so that issuing again after a crash gives the same bytes; a signer with random ones is served too:
 a stage that finds its object already stored verifies and adopts it.
 
-The private keys of an installation: one file under `keys/`, sealed with a passphrase where there is one.
+The private keys of an installation: `keys/keystore.json` has the keys that sign, `keys/root` the root's alone. Each is
+sealed with a passphrase where there is one. The root may be taken away: only a new edition of the trust folder needs it.
 
-The passphrase goes through scrypt (N 2¹⁵, r 8, p 1) to a key for AES-256-GCM. One file, so that opening some
-hundred keys costs one scrypt.
+The passphrase goes through scrypt (N 2¹⁷, r 8, p 1; files of earlier releases: N 2¹⁵) to a key for AES-256-GCM. One
+file, so that opening some hundred keys costs one scrypt.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from schemas.errors import KeysMissing
+from schemas.errors import KeysMissing, UsageError
 from schemas.signatures import der_to_raw, low_s
 
 ES256 = "ES256"
@@ -80,17 +81,23 @@ class SoftwareSigner:
 
 KEYS_FOLDER: Final = "keys"
 KEYSTORE_FILE: Final = "keystore.json"
-_N, _R, _P = 1 << 15, 8, 1
+ROOT_KEY_FILE: Final = "root"
+SHORTEST_PASSPHRASE: Final = 12  # characters
+_EARLIER_N = 1 << 15  # of files that do not name it
+_N, _R, _P = 1 << 17, 8, 1
+_MOST_N = 1 << 20  # 1 GiB of memory: a file that names more was not written here
 _PASSPHRASE_HINT = "set ZHENGZHAO_PASSPHRASE to the passphrase that keys init was given"
+_ROOT_HINT = "set ZHENGZHAO_ROOT_PASSPHRASE (without it ZHENGZHAO_PASSPHRASE counts) to the root's passphrase"
 
 
-class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """scrypt salt, AES-GCM nonce, ciphertext and tag."""
+class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """scrypt salt and N, AES-GCM nonce, ciphertext and tag."""
 
     salt: bytes
     nonce: bytes
     ciphertext: bytes
     tag: bytes
+    n: int = _EARLIER_N
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,36 +113,73 @@ def keystore_path(data: Path) -> Path:
     return data / KEYS_FOLDER / KEYSTORE_FILE
 
 
+def root_path(data: Path) -> Path:
+    """Return the path of the root's private key of a data folder."""
+    return data / KEYS_FOLDER / ROOT_KEY_FILE
+
+
 def read_keystore(data: Path, passphrase: str | None) -> dict[str, bytes]:
     """Key id → private number (32 bytes). KeysMissing without keys, or with another passphrase."""
     path = keystore_path(data)
+    if not path.exists():
+        raise KeysMissing("no keys that can sign / 没有签发密钥", where=str(path), hint="zhengzhao keys init")
+    return _read(path, passphrase, _PASSPHRASE_HINT)
+
+
+def read_root(data: Path, passphrase: str | None) -> dict[str, bytes]:
+    """Root's key id → private number. KeysMissing where the file was taken away, or with another passphrase."""
+    path = root_path(data)
+    if not path.exists():
+        raise KeysMissing(
+            "根密钥不在此处，信任目录的新版次须由它签名 / the root's private key is not here: it signs each new edition of the trust folder",
+            where=str(path),
+            hint="把 keys/root 放回后再执行，用毕再取走 / put keys/root back for this command, and take it away afterwards",
+        )
+    return _read(path, passphrase, _ROOT_HINT)
+
+
+def _read(path: Path, passphrase: str | None, hint: str) -> dict[str, bytes]:
     try:
         content = msgspec.json.decode(path.read_bytes(), type=_File)
-    except FileNotFoundError:
-        raise KeysMissing(
-            "no keys that can sign / 没有签发密钥", where=str(path), hint="zhengzhao keys init"
-        ) from None
     except msgspec.MsgspecError as error:
         raise KeysMissing(f"no keystore: {error}", where=str(path), hint="restore it from a backup") from None
     if content.sealed is None:
         return content.keys or {}
     if not passphrase:
-        raise KeysMissing("the keys are sealed / 密钥已加密", where=str(path), hint=_PASSPHRASE_HINT)
+        raise KeysMissing("the keys are sealed / 密钥已加密", where=str(path), hint=hint)
     sealed = content.sealed
-    cipher = AES.new(_stretch(passphrase, sealed.salt), AES.MODE_GCM, nonce=sealed.nonce)
+    if not _EARLIER_N <= sealed.n <= _MOST_N or sealed.n & (sealed.n - 1):
+        raise KeysMissing(f"no keystore: n = {sealed.n}", where=str(path), hint="restore it from a backup")
+    cipher = AES.new(_stretch(passphrase, sealed.salt, sealed.n), AES.MODE_GCM, nonce=sealed.nonce)
     try:
         plain = cipher.decrypt_and_verify(sealed.ciphertext, sealed.tag)
     except ValueError:
-        raise KeysMissing(
-            "the passphrase is wrong / 口令错误", where=str(path), hint=_PASSPHRASE_HINT
-        ) from None
+        raise KeysMissing("the passphrase is wrong / 口令错误", where=str(path), hint=hint) from None
     return msgspec.json.decode(plain, type=dict[str, bytes])
+
+
+def check_passphrase(passphrase: str | None, variable: str) -> None:
+    """Refuse a passphrase that is too short to protect a key. Raise UsageError; none at all is the user's choice."""
+    if passphrase and len(passphrase) < SHORTEST_PASSPHRASE:
+        raise UsageError(
+            f"口令不足 {SHORTEST_PASSPHRASE} 个字符 / a passphrase of fewer than {SHORTEST_PASSPHRASE} characters",
+            where=variable,
+            hint="用几个不相关的词组成一句 / a phrase of several unrelated words",
+        )
 
 
 def write_keystore(data: Path, keys: dict[str, bytes], passphrase: str | None) -> None:
     """Write the keys in the place of those before, whole or not at all; readable for the owner alone."""
+    _write(keystore_path(data), keys, passphrase)
+
+
+def write_root(data: Path, keys: dict[str, bytes], passphrase: str | None) -> None:
+    """Write the root's key into a file of its own, as `write_keystore` does."""
+    _write(root_path(data), keys, passphrase)
+
+
+def _write(path: Path, keys: dict[str, bytes], passphrase: str | None) -> None:
     content = _File(v=1, keys=keys) if not passphrase else _File(v=1, sealed=_seal(keys, passphrase))
-    path = keystore_path(data)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(path, msgspec.json.encode(content), mode=0o600)
 
@@ -153,12 +197,12 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 def _seal(keys: dict[str, bytes], passphrase: str) -> _Sealed:
     salt, nonce = os.urandom(16), os.urandom(12)
-    cipher = AES.new(_stretch(passphrase, salt), AES.MODE_GCM, nonce=nonce)
+    cipher = AES.new(_stretch(passphrase, salt, _N), AES.MODE_GCM, nonce=nonce)
     ciphertext, tag = cipher.encrypt_and_digest(msgspec.json.encode(keys))
-    return _Sealed(salt, nonce, ciphertext, tag)
+    return _Sealed(salt, nonce, ciphertext, tag, _N)
 
 
-def _stretch(passphrase: str, salt: bytes) -> bytes:
+def _stretch(passphrase: str, salt: bytes, n: int) -> bytes:
     # bytes that are no UTF-8 reach us from the environment as surrogates
     raw = passphrase.encode("utf-8", "surrogateescape")
-    return hashlib.scrypt(raw, salt=salt, n=_N, r=_R, p=_P, maxmem=256 * _N * _R, dklen=32)
+    return hashlib.scrypt(raw, salt=salt, n=n, r=_R, p=_P, maxmem=256 * n * _R, dklen=32)

@@ -36,7 +36,8 @@ from infra.bootstrap import Installation
 from infra.demo.samples_day import PROVINCE
 from infra.http.service import listen, serve, service
 from infra.settings import allow_past, load
-from issuance.keys import Lifetime, init, longest_validity, roles_of
+from issuance.certificates import longest_validity, roles_of
+from issuance.keys import Lifetime, init
 from schemas.agencies import AgencyKey, public_pem, with_key
 from schemas.calendar import CHINA
 from schemas.trust import key_id

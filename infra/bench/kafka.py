@@ -39,7 +39,8 @@ from infra.kafka.records import Reader
 from infra.pool import cores
 from infra.settings import Settings, allow_past, load
 from infra.stack import local
-from issuance.keys import Lifetime, init, longest_validity, roles_of
+from issuance.certificates import longest_validity, roles_of
+from issuance.keys import Lifetime, init
 from schemas.calendar import CHINA
 from schemas.errors import TransientError
 from schemas.events import parse_event

@@ -39,8 +39,9 @@ from infra.transparency.client import WitnessFailure
 from infra.transparency.sequencer import Sequencer, SqliteOrder, new_seed, seeded_signer
 from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import Witness
+from issuance.certificates import longest_validity, roles_of
 from issuance.issue import STAGES, Issuer
-from issuance.keys import Lifetime, init, longest_validity, roles_of
+from issuance.keys import Lifetime, init
 from processors import number as numbers
 from processors.decide import decide
 from processors.route import route

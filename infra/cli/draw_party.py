@@ -12,8 +12,8 @@ from cryptography import x509
 from infra.bootstrap import Installation
 from infra.cli import output
 from infra.cli.output import now
+from issuance.certificates import Role
 from issuance.foreign_keys import end_keys, enter_public_key, enter_timestamp_authority
-from issuance.keys import Role
 from schemas.draw import seed
 from schemas.draw.encoding import is_text, read_file
 from schemas.errors import DrawError, UsageError
@@ -55,7 +55,13 @@ def add(
     trust = Installation(settings).trust
     if timestamp:
         entry = enter_timestamp_authority(
-            settings.data, trust, name, _certificate(pem, key), now=now(), passphrase=settings.passphrase
+            settings.data,
+            trust,
+            name,
+            _certificate(pem, key),
+            now=now(),
+            passphrase=settings.passphrase,
+            root_passphrase=settings.root_passphrase,
         )
         _show([{"name": entry.name, "use": "timestamp", "kid": None, "state": "in force"}])
         return
@@ -70,7 +76,15 @@ def add(
         public = seed.public_key(pem, str(key))
     except DrawError as error:
         raise UsageError(error.message, where=str(key), hint="a P-256 public key in PEM") from None
-    entered = enter_public_key(settings.data, trust, public, role, now=now(), passphrase=settings.passphrase)
+    entered = enter_public_key(
+        settings.data,
+        trust,
+        public,
+        role,
+        now=now(),
+        passphrase=settings.passphrase,
+        root_passphrase=settings.root_passphrase,
+    )
     _show([_row(entered, datetime.now(UTC))])
 
 
@@ -91,7 +105,14 @@ def remove(name: Name) -> None:
     """注销登记 / End the keys of a party or supervisor; earlier draws still verify."""
     settings = output.settings()
     trust = Installation(settings).trust
-    ended = end_keys(settings.data, trust, name, now=now(), passphrase=settings.passphrase)
+    ended = end_keys(
+        settings.data,
+        trust,
+        name,
+        now=now(),
+        passphrase=settings.passphrase,
+        root_passphrase=settings.root_passphrase,
+    )
     _show([_row(key, datetime.now(UTC)) | {"state": "ended"} for key in ended])
 
 

@@ -15,7 +15,8 @@ from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from infra.bootstrap import Installation
-    from issuance.keys import LogTerms, Role
+    from issuance.certificates import Role
+    from issuance.keys import LogTerms
     from schemas.trust import TrustKey
 
 app = typer.Typer(
@@ -24,11 +25,11 @@ app = typer.Typer(
     epilog="Example: zhengzhao keys init --valid-from 2018-01-01",
 )
 lifetime = later("issuance.keys:Lifetime")
-longest_validity = later("issuance.keys:longest_validity")
-roles_of = later("issuance.keys:roles_of")
-log_origin = later("issuance.keys:log_origin")
+longest_validity = later("issuance.certificates:longest_validity")
+roles_of = later("issuance.certificates:roles_of")
+log_origin = later("issuance.certificates:log_origin")
 log_terms = later("issuance.keys:LogTerms")
-name_of = later("issuance.keys:name_of")
+name_of = later("issuance.certificates:name_of")
 make_keys = later("issuance.keys:init")
 rotate_keys = later("issuance.keys:rotate")
 revoke_key = later("issuance.keys:revoke")
@@ -46,7 +47,8 @@ def init(
 ) -> None:
     """建立密钥；再次执行不改变任何内容 / Make root, issuing certificates and keys; a second time changes nothing.
 
-    ZHENGZHAO_PASSPHRASE protects the private half.
+    ZHENGZHAO_PASSPHRASE protects the private half, ZHENGZHAO_ROOT_PASSPHRASE the root in keys/root (without it the
+    other one). Each has at least 12 characters. Take keys/root away afterwards: only new editions of trust/ need it.
     """
     moment = now()
     start = _midnight(moment) if valid_from is None else read_start(valid_from, "--valid-from")
@@ -58,8 +60,15 @@ def init(
         )
     with output.installation() as here:
         life = lifetime(start, longest_validity(here.catalogue))
-        roles, secret = _roles(here), here.settings.passphrase
-        made = make_keys(here.settings.data, roles, life, now=moment, passphrase=secret, log=_log_terms(here))
+        made = make_keys(
+            here.settings.data,
+            _roles(here),
+            life,
+            now=moment,
+            passphrase=here.settings.passphrase,
+            root_passphrase=here.settings.root_passphrase,
+            log=_log_terms(here),
+        )
         installation_secret(here.settings.data)
         if made and start < _midnight(moment):
             allow_past(here.settings.data)
@@ -96,7 +105,8 @@ def rotate(
 ) -> None:
     """换发密钥，并补齐新机关的密钥 / Make new keys, also for authorities that have none yet.
 
-    Decisions from that day on are signed with the new keys; what the old ones signed stays valid.
+    Decisions from that day on are signed with the new keys; what the old ones signed stays valid. It needs keys/root,
+    and moves the root there where an earlier release left it in the keystore.
     """
     moment = now()
     begins = moment if start is None else read_start(start, "--from")
@@ -116,6 +126,7 @@ def rotate(
             life,
             now=moment,
             passphrase=here.settings.passphrase,
+            root_passphrase=here.settings.root_passphrase,
             log=_log_terms(here),
         )
     _show(made)
@@ -133,7 +144,7 @@ def revoke(
 ) -> None:
     """吊销密钥 / Revoke a key from a moment on, and make its successor.
 
-    What it signed before still verifies; what it signs from then on does not.
+    What it signed before still verifies; what it signs from then on does not. It needs keys/root.
     """
     moment = now()
     begins = moment if since is None else read_start(since, "--since")
@@ -148,6 +159,7 @@ def revoke(
             outlives=longest_validity(here.catalogue),
             now=moment,
             passphrase=here.settings.passphrase,
+            root_passphrase=here.settings.root_passphrase,
             log=_log_terms(here),
         )
     _show((successor,))
@@ -180,7 +192,8 @@ def _report(here: Installation, made: bool) -> None:
     else:
         output.print_fields(report.items())
         output.line(
-            "把 trust/ 交给核验者；keys/ 与 secret/ 请备份 / give trust/ to verifiers; back up keys/ and secret/"
+            "把 trust/ 交给核验者；keys/ 与 secret/ 请备份；keys/root 移到别处保管 / give trust/ to verifiers; "
+            "back up keys/ and secret/; take keys/root away to a safe place"
             if made
             else "已有密钥，未作更改 / there are keys already; nothing is changed"
         )

@@ -17,7 +17,8 @@ import msgspec
 from infra.bootstrap import Installation
 from infra.embedded.engine import DrainProgress, Engine
 from infra.settings import PAST_DAYS, Settings, allow_past
-from issuance.keys import Lifetime, init, longest_validity, roles_of
+from issuance.certificates import longest_validity, roles_of
+from issuance.keys import Lifetime, init
 from producers.files import Summary, submit_file
 from schemas.calendar import CHINA
 from verification.verify import verify_bytes
@@ -107,6 +108,13 @@ def raised(settings: Settings, report: Report) -> Iterator[DemoStage]:
     with Installation(settings) as here:
         life = Lifetime(KEYS_FROM, longest_validity(here.catalogue))
         roles = roles_of(here.catalogue)
-        init(settings.data, roles, life, now=datetime.now(UTC), passphrase=settings.passphrase)
+        init(
+            settings.data,
+            roles,
+            life,
+            now=datetime.now(UTC),
+            passphrase=settings.passphrase,
+            root_passphrase=settings.root_passphrase,
+        )
         with here.engine("demo") as engine:
             yield DemoStage(here, engine, report)

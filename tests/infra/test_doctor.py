@@ -80,9 +80,19 @@ def test_wrong_things_are_wrong(office: Office) -> None:
 def test_an_encrypted_keystore_needs_its_passphrase(tmp_path: Path) -> None:
     """Wrong or absent: wrong; right: no warning about keys at rest."""
     office = Office(tmp_path)
-    office.run("keys", "init", env={"ZHENGZHAO_PASSPHRASE": "right"})
+    office.run("keys", "init", env={"ZHENGZHAO_PASSPHRASE": "the right one"})
     assert findings(office, code=1, ZHENGZHAO_PASSPHRASE="wrong")["keys"][-1]["ok"] is False
-    assert "passphrase" not in findings(office, ZHENGZHAO_PASSPHRASE="right")
+    assert "passphrase" not in findings(office, ZHENGZHAO_PASSPHRASE="the right one")
+
+
+def test_the_root_that_lies_here_is_a_warning(office: Office) -> None:
+    """Until it is taken away; a rotation without it says what to do, and `drain` does not miss it."""
+    assert findings(office)["root"][0]["ok"] is None
+    (office.data / "keys" / "root").rename(office.folder / "root")
+    assert findings(office)["root"][0]["ok"] is True
+    office.run("drain")
+    office.run("keys", "rotate", "--use", "status", code=2)
+    assert "keys/root" in office.err
 
 
 def test_deliveries(office: Office) -> None:

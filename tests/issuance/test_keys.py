@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from issuance import keys
-from issuance.certificates import issuing_certificate
-from issuance.signer import keystore_path, read_keystore
+from issuance.certificates import issuing_certificate, roles_of
+from issuance.signer import SoftwareSigner, keystore_path, read_keystore, read_root, root_path, write_keystore
 from schemas.authorities import issuing_authority
 from schemas.calendar import CHINA
 from schemas.errors import KeysMissing, LintError, NotFound, TrustError, UsageError
@@ -63,10 +63,52 @@ def test_private_keys_lie_in_the_keystore_alone(bureau: Bureau) -> None:
     """Readable for the owner alone, and in no file of the trust folder."""
     path = keystore_path(bureau.data)
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    assert [path] == [p for p in path.parent.rglob("*") if p.is_file()]
+    assert {path, root_path(bureau.data)} == {p for p in path.parent.rglob("*") if p.is_file()}
+    assert root_path(bureau.data).stat().st_mode & 0o777 == 0o600
     public = b"".join(files(bureau.data / "trust").values())
-    assert not any(scalar in public or scalar.hex().encode() in public for scalar in
-                   read_keystore(bureau.data, None).values())  # fmt: skip
+    private = {**read_keystore(bureau.data, None), **read_root(bureau.data, None)}
+    assert not any(scalar in public or scalar.hex().encode() in public for scalar in private.values())
+
+
+def root_kid(bureau: Bureau) -> str:
+    signature = bureau.trust.listing.signature
+    assert signature is not None
+    return signature.kid
+
+
+def test_the_root_lies_apart_and_may_be_taken_away(bureau: Bureau) -> None:
+    """What signs does not hold it; only a new edition misses it, says so, and leaves everything as it was."""
+    assert root_kid(bureau) not in bureau.signer.kids
+    away = root_path(bureau.data).rename(bureau.data / "away")
+    before = files(bureau.data)
+    bureau.signer.sign(next(iter(bureau.signer.kids)), "ES256", b"a licence")
+    with pytest.raises(KeysMissing, match="root") as caught:
+        keys.rotate(bureau.data, bureau.trust, ROLES[:1], keys.Lifetime(NOW), now=NOW, passphrase=None)
+    assert "keys/root" in caught.value.hint
+    assert before == files(bureau.data)
+    away.rename(root_path(bureau.data))
+    keys.rotate(bureau.data, bureau.trust, ROLES[:1], keys.Lifetime(NOW), now=NOW, passphrase=None)
+    assert bureau.trust.listing.sequence == 2
+
+
+def test_the_root_of_another_folder_signs_nothing_here(bureau: Bureau, tmp_path: Path) -> None:
+    """It is refused before anything is written."""
+    root_path(bureau.data).write_bytes(root_path(Bureau(tmp_path / "other").data).read_bytes())
+    before = files(bureau.data)
+    with pytest.raises(KeysMissing, match="not the root"):
+        keys.rotate(bureau.data, bureau.trust, ROLES[:1], keys.Lifetime(NOW), now=NOW, passphrase=None)
+    assert before == files(bureau.data)
+
+
+def test_a_keystore_with_the_root_in_it_works_and_the_next_edition_moves_it(bureau: Bureau) -> None:
+    """As an earlier release wrote it: signing goes on, and after a rotation the root lies in its own file."""
+    together = {**read_keystore(bureau.data, None), **read_root(bureau.data, None)}
+    write_keystore(bureau.data, together, None)
+    root_path(bureau.data).unlink()
+    assert root_kid(bureau) in bureau.signer.kids
+    keys.rotate(bureau.data, bureau.trust, ROLES[:1], keys.Lifetime(NOW), now=NOW, passphrase=None)
+    assert root_kid(bureau) not in bureau.signer.kids
+    assert {root_kid(bureau)} == set(read_root(bureau.data, None))
 
 
 def test_certificates_outlive_signing(bureau: Bureau) -> None:
@@ -82,15 +124,50 @@ def test_certificates_outlive_signing(bureau: Bureau) -> None:
 
 
 def test_passphrase_protects_the_keys(tmp_path: Path) -> None:
-    """Without it, or with another one, nothing opens; the file shows no key."""
-    keys.init(tmp_path, ROLES, LIFE, now=NOW, passphrase="山高水长")
-    for wrong in (None, "", "x"):
+    """Without it, or with another one, nothing opens; the root has one of its own; the files show no key."""
+    own, roots = "山高水长，云山苍苍，江水泱泱", "先生之风，山高水长，江水泱泱"
+    keys.init(tmp_path, ROLES, LIFE, now=NOW, passphrase=own, root_passphrase=roots)
+    for wrong in (None, "", "x", roots):
         with pytest.raises(KeysMissing):
             keys.open_signer(tmp_path, wrong)
-    signer = keys.open_signer(tmp_path, "山高水长")
-    assert len(ROLES) + 1 == len(signer.kids)
-    raw = keystore_path(tmp_path).read_bytes()
-    assert not any(kid.encode() in raw for kid in signer.kids)
+    with pytest.raises(KeysMissing):
+        read_root(tmp_path, own)
+    signer, root = keys.open_signer(tmp_path, own), SoftwareSigner(read_root(tmp_path, roots))
+    assert (len(ROLES), 1) == (len(signer.kids), len(root.kids))
+    raw = keystore_path(tmp_path).read_bytes() + root_path(tmp_path).read_bytes()
+    assert not any(kid.encode() in raw for kid in signer.kids | root.kids)
+    assert json.loads(root_path(tmp_path).read_bytes())["sealed"]["n"] == 1 << 17
+
+
+@pytest.mark.parametrize("short", [{"passphrase": "十一个字符的口令不够长"}, {"root_passphrase": "x" * 11}])
+def test_a_short_passphrase_makes_no_keys(tmp_path: Path, short: dict[str, str]) -> None:
+    """Eleven characters are refused with a hint, and nothing is written."""
+    with pytest.raises(UsageError, match="12") as caught:
+        keys.init(tmp_path, ROLES, LIFE, now=NOW, **{"passphrase": None, **short})
+    assert caught.value.hint
+    assert {} == files(tmp_path)
+
+
+# Written by an earlier release (scrypt N 2¹⁵, not named in the file) with the passphrase "山高水长".
+EARLIER = b'{"v":1,"keys":null,"sealed":{"salt":"XISLX+cDqPp8chgRSRLIVw==","nonce":"4pJIcDQ5Fzv1TDCe","ciphertext":"fR1+vYtSweNyi/G3voR6i7etfNni8u9cXlRxqUg44qr+VcCgj7rvwhbMxcClTRDyNZ7i36OrNBkxhTA=","tag":"/OfEX8yiS1gaLQGkLelfkw=="}}'
+
+
+def test_a_keystore_of_an_earlier_release_opens(tmp_path: Path) -> None:
+    """Its file does not name scrypt's N, and its passphrase may be short."""
+    keystore_path(tmp_path).parent.mkdir()
+    keystore_path(tmp_path).write_bytes(EARLIER)
+    assert {"0a1b2c3d": bytes(range(32))} == read_keystore(tmp_path, "山高水长")
+
+
+def test_a_keystore_that_names_an_absurd_effort_is_refused(tmp_path: Path) -> None:
+    """It would take all memory before the passphrase is even tried."""
+    keystore_path(tmp_path).parent.mkdir()
+    changed = json.loads(EARLIER)
+    for n in (1, 3 << 15, 1 << 40):
+        changed["sealed"]["n"] = n
+        keystore_path(tmp_path).write_text(json.dumps(changed))
+        with pytest.raises(KeysMissing):
+            read_keystore(tmp_path, "山高水长")
 
 
 def test_damaged_keystore_is_an_error(bureau: Bureau, tmp_path: Path) -> None:
@@ -199,7 +276,7 @@ def test_a_certificate_that_does_not_fit_its_key_is_refused(tmp_path: Path, faul
     bureau = Bureau(tmp_path)
     trust = bureau.trust
     key = trust.signing_key(PROVINCE, "seal", NOON)
-    root_key = bureau.signer.private_key(trust.listing.signature.kid if trust.listing.signature else "")
+    root_key = SoftwareSigner(read_root(bureau.data, None)).private_key(root_kid(bureau))
     begin, end = datetime.fromisoformat(key.signs_from), datetime.fromisoformat(key.signs_until)
     begin += timedelta(days=1) if fault == "begins after its key" else timedelta(0)
     end -= timedelta(days=1) if fault == "ends before its key" else timedelta(0)
@@ -222,7 +299,7 @@ def test_seal_and_certificate_name_the_same_authority_of_the_same_day(tmp_path: 
     """An authority that changes its name gets a key under the new name from that day on."""
     catalogue = load_catalogue()
     item = catalogue.items["industrial-product-licence"]
-    roles = [role for role in keys.roles_of(catalogue) if role.authority == PROVINCE]
+    roles = [role for role in roles_of(catalogue) if role.authority == PROVINCE]
     keys.init(tmp_path, roles, LIFE, now=FROM, passphrase=None)
     trust = load_trust(tmp_path / "trust")
     for day in ("2018-09-10", "2018-10-31", "2018-11-01", "2020-01-01"):
@@ -236,5 +313,5 @@ def test_seal_and_certificate_name_the_same_authority_of_the_same_day(tmp_path: 
 def test_keys_of_today_have_the_names_of_today() -> None:
     """A name that had ended before the keys begin gets no key."""
     life = keys.Lifetime(datetime(2026, 1, 1, tzinfo=CHINA), 5)
-    named = list(keys._named_in_time(keys.roles_of(load_catalogue()), life))
+    named = list(keys._named_in_time(roles_of(load_catalogue()), life))
     assert len({(role.authority, role.use) for role, _ in named}) == len(named)

@@ -13,9 +13,9 @@ import msgspec
 
 from infra.settings import allow_past
 from issuance import keys
+from issuance.certificates import Role
 from issuance.credential import unsigned
 from issuance.issue import Issuer
-from issuance.keys import Role
 from issuance.signer import ES256, SoftwareSigner
 from issuance.status_lists import Edition, Published, StatusList, prepare
 from schemas.calendar import CHINA

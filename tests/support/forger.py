@@ -12,7 +12,7 @@ from bureau import DECIDED, FROM, HOST, LIFE, NOON, PROVINCE, ROLES, URI, Bureau
 from forgeries import flip, kid_of, sign
 
 from issuance import keys
-from issuance.keys import Role
+from issuance.certificates import Role
 from issuance.status_lists import Edition
 from schemas import signatures
 from schemas.licence import qr_text

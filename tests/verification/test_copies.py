@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from pypdf import PdfReader, PdfWriter
 
 from issuance import keys
-from issuance.keys import Role
+from issuance.certificates import Role
 from schemas.trust import TrustStore
 from verification.verify import Verdict, verify_bytes
 

@@ -212,7 +212,7 @@ def test_a_folder_in_which_nothing_happened(tmp_path: Path) -> None:
 def test_a_wrong_passphrase_is_told_before_anything_is_decided(tmp_path: Path) -> None:
     """Exit 2; with the right one the same drain works."""
     office = Office(tmp_path)
-    office.run("keys", "init", "--valid-from", "2018-01-01", env={"ZHENGZHAO_PASSPHRASE": "right"})
+    office.run("keys", "init", "--valid-from", "2018-01-01", env={"ZHENGZHAO_PASSPHRASE": "the right one"})
     e = Events()
     e.apply("2018-09-10T09:00:00+08:00", "A-1", uscc(1))
     office.submit(e)
@@ -220,7 +220,7 @@ def test_a_wrong_passphrase_is_told_before_anything_is_decided(tmp_path: Path) -
         office.run("drain", code=2, env=wrong)
         assert "hint:" in office.err
         office.run("case", "show", "A-1", code=1)
-    office.run("drain", env={"ZHENGZHAO_PASSPHRASE": "right"})
+    office.run("drain", env={"ZHENGZHAO_PASSPHRASE": "the right one"})
     assert office.case("A-1")["state"] == "issued"
     office.run("replay", "--into", tmp_path / "again")
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.cli import main
 from issuance import keys
-from issuance.keys import Role
+from issuance.certificates import Role
 from schemas.calendar import CHINA
 from schemas.draw import seed
 from schemas.trust import ANY_AUTHORITY

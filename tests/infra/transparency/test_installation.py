@@ -16,6 +16,7 @@ from infra.settings import Settings
 from infra.transparency.client import FolderLog, LogReader
 from infra.transparency.installation import ORDER_FILE
 from issuance import keys
+from issuance.certificates import Role
 from schemas.transparency.entries import (
     CatalogueLogged,
     LicenceEntry,
@@ -107,7 +108,7 @@ def test_a_folder_from_before_the_log_gets_one_with_a_key(tmp_path: Path) -> Non
     drained(data)
     assert not (data / "objects" / "log").exists()
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    role = keys.Role("*", "证照", "log")
+    role = Role("*", "证照", "log")
     keys.rotate(
         data,
         load_trust(data / "trust"),

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from forgeries import flip
 
 from issuance import keys
+from issuance.certificates import Role
 from schemas.canonical_json import canonical
 from schemas.errors import TrustError
 from schemas.trust import ANY_AUTHORITY, load_trust
@@ -31,7 +32,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def trust(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     data = tmp_path_factory.mktemp("data")
     bureau = Bureau(data)
-    roles = (*ROLES, keys.Role(ANY_AUTHORITY, "zhengzhao", "log"))
+    roles = (*ROLES, Role(ANY_AUTHORITY, "zhengzhao", "log"))
     terms = keys.LogTerms("zhengzhao.example/log")
     life = keys.Lifetime(later(1), 5)
     keys.rotate(data, bureau.trust, roles, life, now=later(1), passphrase=None, log=terms)
