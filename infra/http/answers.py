@@ -193,12 +193,15 @@ class Window:
         self._most = most
         self.next_holder: str | None = None
 
-    def states(self, start: str = "") -> Iterator[HolderState]:
-        for n, state in enumerate(self._register.states(max(start, self._start))):
+    def states(self, start: str = "", marks: Sequence[str] | None = None) -> Iterator[HolderState]:
+        for n, state in enumerate(self._register.states(max(start, self._start), marks)):
             if n == self._most:
                 self.next_holder = state.holder
                 return
             yield state
+
+    def marks(self, prefix: str) -> list[str]:
+        return self._register.marks(prefix)
 
     def state(self, holder: str) -> HolderState | None:
         return self._register.state(holder)

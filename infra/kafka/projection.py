@@ -22,7 +22,7 @@ from infra.kafka.connection import Connection, parse
 from infra.kafka.records import Place, Reader, cluster_id, decode_facts, decode_letter, encode_fact
 from infra.readmodel.database import Database
 from infra.readmodel.lists import EmbeddedRegister
-from infra.readmodel.projector import Projector, due_in_part
+from infra.readmodel.projector import Projector, due_in_part, renew_marks
 from infra.settings import Settings
 from processors.queries.listings import Register
 from schemas.errors import TransientError
@@ -40,6 +40,7 @@ class Projection:
     def __init__(self, path: Path) -> None:
         self.db = Database(path, create=True)
         self.db.db.execute(_LETTERS)
+        renew_marks(self.db)
         self.db.db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
 
     def close(self) -> None:

@@ -61,7 +61,13 @@ CREATE INDEX given_number ON given (number);
 CREATE TABLE claims (number TEXT PRIMARY KEY, holder TEXT NOT NULL, series TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO claims SELECT number, holder, '' FROM licences WHERE number NOT IN (SELECT number FROM given);
 """
-_FORMS = (_TABLES, _SECOND)  # what leads from each form of the file to the next; none ever leaves
+_THIRD = """
+CREATE TABLE marks (mark TEXT, holder TEXT, PRIMARY KEY (mark, holder)) WITHOUT ROWID;
+CREATE INDEX letters_open ON letters (seq) WHERE state = 'open';
+INSERT INTO meta SELECT 'marks', '1' WHERE NOT EXISTS (SELECT 1 FROM states);
+"""
+MARKS = "marks"  # the form of the table of marks, empty where it was not filled yet
+_FORMS = (_TABLES, _SECOND, _THIRD)  # what leads from each form of the file to the next; none ever leaves
 
 
 class Database:

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from heapq import merge
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from infra.readmodel.database import Database
+from infra.readmodel.database import MARKS, Database
 from issuance.status_lists import EditionRecord, Published, StatusList, encode_edition, is_due
 from processors import state
+from processors.queries.listings import MARKS_FORM
 from processors.state import HolderState
 from schemas.errors import NotFound
 from schemas.facts import Fact, decode
@@ -154,11 +157,15 @@ def _unknown(letter: int) -> NotFound:
     )
 
 
+_NEXT_MARK: Final = "SELECT mark FROM marks WHERE mark > ? AND mark < ? ORDER BY mark LIMIT 1"
+
+
 class EmbeddedRegister:
     """The register in the data file of the embedded engine."""
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path)
+        self._indexed = self._db.meta(MARKS) == MARKS_FORM  # else every list looks at every holder
 
     def close(self) -> None:
         """Close the data file."""
@@ -179,11 +186,24 @@ class EmbeddedRegister:
         row = self._db.db.execute("SELECT holder FROM licences WHERE number = ?", (number,)).fetchone()
         return str(row[0]) if row else None
 
-    def states(self, start: str = "") -> Iterator[HolderState]:
-        for (raw,) in self._db.db.execute(
-            "SELECT state FROM states WHERE holder >= ? ORDER BY holder", (start,)
-        ):
-            yield state.decode(raw)
+    def states(self, start: str = "", marks: Sequence[str] | None = None) -> Iterator[HolderState]:
+        if marks is None or not self._indexed:
+            sql = "SELECT state FROM states WHERE holder >= ? ORDER BY holder"
+            yield from (state.decode(raw) for (raw,) in self._db.db.execute(sql, (start,)))
+            return
+        sql = "SELECT holder FROM marks WHERE mark = ? AND holder >= ? ORDER BY holder"
+        found = (self._db.db.execute(sql, (mark, start)) for mark in marks)
+        for (holder,), _ in groupby(merge(*found)):
+            if (one := self.state(str(holder))) is not None:
+                yield one
+
+    def marks(self, prefix: str) -> list[str]:
+        found: list[str] = []
+        last, end = prefix, prefix + chr(0x10FFFF)
+        while row := self._db.db.execute(_NEXT_MARK, (last, end)).fetchone():
+            last = str(row[0])
+            found.append(last)
+        return found
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
         marks = ", ".join("?" * len(types))
@@ -207,8 +227,11 @@ class EmptyRegister:
     def holder_of_licence(self, number: str) -> str | None:
         return None
 
-    def states(self, start: str = "") -> Iterator[HolderState]:
+    def states(self, start: str = "", marks: Sequence[str] | None = None) -> Iterator[HolderState]:
         return iter(())
+
+    def marks(self, prefix: str) -> list[str]:
+        return []
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
         return iter(())

@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from infra.readmodel.database import Database
+from infra.readmodel.database import MARKS, Database
 from processors import state as states
 from processors.decisions.due import next_due
 from processors.evolve import apply
+from processors.queries.listings import MARKS_FORM, marks_of
 from processors.stages import refold
 from processors.state import HolderState, Licence
 from schemas import facts as f
@@ -101,6 +102,7 @@ class Projector:
         self._db = db
         self._due = due
         self._states: dict[str, HolderState] = {}
+        self._marks: dict[str, frozenset[str]] = {}  # of a holder, as they are written
         self._changed: set[str] = set()
         self._cases: set[tuple[str, str]] = set()
         self._numbers: dict[str, str] = {}
@@ -113,6 +115,7 @@ class Projector:
         if holder not in self._states:
             row = self._db.db.execute("SELECT state FROM states WHERE holder = ?", (holder,)).fetchone()
             self._states[holder] = states.decode(row[0]) if row else states.initial(holder)
+            self._marks[holder] = marks_of(self._states[holder])
         return self._states[holder]
 
     def fold(self, facts: Sequence[Fact]) -> None:
@@ -125,6 +128,7 @@ class Projector:
 
     def take(self, facts: Sequence[Fact], after: HolderState) -> None:
         """Take over facts of one holder whose state after them is known."""
+        self.state(after.holder)  # its marks as they are written
         self._states[after.holder] = after
         self._changed.add(after.holder)
         for fact in facts:
@@ -138,6 +142,7 @@ class Projector:
             state = self._states[holder]
             rows.append((holder, states.encode(state), self._due(state)))
         db.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", rows)
+        self._write_marks()
         db.executemany("INSERT OR IGNORE INTO cases VALUES (?, ?)", self._cases)
         db.executemany("INSERT OR REPLACE INTO licences VALUES (?, ?)", self._numbers.items())
         db.executemany(
@@ -155,6 +160,18 @@ class Projector:
     def forget(self) -> None:
         """Drop the states in memory (they are written)."""
         self._states.clear()
+        self._marks.clear()
+
+    def _write_marks(self) -> None:
+        gone: list[tuple[str, str]] = []
+        fresh: list[tuple[str, str]] = []
+        for holder in self._changed:
+            before, after = self._marks[holder], marks_of(self._states[holder])
+            gone += [(mark, holder) for mark in before - after]
+            fresh += [(mark, holder) for mark in after - before]
+            self._marks[holder] = after
+        self._db.db.executemany("DELETE FROM marks WHERE mark = ? AND holder = ?", gone)
+        self._db.db.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?)", fresh)
 
     def _note(self, fact: Fact, state: HolderState) -> None:
         body = fact.body
@@ -210,7 +227,23 @@ FORM = "state-schema"  # absent: the first form
 
 
 def renew(db: Database) -> int:
-    """Fold every state anew where another release wrote them; how many. Nothing happens where this one did."""
+    """Fold every state anew where another release wrote them; how many. Nothing happens where this one did.
+
+    Marks are made anew where another release made them, or none.
+    """
+    count = _refold(db)
+    renew_marks(db)
+    return count
+
+
+def renew_marks(db: Database) -> None:
+    """Make the marks of every holder anew where another release made them, or none."""
+    if db.meta(MARKS) != MARKS_FORM:
+        with db.transaction():
+            _mark(db)
+
+
+def _refold(db: Database) -> int:
     if db.meta(FORM, "1") == str(states.STATE_SCHEMA):
         return 0
     with db.transaction():
@@ -219,4 +252,13 @@ def renew(db: Database) -> int:
         rows = [(holder, states.encode(state), due_in_part(state)) for holder, state in folded.items()]
         db.db.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", rows)
         db.set_meta(FORM, str(states.STATE_SCHEMA))
+        db.set_meta(MARKS, "")  # if this process ends before they are made, the next one makes them
     return len(rows)
+
+
+def _mark(db: Database) -> None:
+    db.db.execute("DELETE FROM marks")
+    for holder, raw in db.db.execute("SELECT holder, CAST(state AS BLOB) FROM states").fetchall():
+        rows = [(mark, holder) for mark in marks_of(states.decode(raw))]
+        db.db.executemany("INSERT INTO marks VALUES (?, ?)", rows)
+    db.set_meta(MARKS, MARKS_FORM)

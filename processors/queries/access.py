@@ -75,15 +75,43 @@ class Restricted:
     def holder_of_licence(self, number: str) -> str | None:
         return self._register.holder_of_licence(number)
 
-    def states(self, start: str = "") -> Iterator[HolderState]:
+    def states(self, start: str = "", marks: Sequence[str] | None = None) -> Iterator[HolderState]:
         if self._principal.kind == "enterprise":
-            own = self.state(self._principal.subject)
+            own = self.state(self._principal.subject) if start <= self._principal.subject else None
             yield from [own] if own is not None else []
             return
-        for state in self._register.states(start):
-            seen = self._part(state) if self._principal.kind == "agency" else state
+        if self._principal.kind == "local":
+            yield from self._register.states(start, marks)
+            return
+        for state in self._register.states(start, self._marks()):
+            seen = self._part(state)
             if seen is not None:
                 yield seen
+
+    def marks(self, prefix: str) -> list[str]:
+        """Return marks to the operator of this machine alone, since they say what there is of everyone."""
+        return self._register.marks(prefix) if self._principal.kind == "local" else []
+
+    def _marks(self) -> list[str]:
+        """Return the marks of the holders of whom an agency may read something: its own cases, its divisions."""
+        found = [f"source:{self._source}"]
+        agency = source_of(self._source)
+        if agency is None:
+            return found
+        own = agency.department
+        prefixes = [f"licence:{own}:", f"filing:{own}:"]
+        prefixes += [
+            f"case:{item.code}:"
+            for item in self._catalogue.items.values()
+            if own in (item.department, *item.deciding)
+        ]
+        for prefix in prefixes:
+            found += [
+                mark
+                for mark in self._register.marks(prefix)
+                if competent_in_division(self._source, own, mark.removeprefix(prefix))
+            ]
+        return found
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
         """Yield facts to the operator of this machine alone, since figures over everyone are read from them."""

@@ -134,18 +134,24 @@ class Queries:
         name: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Yield the rows of the licences in their newest versions: of an item, status, holder's number, part of a name."""
-        keys = None if holder is None else keys_of(holder, self._persons)
         wanted = LicenceFilter(item, status, name)
         recorded = False
-        for state in self._register.states():
-            if keys is not None and state.holder not in keys:
-                continue
+        for state in self._states_with_licences(wanted, holder):
             if not recorded and state.licences and is_pseudonym(state.holder):
                 self._record_access("*", "licence list", "")
                 recorded = True
             for licence in state.licences.values():
                 if wanted.fits(licence, self._persons.open):
                     yield as_json(views.licence_row(licence, self._persons.open))
+
+    def _states_with_licences(self, wanted: LicenceFilter, holder: str | None) -> Iterator[HolderState]:
+        if holder is not None:
+            found = (self._register.state(key) for key in sorted(keys_of(holder, self._persons)))
+            yield from (state for state in found if state is not None)
+            return
+        marks = self._register.marks(f"licences:{wanted.item}:" if wanted.item else "licences:")
+        suffix = f":{wanted.status}" if wanted.status else ""
+        yield from self._register.states(marks=[mark for mark in marks if mark.endswith(suffix)])
 
     def licence(self, number: str) -> dict[str, Any]:
         """Return a licence with its history. Raises NotFound."""

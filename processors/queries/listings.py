@@ -3,6 +3,9 @@
 The port through which queries read the register: states of holders, found by case, number or holder.
 
 Each engine has an adapter: the embedded one reads its data file, the one on Kafka a projection of the topics.
+
+A mark is a line of an index over holders: what a holder has that a list or a reader asks for. Lists look at the holders
+with a fitting mark alone; a mark may find too many holders, never too few.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from schemas.facts import Fact
 from schemas.persons import is_pseudonym
 from schemas.rows import as_json
 
+MARKS_FORM = "1"  # another one wherever `marks_of` changes, so that indices are made anew
+
 
 class Register(Protocol):
     """The reading side of the register."""
@@ -36,8 +41,15 @@ class Register(Protocol):
         """Return the ledger key of a licence's holder by the licence's number (compared form)."""
         ...
 
-    def states(self, start: str = "") -> Iterator[HolderState]:
-        """Yield the state of every holder from the ledger key `start` on, in the order of their ledger keys."""
+    def states(self, start: str = "", marks: Sequence[str] | None = None) -> Iterator[HolderState]:
+        """Yield the state of every holder from the ledger key `start` on, in the order of their ledger keys.
+
+        With `marks` only of holders that have one of them.
+        """
+        ...
+
+    def marks(self, prefix: str) -> list[str]:
+        """Return the marks that begin so, each once, in their order."""
         ...
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
@@ -47,6 +59,30 @@ class Register(Protocol):
     def moment(self) -> AbstractContextManager[None]:
         """Hold one moment of the register: all reads inside the context see it."""
         ...
+
+
+def marks_of(state: HolderState) -> frozenset[str]:
+    """Return the marks of a holder: who sent its cases, where they belong, and what lists ask for."""
+    found = {f"filing:{x.ref.department}:{state.division}" for x in state.filings.values()}
+    found.update(f"filings:{x.ref.department}:{x.state}" for x in state.filings.values())
+    found.update(f"checks:{check.state}" for check in state.checks.values())
+    for case in state.cases.values():
+        found.add(f"source:{case.source}")
+        found.add(f"case:{case.item}:{case.applicant.division}")
+        found.add(f"cases:{case.item}:{case.state}")
+        found.add(f"window:{window_of(case)}")
+    for licence in state.licences.values():
+        now = licence.now
+        found.add(f"licence:{now.authority.department}:{now.authority.division}")
+        found.add(f"licence:{now.authority.department}:{now.division}")
+        found.add(f"licences:{licence.item}:{licence.status}")
+    return frozenset(found)
+
+
+def window_of(case: Case) -> str:
+    """Return where a case entered: the window that the event names, else the division of its source."""
+    agency = source_of(case.source)
+    return case.window or (agency.division if agency else "")
 
 
 RecordListAccess = Callable[[str, str, str], None]
@@ -81,14 +117,16 @@ class Listings:
 
     def cases(self, wanted: CaseFilter) -> Iterator[dict[str, Any]]:
         """Yield the cases that are wanted, with `overdue`: the limits that have passed."""
-        for state, case in self._found("case list", lambda s: s.cases.values()):
+        for state, case in self._found(
+            "case list", lambda s: s.cases.values(), f"cases:{wanted.item or ''}", wanted.state
+        ):
             late = views.late(state, case)
             if wanted.fits(case, late):
                 yield as_json(rows.ListedCaseRow(**rows.fields_of(views.case_row(state, case)), overdue=late))
 
     def checks(self, *, item: str | None, state: str | None, before: str | None) -> Iterator[dict[str, Any]]:
         """Yield on-site checks and inspections; `before` (ISO date) keeps those due before that day."""
-        for holder, row in self._found("check list", views.check_rows):
+        for holder, row in self._found("check list", views.check_rows, "checks:", state):
             licence = next((x for x in holder.licences.values() if x.number == row.licence_number), None)
             of = licence.item if licence else None
             if item in (None, of) and state in (None, row.state) and (before is None or row.due < before):
@@ -98,7 +136,9 @@ class Listings:
         self, *, department: str | None, state: str | None, overdue: bool
     ) -> Iterator[dict[str, Any]]:
         """Yield filings; `overdue` keeps those past their yellow or red day that are still open."""
-        for holder, filing in self._found("filing list", lambda s: s.filings.values()):
+        for holder, filing in self._found(
+            "filing list", lambda s: s.filings.values(), f"filings:{department or ''}", state
+        ):
             late = filing.alarmed if filing.state in ("pushed", "received") else ()
             if (
                 department in (None, filing.ref.department)
@@ -110,27 +150,29 @@ class Listings:
     def window(self, code: str, *, below: bool) -> Iterator[dict[str, Any]]:
         """Yield what came in at a window, how far it is, and what is handed out; `below` adds windows under it."""
         prefix = _covers(code) if below else code
-        for holder, case in self._found("window list", lambda s: s.cases.values()):
+        for holder, case in self._found(
+            "window list", lambda s: s.cases.values(), f"window:{prefix}", None if below else code
+        ):
             entered = window_of(case)
             if entered == code or (below and entered.startswith(prefix)):
                 yield as_json(_window_row(holder, case, entered))
 
     def _found(
-        self, command: str, parts: Callable[[HolderState], Iterable[_Part]]
+        self,
+        command: str,
+        parts: Callable[[HolderState], Iterable[_Part]],
+        prefix: str,
+        last: str | None,
     ) -> Iterator[tuple[HolderState, _Part]]:
+        """Yield parts of the holders whose marks begin with `prefix`, and end in `last` where it is given."""
+        marks = [mark for mark in self._register.marks(prefix) if last in (None, mark.rpartition(":")[2])]
         recorded = False
-        for state in self._register.states():
+        for state in self._register.states(marks=marks):
             for part in parts(state):
                 if not recorded and is_pseudonym(state.holder):
                     self._record_access("*", command, "")
                     recorded = True
                 yield state, part
-
-
-def window_of(case: Case) -> str:
-    """Return where a case entered: the window that the event names, else the division of its source."""
-    agency = source_of(case.source)
-    return case.window or (agency.division if agency else "")
 
 
 def _covers(code: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from world import World
 
 from infra.cli.case import said
 from infra.readmodel.lists import EmptyRegister
-from processors.queries.listings import Listings
+from processors.queries.listings import Listings, marks_of
 from processors.state import HolderState
 
 FORM = [{"kind": "application-form"}]
@@ -24,8 +24,14 @@ class WorldRegister(EmptyRegister):
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def states(self, start: str = "") -> Iterator[HolderState]:
-        yield from self._world.states.values()
+    def states(self, start: str = "", marks: Sequence[str] | None = None) -> Iterator[HolderState]:
+        for state in self._world.states.values():
+            if marks is None or not marks_of(state).isdisjoint(marks):
+                yield state
+
+    def marks(self, prefix: str) -> list[str]:
+        found = {mark for state in self._world.states.values() for mark in marks_of(state)}
+        return sorted(mark for mark in found if mark.startswith(prefix))
 
 
 def registers(e: Events, n: int, window: str, shared: dict[str, str]) -> None:

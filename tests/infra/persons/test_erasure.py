@@ -14,7 +14,7 @@ from world import World
 from infra.cli.sending import fresh_id
 from infra.persons.access_log import Accesses
 from processors.queries.access import last_day, reasons_to_keep
-from processors.queries.listings import CaseFilter, Listings
+from processors.queries.listings import CaseFilter, Listings, marks_of
 from processors.state import HolderState
 from schemas.errors import TransientError
 
@@ -123,7 +123,11 @@ class FakeRegister:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def states(self, start: str = "") -> Any:
+    def marks(self, prefix: str) -> list[str]:
+        found = {mark for state in self._world.states.values() for mark in marks_of(state)}
+        return sorted(mark for mark in found if mark.startswith(prefix))
+
+    def states(self, start: str = "", marks: Any = None) -> Any:
         return iter([self._world.states[key] for key in sorted(self._world.states)])
 
 
