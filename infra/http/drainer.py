@@ -2,11 +2,11 @@
 
 While many events come in it gives way to them: an event that is durable may be decided a little later.
 
-Collection of uploads that no case names: they are deleted after a number of days.
+Collection of uploads that no case names: they are deleted after a number of days, on both engines.
 
-An upload may come before the application that names it, so it is kept for a while. What a fact of a case or an entry
-that is not decided yet names is kept. A decision never reads an upload again, since what became of it stands in the
-ledger; neither does a replay.
+An upload may come before the application that names it, so it is kept for a while. What a fact of a case names is kept,
+and so is what waits: an entry that is not decided yet, a dead letter that may return. A decision never reads an upload
+again, since what became of it stands in the ledger; neither does a replay.
 """
 
 from __future__ import annotations
@@ -17,46 +17,88 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, Protocol
+
+import msgspec
 
 from infra.bootstrap import Installation
 from infra.embedded.engine import BATCH, DrainProgress, Engine
 from infra.stores import Erasing
 from processors.route import ClockJumped
+from schemas.case_facts import CaseOpened, MaterialsTaken
 from schemas.errors import ZhengzhaoError
 
 KEPT_DAYS: Final = 30
 _NAMED: Final = re.compile(rb"store:(uploads/[0-9a-f]{64})")
-_FACTS: Final = (
-    "SELECT CAST(fact AS BLOB) FROM facts WHERE instr(CAST(fact AS BLOB), CAST('store:uploads/' AS BLOB))"
-)
+_TYPES: Final = (CaseOpened.__struct_config__.tag, MaterialsTaken.__struct_config__.tag)
 _WAITING: Final = "SELECT CAST(entry AS BLOB) FROM ledger WHERE seq > ?"
+_HOUR: Final = 3_600.0
 
 
-def collect_uploads(installation: Installation, *, days: float = KEPT_DAYS, now: float | None = None) -> int:
-    """Delete uploads that nothing names and that are older than `days`; return how many. For the embedded engine.
+def collect_uploads(
+    installation: Installation, *, days: float = KEPT_DAYS, now: float | None = None
+) -> int | None:
+    """Delete uploads that nothing names and that are older than `days`; return how many.
 
-    `now` is Unix seconds (default: the clock of this machine). Raises StoreUnavailable.
+    None where events on the broker wait to be decided: nobody knows yet what they name. `now` is Unix seconds
+    (default: the clock of this machine). Raises StoreUnavailable.
     """
     store = installation.store
     if not isinstance(store, Erasing):
         return 0
-    before = (time.time() if now is None else now) - days * 86_400
+    before = (time.time() if now is None else now) - days * _DAY
     old = [key for key in store.list("uploads/") if store.written_at(key) < before]
     if not old:
         return 0
+    if installation.unsettled():
+        return None
     named = set(_named(installation))
     return sum(store.erase(key) for key in old if key not in named)
 
 
 def _named(installation: Installation) -> Iterator[str]:
-    with installation.database() as db, db.snapshot():
-        position = int(db.meta("position", "0"))
-        for sql, values in ((_FACTS, ()), (_WAITING, (position,))):
-            for (raw,) in db.db.execute(sql, values):
-                for key in _NAMED.findall(raw):
-                    yield key.decode("ascii")
+    for raw in _records(installation):
+        for key in _NAMED.findall(raw):
+            yield key.decode("ascii")
+
+
+def _records(installation: Installation) -> Iterator[bytes]:
+    """Yield the bytes of everything that may name an upload."""
+    with installation.letters() as box:
+        for letter in box.letters():
+            yield box.content(int(letter["letter"]))
+    if not installation.settings.on_kafka:
+        with installation.database() as db, db.snapshot():
+            rows = db.db.execute(_WAITING, (int(db.meta("position", "0")),))
+            yield from (bytes(raw) for (raw,) in rows)
+    with installation.register() as register:
+        for fact in register.facts([str(tag) for tag in _TYPES]):
+            yield msgspec.json.encode(fact)
+
+
+@contextmanager
+def daily_collection(installation: Installation, say: Callable[[str], None]) -> Iterator[None]:
+    """Collect uploads once a day while the block runs, in a thread; after a fault, or while events wait, in an hour."""
+    ended = threading.Event()
+
+    def run() -> None:
+        pause = 0.0
+        while not ended.wait(pause):
+            try:
+                pause = _HOUR if collect_uploads(installation) is None else _DAY
+            except (ZhengzhaoError, OSError) as error:  # the uploads lie there until the next time
+                say(f"error: {error}")
+                pause = _HOUR
+
+    thread = threading.Thread(target=run, name="collection", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(30)
 
 
 TICK_SECONDS: Final = 60.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,7 @@ import uvicorn
 from infra.bootstrap import Installation
 from infra.http.app import Service
 from infra.http.callers import Tokens
-from infra.http.drainer import TICK_SECONDS, DecidingProcess, Drainer, ExternalDrainer
+from infra.http.drainer import TICK_SECONDS, DecidingProcess, Drainer, ExternalDrainer, daily_collection
 from infra.http.intake_thread import IntakeThread
 from infra.http.limits import RequestLimits
 from infra.http.lookups import Lookups
@@ -57,6 +58,8 @@ def service(
             drainer = Drainer(installation(), wake, tick_seconds=tick_seconds, busy=lambda: intake.busy)
             drainer.start()
             opened.callback(drainer.close)
+        elif settings.on_kafka:
+            opened.enter_context(daily_collection(installation(), lambda text: print(text, file=sys.stderr)))
         intake.start()
         opened.callback(intake.close)
         lookups = Lookups(installation(), limits=limits)

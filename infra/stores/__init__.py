@@ -17,6 +17,10 @@ class Erasing(Protocol):
         """Return the moment at which an object was written, in Unix seconds. Raises NotFound."""
         ...
 
+    def refresh(self, key: str, data: bytes) -> None:
+        """Write an object anew, its bytes as they are, so that it counts as written now."""
+        ...
+
     def erase(self, key: str) -> bool:
         """Delete an object for good; return False where there is none."""
         ...

@@ -10,6 +10,7 @@ import json
 from typing import Any, Final, Literal
 
 from infra.persons.keys import PersonsStore
+from infra.stores import Erasing
 from processors.queries.find import Queries, shown
 from processors.queries.views import ERASED
 from schemas.errors import NotFound, UsageError, VerificationError
@@ -76,7 +77,11 @@ def put_upload(store: Store, persons: PersonsStore, content: bytes) -> str:
             hint="压缩后重试 / reduce it and try again",
         )
     digest = hashlib.sha256(content).hexdigest()
-    store.put(f"uploads/{digest}", persons.seal_file(content))
+    key, sealed = f"uploads/{digest}", persons.seal_file(content)
+    known = store.exists(key)
+    store.put(key, sealed)
+    if known and isinstance(store, Erasing):
+        store.refresh(key, sealed)  # else it could be collected before the case that names it this time
     return f"store:uploads/{digest}"
 
 

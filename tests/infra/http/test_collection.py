@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -52,3 +53,35 @@ def test_what_no_case_names_goes_after_its_days(office: Office) -> None:
     assert left(office) == {b"decided", b"waiting"}
     office.run("drain")
     office.run("replay", "--into", office.folder / "again")
+
+
+def test_a_file_that_comes_again_is_kept_for_its_days_anew(office: Office) -> None:
+    """The same content is the same object; the case of this time may still be on its way."""
+    with Installation(Settings(office.data)) as here:
+        key = next(
+            k for k in here.store.list("uploads/") if here.persons.open_file(here.store.get(k)) == b"nobody"
+        )
+        path = here.settings.objects / key
+        os.utime(path, (time.time() - 40 * DAY, time.time() - 40 * DAY))
+        assert here.keep_upload(b"nobody") == f"store:{key}"
+        assert collect_uploads(here) == 0
+        os.utime(path, (time.time() - 40 * DAY, time.time() - 40 * DAY))
+        assert collect_uploads(here) == 1
+
+
+def test_what_a_dead_letter_names_is_kept(office: Office) -> None:
+    """It may return after a fix; once it is closed the file goes."""
+    with Installation(Settings(office.data)) as here:
+        key = next(
+            k for k in here.store.list("uploads/") if here.persons.open_file(here.store.get(k)) == b"nobody"
+        )
+        with here.database() as db:
+            db.db.execute(
+                "INSERT INTO letters (time, place, error, hint, at, ref, content, state)"
+                " VALUES ('', 'decide', '', '', '', 0, ?, 'open')",
+                (f'{{"uri":"store:{key}"}}'.encode(),),
+            )
+        assert collect_uploads(here, now=time.time() + 31 * DAY) == 0
+        with here.letters() as box:
+            box.close(1, "重复 / twice")
+        assert collect_uploads(here, now=time.time() + 31 * DAY) == 1
