@@ -157,7 +157,7 @@ def _unknown(letter: int) -> NotFound:
     )
 
 
-_NEXT_MARK: Final = "SELECT mark FROM marks WHERE mark > ? AND mark < ? ORDER BY mark LIMIT 1"
+_NEXT_MARK: Final = "SELECT mark FROM marks WHERE mark >= ? AND mark < ? ORDER BY mark LIMIT 1"
 
 
 class EmbeddedRegister:
@@ -199,10 +199,10 @@ class EmbeddedRegister:
 
     def marks(self, prefix: str) -> list[str]:
         found: list[str] = []
-        last, end = prefix, prefix + chr(0x10FFFF)
-        while row := self._db.db.execute(_NEXT_MARK, (last, end)).fetchone():
-            last = str(row[0])
-            found.append(last)
+        begin, end = prefix, prefix + chr(0x10FFFF)
+        while row := self._db.db.execute(_NEXT_MARK, (begin, end)).fetchone():
+            found.append(str(row[0]))
+            begin = f"{row[0]}\x01"  # marks have no control characters: the next one after all of its rows
         return found
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:

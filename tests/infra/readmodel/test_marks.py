@@ -128,7 +128,7 @@ def test_whoever_may_read_nothing_looks_at_nobody(office: Office) -> None:
         (("check", "list", "--state", "scheduled"), 3),
         (("filing", "list", "--department", "commerce", "--state", "pushed"), 1),
         (("filing", "list", "--department", "tax"), 0),
-        (("window", "list", "630225"), 5),
+        (("window", "list", "--window", "630225"), 5),
     ],
 )
 def test_lists_show_what_they_are_asked_for(office: Office, command: tuple[str, ...], count: int) -> None:
