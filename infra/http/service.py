@@ -79,6 +79,11 @@ def service(
 
 def serve(built: Service, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first."""
+    server_of(built).run(sockets=[listening])
+
+
+def server_of(built: Service) -> uvicorn.Server:
+    """Return a server for the service, not yet running; its `should_exit` ends it in another thread."""
     config = uvicorn.Config(
         built.app(),
         access_log=False,  # paths name holders
@@ -92,7 +97,7 @@ def serve(built: Service, listening: socket.socket) -> None:
         h11_max_incomplete_event_size=64 * 1024,
         http=protocol(built.limits, built.callers.is_proxy),
     )
-    _Server(config).run(sockets=[listening])
+    return _Server(config)
 
 
 class _Server(uvicorn.Server):

@@ -1,6 +1,6 @@
 """Orders of an authority on a licence: 暂扣, 撤回, 撤销, 吊销, 注销, and what lifts them.
 
-What an order does follows from the table `lifecycle.TRANSITIONS`; who may give it from the licence's authority.
+What an order does follows from the table `TRANSITIONS`; who may give it from the licence's authority.
 
 The life of a licence as a table: status × event → status. What is not in it is refused by an event.
 """

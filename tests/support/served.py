@@ -15,22 +15,41 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from infra.http.app import Service
+from infra.http.service import listen, server_of
+
 
 @contextlib.contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
     """Serve an application; yield its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.01)
+        with until_stopped(
+            uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off")), listener
+        ):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(10)
+
+
+@contextlib.contextmanager
+def serving_service(built: Service) -> Iterator[int]:
+    """Serve a service as `zhengzhao run` does, in a thread that has ended before the service closes; yield the port."""
+    with listen("127.0.0.1", 0) as listening, until_stopped(server_of(built), listening):
+        yield listening.getsockname()[1]
+
+
+@contextlib.contextmanager
+def until_stopped(server: uvicorn.Server, listening: socket.socket) -> Iterator[None]:
+    """Run a server in a thread until the block ends."""
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 @contextlib.contextmanager

@@ -18,11 +18,12 @@ import pytest
 from event_samples import event, raw
 from memory_store import MemoryStore
 from PIL import Image
+from served import serving_service
 
 from infra.cli import main
 from infra.http.callers import Tokens
 from infra.http.limits import RequestLimits
-from infra.http.service import listen, serve, service
+from infra.http.service import service
 from infra.http.verdicts import Overrun, Verdicts
 from infra.settings import Settings
 from tests.infra.http.test_http_faults import running
@@ -123,12 +124,8 @@ def served(keyed: Path) -> Iterator[tuple[int, str]]:
     """A service that only takes in, on every address of this machine; its port, and an agency's token."""
     secret, _ = Tokens(keyed).make("agency", SOURCE, SOURCE, datetime.now(UTC), None)
     limits = RequestLimits(connections=40, refused_burst=3 << 20, refused_rate=1000, wrong_tokens_burst=5)
-    with (
-        listen("127.0.0.1", 0) as listening,
-        service(Settings(keyed), limits=limits, deciding=False) as built,
-    ):
-        threading.Thread(target=serve, args=(built, listening), daemon=True).start()
-        yield listening.getsockname()[1], secret
+    with service(Settings(keyed), limits=limits, deciding=False) as built, serving_service(built) as port:
+        yield port, secret
 
 
 def client(port: int, address: str, secret: str = "") -> httpx.Client:

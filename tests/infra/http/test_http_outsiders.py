@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,12 +15,13 @@ from cloudevents.core.bindings.http import to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+from served import serving_service
 from starlette.testclient import TestClient
 from story import PROVINCE, Events, uscc
 
 from infra.cli import main
 from infra.http.limits import RequestLimits
-from infra.http.service import Service, listen, serve, service
+from infra.http.service import Service, service
 from infra.settings import Settings
 
 HERE = "http://127.0.0.1"
@@ -49,10 +49,8 @@ def test_the_service_is_as_its_document_says(built: Service, tmp_path: Path) -> 
         str(Path(sys.executable).with_name("st")), "run", "--phases", "fuzzing", "-n", "25", "--seed", "11",
         "--request-timeout", "30", "--exclude-checks", "positive_data_acceptance", "-H", f"Authorization: Bearer {secret}",
     ]  # fmt: skip
-    with listen("127.0.0.1", 0) as listening:
-        server = threading.Thread(target=serve, args=(built, listening), daemon=True)
-        server.start()
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}/openapi.json"
+    with serving_service(built) as port:
+        address = f"http://127.0.0.1:{port}/openapi.json"
         done = subprocess.run(
             [*command, address], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
         )

@@ -16,12 +16,13 @@ from pathlib import Path
 import httpx
 import pytest
 from event_samples import event, raw
+from served import serving_service
 from story import ric, uscc
 
 from infra.cli import main
 from infra.http.callers import Tokens
 from infra.http.limits import RequestLimits
-from infra.http.service import listen, serve, service
+from infra.http.service import service
 from infra.settings import Settings
 from tests.infra.http.test_http_faults import running
 
@@ -34,12 +35,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A service with little patience, that only takes in."""
     data = tmp_path_factory.mktemp("wire") / "data"
     limits = RequestLimits(head_seconds=1, body_seconds=1, request_seconds=3)
-    with (
-        listen("127.0.0.1", 0) as listening,
-        service(Settings(data), limits=limits, deciding=False) as built,
-    ):
-        threading.Thread(target=serve, args=(built, listening), daemon=True).start()
-        yield listening.getsockname()[1]
+    with service(Settings(data), limits=limits, deciding=False) as built, serving_service(built) as port:
+        yield port
 
 
 def answer(connection: socket.socket, seconds: float = 10) -> bytes:
