@@ -1,4 +1,4 @@
-"""Summaries and pages of a draw; a page is one file without network.
+"""Summaries and pages of a draw, in one file without network or on the site.
 
 Persons appear masked; a conflict of interest appears as the digest of its row, which auditors who have the register
 can look up. Before the plan's `publish_after` a page has digests and counts, and no names.
@@ -7,7 +7,6 @@ can look up. Before the plan's `publish_after` a page has digests and counts, an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -15,21 +14,23 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from markupsafe import Markup
 from msgspec import UnsetType
 
 from infra.draw.register import TargetRegister
-from infra.pages.frame import Column, Html, figures, page, section, table, terms, text
+from infra.pages.frame import BOTH, TableRow, render_file, said, word
 from processors.draw.lookup import chance_by_class, check_register
 from schemas.authorities import authority, source_of
 from schemas.authorities import find as find_division
-from schemas.draw.aftermath import PublishedDraw, Replacement
-from schemas.draw.documents import Announcement, Transcript
+from schemas.draw.aftermath import PublishedDraw
+from schemas.draw.documents import Transcript
 from schemas.draw.encoding import shown_id, shown_name
 from schemas.draw.plan import day
 from schemas.draw.strata import build_frame
 
+Bar = tuple[str, int, int, str]
+"""A bar: its name, the part, the whole, and what is said of it."""
 _ROWS = 5_000  # A page with more rows is too long to read.
-_FOOT = "正照 zhengzhao · 任何人可复核 / anyone can check it: zhengzhao draw verify, verify_draw.py"
 
 
 class PageFacts(msgspec.Struct, frozen=True):
@@ -81,35 +82,54 @@ def html(
     smallest_choice: int | None = None,
 ) -> str:
     """Write the page of an announcement or a transcript; `smallest_choice` is the fewest inspectors of any target."""
-    announced, transcript = shown.announcement, shown.transcript
-    plan = announced.plan
     places = _places(shown, register, before) if register else None
-    parts = [
-        _plan(announced, smallest_choice),
-        _strata(announced, places),
-        _seed(shown),
-        _registers(announced),
-    ]
-    if places and places.changes is not None:
-        parts.append(_changes(places.changes))
-    if transcript is not None:
-        closed = not isinstance(plan.publish_after, UnsetType) and today < day(
-            plan.publish_after, "publish_after"
-        )
-        parts += [_loads(transcript)] if closed else [_where(transcript, places), _loads(transcript)]
-        parts += (
-            [_later(plan.publish_after)]
-            if closed
-            else [_visits(transcript, places), _replaced(shown.replacements), _skipped(transcript)]
-        )
-        if not closed:
-            parts.append(_excluded(transcript))
-    kind = "抽取结果" if transcript is not None else "抽查公告"
-    under = [
-        f"{authority_name(plan.authority)} · 第 {announced.sequence} 号 / number {announced.sequence}",
-        announced.digest,
-    ]
-    return page(f"{plan.title} · {kind}", under, [p for p in parts if p], _FOOT)
+    return render_file("draw.html", **draw_values(shown, places, today, BOTH, smallest_choice))
+
+
+def draw_values(
+    shown: PublishedDraw,
+    places: PageFacts | None,
+    today: date,
+    language: str,
+    smallest_choice: int | None = None,
+) -> dict[str, Any]:
+    """Return what `draw.html` shows of an announcement and, where it was drawn, of its transcript."""
+    view = _DrawView(shown, places, language)
+    announced, transcript = shown.announcement, shown.transcript
+    values: dict[str, Any] = {
+        "plan": announced.plan,
+        "kind": "announcement" if transcript is None else "transcript",
+        "stands": "announced" if transcript is None else "drawn",
+        "authority": authority_name(announced.plan.authority),
+        "sequence": announced.sequence,
+        "digest": announced.digest,
+        "facts": view.plan(smallest_choice),
+        "parties": view.parties(),
+        "seed": view.seed(),
+        "registers": view.registers(),
+        "changes": view.changes(),
+        **view.strata(),
+        **dict.fromkeys(
+            ("voided", "results", "where", "loads", "later", "visits", "replaced", "skipped", "excluded")
+        ),
+        "more": 0,
+        "files": (),
+    }
+    if transcript is None:
+        return values
+    later = announced.plan.publish_after
+    values["loads"] = view.loads(transcript)
+    if not isinstance(later, UnsetType) and today < day(later, "publish_after"):
+        return {**values, "later": later}
+    return {
+        **values,
+        "where": view.where(transcript),
+        "visits": view.visits(transcript),
+        "more": max(0, len(transcript.assignments) - _ROWS),
+        "replaced": view.replaced(),
+        "skipped": view.skipped(transcript),
+        "excluded": view.excluded(transcript),
+    }
 
 
 def _places(shown: PublishedDraw, register: Path, before: Path | None) -> PageFacts:
@@ -150,131 +170,157 @@ def _changed(targets: TargetRegister, before: Path) -> dict[str, int]:
     }
 
 
-def _plan(announced: Announcement, smallest_choice: int | None) -> Html:
-    plan = announced.plan
-    rows = [
-        ("机关", "authority", authority_name(plan.authority)),
-        ("机关代码", "code of the authority", plan.authority),
-        ("计划", "plan", plan.plan),
-        ("事项", "item", plan.item),
-        ("检查时间", "period", " — ".join(plan.period)),
-        ("每户检查人员", "inspectors per target", plan.inspectors_per_target),
-        ("所需资格", "qualification", plan.needs or ""),
-        ("最少可选检查人员", "smallest choice of inspectors", smallest_choice),
-        ("前一公告", "previous", announced.previous),
-        ("替代", "replaces", announced.replaces or ""),
-    ]
-    return section("抽查计划", "the plan", terms(row for row in rows if row[2] not in ("", None)))
+class _DrawView:
+    """The parts of a draw's page in one language."""
 
+    def __init__(self, shown: PublishedDraw, places: PageFacts | None, language: str) -> None:
+        self._shown = shown
+        self._announced = shown.announcement
+        self._places = places
+        self._language = language
 
-def _strata(announced: Announcement, places: PageFacts | None) -> Html:
-    rows = []
-    for stratum in announced.strata:
-        share = f"{stratum.drawn / stratum.population:.2%}" if stratum.population else ""
-        chance = places.chances.get(stratum.name, {}) if places else {}
-        by_class = ", ".join(f"{c or '—'} {p:.3%}" for c, p in chance.items())
-        rows.append((stratum.name, f"{stratum.population:,}", f"{stratum.drawn:,}", share, by_class or share))
-    whole = sum(s.population for s in announced.strata), sum(s.drawn for s in announced.strata)
-    columns = (
-        Column("分层", "stratum"), Column("总体", "population", True), Column("抽取", "drawn", True),
-        Column("比例", "share", True), Column("各信用等级被抽中的概率", "chance by credit class"),
-    )  # fmt: skip
-    return section(
-        "抽取数量与概率",
-        "how many, and the chance",
-        figures([(f"{whole[0]:,}", "对象", "targets"), (f"{whole[1]:,}", "抽取", "drawn")]),
-        table(columns, rows),
-        bars(
-            [(s.name, s.drawn, s.population, f"{s.drawn:,} / {s.population:,} 户") for s in announced.strata]
-        ),
-    )
+    def _said(self, name: str, **values: Any) -> Markup:
+        return said(self._language, f"draw.{name}", **values)
 
+    def _word(self, name: str, **values: Any) -> str:
+        return word(self._language, f"draw.{name}", **values)
 
-def bars(rows: Sequence[tuple[str, int, int, str]]) -> Html:
-    """Draw a bar chart: for each row (name, part, whole, label) a bar of its whole and, in it, of its part."""
-    if not rows:
-        return Html("")
-    lines = []
-    for n, (name, part, whole, label) in enumerate(rows):
-        y, width = 26 * n, 640 * part / whole if whole else 0.0
-        lines.append(
-            f'<text x="0" y="{y + 15}">{text(name[:18])}</text>'
-            f'<rect class="statutory" x="220" y="{y + 2}" width="640" height="16"/>'
-            f'<rect class="promised" x="220" y="{y + 2}" width="{width:.1f}" height="16"/>'
-            f'<text class="soft" x="868" y="{y + 15}">{text(label)}</text>'
+    def plan(self, smallest_choice: int | None) -> list[tuple[Any, Any]]:
+        announced, plan = self._announced, self._announced.plan
+        rows = (
+            ("authority", authority_name(plan.authority)),
+            ("code", plan.authority),
+            ("name", plan.plan),
+            ("item", plan.item),
+            ("period", " — ".join(plan.period)),
+            ("inspectors_per_target", plan.inspectors_per_target),
+            ("qualification", plan.needs or ""),
+            ("smallest", smallest_choice),
+            ("digest", announced.digest),
+            ("previous", announced.previous),
+            ("replaces", announced.replaces or ""),
         )
-    return Html(f'<svg viewBox="0 0 1040 {26 * len(rows)}" role="img">{"".join(lines)}</svg>')
+        return [(self._said(name), value) for name, value in rows if value not in ("", None)]
 
-
-def _seed(shown: PublishedDraw) -> Html:
-    announced, transcript = shown.announcement, shown.transcript
-    reveals = {r.party: r for r in transcript.reveals} if transcript else {}
-    rows = []
-    for commitment in announced.commitments:
-        reveal = reveals.get(commitment.party)
-        how = (
-            ""
-            if reveal is None
-            else "监督方开启 / opened"
-            if reveal.opened is True
-            else "本方公开 / revealed"
+    def strata(self) -> dict[str, Any]:
+        """Return the strata with the chance of each class, bars of their shares, and the sums."""
+        rows, shares = [], []
+        for stratum in self._announced.strata:
+            share = f"{stratum.drawn / stratum.population:.2%}" if stratum.population else ""
+            chance = self._places.chances.get(stratum.name, {}) if self._places else {}
+            by_class = ", ".join(f"{c or '—'} {p:.3%}" for c, p in chance.items())
+            counts = f"{stratum.population:,}", f"{stratum.drawn:,}"
+            rows.append(TableRow((stratum.name, *counts, share, by_class or share)))
+            says = self._word("of", drawn=counts[1], population=counts[0])
+            shares.append((stratum.name, stratum.drawn, stratum.population, says))
+        whole = (
+            sum(s.population for s in self._announced.strata),
+            sum(s.drawn for s in self._announced.strata),
         )
-        rows.append((commitment.party, commitment.commitment, reveal.secret if reveal else "", how))
-    columns = (
-        Column("参与方", "party"),
-        Column("承诺", "commitment"),
-        Column("秘密", "secret"),
-        Column("方式", "how"),
-    )
-    extra = _public(announced, transcript)
-    if transcript is not None:
-        extra.append(("种子", "seed", transcript.seed))
-    return section("种子由来", "how the seed comes about", table(columns, rows), terms(extra))
+        return {"strata": rows, "shares": shares, "population": f"{whole[0]:,}", "drawn": f"{whole[1]:,}"}
 
+    def parties(self) -> list[TableRow]:
+        transcript = self._shown.transcript
+        reveals = {r.party: r for r in transcript.reveals} if transcript else {}
+        rows = []
+        for commitment in self._announced.commitments:
+            reveal = reveals.get(commitment.party)
+            how = "" if reveal is None else self._word("opened" if reveal.opened is True else "revealed")
+            secret = reveal.secret if reveal else ""
+            rows.append(TableRow((commitment.party, commitment.commitment, secret, how)))
+        return rows
 
-def _public(announced: Announcement, transcript: Transcript | None) -> list[tuple[str, str, str]]:
-    """Return the rows of the public value: its source, and the value where it is there."""
-    source = announced.plan.seed.public
-    if isinstance(source, UnsetType):
-        return []
-    if isinstance(source.beacon, str):
-        rows = [
-            ("公开随机数", "public value", f"{source.beacon} 第 {source.round} 轮 / round {source.round}")
+    def seed(self) -> list[tuple[Any, Any]]:
+        """Return the public value, its source and the seed, where they are there."""
+        transcript, source = self._shown.transcript, self._announced.plan.seed.public
+        rows: list[tuple[Any, Any]] = []
+        if not isinstance(source, UnsetType):
+            beacon = isinstance(source.beacon, str)
+            named = (
+                self._word("round", beacon=source.beacon, round=source.round)
+                if beacon
+                else f"{source.source} ({source.at})"
+            )
+            rows.append((self._said("public"), named))
+        if transcript is None:
+            return rows
+        if not isinstance(value := transcript.public, UnsetType):
+            rows.append((self._said("value"), value if isinstance(value, str) else value.signature))
+        return [*rows, (self._said("seed_value"), transcript.seed)]
+
+    def registers(self) -> list[tuple[Any, Any]]:
+        return [
+            (self._said(name), f"{register.count:,} · {register.digest}")
+            for name in ("targets", "inspectors", "conflicts")
+            if (register := getattr(self._announced.registers, name))
         ]
-    else:
-        rows = [("公开随机数", "public value", f"{source.source} ({source.at})")]
-    if transcript is not None and not isinstance(transcript.public, UnsetType):
-        value = transcript.public
-        rows.append(("数值", "value", value if isinstance(value, str) else value.signature))
-    return rows
 
+    def changes(self) -> list[tuple[Any, Any]]:
+        found = self._places.changes if self._places else None
+        return [(f"{count:,}", self._said(name)) for name, count in (found or {}).items()]
 
-def _registers(announced: Announcement) -> Html:
-    names = (("targets", "检查对象"), ("inspectors", "检查人员"), ("conflicts", "回避"))
-    rows = [
-        (zh, en, f"{register.count:,} · {register.digest}")
-        for en, zh in names
-        if (register := getattr(announced.registers, en))
-    ]
-    return section("名录", "registers", terms(rows))
+    def where(self, transcript: Transcript) -> list[Bar]:
+        if self._places is None:
+            return []
+        divisions = self._places.divisions
+        near = Counter(divisions.get(d.id, "") for s in transcript.strata for d in s.drawn)
+        most = max(near.values(), default=0)
+        return [
+            (_place(d), n, most, self._word("visits_n", n=f"{n:,}")) for d, n in sorted(near.items())[:120]
+        ]
 
+    def loads(self, transcript: Transcript) -> list[Bar]:
+        loads = Counter(Counter(i for a in transcript.assignments for i in a.inspectors).values())
+        most = max(loads.values(), default=0)
+        return [
+            (self._word("visits_n", n=n), people, most, self._word("people_n", n=f"{people:,}"))
+            for n, people in sorted(loads.items())[:60]
+        ]
 
-def _changes(changes: Mapping[str, int]) -> Html:
-    words = {"added": "新增", "removed": "移出", "reclassified": "等级变化", "moved": "区划变化"}
-    return section(
-        "与上次抽取的名录相比",
-        "against the register of the draw before",
-        figures([(f"{changes[k]:,}", zh, k) for k, zh in words.items()]),
-    )
+    def visits(self, transcript: Transcript) -> list[TableRow]:
+        names = self._places.names if self._places else {}
+        divisions = self._places.divisions if self._places else {}
+        stratum = {d.id: s.name for s in transcript.strata for d in s.drawn}
+        return [
+            TableRow(
+                (
+                    n,
+                    shown_id(a.target),
+                    shown_name(names.get(a.target, ""), a.target),
+                    divisions.get(a.target, ""),
+                    stratum.get(a.target, ""),
+                    "、".join(map(shown_id, a.inspectors)),
+                )
+            )
+            for n, a in enumerate(transcript.assignments[:_ROWS], 1)
+        ]
 
+    def replaced(self) -> list[TableRow]:
+        return [
+            TableRow(
+                (
+                    one.number,
+                    self._word("an_inspector" if isinstance(one.target, str) else "a_target"),
+                    shown_id(one.unavailable),
+                    shown_id(one.target) if isinstance(one.target, str) else "",
+                    shown_id(one.next),
+                    one.reason,
+                )
+            )
+            for one in self._shown.replacements[:_ROWS]
+        ]
 
-def _where(transcript: Transcript, places: PageFacts | None) -> Html:
-    if places is None:
-        return Html("")
-    near = Counter(places.divisions.get(d.id, "") for s in transcript.strata for d in s.drawn)
-    most = max(near.values(), default=0)
-    rows = [(_place(d), n, most, f"{n:,} 户 / targets") for d, n in sorted(near.items())[:120]]
-    return section("分布", "where", bars(rows))
+    def skipped(self, transcript: Transcript) -> list[TableRow]:
+        return [
+            TableRow(
+                (shown_id(s.target), shown_id(s.inspector), conflict_digest(s.inspector, s.target, s.reason))
+            )
+            for s in transcript.skipped[:_ROWS]
+        ]
+
+    def excluded(self, transcript: Transcript) -> list[TableRow]:
+        reasons = Counter(e.reason for e in transcript.excluded)
+        return [TableRow((reason, f"{number:,}")) for reason, number in sorted(reasons.items())]
 
 
 def _place(division: str) -> str:
@@ -291,98 +337,6 @@ def authority_name(urn: str) -> str:
     return authority(*source).name
 
 
-def _loads(transcript: Transcript) -> Html:
-    loads = Counter(Counter(i for a in transcript.assignments for i in a.inspectors).values())
-    most = max(loads.values(), default=0)
-    rows = [
-        (f"{n} 户 / visits", people, most, f"{people:,} 人 / inspectors")
-        for n, people in sorted(loads.items())
-    ]
-    return section("检查人员工作量", "loads: inspectors by number of visits", bars(rows[:60]))
-
-
-def _later(publish_after: object) -> Html:
-    return section(
-        "名单",
-        "lists",
-        Html(f"<p>名单于 {text(publish_after)} 起公布 / names are published from then on.</p>"),
-    )
-
-
-def _visits(transcript: Transcript, places: PageFacts | None) -> Html:
-    names = places.names if places else {}
-    divisions = places.divisions if places else {}
-    stratum = {d.id: s.name for s in transcript.strata for d in s.drawn}
-    rows = [
-        (
-            n,
-            shown_id(a.target),
-            shown_name(names.get(a.target, ""), a.target),
-            divisions.get(a.target, ""),
-            stratum.get(a.target, ""),
-            "、".join(map(shown_id, a.inspectors)),
-        )
-        for n, a in enumerate(transcript.assignments[:_ROWS], 1)
-    ]
-    columns = (
-        Column("序号", "place", True), Column("检查对象", "target"), Column("名称", "name"),
-        Column("区划", "division"), Column("分层", "stratum"), Column("检查人员", "inspectors"),
-    )  # fmt: skip
-    more = len(transcript.assignments) - len(rows)
-    note = (
-        Html(f"<p>另有 {more:,} 户见抽取记录 / {more:,} more in the transcript.</p>")
-        if more > 0
-        else Html("")
-    )
-    return section("抽中对象与检查人员", "who is visited, and by whom", table(columns, rows), note)
-
-
-def _replaced(replacements: Sequence[Replacement]) -> Html:
-    if not replacements:
-        return Html("")
-    rows = [
-        (
-            one.number,
-            "检查人员 / inspector" if isinstance(one.target, str) else "检查对象 / target",
-            shown_id(one.unavailable),
-            shown_id(one.target) if isinstance(one.target, str) else "",
-            shown_id(one.next),
-            one.reason,
-        )
-        for one in replacements[:_ROWS]
-    ]
-    columns = (
-        Column("序号", "number", True), Column("类别", "who"), Column("无法到场", "unavailable"),
-        Column("检查对象", "visit"), Column("递补", "next in order"), Column("理由", "reason"),
-    )  # fmt: skip
-    return section("顺位递补", "replaced since the draw", table(columns, rows))
-
-
 def conflict_digest(inspector: str, target: str, reason: str) -> str:
     """Return the digest of a conflict's row, by which a reader of the register finds the row."""
     return sha256(f"{inspector}\t{target}\t{reason}\n".encode()).hexdigest()
-
-
-def _skipped(transcript: Transcript) -> Html:
-    if not transcript.skipped:
-        return Html("")
-    rows = [
-        (shown_id(s.target), shown_id(s.inspector), conflict_digest(s.inspector, s.target, s.reason))
-        for s in transcript.skipped[:_ROWS]
-    ]
-    columns = (
-        Column("检查对象", "target"),
-        Column("回避人员", "inspector"),
-        Column("回避记录摘要", "digest of the conflict"),
-    )
-    return section("回避", "passed over for a conflict of interest", table(columns, rows))
-
-
-def _excluded(transcript: Transcript) -> Html:
-    if not transcript.excluded:
-        return Html("")
-    reasons = Counter(e.reason for e in transcript.excluded)
-    rows = [(reason, f"{number:,}") for reason, number in sorted(reasons.items())]
-    return section(
-        "未参加抽取", "excluded", table((Column("原因", "reason"), Column("数量", "number", True)), rows)
-    )

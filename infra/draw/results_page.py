@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.draw.pages import authority_name
-from infra.pages.frame import Column, figures, page, section, table
+from infra.pages.frame import BOTH, TableRow, render_file, word
 from producers.table_writer import quoted, xlsx_bytes
 
 _COLUMNS = ("inspection_id", "target", "plan", "item", "authority", "inspectors", "inspected_on", "result", "passed",
@@ -37,20 +37,24 @@ def _text(value: Any) -> str:
 
 def results_page(title: str, rows: Sequence[Mapping[str, Any]], whole: int) -> str:
     """Write the results as a page in one file; `whole` is the number of targets to inspect."""
-    passed = sum(1 for row in rows if row["passed"])
-    columns = (
-        Column("检查对象", "target"), Column("事项", "item"), Column("检查日期", "inspected on"), Column("结果", "result"),
-        Column("检查人员", "inspectors"), Column("机关", "authority"), Column("公示期限", "publish by"),
-    )  # fmt: skip
+    return render_file("results.html", title=title, results=results_values(rows, whole, BOTH))
+
+
+def results_values(rows: Sequence[Mapping[str, Any]], whole: int, language: str) -> dict[str, Any]:
+    """Return what a page shows of results of inspections."""
+    late = word(language, "results.late")
     cells = [
-        (r["target"], r["item"], r["inspected_on"], r["result"], r["inspectors"],
-         authority_name(r["authority"]),
-         f"{r['publish_by']}{' 逾期 / late' if r['late'] else ''}")
+        TableRow(
+            (
+                r["target"],
+                r["item"],
+                r["inspected_on"],
+                r["result"],
+                r["inspectors"],
+                authority_name(r["authority"]),
+                f"{r['publish_by']} {late}" if r["late"] else r["publish_by"],
+            )
+        )
         for r in rows
-    ]  # fmt: skip
-    counts = figures(
-        [(len(rows), "已检查", "inspected"), (whole - len(rows), "待检查", "to come"), (passed, "合格", "passed"),
-         (len(rows) - passed, "不合格", "failed")]
-    )  # fmt: skip
-    parts = [section("概况", "summary", counts), section("检查结果", "results", table(columns, cells))]
-    return page(title, ["双随机、一公开抽查结果公示 / published results"], parts, "正照 zhengzhao")
+    ]
+    return {"rows": cells, "whole": whole, "passed": sum(1 for row in rows if row["passed"])}

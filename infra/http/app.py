@@ -98,6 +98,7 @@ class Service:
             self._route("/verify", "GET", pages.verify, public=True, query=("lang",)),
             self._route("/verifier/{path:path}", "GET", pages.asset, public=True),
             self._route("/sw.js", "GET", pages.asset, public=True),
+            self._route("/assets/{name}", "GET", pages.asset, public=True),
             self._route("/openapi.json", "GET", self.describe, public=True),
             self._route("/healthz", "GET", self.health, public=True),
             self._route("/metrics", "GET", self.metrics_text, public=True),

@@ -10,6 +10,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from infra.http.pages import page, reader_language, wants_page
+from infra.pages.frame import word
 from schemas.errors import (
     NotFound,
     ObjectDiffers,
@@ -129,7 +131,7 @@ def body(problem: Problem, language: str) -> dict[str, Any]:
 
 
 def response(problem: Problem, request: Request) -> Response:
-    """Return a problem as the answer to a request."""
+    """Return a problem as the answer to a request: a page for a browser, problem details for a program."""
     headers = {"Cache-Control": "no-store"}
     if problem.retry_after:
         headers["Retry-After"] = str(problem.retry_after)
@@ -137,11 +139,32 @@ def response(problem: Problem, request: Request) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="zhengzhao"'
     if problem.close:
         headers["Connection"] = "close"
+    if wants_page(request):
+        return _error_page(problem, request, headers)
     language = language_of(request)
     if language:
         headers["Content-Language"] = language
     content = msgspec.json.encode(body(problem, language))
     return Response(content, problem.status, headers, MEDIA_TYPE)
+
+
+_SAID: Final = {404: "not_found", 429: "many", 500: "internal", 503: "busy"}
+
+
+def _error_page(problem: Problem, request: Request, headers: dict[str, str]) -> Response:
+    """Return a problem as a page in the reader's language."""
+    language = reader_language(request)
+    if name := _SAID.get(problem.status):
+        heading, detail = word(language, f"error.{name}"), word(language, f"error.{name}_detail")
+    else:
+        heading = said(TITLES.get(problem.status, ""), language)
+        detail = said(problem.detail, language)
+    hint = "" if problem.hint.startswith("/") or problem.status in _SAID else said(problem.hint, language)
+    answer = page(
+        request, "error.html", problem.status, code=problem.status, heading=heading, detail=detail, hint=hint
+    )
+    answer.headers.update(headers)
+    return answer
 
 
 def language_of(request: Request) -> str:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import typst
+from markupsafe import Markup
 
-from infra.pages.frame import Column, Html, page, section, steps, table, terms, two
+from infra.pages.frame import BOTH, TableRow, pair, render_file
 from infra.pages.promises import percent
 from issuance import fonts
 from processors.queries.promises import compression
@@ -242,8 +243,8 @@ _TEMPLATE = Path(__file__).parent / "guide.typ"
 
 
 def guide_html(guide: Guide) -> str:
-    """Return the guide as a web page."""
-    return page(f"办事指南：{guide.title}", guide.names, map(_part, guide.parts), _foot(guide))
+    """Return the guide as a page in one file."""
+    return render_file("guide.html", guide=guide, title=guide.title, heading=f"办事指南：{guide.title}")
 
 
 def _foot(guide: Guide) -> str:
@@ -252,12 +253,6 @@ def _foot(guide: Guide) -> str:
 
 def _made_from() -> str:
     return " / ".join(_texts()["words"]["foot"])
-
-
-def _part(part: Part) -> Html:
-    if part.steps:
-        return section(part.zh, part.en, steps(two(zh, en) for zh, en in part.steps))
-    return section(part.zh, part.en, terms((x.zh, x.en, two(x.says, x.says_en)) for x in part.lines))
 
 
 def guide_pdf(guide: Guide) -> bytes:
@@ -293,23 +288,22 @@ def _compiler() -> typst.Compiler:
 
 
 def index_html(items: Sequence[ServiceItem]) -> str:
-    """Return the list of guides as a page, each a link to its page beside this one."""
-    columns = (
-        Column("事项", "item"),
-        Column("办理类型", "handling"),
-        Column("法定", "statutory", True),
-        Column("承诺", "promised", True),
-        Column("材料", "materials", True),
-    )
-    rows = (
-        (
-            Html(f'<a href="{item.code}.html">{two(item.name.zh, item.name.en)}</a>'),
-            item.handling,
-            item.limits.statutory,
-            item.limits.promised,
-            len(item.materials),
+    """Return the list of guides as a page in one file, each a link to its page beside this one."""
+    return render_file("items.html", rows=item_rows(items, BOTH, "{code}.html"))
+
+
+def item_rows(items: Sequence[ServiceItem], language: str, address: str) -> list[TableRow]:
+    """Return the rows of a list of items, each a link; `address` has the item's code in place of `{code}`."""
+    link = Markup('<a href="{}">{}</a>')
+    return [
+        TableRow(
+            (
+                link.format(address.replace("{code}", item.code), pair(language, item.name.zh, item.name.en)),
+                item.handling,
+                item.limits.statutory,
+                item.limits.promised,
+                len(item.materials),
+            )
         )
         for item in items
-    )
-    listed = section("事项", "Items", table(columns, rows))
-    return page("办事指南", ("Service guides",), (listed,), _made_from())
+    ]

@@ -16,7 +16,9 @@ import msgspec
 from bureau import AUTHORITY, LIST, ROLES, Bureau, numbered
 from playwright.sync_api import Browser, Playwright
 
-from infra.http.verifier_pages import POLICY, home_page, verify_page
+from infra.http.pages import POLICY
+from infra.http.verifier_pages import verifier
+from infra.pages.frame import icon, render, stylesheet
 from issuance import keys
 from issuance.status_lists import Edition
 from schemas.calendar import CHINA
@@ -85,8 +87,12 @@ class Site:
         self.text = qr_text(self.host, self.cwt)
         self.link = f"{self.address}/#{self.text.partition('#')[2]}"
         self.bundle = trust_bundle(trust_files(folder / "trust"), [LIST])
-        self.serve("/", "text/html; charset=utf-8", home_page("zh").encode())
-        self.serve("/verify", "text/html; charset=utf-8", verify_page("zh").encode())
+        self.serve(
+            "/", "text/html; charset=utf-8", render("home.html", "zh", **verifier(hidden=True)).encode()
+        )
+        self.serve("/verify", "text/html; charset=utf-8", render("verify.html", "zh", **verifier()).encode())
+        self.serve("/assets/site.css", "text/css", stylesheet())
+        self.serve("/assets/icon.svg", "image/svg+xml", icon())
         self.serve("/trust/bundle", "application/json", self.bundle)
         self.edition = self.publish()
 

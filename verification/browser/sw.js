@@ -9,6 +9,7 @@ const KEPT = "zhengzhao-verifier-1";
 const KEPT_HEADER = "x-zhengzhao-kept";
 const PATIENCE = 4000; // milliseconds for an answer while there is something kept
 const SHELL = "/verify";
+const FRAME = ["/assets/site.css", "/assets/icon.svg"];
 const FILES = [
   "answer.js", "body.js", "bytes.js", "camera.js", "canonical.js", "cbor.js", "cose.js", "credential.js", "der.js",
   "inputs.js", "look.js", "moments.js", "page.js", "page_text.js", "pdf.js", "pictures.js", "qr_text.js",
@@ -17,7 +18,8 @@ const FILES = [
 ].map((name) => `/verifier/${name}`);
 
 self.addEventListener("install", (event) => {
-  const fresh = [SHELL, "/trust/bundle", ...FILES].map((address) => new Request(address, { cache: "reload" }));
+  const places = [SHELL, "/trust/bundle", ...FRAME, ...FILES];
+  const fresh = places.map((address) => new Request(address, { cache: "reload" }));
   event.waitUntil(caches.open(KEPT).then((cache) => cache.addAll(fresh)).then(() => self.skipWaiting()));
 });
 
@@ -34,7 +36,7 @@ self.addEventListener("fetch", (event) => {
   const { pathname } = address;
   if (request.mode === "navigate" && (pathname === "/" || pathname === SHELL)) {
     event.respondWith(answer(request, SHELL, pathname === SHELL && !address.search));
-  } else if (pathname.startsWith("/verifier/") || pathname === "/trust/bundle" || pathname.startsWith("/status/")) {
+  } else if (/^\/(verifier|status|assets)\//.test(pathname) || pathname === "/trust/bundle") {
     event.respondWith(answer(request, pathname + address.search, !address.search));
   }
 });

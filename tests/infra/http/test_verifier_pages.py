@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 from story import Events, uscc
 
 from infra.cli import main
+from infra.http.pages import POLICY
 from infra.http.service import service
-from infra.http.verifier_pages import POLICY
 from infra.settings import Settings
 from schemas.trust import load_trust
 from verification.browser_page import assets, modules, trust_bundle, trust_files
