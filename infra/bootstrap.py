@@ -9,7 +9,7 @@ so that a command loads only the parts that it uses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from infra.delivery.outbox import DeliveryReport
     from infra.embedded.engine import DrainProgress, Engine
     from infra.embedded.inbox import EmbeddedInbox
+    from infra.kafka.projection import Following
     from infra.persons.access_log import Accesses
     from infra.persons.keys import PersonsStore
     from infra.pool import Task
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from schemas.trust import TrustStore
     from verification.status_sources import Stored
 
+SERVICE_SECONDS = 8.0  # the broker's time to take what a service was sent
 TURN_SECONDS = 600.0  # a command waits so long for another process to finish with the data folder
 
 
@@ -60,6 +62,7 @@ class Installation:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.following: Following | None = None
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
@@ -140,6 +143,15 @@ class Installation:
 
     # --- queries
 
+    def follow(self) -> Following:
+        """Follow the topics on Kafka from now on, so that `register` answers without asking the broker."""
+        from infra.kafka.projection import Following
+
+        if self.following is None:
+            self.following = Following(self.settings)
+            self._opened.callback(self.following.close)
+        return self.following
+
     @contextmanager
     def register(self) -> Iterator[Register]:
         """Open the register for queries; everything read inside the block is of one moment."""
@@ -148,7 +160,7 @@ class Installation:
         if self.settings.on_kafka:
             from infra.kafka.projection import open_kafka_register
 
-            with open_kafka_register(self.settings) as projection:
+            with open_kafka_register(self.settings, self.following) as projection:
                 yield projection
             return
         if self.settings.data.is_dir() and not self.settings.database.exists():
@@ -205,13 +217,32 @@ class Installation:
     def inbox(self) -> Iterator[Inbox]:
         """Open the inbox of the engine that the settings name."""
         if self.settings.on_kafka:
-            from infra.kafka.inbox import open_kafka_inbox
+            from infra.kafka.inbox import KafkaInbox
 
-            with open_kafka_inbox(self.settings) as inbox:
+            with closing(KafkaInbox(self.settings)) as inbox:
                 yield inbox
             return
         with self.embedded_inbox() as embedded:
             yield embedded
+
+    @contextmanager
+    def service_inbox(self, authenticate: Callable[[Event], Auth]) -> Iterator[Inbox]:
+        """Open the inbox for a service, which has found out by `authenticate` how each sender is known.
+
+        On Kafka it opens also while the broker is away; events are then refused in a few seconds.
+        """
+        if not self.settings.on_kafka:
+            with self.embedded_inbox(authenticate) as embedded:
+                yield embedded
+            return
+        from infra.kafka.inbox import Attestations, KafkaInbox
+        from infra.persons.keys import installation_secret
+
+        attest = Attestations(installation_secret(self.settings.data))
+        with closing(
+            KafkaInbox(self.settings, seconds=SERVICE_SECONDS, known=authenticate, attest=attest)
+        ) as inbox:
+            yield inbox
 
     @contextmanager
     def embedded_inbox(self, authenticate: Callable[[Event], Auth] | None = None) -> Iterator[EmbeddedInbox]:

@@ -128,15 +128,9 @@ def run(
 ) -> None:
     """服务 / Serve the HTTP interface, decide, issue, and tick every minute.
 
-    Ctrl-C ends it; nothing is lost.
+    With ZHENGZHAO_BROKER it takes in and answers, and `zhengzhao worker` decides and ticks; start several behind a
+    proxy. Ctrl-C ends it; nothing is lost.
     """
-    with output.installation() as here:
-        here.require_one_machine(
-            "已设 ZHENGZHAO_BROKER，而 run 只服务单机 / ZHENGZHAO_BROKER is set, and run serves one machine",
-            "Kafka：由 zhengzhao worker 决定，事件经 submit 或主题 zhengzhao.inbox 进入 / on Kafka zhengzhao worker "
-            "decides, and events enter by `submit` or the topic zhengzhao.inbox; 单机 / on one machine: unset "
-            "ZHENGZHAO_BROKER",
-        )
     settings = output.settings()
     names = frozenset(name.lower() for name in allow_host or ())
     with listen(host, port) as listening, service(settings, host=host, allowed=names) as built:

@@ -101,6 +101,8 @@ class Service:
             self._route("/assets/{name}", "GET", pages.asset, public=True),
             self._route("/openapi.json", "GET", self.describe, public=True),
             self._route("/healthz", "GET", self.health, public=True),
+            self._route("/livez", "GET", self.live, public=True),
+            self._route("/readyz", "GET", self.ready, public=True),
             self._route("/metrics", "GET", self.metrics_text, public=True),
             self._route("/v1/events", "POST", self.events, unproved=True),
             self._route("/v1/packets", "POST", self.packets, query=("source",)),
@@ -319,6 +321,16 @@ class Service:
         return json_answer(
             {"status": "ok" if well else "failing", "pending": self.drainer.pending}, 200 if well else 503
         )
+
+    async def live(self, request: Request, principal: Principal | None) -> Response:
+        """Report that the threads of the service run, or 503: then only a new start helps."""
+        running = self.drainer.running and self.intake.alive
+        return json_answer({"live": running}, 200 if running else 503)
+
+    async def ready(self, request: Request, principal: Principal | None) -> Response:
+        """Report that answers hold all that was there when the service started, or 503."""
+        good = self.drainer.ready and self.intake.alive
+        return json_answer({"ready": good, "pending": self.drainer.pending}, 200 if good else 503)
 
     async def metrics_text(self, request: Request, principal: Principal | None) -> Response:
         """Answer with the metrics for Prometheus."""

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -29,6 +29,9 @@ from infra.stores import Erasing
 from processors.route import ClockJumped
 from schemas.case_facts import CaseOpened, MaterialsTaken
 from schemas.errors import ZhengzhaoError
+
+if TYPE_CHECKING:
+    from infra.kafka.projection import Following
 
 KEPT_DAYS: Final = 30
 _NAMED: Final = re.compile(rb"store:(uploads/[0-9a-f]{64})")
@@ -119,20 +122,56 @@ class DecidingProcess(Protocol):
     decided: int
     issued: int
     letters: int
-    pending: int
     ticks: int
+
+    @property
+    def pending(self) -> int:
+        """Return how much waits for it."""
+        ...
+
+    @property
+    def running(self) -> bool:
+        """Tell if its thread runs."""
+        ...
 
     @property
     def alive(self) -> bool:
         """Tell if it runs without a fault."""
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Tell if what is asked now is answered from all that was there at the start."""
+        ...
+
 
 class ExternalDrainer:
-    """Stand-in for workers elsewhere, which decide what this process takes in."""
+    """Stand-in for workers elsewhere, which decide what this process takes in; `following` is what it sees of them."""
 
-    decided = issued = letters = pending = ticks = 0
-    alive = True
+    decided = issued = letters = ticks = 0
+
+    def __init__(self, following: Following | None = None) -> None:
+        self._following = following
+
+    @property
+    def pending(self) -> int:
+        """Return how many records of the workers are not read yet."""
+        return self._following.behind if self._following else 0
+
+    @property
+    def running(self) -> bool:
+        """Tell if the workers' records are followed."""
+        return self._following is None or self._following.alive
+
+    @property
+    def alive(self) -> bool:
+        """Tell if they are followed without a fault."""
+        return self._following is None or (self._following.alive and not self._following.fault)
+
+    @property
+    def ready(self) -> bool:
+        """Tell if everything that was there at the start has been read."""
+        return self._following is None or self._following.caught_up
 
 
 class Drainer:
@@ -177,9 +216,16 @@ class Drainer:
         self._thread.join()
 
     @property
+    def running(self) -> bool:
+        """Tell if the engine runs."""
+        return self._thread.is_alive()
+
+    @property
     def alive(self) -> bool:
         """Tell if the engine runs and did not fail the last time."""
-        return self._thread.is_alive() and not self.last_fault
+        return self.running and not self.last_fault
+
+    ready = alive
 
     def _run(self) -> None:
         try:

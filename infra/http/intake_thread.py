@@ -19,11 +19,10 @@ import msgspec
 
 from infra.agencies import check_proof, load_register
 from infra.bootstrap import Installation
-from infra.embedded.inbox import EmbeddedInbox
 from infra.http.multipart import element_id, elements
 from infra.http.problems import Problem, is_full, of_error, out_of_room
 from processors.queries.access import Principal
-from producers.files import Accepted, Outcome
+from producers.files import Accepted, Inbox, Outcome
 from schemas.agencies import AgencyRegister
 from schemas.errors import Rejected, TransientError, ZhengzhaoError
 from schemas.events import Event, parse_event
@@ -179,7 +178,7 @@ class IntakeThread:
 
     def _run(self) -> None:
         try:
-            with self._installation.embedded_inbox(lambda event: self._auth[id(event)]) as inbox:
+            with self._installation.service_inbox(lambda event: self._auth[id(event)]) as inbox:
                 self._ready.put(None)
                 while (job := self._jobs.get()) is not None:
                     self._group(inbox, self._gather(job))
@@ -200,7 +199,7 @@ class IntakeThread:
             size += len(more.read)
         return jobs
 
-    def _group(self, inbox: EmbeddedInbox, jobs: list[_Job]) -> None:
+    def _group(self, inbox: Inbox, jobs: list[_Job]) -> None:
         read = [one for job in jobs for one in job.read if isinstance(one.event, Event)]
         self._auth = {id(one.event): one.auth for one in read}
         try:

@@ -249,6 +249,18 @@ def _public() -> Document:
                 problems=(400, 403, 421, 429), security=[],
             )
         },
+        "/livez": {
+            "get": _operation(
+                "live", "存活 / liveness", answers={"200": _json("运行 / running", some), "503": _json("须重启 / start it anew", some)},
+                problems=(400, 403, 421, 429), security=[],
+            )
+        },
+        "/readyz": {
+            "get": _operation(
+                "ready", "就绪 / readiness", answers={"200": _json("就绪 / ready", some), "503": _json("尚在追赶 / catching up", some)},
+                problems=(400, 403, 421, 429), security=[],
+            )
+        },
         "/metrics": {
             "get": _operation(
                 "metrics", "指标 / figures for Prometheus",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import signal
 import socket
 import sys
@@ -41,10 +42,19 @@ def service(
 ) -> Iterator[Service]:
     """Open the service without a server around it.
 
-    `allowed` are further host names under which it is called (behind a proxy, say); with any of them a token is
-    always needed. `tick_seconds` is the time between two ticks. Without `deciding` it only takes events in. Raises
-    KeysMissing or Held where the data folder cannot be served.
+    On Kafka the workers decide; the service sends events to them and follows what they did. `allowed` are further host
+    names under which it is called (behind a proxy, say); with any of them a token is always needed. `tick_seconds` is
+    the time between two ticks. Without `deciding` it only takes events in. Raises KeysMissing or Held where the data
+    folder cannot be served.
     """
+    if settings.on_kafka and settings.store is None:
+        raise UsageError(
+            "设有 ZHENGZHAO_BROKER 时还须设 ZHENGZHAO_STORE / with ZHENGZHAO_BROKER the service needs ZHENGZHAO_STORE",
+            hint="ZHENGZHAO_STORE=s3://KEY:SECRET@HOST:PORT/BUCKET；zhengzhao stack up",
+        )
+    if settings.on_kafka:
+        # A broker that is away is told once, by us; the library would tell it with a traceback each time.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
     limits = limits or RequestLimits()
     wake = threading.Event()
     with ExitStack() as opened:
@@ -53,8 +63,10 @@ def service(
             return opened.enter_context(Installation(settings))  # one for each thread that works on its own
 
         intake = IntakeThread(installation(), limits.waiting, wake)
-        drainer: DecidingProcess = ExternalDrainer()
-        if deciding:
+        asked = installation()
+        following = asked.follow() if settings.on_kafka else None
+        drainer: DecidingProcess = ExternalDrainer(following)
+        if deciding and not settings.on_kafka:
             drainer = Drainer(installation(), wake, tick_seconds=tick_seconds, busy=lambda: intake.busy)
             drainer.start()
             opened.callback(drainer.close)
@@ -62,7 +74,7 @@ def service(
             opened.enter_context(daily_collection(installation(), lambda text: print(text, file=sys.stderr)))
         intake.start()
         opened.callback(intake.close)
-        lookups = Lookups(installation(), limits=limits)
+        lookups = Lookups(asked, limits=limits)
         opened.callback(lookups.close)
         here = is_loopback(host)
         yield Service(

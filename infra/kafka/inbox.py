@@ -11,11 +11,13 @@ therefore need the same item files; the last one started wins.
 
 from __future__ import annotations
 
+import hmac
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -29,75 +31,164 @@ from processors.route import catalogue_entry, entry_id
 from processors.stages import is_duplicate
 from producers.files import Accepted, Outcome
 from schemas.calendar import check_backdate, time_text
-from schemas.errors import Rejected, TransientError
+from schemas.errors import BrokerUnavailable, Rejected, TransientError
 from schemas.events import Event
 from schemas.items import Catalogue
-from schemas.ledger import CatalogueEntry, decode_entry, encode_entry
+from schemas.ledger import Auth, CatalogueEntry, decode_entry, encode_entry
+from schemas.persons import subkey
 
 _SENT = "CREATE TABLE IF NOT EXISTS sent (event TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID"
 _encode = msgspec.json.Encoder().encode
+_PAUSE: Final = 2.0  # seconds after a fault of the broker in which it is not asked again
+ATTESTED: Final = "zhengzhao-attested"  # the header
+_AUTHS: Final[tuple[Auth, ...]] = ("none", "proof", "token")
+
+
+class Attestations:
+    """The attestations of a service about events that it took in: how a sender is known (`proof`, `token`, `none`).
+
+    One travels in a header of the record, under a key that only this installation has, and binds the bytes: nobody
+    else who may write to the inbox can make it. Where proofs are required, `token` and `none` are not enough.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = subkey(secret, "attested")
+
+    def header(self, auth: Auth, raw: bytes) -> tuple[str, bytes]:
+        """Return the header for a record with the value `raw`."""
+        return ATTESTED, auth.encode() + b":" + self._tag(auth, raw)
+
+    def read(self, header: bytes, raw: bytes) -> Auth | None:
+        """Return what a header says about a record; None where this installation did not attest these bytes."""
+        auth, _, tag = header.partition(b":")
+        for known in _AUTHS:
+            if auth == known.encode() and hmac.compare_digest(tag, self._tag(known, raw)):
+                return known
+        return None
+
+    def _tag(self, auth: Auth, raw: bytes) -> bytes:
+        return hmac.new(self._key, auth.encode() + b"\0" + raw, "sha256").hexdigest().encode()
 
 
 class KafkaInbox:
-    """The sender of events to the inbox; those of one holder stay in order."""
+    """The sender of events to the inbox; those of one holder stay in order.
 
-    def __init__(self, publisher: Publisher, remembered: Path, backdate_days: int | None = None) -> None:
-        self._publisher = publisher
-        self._backdate_days = backdate_days
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(remembered, timeout=60, isolation_level=None)
-            self._db.execute(_SENT)
-        except sqlite3.Error as error:
-            raise TransientError(
-                f"发送记录无法写入 / the record of sent events cannot be written: {error}",
-                where=str(remembered),
-            ) from error
+    It connects when it is first needed, and anew after a fault of the broker. `seconds` is the time that the broker has
+    to take an event. `known` tells how the sender of an event is known, for a caller that has found that out; the record
+    then carries it, attested.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        seconds: float = 120,
+        known: Callable[[Event], Auth] | None = None,
+        attest: Attestations | None = None,
+    ) -> None:
+        self._settings = settings
+        self._connection = parse(settings.broker or "")
+        self._seconds = seconds
+        self._known_by = known
+        self._attest = attest
+        self._publisher: Publisher | None = None
+        self._sent: SentEvents | None = None
+        self._fault: tuple[float, BrokerUnavailable] | None = None
 
     def close(self) -> None:
-        """Close the record of sent events."""
-        self._db.close()
+        """Close the record of sent events and the connection."""
+        for part in (self._publisher, self._sent):
+            if part is not None:
+                part.close()
+        self._publisher = self._sent = None
 
     def take(self, events: Sequence[Event], received_at: datetime) -> list[Outcome]:
-        """Send new events to the inbox and return the outcome of each."""
+        """Send new events to the inbox and return the outcome of each.
+
+        Raises BrokerUnavailable where the broker did not take all of them in time. Then nothing is remembered of them,
+        and they may be sent again: those that did arrive are known by their ids when they are decided.
+        """
+        try:
+            publisher, sent = self._opened()
+            outcomes, new = self._compared(events, received_at, sent)
+            for event in new.values():
+                self._send(publisher, event)
+            publisher.flush()  # an event is remembered only once the broker has acknowledged it
+        except BrokerUnavailable as error:
+            self.close()
+            self._fault = (time.monotonic(), error)
+            raise
+        sent.remember({key: event.content_digest for key, event in new.items()})
+        return outcomes
+
+    def _opened(self) -> tuple[Publisher, SentEvents]:
+        if self._fault is not None and time.monotonic() - self._fault[0] < _PAUSE:
+            raise self._fault[
+                1
+            ]  # those who waited meanwhile need not wait for the broker one after the other
+        if self._sent is None:
+            place = self._settings.data / "sent" / f"{cluster_id(self._connection, self._seconds)}.db"
+            self._sent = SentEvents(place)
+        if self._publisher is None:
+            self._publisher = Publisher(self._connection, seconds=self._seconds)
+        return self._publisher, self._sent
+
+    def _compared(
+        self, events: Sequence[Event], received_at: datetime, sent: SentEvents
+    ) -> tuple[list[Outcome], dict[str, Event]]:
+        """Compare each event with those that were sent before, in this call too; return outcomes and new events."""
         outcomes: list[Outcome] = []
-        new: dict[str, str] = {}
+        new: dict[str, Event] = {}
         for event in events:
             key = entry_id(event)[:32]
+            before = new[key].content_digest if key in new else sent.digest(key)
             try:
-                duplicate = is_duplicate(new.get(key) or self._known(key), event.content_digest)
+                duplicate = is_duplicate(before, event.content_digest)
                 if not duplicate:
-                    check_backdate(event.time, received_at, self._backdate_days)
+                    check_backdate(event.time, received_at, self._settings.backdate_days)
             except Rejected as error:
                 outcomes.append(error)
                 continue
             if not duplicate:
-                new[key] = event.content_digest
-                self._publisher.send(event.holder_id or "", _encode(event.raw))
+                new[key] = event
             outcomes.append(Accepted(duplicate=duplicate))
-        self._publisher.flush()  # an event is remembered only once the broker has acknowledged it
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("INSERT OR REPLACE INTO sent VALUES (?, ?)", new.items())
-        self._db.execute("COMMIT")
-        return outcomes
+        return outcomes, new
 
-    def _known(self, key: str) -> str | None:
+    def _send(self, publisher: Publisher, event: Event) -> None:
+        raw = _encode(event.raw)
+        headers: tuple[tuple[str, bytes], ...] = ()
+        if self._known_by is not None and self._attest is not None:
+            headers = (self._attest.header(self._known_by(event), raw),)
+        publisher.send(event.holder_id or "", raw, headers=headers)
+
+
+class SentEvents:
+    """The events that this data folder has sent: source and id → content."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._db.execute(_SENT)
+        except sqlite3.Error as error:
+            raise TransientError(
+                f"发送记录无法写入 / the record of sent events cannot be written: {error}", where=str(path)
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def digest(self, key: str) -> str | None:
+        """Return the content under which an event was sent; None where it was not."""
         row = self._db.execute("SELECT digest FROM sent WHERE event = ?", (key,)).fetchone()
         return str(row[0]) if row else None
 
-
-@contextmanager
-def open_kafka_inbox(settings: Settings) -> Iterator[KafkaInbox]:
-    """Open the inbox of the broker that the settings name."""
-    connection = parse(settings.broker or "")
-    with Publisher(connection) as publisher:
-        inbox = KafkaInbox(
-            publisher, settings.data / "sent" / f"{cluster_id(connection)}.db", settings.backdate_days
-        )
-        try:
-            yield inbox
-        finally:
-            inbox.close()
+    def remember(self, sent: Mapping[str, str]) -> None:
+        """Remember events by key and content."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("INSERT OR REPLACE INTO sent VALUES (?, ?)", sent.items())
+        self._db.execute("COMMIT")
 
 
 def send_kafka_tick(settings: Settings, at: datetime) -> None:

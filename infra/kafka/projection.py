@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,20 @@ from infra.kafka.connection import Connection, parse
 from infra.kafka.records import Place, Reader, cluster_id, decode_facts, decode_letter, encode_fact
 from infra.readmodel.database import Database
 from infra.readmodel.lists import EmbeddedRegister
-from infra.readmodel.projector import Projector, due_in_part, renew_marks
+from infra.readmodel.projector import Projector, due_in_part, renew
 from infra.settings import Settings
 from processors.queries.listings import Register
-from schemas.errors import TransientError
+from schemas.errors import BrokerUnavailable
 from schemas.facts import Fact
 
 log = logging.getLogger(__name__)
 _TOPICS = (topics.FACTS, topics.DEAD_LETTERS)
 _LETTERS = "CREATE TABLE IF NOT EXISTS kafka_letters (id TEXT PRIMARY KEY, seq INTEGER, topic TEXT, key TEXT, sealed INTEGER)"
 _PREFIX = "at:"
+_POLL = 0.5  # seconds
+_LOOK = 5.0  # seconds between two looks at the ends of the topics, and for the answer
+_PAUSE = 2.0  # seconds after a fault
+_STOPPED = 10.0  # seconds for the thread to end
 
 
 class Projection:
@@ -40,8 +45,8 @@ class Projection:
     def __init__(self, path: Path) -> None:
         self.db = Database(path, create=True)
         self.db.db.execute(_LETTERS)
-        renew_marks(self.db)
         self.db.db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
+        renew(self.db)
 
     def close(self) -> None:
         """Close the file."""
@@ -114,22 +119,74 @@ def catch_up(projection: Projection, reader: Reader, *, seconds: float | None = 
     return reader.behind(ends)
 
 
-def keep_up(settings: Settings, connection: Connection, ended: threading.Event) -> None:
-    """Keep the projection up to date until `ended`; faults of broker and disk are waited out."""
-    while not ended.is_set():
-        try:
-            projection = Projection(path_of(settings, connection))
+class Following:
+    """A projection that a thread keeps up to date until `close`.
+
+    Faults of broker and disk are waited out: what was read before stays, and reading goes on where it stopped.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection = parse(settings.broker or "")
+        self._ended = threading.Event()
+        self._path: Path | None = None
+        self.behind = 0  # records that were there at the last look and are not read yet
+        self.fault = ""  # why nothing is read at the moment
+        self._thread = threading.Thread(target=self._run, name="projection", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self._thread.join(_STOPPED)
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def caught_up(self) -> bool:
+        """Tell whether everything that was there at the start has been read."""
+        return self._path is not None
+
+    @property
+    def path(self) -> Path:
+        """Return the file of the projection. Raises BrokerUnavailable until it has caught up once."""
+        if self._path is None:
+            raise BrokerUnavailable(
+                f"查询库尚在追赶，余 {self.behind} 条 / the projection is catching up, {self.behind} records are left",
+                where=self._connection.bootstrap,
+                hint=self.fault or "稍后重试 / try again later",
+            )
+        return self._path
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
             try:
-                with Reader(connection, _TOPICS) as reader:
-                    reader.seek(projection.positions())
-                    while not ended.is_set():
-                        if records := reader.poll(0.5):
-                            projection.take(records)
-            finally:
-                projection.close()
-        except TransientError as error:
-            log.warning("the projection waits: %s", error)
-            ended.wait(2)
+                path = path_of(self._settings, self._connection)
+                with closing(Projection(path)) as projection, Reader(self._connection, _TOPICS) as reader:
+                    self._follow(projection, reader)
+            except Exception as error:  # the thread goes on whatever it was: the next round begins anew
+                if str(error) != self.fault:
+                    log.warning("the projection waits: %s", error)
+                self.fault = str(error)
+                self._ended.wait(_PAUSE)
+
+    def _follow(self, projection: Projection, reader: Reader) -> None:
+        reader.seek(projection.positions())
+        ends, looked = reader.ends(), time.monotonic()
+        if not any(topic == topics.FACTS for topic, _ in ends):
+            raise BrokerUnavailable("主题尚未建立 / the topics are not there yet", hint="zhengzhao worker")
+        while not self._ended.is_set():
+            self.behind = reader.behind(ends)
+            self.fault = ""
+            if not self.behind:
+                self._path = projection.db.path
+            if records := reader.poll(_POLL):
+                projection.take(records)
+            if time.monotonic() - looked > _LOOK:  # a broker that is away is noticed by this question alone
+                ends, looked = reader.ends(_LOOK), time.monotonic()
 
 
 def open_caught_up(settings: Settings, connection: Connection, seconds: float) -> tuple[Projection, int]:
@@ -149,22 +206,28 @@ PATIENCE = 10.0  # seconds of catching up before a query says how far behind it 
 
 
 @contextmanager
-def open_kafka_register(settings: Settings) -> Iterator[Register]:
-    """Return the register; says on standard error how far behind it is where 10 s did not do."""
+def open_kafka_register(settings: Settings, following: Following | None = None) -> Iterator[Register]:
+    """Return the register: that of `following` as it stands, else one that is caught up first.
+
+    Catching up says on standard error how far behind it is where 10 s did not do.
+    """
+    register = EmbeddedRegister(following.path if following else _caught_up_path(settings))
+    try:
+        with register.moment():
+            yield register
+    finally:
+        register.close()
+
+
+def _caught_up_path(settings: Settings) -> Path:
     projection, behind = open_caught_up(settings, parse(settings.broker or ""), PATIENCE)
-    path = projection.db.path
     projection.close()
     if behind:
         sys.stderr.write(
             f"warning: this answer is {behind} records behind the broker / 查询结果落后 {behind} 条记录\n"
             "hint: `zhengzhao worker --project` keeps it up to date\n"
         )
-    register = EmbeddedRegister(path)
-    try:
-        with register.moment():
-            yield register
-    finally:
-        register.close()
+    return projection.db.path
 
 
 def unsettled(settings: Settings) -> int:

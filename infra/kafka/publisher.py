@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,7 +68,13 @@ class Publisher:
             raise _unavailable(connection, error) from error
         self._connection = connection
 
-    def send(self, holder: str, raw: bytes, report: Callable[[Delivered], None] = lambda _: None) -> None:
+    def send(
+        self,
+        holder: str,
+        raw: bytes,
+        report: Callable[[Delivered], None] = lambda _: None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
         """Hand an event over; waits where too many are under way. `report` is called when it is safe.
 
         Raises BrokerUnavailable as soon as any event before was not taken within the time.
@@ -77,7 +83,11 @@ class Publisher:
         self._raise()
         try:
             future = self._producer.send(
-                self._topic, raw, key=inbox_key(holder), partition=inbox_partition(holder)
+                self._topic,
+                raw,
+                key=inbox_key(holder),
+                headers=list(headers),
+                partition=inbox_partition(holder),
             )
         except KafkaError as error:
             self._free.release()
@@ -94,8 +104,8 @@ class Publisher:
         self._raise()
 
     def close(self) -> None:
-        """Wait for what is under way and closes the connection."""
-        self._producer.close(timeout=30)
+        """Wait for what is under way, unless an event was refused, and close the connection."""
+        self._producer.close(timeout=30 if self._failed is None else 0)
 
     def __enter__(self) -> Self:
         return self

@@ -265,10 +265,13 @@ class Reader:
             else:
                 self._consumer.seek_to_beginning(partition)
 
-    def ends(self) -> dict[Place, int]:
-        """Return the ends as they are now: the offset that the next record of each partition will get."""
+    def ends(self, seconds: float = 30) -> dict[Place, int]:
+        """Return the ends as they are now: the offset that the next record of each partition will get.
+
+        Raises BrokerUnavailable where the broker does not say so in `seconds`.
+        """
         try:
-            ends = self._consumer.end_offsets(self._partitions)
+            ends = self._consumer.end_offsets(self._partitions, timeout_ms=int(seconds * 1000))
         except KafkaError as error:
             raise self._failed(error) from error
         return {(p.topic, p.partition): offset for p, offset in ends.items()}
@@ -322,10 +325,10 @@ class Reader:
         )
 
 
-def cluster_id(connection: Connection) -> str:
+def cluster_id(connection: Connection, seconds: float = 20) -> str:
     """Return the id of the Kafka cluster: another one remembers other events."""
     try:
-        admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=20_000)
+        admin = KafkaAdminClient(**client(connection), bootstrap_timeout_ms=int(min(20, seconds) * 1000))
         try:
             return str(admin.describe_cluster()["cluster_id"])
         finally:

@@ -26,12 +26,14 @@ from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.deciding import Deciding
 from infra.kafka.faust_app import StageApp, make_app
+from infra.kafka.inbox import ATTESTED, Attestations
 from infra.kafka.issuing import Issuing
 from infra.kafka.numbering import Numbering
 from infra.kafka.records import send_entry
 from infra.kafka.stage import StageLoop
 from infra.kafka.status import Listing
 from infra.parts import Parts
+from infra.persons.keys import installation_secret
 from infra.settings import Settings
 from processors import topology
 from processors.route import route, tick
@@ -40,8 +42,8 @@ from schemas.errors import Rejected, TransientError, UsageError
 from schemas.events import Event, parse_event
 from schemas.ledger import Auth, Entry
 
-Router = Callable[[bytes, datetime, str], Entry]
-"""Turn an event's bytes, the moment of its receipt and the topic that it came by into its ledger entry.
+Router = Callable[[bytes, datetime, str, Mapping[str, bytes]], Entry]
+"""Turn an event's bytes, the moment of its receipt, its topic and its headers into its ledger entry.
 
 Raises Rejected where the event may not enter.
 """
@@ -67,10 +69,11 @@ class Routing(StageLoop):
     async def handle(self, event: Any) -> list[Any]:
         received = datetime.fromtimestamp(event.message.timestamp, UTC)
         raw = event.message.value or b""
+        headers = {name: value or b"" for name, value in dict(event.message.headers or ()).items()}
 
         async def routed() -> Entry:
             # The key of a new person is looked up in the store, which would block the event loop.
-            return await asyncio.to_thread(self._router, raw, received, event.message.topic)
+            return await asyncio.to_thread(self._router, raw, received, event.message.topic, headers)
 
         try:
             entry = await self.patiently(event, routed)
@@ -211,10 +214,14 @@ def build(parts: Parts, options: Options, connection: Connection) -> list[StageL
 def router(parts: Parts) -> Router:
     """Build the router from the functions that the inbox of the embedded engine uses too."""
     settings = parts.settings
+    attested = Attestations(installation_secret(settings.data))
 
-    def routed(raw: bytes, received_at: datetime, topic: str) -> Entry:
+    def routed(raw: bytes, received_at: datetime, topic: str, headers: Mapping[str, bytes]) -> Entry:
         event = parse_event(raw, received_at, settings.backdate_days)
-        principal, auth = known_by(topic, event, settings.inboxes, parts.authenticate(event))
+        said = attested.read(headers.get(ATTESTED, b""), raw) if topic == topics.INBOX else None
+        trusted = said is not None and (said == "proof" or not settings.require_proof)
+        auth = said if said is not None and trusted else parts.authenticate(event)
+        principal, auth = known_by(topic, event, settings.inboxes, auth)
         return route(
             event, received_at, principal, auth, parts.persons, parts.check_upload, parts.missing_glyphs
         )

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,12 +21,11 @@ from aiokafka.errors import KafkaError
 from infra.kafka.connection import Connection, parse
 from infra.kafka.faust_app import prometheus
 from infra.kafka.inbox import ensure_catalogue
-from infra.kafka.projection import keep_up
+from infra.kafka.projection import Following
 from infra.kafka.stage import StageLoop
 from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
 from infra.parts import Parts
-from infra.settings import Settings
 from schemas.errors import TransientError, UsageError
 from schemas.items import Catalogue
 
@@ -86,7 +84,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    projecting = _projecting(parts.settings, options, connection)
+    following = Following(parts.settings) if "project" in options.stages else None
     site = await _serve(stages, http, stop) if http else None
     try:
         await asyncio.gather(*(stage.app.start() for stage in stages))
@@ -96,7 +94,8 @@ async def _run(
                 await asyncio.wait_for(stop.wait(), 0.5)
         return 0 if stop.is_set() else 1
     finally:
-        projecting()
+        if following is not None:
+            following.close()
         await _stop(stages)
         if site is not None:
             await site.cleanup()
@@ -143,21 +142,6 @@ def is_ready(stage: StageLoop) -> bool:
     """Tell whether a stage is a member of its group, with its tables recovered."""
     app = stage.app
     return bool(app.started and not app.crashed and not app.rebalancing and app.flow_control.is_active())
-
-
-def _projecting(settings: Settings, options: Options, connection: Connection) -> Callable[[], None]:
-    """Keep the projection up to date in a thread and return the function that ends it."""
-    if "project" not in options.stages:
-        return lambda: None
-    ended = threading.Event()
-    thread = threading.Thread(target=keep_up, args=(settings, connection, ended), name="project", daemon=True)
-    thread.start()
-
-    def end() -> None:
-        ended.set()
-        thread.join(10)
-
-    return end
 
 
 def _logging() -> None:
