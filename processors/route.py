@@ -2,7 +2,8 @@
 
 Ids of holders are brought to the compared form. A person's number goes no further: a keyed pseudonym takes its place,
 with a mask for people to read; a person's name and address, sites and details of products are sealed; numbers
-in other texts and ids are masked, in free texts telephone numbers and citizen ids of the old form too.
+in other texts and ids are masked, in free texts telephone numbers and citizen ids of the old form too. Free texts about
+a person are sealed whole, since a name in them cannot be told: what an authority must keep of its decision as evidence.
 """
 
 from __future__ import annotations
@@ -54,7 +55,11 @@ _IDS = frozenset(
         "item",
     )
 )
-_FREE_TEXTS = frozenset(("reason", "grounds", "findings", "ground", "legal_basis"))
+_EVIDENCE = frozenset(
+    ("grounds", "findings", "ground")
+)  # of a decision: kept after an erasure, see docs/persons.md
+_PRIVATE = frozenset(("reason",))  # of a withdrawal or a returned filing: goes with the person
+_FREE_TEXTS = _EVIDENCE | _PRIVATE | {"legal_basis"}
 _DIGESTS = frozenset(("uri", "sha256", "text_sha256"))
 
 Files = Callable[[str], str]
@@ -82,6 +87,8 @@ def route(
         return tick(event.time, received_at, event.source, auth, event.department)
     plain = _plain(event.raw["data"], persons)
     key, who, data = _holder(plain, event, persons)
+    if is_pseudonym(key):
+        data = {name: _text_sealed(name, value, key, persons) for name, value in data.items()}
     routed = RoutedEvent(
         type=event.type_name,
         source=event.source,
@@ -204,6 +211,15 @@ def _sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
         name: persons.seal(key, value.strip()) if name in _SEALED and isinstance(value, str) else value
         for name, value in part.items()
     }
+
+
+def _text_sealed(name: str, value: Any, key: str, persons: Persons) -> Any:
+    """Seal a free text about a person; other values stay as they are."""
+    if not isinstance(value, str):
+        return value
+    if name in _EVIDENCE:
+        return persons.seal_evidence(key, value)
+    return persons.seal(key, value) if name in _PRIVATE else value
 
 
 def _products_sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from infra.cli import later, output
 from infra.cli.output import now
 from infra.stores import Erasing
 from processors.queries.access import reasons_to_keep, today_of, uploads_of_one
-from processors.queries.find import find_holder
+from processors.queries.find import evidence_of, find_holder
 from schemas.errors import TransientError, UsageError, ZhengzhaoError
 from schemas.persons import is_pseudonym
 
@@ -140,6 +140,29 @@ def erase(
         output.print_json(answer)
     else:
         output.print_fields(answer.items())
+
+
+@app.command(epilog="Example: zhengzhao holder evidence 63010219900101001X --ground 行政复议")
+def evidence(
+    number: Annotated[str, typer.Argument(metavar="ID", help="个人证件号码 / the person's number in clear")],
+    ground: Annotated[str, typer.Option(help="理由，记录在案 / the ground, which is recorded")],
+) -> None:
+    """证据 / List grounds and findings about a person, also after an erasure: what must be kept of a decision.
+
+    They are sealed under an evidence key of their own, and every look at them is recorded with its ground.
+    """
+    if not ground.strip():
+        raise UsageError("理由不能为空 / the ground must not be blank", where="--ground")
+    with output.installation() as here, here.register() as register:
+        state = find_holder(register, here.persons, number)
+        here.accesses.record(state.holder, "holder evidence", _NUMBER.sub("***", ground))
+        rows = list(evidence_of(register, state.holder, here.persons.open_evidence))
+    if output.as_json():
+        output.print_rows({"time": row.time, "event": row.event, "detail": row.detail} for row in rows)
+        return
+    output.print_table(
+        ("time", "event", "detail"), [(row.time, row.event, row.detail) for row in rows], title=state.display
+    )
 
 
 @app.command(epilog="Example: zhengzhao holder accesses 63010219900101001X --json")

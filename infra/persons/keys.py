@@ -50,7 +50,7 @@ class PersonsStore:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.execute(_SCHEMA)
-        self._sealer = Sealer(self._key)
+        self._sealer = Sealer(self._key, subkey(self._secret, "evidence"))
         self._cache: dict[str, bytes] = {}
         self._version = -1
 
@@ -66,6 +66,13 @@ class PersonsStore:
 
     def open(self, pseudonym: str, sealed: str) -> str | None:
         return self._sealer.open(pseudonym, sealed)
+
+    def seal_evidence(self, pseudonym: str, text: str) -> str:
+        return self._sealer.seal_evidence(pseudonym, text)
+
+    def open_evidence(self, pseudonym: str, sealed: str) -> str | None:
+        """Open evidence, also of an erased person; see `schemas.persons.Sealer`."""
+        return self._sealer.open_evidence(pseudonym, sealed)
 
     def seal_object(self, pseudonym: str, content: bytes) -> bytes:
         """Return an object of a person as it lies in the store; see `schemas.persons.Sealer`."""

@@ -46,7 +46,7 @@ class SharedPersons(PersonsStore):
         self._wrapping = AESSIV(subkey(self._secret, "persons"))
         self._files = AESSIV(subkey(self._secret, "uploads"))
         self._objects = _Objects(store)
-        self._sealer = Sealer(self._key)
+        self._sealer = Sealer(self._key, subkey(self._secret, "evidence"))
         self._known: dict[str, tuple[float, bytes]] = {}
         self._known_lock = threading.Lock()
         self._check()

@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 from processors.queries import views
 from processors.queries.listings import Register
 from processors.state import Case, HolderState, Licence
+from schemas import rows
+from schemas.case_facts import CaseReviewed
 from schemas.errors import NotFound, UsageError
+from schemas.facts import AnnulmentRecorded, InspectionTaken, LicenceStatusChanged
 from schemas.identifiers import compare, fold, kept_id, looks_personal, mask, masked
 from schemas.licence import Grant
-from schemas.persons import Persons, is_pseudonym, keys_of
+from schemas.persons import Persons, has_sealed, is_pseudonym, keys_of, open_parts
 from schemas.rows import as_json
 
 RecordAccess = Callable[[str, str, str], None]
@@ -123,7 +126,7 @@ class Queries:
         """Return a case's row. Raises NotFound or UsageError as `find_case` does."""
         state, case = find_case(self._register, self._persons, application, holder)
         self._record_access(state.holder, "case show", case.application_id)
-        return as_json(views.case_row(state, case))
+        return as_json(views.case_row(state, case, self._persons.open))
 
     def licences(
         self,
@@ -183,6 +186,30 @@ class Queries:
         state = find_holder(self._register, self._persons, number)
         self._record_access(state.holder, "holder show", "")
         return as_json(views.holder_row(state, self._persons.open))
+
+
+_WITH_EVIDENCE = ("case.reviewed", "inspection.recorded", "licence.status", "licence.annulled")
+
+
+def evidence_of(
+    register: Register, holder: str, open_evidence: Callable[[str, str], str | None]
+) -> Iterator[rows.HistoryLine]:
+    """Yield the grounds and findings about a person, also about an erased one: `open_evidence` opens them."""
+    for fact in register.facts(_WITH_EVIDENCE):
+        if fact.holder != holder:
+            continue
+        text = _evidence(fact.body)
+        if has_sealed(text):
+            opened = open_parts(text, lambda part: open_evidence(holder, part), views.ERASED)
+            yield rows.HistoryLine(fact.time, fact.type, opened)
+
+
+def _evidence(body: Any) -> str:
+    if isinstance(body, CaseReviewed):
+        return body.grounds
+    if isinstance(body, InspectionTaken):
+        return body.findings
+    return body.ground if isinstance(body, LicenceStatusChanged | AnnulmentRecorded) else ""
 
 
 class Subject(NamedTuple):

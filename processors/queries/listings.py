@@ -209,7 +209,7 @@ def _handed_out(holder: HolderState, case: Case) -> dict[str, Any] | None:
     if case.state == "accepted":
         return {"what": "acceptance", "promised": case.promised, "statutory": case.statutory}
     if case.state in ("refused", "lapsed"):
-        return {"what": "refusal", "reason": "；".join(map(str, case.reasons))}
+        return {"what": "refusal", "reason": views.case_row(holder, case).reason}
     licence = holder.licences.get(case.licence)
     if case.state == "granted" and licence is not None and licence.status == "cancelled":
         return {"what": "cancellation", "number": licence.number}
@@ -237,7 +237,7 @@ def _listed_filing(holder: HolderState, filing: Filing, late: tuple[str, ...]) -
         pushed_on=filing.pushed_on,
         yellow=filing.yellow,
         red=filing.red,
-        reason=filing.reason or None,
+        reason=next(x.reason for x in views.filing_rows(holder) if x.filing_id == filing.ref.filing_id),
         holder_id=holder.display,
         application_id=holder.cases[filing.case].application_id,
         round=filing.round,

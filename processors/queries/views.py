@@ -11,15 +11,28 @@ from processors.decisions.due import certificate
 from processors.state import Case, HolderState, Licence, Version, version_of
 from schemas import rows
 from schemas.licence import Grant
+from schemas.persons import is_pseudonym, open_parts
 
 OpenText = Callable[[str, str], str | None]
 """Opens a text: (ledger key, text) → clear text, or None for an erased person."""
 
 ERASED = "erased"
+HIDDEN = "***"  # in lists, which show nothing of a person but the mask
 
 
-def case_row(state: HolderState, case: Case) -> rows.CaseRow:
-    """Return a case as `case show` prints it."""
+def _hidden(_: str, __: str) -> str:
+    return HIDDEN
+
+
+def _free(holder: str, text: str, open_text: OpenText) -> str:
+    """Return a free text as it may be read: what is sealed of a person opened, or `erased`."""
+    if not is_pseudonym(holder):
+        return text
+    return open_parts(text, lambda part: open_text(holder, part), ERASED)
+
+
+def case_row(state: HolderState, case: Case, open_text: OpenText = _hidden) -> rows.CaseRow:
+    """Return a case as `case show` prints it; without `open_text` free texts about a person are hidden."""
     licence = state.licences.get(case.licence)
     return rows.CaseRow(
         application_id=case.application_id,
@@ -29,12 +42,13 @@ def case_row(state: HolderState, case: Case) -> rows.CaseRow:
         holder_id=case.applicant.display,
         due=rows.DueRow(case.promised or None, case.statutory or None, case.correction or None),
         history=tuple(
-            rows.HistoryLine(h.time, h.event, h.detail) for h in sorted(case.history, key=lambda h: h.time)
+            rows.HistoryLine(h.time, h.event, _free(state.holder, h.detail, open_text))
+            for h in sorted(case.history, key=lambda h: h.time)
         ),
         certificate_due=_certificate_due(state, case),
         missing=case.missing if case.state in ("correction-requested", "lapsed") else (),
         deferred=case.deferred,
-        reason="；".join(map(str, case.reasons)) or _unissued(state, case),
+        reason=_free(state.holder, "；".join(map(str, case.reasons)), open_text) or _unissued(state, case),
         licence_number=(licence.number or None) if licence else None,
         source=case.source,
         auth=case.auth,
@@ -126,7 +140,9 @@ def licence_record(licence: Licence, open_text: OpenText) -> rows.LicenceRecordR
         )
         for v in licence.versions[:-1]
     ]
-    history += [rows.HistoryLine(h.time, h.event, h.detail) for h in licence.history]
+    history += [
+        rows.HistoryLine(h.time, h.event, _free(now.holder, h.detail, open_text)) for h in licence.history
+    ]
     return rows.LicenceRecordRow(
         **rows.fields_of(licence_row(licence, open_text)),
         address=_clear(now, now.address, open_text),
@@ -143,7 +159,7 @@ def licence_record(licence: Licence, open_text: OpenText) -> rows.LicenceRecordR
     )
 
 
-def filing_rows(state: HolderState) -> tuple[rows.FilingRow, ...]:
+def filing_rows(state: HolderState, open_text: OpenText = _hidden) -> tuple[rows.FilingRow, ...]:
     """Return the holder's filings."""
     return tuple(
         rows.FilingRow(
@@ -155,7 +171,7 @@ def filing_rows(state: HolderState) -> tuple[rows.FilingRow, ...]:
             yellow=x.yellow,
             red=x.red,
             overdue=x.alarmed if x.state in ("pushed", "received") else (),
-            reason=x.reason or None,
+            reason=_free(state.holder, x.reason, open_text) or None,
         )
         for x in state.filings.values()
     )
@@ -171,9 +187,12 @@ def check_rows(state: HolderState) -> tuple[rows.CheckRow, ...]:
     )
 
 
-def refused_rows(state: HolderState) -> tuple[rows.RefusedRow, ...]:
+def refused_rows(state: HolderState, open_text: OpenText = _hidden) -> tuple[rows.RefusedRow, ...]:
     """Return the events of the holder that had no effect."""
-    return tuple(rows.RefusedRow(r.time, r.event, "；".join(map(str, r.reasons))) for r in state.refused)
+    return tuple(
+        rows.RefusedRow(r.time, r.event, _free(state.holder, "；".join(map(str, r.reasons)), open_text))
+        for r in state.refused
+    )
 
 
 def holder_row(state: HolderState, open_text: OpenText) -> rows.HolderRow:
@@ -190,8 +209,8 @@ def holder_row(state: HolderState, open_text: OpenText) -> rows.HolderRow:
             for p in licence.now.particulars
         ),
         licences=tuple(licence_row(x, open_text) for x in state.licences.values()),
-        cases=tuple(case_row(state, c) for c in state.cases.values()),
-        filings=filing_rows(state),
+        cases=tuple(case_row(state, c, open_text) for c in state.cases.values()),
+        filings=filing_rows(state, open_text),
         checks=check_rows(state),
-        refused=refused_rows(state),
+        refused=refused_rows(state, open_text),
     )

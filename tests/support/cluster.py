@@ -213,7 +213,9 @@ def decisions(facts: list[dict[str, Any]]) -> dict[str, tuple[list[str], set[str
         ):  # who comes after an answer need not wait for it
             if holder.startswith("p:"):
                 body.pop("content", None)  # a digest of sealed texts
-            text = re.sub(r"sealed:[\w-]+", "sealed", json.dumps(fact, ensure_ascii=False, sort_keys=True))
+            text = re.sub(
+                r"(?:sealed|evidence):[\w-]+", "sealed", json.dumps(fact, ensure_ascii=False, sort_keys=True)
+            )
             for number, licence in numbers[holder].items():
                 text = text.replace(number, licence)
             order[holder].append(text)

@@ -29,13 +29,16 @@ class FakePersons:
     """Persons whose keys are made of their pseudonym."""
 
     def __init__(self) -> None:
-        self._sealer = Sealer(lambda p, _: (p.encode() * 2)[:64])
+        self._sealer = Sealer(lambda p, _: (p.encode() * 2)[:64], SECRET * 2)
 
     def pseudonym(self, compared_id: str) -> str:
         return pseudonym(SECRET, compared_id)
 
     def seal(self, p: str, text: str) -> str:
         return self._sealer.seal(p, text)
+
+    def seal_evidence(self, p: str, text: str) -> str:
+        return self._sealer.seal_evidence(p, text)
 
     def open(self, p: str, sealed: str) -> str | None:
         return self._sealer.open(p, sealed)
@@ -168,7 +171,7 @@ class World:
 
     def case(self, holder: str, application_id: str) -> dict[str, Any]:
         state = self.state(holder)
-        return as_json(views.case_row(state, state.cases[application_id.upper()]))
+        return as_json(views.case_row(state, state.cases[application_id.upper()], self.persons.open))
 
     def holder(self, number: str) -> dict[str, Any]:
         return as_json(views.holder_row(self.state(number), self.persons.open))

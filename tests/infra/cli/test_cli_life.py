@@ -535,6 +535,44 @@ def test_a_person_is_erased_after_the_retention_period(tmp_path: Path) -> None:
     assert [p for p in office.data.rglob("*") if p.is_file() and needle in p.read_bytes()] == []
 
 
+def test_grounds_about_a_person_go_from_every_answer_and_stay_as_evidence(tmp_path: Path) -> None:
+    """Read while the person is known, in no public list; erased, a recorded look at the evidence alone shows them."""
+    office, ground = Desk(tmp_path), "经查，李某7（电话 13897123456）提供虚假材料"
+    office.init()
+    e = Events()
+    operator(e, 7, "P-7", "2018-03-01")
+    operator(e, 8, "P-8", "2018-03-01")
+    e.add(
+        "licence.revoked", "2018-06-01T10:00:00+08:00",
+        {"granted_by": "P-7", "holder_id": PERSON, "ground": ground, "legal_basis": "《行政许可法》第六十九条", "decided_on": "2018-06-01"},
+    )  # fmt: skip
+    e.add(
+        "application.withdrawn", "2018-07-02T10:00:00+08:00",
+        {"application_id": "P-7", "holder_id": PERSON, "reason": "李某7家中有事"},
+    )  # fmt: skip
+    office.tell(e)
+    (number,) = (row["number"] for row in office.json("holder", "show", PERSON)["licences"])
+    shown = ground.replace("13897123456", "138****3456")
+    assert shown in str(office.json("licence", "show", number)["history"])
+    office.run("licence", "get", number, "--format", "pdf", "-o", tmp_path / "x.pdf")
+    verdict = office.rows("verify", tmp_path / "x.pdf", "--at", "2018-07-03T10:00:00+08:00", code=1)[0]
+    assert "第六十九条" in str(verdict["checks"])
+    assert "李某7" not in str(verdict["checks"])
+    assert "evidence:" not in str(verdict)
+    office.run("tick", "--at", "2022-03-05T00:00:00+08:00", "--confirm")
+    office.run("drain")
+    office.run("holder", "erase", PERSON, "--ground", "保存期届满")
+    history = str(office.json("licence", "show", number)["history"])
+    assert "李某7" not in history
+    assert "erased" in history
+    assert [shown] == [row["detail"] for row in office.rows("holder", "evidence", PERSON, "--ground", "复议")]
+    looks = office.rows("holder", "accesses", PERSON)
+    assert ("holder evidence", "复议") in [(row["what"], row["detail"]) for row in looks]
+    stored = b"".join(p.read_bytes() for p in office.data.rglob("*") if p.is_file())
+    assert "李某7".encode() not in stored
+    office.run("replay", "--into", tmp_path / "again", "--decide", code=3)
+
+
 def _kept(office: Office) -> None:
     """A longer period is kept to, whoever asks."""
     (office.data / "settings.toml").write_text("retention_years = 50\n")
