@@ -22,7 +22,7 @@ demo: setup ## the main job told: a day of applications, lives of licences, a re
 	$(BIN)/zhengzhao demo
 
 test: setup lint ## everything: lint, types, import contracts, all tests with real servers
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 test-fast: setup lint ## without servers and slow tests
 	$(BIN)/python -m pytest -m "not servers and not slow and not soak"
