@@ -1,6 +1,6 @@
 """The agency register of a data folder, and the check of the proofs that events carry.
 
-Signing events as an agency does, with its private key in a PEM file.
+Signing events as an agency does, with its private key in a PEM file, or as this installation does what it makes from papers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from infra.settings import Settings
-from issuance.signer import ES256, SoftwareSigner
-from schemas.agencies import AgencyRegister, concerns, judge, read_register
+from issuance.signer import ES256, SoftwareSigner, add_key
+from schemas.agencies import (
+    INTAKE,
+    AgencyKey,
+    AgencyRegister,
+    concerns,
+    judge,
+    public_pem,
+    read_register,
+    with_key,
+)
 from schemas.canonical_json import loads
 from schemas.errors import Rejected, UsageError
 from schemas.events import Event
@@ -91,8 +100,30 @@ def event_signer(path: Path) -> Sign:
     """
     key = _private_key(path)
     kid = key_id(key.public_key())
-    signer = SoftwareSigner({kid: key.private_numbers().private_value.to_bytes(32)})
+    return _signing(kid, SoftwareSigner({kid: key.private_numbers().private_value.to_bytes(32)}))
 
+
+def intake_signer(data: Path, signer: SoftwareSigner) -> Sign | None:
+    """Return the signing of events that were made here from papers; None where no intake key is in force."""
+    agency, now = load_register(data).agency(INTAKE), datetime.now(UTC)
+    kids = [key.kid for key in agency.keys if key.fault(now) is None] if agency else []
+    own = [kid for kid in kids if kid in signer.kids]
+    return _signing(own[-1], signer) if own else None
+
+
+def make_intake_key(data: Path, passphrase: str | None, since: datetime) -> bool:
+    """Make the key that signs events made here from papers, and register it; return False where there is one."""
+    if load_register(data).agency(INTAKE) is not None:
+        return False
+    public = add_key(data, passphrase)
+    key = AgencyKey(key_id(public), public_pem(public), since)
+    change_register(
+        data, lambda register: with_key(register, INTAKE, key, name="本机收件 / intake of papers")
+    )
+    return True
+
+
+def _signing(kid: str, signer: SoftwareSigner) -> Sign:
     def sign(raw: bytes) -> bytes:
         event = loads(raw)
         if not isinstance(event, dict):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from infra.readmodel.database import is_served
 from infra.settings import Settings
-from schemas.errors import UsageError
+from schemas.errors import KeysMissing, UsageError
 from schemas.identifiers import unprintable
 from schemas.ports import Store
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from processors.queries.listings import Listings, Register
     from producers.files import Inbox, Papers
     from producers.packet_events import PacketForms
+    from producers.printed import ToldValues
     from schemas.events import Event
     from schemas.items import Catalogue
     from schemas.ledger import Auth
@@ -276,14 +277,33 @@ class Installation:
 
         return upload_state(self.store, self.persons, uri)
 
-    def packets(self, source: str, at: datetime, application_id: str = "") -> Papers:
-        """Return the reader that turns PDF packets into events; their documents are kept as uploads.
+    def packets(
+        self, source: str, at: datetime, application_id: str = "", told: ToldValues | None = None
+    ) -> Papers:
+        """Return the reader that turns packets into events; their documents are kept as uploads.
 
-        With `application_id` all documents supplement that case.
+        With `application_id` all documents supplement that case; `told` says what stands on scans among them.
         """
         from producers.packet_events import packet_reader
 
-        return packet_reader(self.packet_forms, self.keep_upload, source, at, application_id)
+        return packet_reader(self.packet_forms, self.keep_upload, source, at, application_id, told)
+
+    def sign_at_intake(self, raw: bytes) -> bytes:
+        """Put the proof of the installation's intake key into an event that was made here from papers.
+
+        Without such a key, as in a folder of an earlier release, the event stays as it is.
+        """
+        sign = self._intake_signing
+        return raw if sign is None else sign(raw)
+
+    @cached_property
+    def _intake_signing(self) -> Callable[[bytes], bytes] | None:
+        from infra.agencies import intake_signer
+
+        try:
+            return intake_signer(self.settings.data, self._signer) if self.has_keys else None
+        except KeysMissing:
+            return None  # Who cannot open the keys submits as anybody does, without a proof.
 
     def missing_glyphs(self, text: str) -> str:
         """Return the characters of a text that no font of the certificates has, each once."""

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from schemas.errors import KeysMissing, UsageError
 from schemas.signatures import der_to_raw, low_s
+from schemas.trust import key_id
 
 ES256 = "ES256"
 ED25519 = "Ed25519"  # for the transparency log alone
@@ -206,3 +207,12 @@ def _stretch(passphrase: str, salt: bytes, n: int) -> bytes:
     # bytes that are no UTF-8 reach us from the environment as surrogates
     raw = passphrase.encode("utf-8", "surrogateescape")
     return hashlib.scrypt(raw, salt=salt, n=n, r=_R, p=_P, maxmem=256 * n * _R, dklen=32)
+
+
+def add_key(data: Path, passphrase: str | None) -> ec.EllipticCurvePublicKey:
+    """Make a further key in the keystore of a data folder and return its public half. Raises KeysMissing."""
+    scalars = read_keystore(data, passphrase)
+    key = ec.generate_private_key(ec.SECP256R1())
+    scalars[key_id(key.public_key())] = key.private_numbers().private_value.to_bytes(32)
+    write_keystore(data, scalars, passphrase)
+    return key.public_key()

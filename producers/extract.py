@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import io
+import math
 import os
 import queue
 import resource
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import suppress
 from typing import Any, BinaryIO, Final, cast
 
@@ -29,6 +30,7 @@ import msgspec
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
+from producers.file_kinds import START, recognise
 from schemas.errors import UsageError
 
 _IDLE_READERS: Final = 4  # idle readers
@@ -107,7 +109,16 @@ _READ, _REFUSED = b"+", b"-"
 
 _SHOWN: Final = 2000  # characters of a field that a page shows
 
+_SCAN: Final = (
+    "写明其内容 / tell what stands on it: --values FILE.json; over HTTP a .json file beside it; "
+    "或提交填好的表格 / or send the form filled in, a PDF with text"
+)
+
 Box = tuple[float, float, float, float]
+
+
+class ScanWithoutText(UsageError):
+    """A scan or photograph: nothing stands in it that a program reads."""
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -146,6 +157,8 @@ def read(pdf: bytes, name: str) -> PdfDocument:
         raise UsageError(
             "文件过大 / the file is larger than 20 MiB", where=name, hint="压缩后重试 / reduce it"
         )
+    if recognise(pdf[:START]).form == "picture":
+        raise ScanWithoutText("照片，没有文字 / a photograph without text", where=name, hint=_SCAN)
     if b"%PDF-" not in pdf[:1024]:
         raise UsageError("不是 PDF / this is no PDF", where=name, hint="zhengzhao packet new ITEM -o DIR")
     digest = hashlib.sha256(pdf).digest()
@@ -170,11 +183,7 @@ def _read(pdf: bytes, name: str) -> PdfDocument:
         )
     paper = msgspec.json.decode(answer[1:], type=PdfDocument)
     if not paper.words and not paper.fields:
-        raise UsageError(
-            "扫描件，没有文字 / a scan without text",
-            where=name,
-            hint="请提交可填写的表格或带文字的 PDF / send the form filled in, or a PDF with text",
-        )
+        raise ScanWithoutText("扫描件，没有文字 / a scan without text", where=name, hint=_SCAN)
     return paper
 
 
@@ -189,12 +198,13 @@ def _parse(raw: bytes) -> PdfDocument:
     import pdfplumber
 
     words: list[Word] = []
-    fields: list[Field] = []
+    fields: list[tuple[Field, Any]] = []
     letters = 0
     with pdfplumber.open(io.BytesIO(raw)) as pdf:
         if len(pdf.pages) > MAX_PAGES:
             raise ValueError(f"more than {MAX_PAGES} pages")
-        for number, page in enumerate(pdf.pages, 1):
+        for number, found in enumerate(pdf.pages, 1):
+            page = _upright(found)
             for word in page.extract_words(keep_blank_chars=False):
                 box = (word["x0"], word["top"], word["x1"], word["bottom"])
                 words.append(Word(word["text"], number, tuple(round(float(v), 2) for v in box)))  # type: ignore[arg-type]
@@ -202,13 +212,28 @@ def _parse(raw: bytes) -> PdfDocument:
                 if len(words) > MAX_WORDS or letters > MAX_TEXT:
                     raise ValueError(f"more than {MAX_WORDS} words or {MAX_TEXT} characters")
             fields += _fields(page, number)
-            if sum(len(f.value) for f in fields) > MAX_TEXT:
+            if sum(len(field.value) for field, _ in fields) > MAX_TEXT:
                 raise ValueError(f"more than {MAX_TEXT} characters in its fields")
             page.close()
         return PdfDocument(len(pdf.pages), tuple(words), tuple(_with_shown(raw, fields)))
 
 
-def _fields(page: Any, number: int) -> list[Field]:
+def _upright(page: Any) -> Any:
+    """Return a page turned so that most of its text runs from left to right, however it was scanned, printed or turned."""
+    turns = Counter(
+        round(math.degrees(math.atan2(char["matrix"][1], char["matrix"][0])) / 90) % 4 for char in page.chars
+    )
+    turn = turns.most_common(1)[0][0] if turns else 0
+    if not turn:
+        return page
+    inner = page.page_obj
+    inner.rotate = (inner.rotate + 90 * turn) % 360
+    inner.attrs = {**inner.attrs, "Rotate": inner.rotate}
+    return type(page)(page.pdf, inner, page.page_number, page.initial_doctop)
+
+
+def _fields(page: Any, number: int) -> list[tuple[Field, Any]]:
+    """Return the fields of a page that have a value, each with its rectangle in the page's own space."""
     found = []
     for annotation in page.annots:
         data = annotation.get("data", {})
@@ -216,25 +241,25 @@ def _fields(page: Any, number: int) -> list[Field]:
         value = _text(_own(data, "V"))
         if name and value:
             box = tuple(round(float(annotation[k]), 2) for k in ("x0", "top", "x1", "bottom"))
-            found.append(Field(name, value, number, box))  # type: ignore[arg-type]
+            found.append((Field(name, value, number, box), data.get("Rect")))  # type: ignore[arg-type]
     return found
 
 
-def _with_shown(raw: bytes, fields: list[Field]) -> list[Field]:
+def _with_shown(raw: bytes, fields: list[tuple[Field, Any]]) -> list[Field]:
     """Add the texts that the pages show in their fields, as PDFium draws them after flattening."""
     if not fields:
-        return fields
+        return []
     document = pypdfium2.PdfDocument(raw)
     texts: dict[int, Any] = {}
     shown = []
-    for field in fields:
+    for field, rectangle in fields:
         if field.page not in texts:
             page = document[field.page - 1]
             pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY)
-            texts[field.page] = (page.get_height(), document[field.page - 1].get_textpage())
-        height, text = texts[field.page]
-        left, top, right, bottom = field.box
-        said = text.get_text_bounded(left, height - bottom, right, height - top)
+            texts[field.page] = document[field.page - 1].get_textpage()
+        left, bottom, right, top = (float(edge) for edge in rectangle)
+        sides = (min(left, right), min(bottom, top), max(left, right), max(bottom, top))
+        said = texts[field.page].get_text_bounded(*sides)
         shown.append(msgspec.structs.replace(field, shown=" ".join(said.split())[:_SHOWN]))
     return shown
 

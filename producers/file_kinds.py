@@ -9,7 +9,7 @@ import io
 import zipfile
 from typing import Final, Literal, NamedTuple
 
-Form = Literal["xlsx", "pdf", "json", "text", "other"]
+Form = Literal["xlsx", "pdf", "json", "text", "picture", "other"]
 
 START: Final = 4096
 """Number of bytes that recognition needs of any file but a ZIP archive."""
@@ -27,9 +27,7 @@ class FileKind(NamedTuple):
 _UNPACK: Final = "先解压 / unpack it first"
 _SAVE_AS: Final = "另存为 .xlsx 或 UTF-8 的 CSV / save it as .xlsx or as CSV in UTF-8"
 _FRAMED: Final = "发送纯 JSON，不带登记处的五字节前缀 / send plain JSON without the five bytes that a registry's serializer adds"
-_PICTURE: Final = (
-    "图片不能提交；提交 PDF、表格或事件 / a picture cannot be submitted; send a PDF, a table or events"
-)
+_PICTURE: Final = "写明图片的内容 / tell what stands on it: zhengzhao submit FILE… --values FILE.json"
 
 XLSX: Final = FileKind("xlsx", "Excel 工作簿", "an Excel workbook (.xlsx)")
 PDF: Final = FileKind("pdf", "PDF", "a PDF")
@@ -45,10 +43,10 @@ _MAGIC: Final = (
     (b"Rar!\x1a\x07", FileKind("other", "RAR 压缩文件", "a RAR archive", _UNPACK)),
     (b"PAR1", FileKind("other", "Parquet 文件", "a Parquet file", _SAVE_AS)),
     (b"Obj\x01", FileKind("other", "Avro 文件", "an Avro file", "导出为 JSON / export it as JSON")),
-    (b"\x89PNG\r\n\x1a\n", FileKind("other", "PNG 图片", "a PNG picture", _PICTURE)),
-    (b"\xff\xd8\xff", FileKind("other", "JPEG 图片", "a JPEG picture", _PICTURE)),
-    (b"II*\x00", FileKind("other", "TIFF 图片", "a TIFF picture", _PICTURE)),
-    (b"MM\x00*", FileKind("other", "TIFF 图片", "a TIFF picture", _PICTURE)),
+    (b"\x89PNG\r\n\x1a\n", FileKind("picture", "PNG 图片", "a PNG picture", _PICTURE)),
+    (b"\xff\xd8\xff", FileKind("picture", "JPEG 图片", "a JPEG picture", _PICTURE)),
+    (b"II*\x00", FileKind("picture", "TIFF 图片", "a TIFF picture", _PICTURE)),
+    (b"MM\x00*", FileKind("picture", "TIFF 图片", "a TIFF picture", _PICTURE)),
 )
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLD_EXCEL: Final = FileKind("other", "旧版 Excel 文件", "an old Excel file (.xls)", _SAVE_AS)

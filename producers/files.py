@@ -232,7 +232,9 @@ def _form(name: str) -> str:
         if not start:
             raise _empty(name)
         kind = recognise(start + file.read() if start[:2] == b"PK" else start)
-    if kind.form == "other" and start.strip(b"\0"):  # Zeros alone have no form; their line is rejected.
+    if kind.form in ("picture", "other") and start.strip(
+        b"\0"
+    ):  # Zeros alone have no form; their line is rejected.
         raise UsageError(
             f"不能提交{kind.zh} / {kind.en} cannot be submitted",
             where=name,

@@ -15,14 +15,18 @@ Papers themselves (files, 容缺) need an event or a packet.
 `consolidated` a row with `new` is a registration without filings.
 
 **Ids.** An event's id is `<first 16 hex digits of the file's SHA-256>:<application_id>`: the same file again is the same
-events, provided that the caller gives the same time.
+events, provided that the caller gives the same time. A table has no time of its own, so the moment of the first submission
+is written into the data folder, under the file's SHA-256, before any of its events is taken in: after a crash the events
+carry that moment again and count as duplicates.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
@@ -57,6 +61,9 @@ FIELD: Final = "fields."
 
 MAX_ROWS: Final = 200_000
 """Number of rows that one table may hold."""
+
+TIMES: Final = "submitted"
+"""Folder of the data folder that holds one small file for each table: when it was first submitted."""
 
 ACTIONS: Final = {
     "新办": "new", "增项": "extend", "变更": "change", "延续": "renew",
@@ -352,3 +359,34 @@ def _materials(action: str, item: ServiceItem, signed_on: str | None) -> list[di
             {"kind": rule.kind, "signed_on": signed_on} if rule.signed and signed_on else {"kind": rule.kind}
         )
     return found
+
+
+def first_time(data: Path, digest: str, at: datetime, *, fixed: bool = False) -> datetime:
+    """Return the moment at which a file with this hex SHA-256 was first submitted, which is `at` if it is new.
+
+    With `fixed` the caller names the moment: it is returned, and remembered where none was. Raises UsageError where
+    what is remembered cannot be read.
+    """
+    path = data / TIMES / digest
+    try:
+        remembered = datetime.fromisoformat(path.read_text("ascii").strip())
+    except FileNotFoundError:
+        _remember(path, at)
+        return at
+    except ValueError:
+        raise UsageError(
+            "首次提交时间无法读取 / the time of the first submission cannot be read",
+            where=str(path),
+            hint="以 --at 指明时间 / name the time with --at",
+        ) from None
+    return at if fixed else remembered
+
+
+def _remember(path: Path, at: datetime) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with fresh.open("w", encoding="ascii") as file:
+        file.write(at.isoformat())
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -16,10 +16,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from schemas.canonical_json import shown
 from schemas.errors import Rejected, UsageError, VerificationError
+from schemas.event_types import PREFIX, SUFFIX
 from schemas.events import SOURCE, Event
 from schemas.signatures import FIELD, proves_content, read_proof
 from schemas.trust import key_id
 
+INTAKE: Final = "urn:agency:000000:intake"
+"""Source under which the installation's own key for events made from papers is registered."""
+
+_FROM_PAPERS: Final = frozenset(
+    f"{PREFIX}application.{kind}{SUFFIX}" for kind in ("submitted", "materials-supplied", "withdrawn")
+)
 _SIGN_AGAIN: Final = "以登记的现行密钥重新签名 / sign it again with the agency's registered key in force"
 
 
@@ -143,7 +150,10 @@ def public_pem(key: ec.EllipticCurvePublicKey) -> str:
 
 
 def judge(register: AgencyRegister, event: Event, at: datetime) -> None:
-    """Rejected unless the event's proof is good: by a key of its source that is in force, over these very contents."""
+    """Rejected unless the event's proof is good: by a key in force of its source, over these very contents.
+
+    The intake key of the installation signs what was made here from papers, for any source.
+    """
     if event.proof is None:
         raise Rejected("缺少签名 / the event carries no proof", where=FIELD, hint=_SIGN_AGAIN)
     try:
@@ -158,7 +168,7 @@ def judge(register: AgencyRegister, event: Event, at: datetime) -> None:
             hint="zhengzhao agency add SOURCE PUBLIC.pem",
         )
     agency, key = found
-    if agency.source != event.source:
+    if agency.source != event.source and not (agency.source == INTAKE and event.type in _FROM_PAPERS):
         raise Rejected(
             f"密钥属于 {agency.source} / the key is {agency.source}'s", where=FIELD, hint=_SIGN_AGAIN
         )

@@ -149,6 +149,7 @@ class ServiceItem(_Part, frozen=True):
     red_days: int = 10
     guide: Names | None = None
     formerly: tuple[Former, ...] = ()
+    conditions: tuple[str, ...] = ()  # of which the commitment letter informs the applicant
 
     @property
     def title(self) -> str:

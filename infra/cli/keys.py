@@ -33,6 +33,7 @@ name_of = later("issuance.certificates:name_of")
 make_keys = later("issuance.keys:init")
 rotate_keys = later("issuance.keys:rotate")
 revoke_key = later("issuance.keys:revoke")
+make_intake_key = later("infra.agencies:make_intake_key")
 installation_secret = later("infra.persons.keys:installation_secret")
 _YEARS = (1950, 9000)  # X.509 dates begin in 1950, and a certificate must outlive signing.
 _USES = ("credential", "seal", "status", "draw", "log")
@@ -70,6 +71,9 @@ def init(
             log=_log_terms(here),
         )
         installation_secret(here.settings.data)
+        intake = make_intake_key(here.settings.data, secret, start)
+        if intake and not made:
+            output.note("已补建收件密钥 / the intake key, which earlier releases did not have, was made")
         if made and start < _midnight(moment):
             allow_past(here.settings.data)
         if made and not here.settings.passphrase:

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.cli import later, output
 from infra.cli.output import now, read_moment
-from schemas.errors import UsageError
+from processors.queries.find import find_case
+from processors.queries.listings import window_of
+from schemas.errors import NotFound, UsageError
+from schemas.persons import is_pseudonym
+
+if TYPE_CHECKING:
+    from infra.bootstrap import Installation
 
 app = typer.Typer(
     help="PDF 申请材料 / the documents of an application as PDFs",
@@ -24,6 +30,8 @@ app = typer.Typer(
 
 read_file = later("producers.packet_events:read_file")
 packet_row = later("producers.packet_events:packet_row")
+case_needs = later("producers.packet_events:CaseNeeds")
+read_told = later("producers.printed:read_told")
 
 
 @app.callback()
@@ -33,15 +41,45 @@ def group() -> None:
 
 @app.command(epilog="Example: zhengzhao packet new industrial-product-licence -o forms")
 def new(
-    item: Annotated[str, typer.Argument(help="事项代码 / code of the item")],
+    item: Annotated[
+        str, typer.Argument(metavar="[ITEM]", help="事项代码 / code of the item", show_default=False)
+    ] = "",
     folder: Annotated[Path, typer.Option("-o", "--output", help="目录 / folder")] = Path("."),
+    case: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="ID",
+            help="补正此申请：只列所缺内容 / for this case: a form that lists just what is missing",
+        ),
+    ] = "",
+    withdrawal: Annotated[
+        bool,
+        typer.Option("--withdrawal", help="撤回 --for 的申请 / the form that withdraws the case of --for"),
+    ] = False,
+    holder: Annotated[
+        str | None,
+        typer.Option(
+            "--holder", metavar="H", help="同号时指明持证人 / the holder, where several share the id"
+        ),
+    ] = None,
 ) -> None:
-    """写出空白申请单与承诺书 / Write the blank application form and commitment letter, with fields to fill."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    """写出空白申请单与承诺书，或补正单 / Write the blank forms of an item, or those that a case still needs."""
+    if bool(item) is bool(case) or (withdrawal and not case):
+        raise UsageError(
+            "指明事项，或以 --for 指明申请 / name an item, or a case with --for",
+            hint="zhengzhao packet new ITEM -o DIR; zhengzhao packet new --for ID [--withdrawal] -o DIR",
+        )
     with output.installation() as here:
         forms = here.packet_forms
-    for name, pdf in forms.blank_forms(forms.item(item)).items():
+        if case:
+            needs = _needs(here, case, holder)
+            made = forms.withdrawal_form(needs) if withdrawal else forms.correction_forms(needs)
+        else:
+            made = forms.blank_forms(forms.item(item))
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, pdf in made.items():
         (folder / name).write_bytes(pdf)
         written.append(str(folder / name))
     if output.as_json():
@@ -49,6 +87,22 @@ def new(
     else:
         for path in written:
             output.line(path)
+
+
+def _needs(here: Installation, application: str, holder: str | None) -> Any:
+    """Return what a case asks for. Raises NotFound for an unknown one, or one that is decided."""
+    with here.register() as register:
+        state, case = find_case(register, here.persons, application, holder)
+    here.accesses.record(state.holder, "form prepared", case.application_id)
+    if not case.open:
+        raise NotFound(
+            "此申请已办结 / this application is decided",
+            where=case.application_id,
+            hint=f"zhengzhao case show {case.application_id}",
+        )
+    missing = dict.fromkeys((*case.missing, *case.deferred))
+    number = "" if is_pseudonym(state.holder) else state.holder
+    return case_needs(case.application_id, case.item, number, window_of(case), tuple(missing))
 
 
 @app.command(epilog="Example: zhengzhao packet fill forms/application-form.pdf values.json -o filled.pdf")
@@ -89,11 +143,18 @@ def read(
             "--application", metavar="ID", help="补正此申请 / the papers supplement this application"
         ),
     ] = "",
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            "--values", metavar="FILE.json", help="扫描件、照片的内容 / what stands on scans and photographs"
+        ),
+    ] = None,
 ) -> None:
-    """读出申请事件 / Read documents into an application event. Exit 1 where they contradict each other."""
+    """读出事件 / Read papers into an event: application, supplement or withdrawal. Exit 1 where they contradict."""
+    told = read_told(*reversed(read_file(values))) if values is not None else None
     with output.installation() as here:
         forms = here.packet_forms
-    packet = forms.read([read_file(path) for path in files], whole=not application)
+    packet = forms.read([read_file(path) for path in files], whole=not application, told=told)
     event = (
         None
         if packet.contradictions

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from infra.bootstrap import Installation, event_signer
-from infra.cli import output
+from infra.cli import later, output
 from infra.cli.output import now, read_moment
 from producers.files import (
     Inbox,
@@ -25,13 +25,14 @@ from producers.files import (
     submit_papers,
     submit_rows,
 )
-from producers.first_times import first_time
-from producers.tables import Submission, read_applications
+from producers.tables import Submission, first_time, read_applications
 from schemas.errors import UsageError
 from schemas.item_types import ServiceItem
 
 app = typer.Typer()
 _Sign = Callable[[bytes], bytes]
+read_file = later("producers.packet_events:read_file")
+read_told = later("producers.printed:read_told")
 _TABLE_HINT = "zhengzhao submit TABLE --item ITEM --source urn:agency:630000:market-regulation"
 
 
@@ -65,6 +66,14 @@ def submit(
             help="PDF 材料补正此申请 / the PDF papers supplement this application",
         ),
     ] = "",
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            "--values",
+            metavar="FILE.json",
+            help="扫描件、照片的内容；所列文件为一份申请 / what stands on scans and photographs; the files are one application",
+        ),
+    ] = None,
     key: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +87,8 @@ def submit(
     """
     moment = read_moment(at, "--at") if at else now()
     sign = event_signer(key) if key is not None else _unsigned
-    given, summary = sort_out(files), Summary()
+    told = read_told(*reversed(read_file(values))) if values is not None else None
+    given, summary = sort_out(files) if told is None else Sorted([], list(files), [], {}), Summary()
     if len(given.faults) == len(set(files)):
         raise next(iter(given.faults.values()))
     with output.installation() as installation, ExitStack() as opened:
@@ -86,9 +96,9 @@ def submit(
         inbox = opened.enter_context(installation.inbox())
         _take_in(given, tables, inbox, summary, sign)
         if given.pdfs:
-            submit_papers(
-                given.pdfs, inbox, summary, installation.packets(source, moment, application), sign=sign
-            )
+            papers = installation.packets(source, moment, application, told)
+            at_door = sign if key is not None else installation.sign_at_intake
+            submit_papers(given.pdfs, inbox, summary, papers, sign=at_door)
     if set(given.faults) == set(files):
         raise given.faults[files[0]]
     for name, fault in given.faults.items():

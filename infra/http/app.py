@@ -105,7 +105,7 @@ class Service:
             self._route("/readyz", "GET", self.ready, public=True),
             self._route("/metrics", "GET", self.metrics_text, public=True),
             self._route("/v1/events", "POST", self.events, unproved=True),
-            self._route("/v1/packets", "POST", self.packets, query=("source",)),
+            self._route("/v1/packets", "POST", self.packets, query=("source", "application")),
             self._route("/v1/materials", "POST", self.materials),
             self._route("/v1/cases/{application_id}", "GET", self.case, query=("holder",)),
             self._route("/v1/licences", "GET", self.licences, query=("after", "limit")),
@@ -193,16 +193,17 @@ class Service:
         return taken
 
     async def packets(self, request: Request, principal: Principal | None) -> Response:
-        """Take in the PDF papers of one or more applications."""
+        """Take in the papers of one or more applications, or, with `application`, those that a case asked for."""
         assert principal is not None  # the route asks for one
         if principal.kind == "enterprise":
             raise Problem(403, "由机构提交 / packets come from agencies")
         source = principal.subject if principal.kind == "agency" else request.query_params.get("source", "")
         content_type = request.headers.get("content-type", "")
         check_papers_type(content_type)
+        case = request.query_params.get("application", "")
         async with self.bodies.body(request, self.limits.packet_bytes) as raw:
             self._charge_upload(request, principal, len(raw))
-            read = await self._work(self.lookups.packets, raw, content_type, source)
+            read = await self._work(self.lookups.packets, raw, content_type, source, case)
             taken: list[tuple[str, Taken]] = []
             applications: list[str] = []
             for event in read:

@@ -104,8 +104,8 @@ class IntakeThread:
     ) -> list[tuple[str, Taken]]:
         """Take in an event, or a batch of at most `limit`; return the id of each with its outcome.
 
-        `made_here` says that this service made the event from papers of an authenticated caller, who cannot have
-        signed it. Raises Problem where the whole request is unusable, too much waits, or the disk fails; then
+        `made_here` says that this service made the event from papers of an authenticated caller: the installation's
+        intake key signs it. Raises Problem where the whole request is unusable, too much waits, or the disk fails; then
         nothing was kept.
         """
         if self._waiting >= self._most or self._closing:
@@ -145,7 +145,7 @@ class IntakeThread:
     ) -> _Read:
         name = ""
         try:
-            event = parse_event(raw, at)
+            event = parse_event(self._installation.sign_at_intake(raw) if made_here else raw, at)
             name = event.id
             return _Read(name, event, self._authenticated(principal, event, at, register, made_here))
         except Rejected as error:
@@ -162,7 +162,7 @@ class IntakeThread:
         made_here: bool,
     ) -> Auth:
         settings = self._installation.settings
-        unsigned = made_here and not settings.require_proof
+        unsigned = made_here and event.proof is None and not settings.require_proof
         auth: Auth = "none" if unsigned else check_proof(settings, event, at, register)
         if principal is None:
             if auth == "proof":
@@ -172,7 +172,8 @@ class IntakeThread:
             principal.kind == "agency" and principal.subject != event.source
         ):
             raise Problem(403, "不能以此来源发送 / this caller may not send for this source", where="source")
-        return "token" if auth == "none" and principal.kind == "agency" else auth
+        spoke = made_here or auth == "none"  # The intake key signs for the caller, whom the token names.
+        return "token" if spoke and principal.kind == "agency" else auth
 
     # --- writing: in the one thread that holds the ledger
 

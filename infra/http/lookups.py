@@ -24,7 +24,10 @@ from infra.stores.uploads import FILES, Form, artefact, put_upload
 from processors.queries.access import Principal, Restricted
 from processors.queries.find import Queries
 from processors.queries.views import licence_row
+from producers.extract import ScanWithoutText
+from producers.file_kinds import START, recognise
 from producers.packet_events import grouped
+from producers.printed import ToldValues, read_told
 from schemas.calendar import CHINA
 from schemas.errors import NotFound, TransientError, ZhengzhaoError
 from schemas.ports import Store
@@ -152,31 +155,52 @@ class Lookups:
 
     # --- papers and files
 
-    def packets(self, raw: bytes, content_type: str, source: str) -> list[bytes | Problem]:
+    def packets(
+        self, raw: bytes, content_type: str, source: str, application: str = ""
+    ) -> list[bytes | Problem]:
         """Return the event of each application among the papers, or the reason why there is none.
 
         A faulty paper spoils no other application. Raises TransientError where a store is away: then the whole
         request is to be sent again.
         """
-        return self.papers(papers_of(raw, content_type), source)
+        return self.papers(papers_of(raw, content_type), source, application)
 
-    def papers(self, papers: Iterable[tuple[str, bytes]], source: str) -> list[bytes | Problem]:
-        """Return the events of papers that were cut from their request already; see `packets`."""
+    def papers(
+        self, papers: Iterable[tuple[str, bytes]], source: str, application: str = ""
+    ) -> list[bytes | Problem]:
+        """Return the events of papers that were cut from their request already; see `packets`.
+
+        With `application` all of them supplement that case; with a JSON file among them, which tells what stands on
+        scans, they are the papers of one application.
+        """
         results: list[bytes | Problem] = []
         good: list[tuple[str, bytes]] = []
+        told: ToldValues | None = None
         now = datetime.now(CHINA).replace(microsecond=0)
         end = time.monotonic() + _PAPERS_SECONDS
-        for paper in papers:
+        scans: list[tuple[str, bytes, ScanWithoutText]] = []
+        for name, raw in papers:
             if time.monotonic() > end:  # the client has been answered 503 by now
                 raise Problem(503, hint="分开提交 / send fewer papers at once", retry_after=10)
             try:
-                grouped([paper])
-                good.append(paper)
+                if recognise(raw[:START]).form == "json":
+                    told = read_told(raw, name)
+                    continue
+                grouped([(name, raw)])
+                good.append((name, raw))
+            except ScanWithoutText as error:
+                scans.append((name, raw, error))
             except ZhengzhaoError as error:
-                results.append(_named(of_error(error), paper[0]))
-        for group in grouped(good):
+                results.append(_named(of_error(error), name))
+        if told is None:
+            results += [_named(of_error(error), name) for name, _, error in scans]
+        else:
+            good += [(name, raw) for name, raw, _ in scans]
+        for group in [good] if good and (application or told) else grouped(good):
             try:
-                event = self._forms.event_bytes(group, self._keep, source=source, at=now)
+                event = self._forms.event_bytes(
+                    group, self._keep, source=source, at=now, application_id=application, told=told
+                )
                 results.append(event)
             except TransientError:
                 raise  # The papers are not at fault, so the whole request is sent again.

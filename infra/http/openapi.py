@@ -137,7 +137,10 @@ def _ways_in(limits: RequestLimits) -> Document:
                         },
                     },
                 },
-                query={"source": "来源 / source URN; at this machine only"},
+                query={
+                    "source": "来源 / source URN; at this machine only",
+                    "application": "补正的申请编号 / id of the application that asked for these papers",
+                },
                 answers={
                     "202": _json("收下 / taken in: durable", _ref("Results")),
                     "207": _json("部分收下 / some were rejected", _ref("Results")),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from story import ROOT
 
-from producers.forms import fill
+from producers.form_fields import fill
 from schemas.calendar import CHINA
 from tests.infra.http.test_http_faults import running
 from tests.producers.test_packets import business_licence

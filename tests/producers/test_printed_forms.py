@@ -12,11 +12,12 @@ from pathlib import Path
 import pypdfium2
 import pypdfium2.raw as pdfium
 import pytest
-from packet_forms import BLANKS, FORM, LETTER, filled, flattened
+from packet_forms import BLANKS, CODE, FACES, FORM, LETTER, ROW, filled, flattened
 from pypdf import PageObject, PdfReader, PdfWriter, Transformation
 
 from producers import forms
 from producers.extract import read
+from producers.forms import FormMark
 from producers.packets import Packet, read_packet
 from schemas.errors import UsageError
 
@@ -27,7 +28,7 @@ Way = Callable[[bytes, Path], bytes]
 def tool(*words: str | Path) -> None:
     """Run a PDF program."""
     assert shutil.which(str(words[0])), (
-        f"{words[0]} is not installed: apt install poppler-utils qpdf ghostscript"
+        f"{words[0]} is not installed: apt install poppler-utils qpdf ghostscript mupdf-tools"
     )
     subprocess.run(list(map(str, words)), check=True, capture_output=True, timeout=60)
 
@@ -78,6 +79,27 @@ def written(writer: PdfWriter) -> bytes:
     return out.getvalue()
 
 
+def turned(pdf: bytes, angle: int) -> bytes:
+    """Return a PDF whose pages are drawn turned on fresh ones, as a scanner or printer leaves them."""
+    writer = PdfWriter()
+    for page in PdfReader(io.BytesIO(pdf)).pages:
+        width, height = page.mediabox.width, page.mediabox.height
+        room = (width, height) if angle == 180 else (height, width)
+        aside = {90: (height, 0), 180: (width, height), 270: (0, width)}[angle]
+        fresh = PageObject.create_blank_page(width=room[0], height=room[1])
+        fresh.merge_transformed_page(page, Transformation().rotate(angle).translate(*aside))
+        writer.add_page(fresh)
+    return written(writer)
+
+
+def marked(pdf: bytes, angle: int) -> bytes:
+    """Return a PDF whose pages say that they are shown turned."""
+    writer = PdfWriter(clone_from=io.BytesIO(pdf))
+    for page in writer.pages:
+        page.rotate(angle)
+    return written(writer)
+
+
 def values(packet: Packet, kind: str) -> dict[str, str]:
     return {value.name: value.value for value in packet.values if value.kind == kind}
 
@@ -112,6 +134,30 @@ def test_printing_may_move_and_scale(how: Transformation) -> None:
     assert (FORM, LETTER, ()) == (
         values(found, forms.FORM), values(found, forms.LETTER), found.contradictions
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("angle", [90, 180, 270])
+@pytest.mark.parametrize("how", [turned, marked])
+def test_rotated_pages_read_back_equal(how: Callable[[bytes, int], bytes], angle: int) -> None:
+    """Flattened pages that lie on their side or on their head, and fields on pages that are shown so."""
+    form, letter = (flattened, flattened) if how is turned else (filled, filled)
+    found = packet(how(form(forms.FORM, FORM), angle), how(letter(forms.LETTER, LETTER), angle))
+    assert (FORM, LETTER, ()) == (
+        values(found, forms.FORM), values(found, forms.LETTER), found.contradictions
+    )  # fmt: skip
+
+
+def test_forms_of_the_first_layout_are_read() -> None:
+    """What was printed before the letter informed of conditions, and the form asked for a contact."""
+    form, letter = (
+        forms.draw(ROW, FormMark(kind, CODE, "1"), FACES, said).pdf
+        for kind, said in ((forms.FORM, FORM), (forms.LETTER, LETTER))
+    )
+    found = packet(form, letter)
+    assert (FORM, LETTER, ()) == (
+        values(found, forms.FORM), values(found, forms.LETTER), found.contradictions
+    )  # fmt: skip
+    assert forms.text_digest() == found.commitment["text_sha256"]
 
 
 def test_one_merged_file_with_a_cover_page() -> None:
@@ -153,13 +199,34 @@ def test_characters_outside_latin_1_survive(said: str) -> None:
     assert {"products.1.detail": said} == values(found, forms.FORM)
 
 
-def test_every_reader_draws_a_filled_form(tmp_path: Path) -> None:
-    """Poppler and PDFium extract the value that they draw, by an embedded font; no reader is asked to draw itself."""
+PDFJS = Path(__file__).parents[1] / "support" / "pdfjs"
+
+
+@pytest.fixture(scope="module")
+def pdfjs() -> Path:
+    """The script that prints what pdf.js draws; the library comes from its lock when it is first needed."""
+    if not (PDFJS / "node_modules").is_dir():
+        words = ["npm", "ci", "--omit=optional", "--no-audit", "--no-fund", "--prefix", str(PDFJS)]
+        subprocess.run(words, check=True, capture_output=True, timeout=300)
+    return PDFJS / "shown.mjs"
+
+
+def test_every_reader_draws_a_filled_form(tmp_path: Path, pdfjs: Path) -> None:
+    """Poppler, PDFium, MuPDF and pdf.js extract the value that they draw, by an embedded font; none is asked to draw itself."""
     pdf = filled(forms.FORM, FORM)
+    shown = {
+        name: "".join(word.text for word in read(WAYS[name](pdf, tmp_path), "f").words)
+        for name in ("pdftocairo", "PDFium")
+    }
     (tmp_path / "in.pdf").write_bytes(pdf)
-    tool("pdftocairo", "-pdf", tmp_path / "in.pdf", tmp_path / "out.pdf")
-    for flat in ((tmp_path / "out.pdf").read_bytes(), by_pdfium(pdf, tmp_path)):
-        assert FORM["applicant.name"] in "".join(word.text for word in read(flat, "f").words)
+    for name, words in (
+        ("MuPDF", ["mutool", "draw", "-q", "-F", "txt", "in.pdf"]),
+        ("pdf.js", ["node", str(pdfjs), "in.pdf"]),
+    ):
+        done = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+        shown[name] = done.stdout
+    for said in (FORM["applicant.name"], FORM["applicant.id"], FORM["products.2.category"]):
+        assert dict.fromkeys(shown, True) == {name: said in text for name, text in shown.items()}
     assert b"NeedAppearances" not in pdf
 
 

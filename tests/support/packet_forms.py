@@ -7,8 +7,11 @@ from typing import Any
 
 from issuance import fonts
 from producers import forms
-from producers.appearances import Faces
+from producers.form_fields import fill, with_fields
+from producers.forms import Faces, FormMark, mark_of
+from producers.packet_events import PacketForms
 from producers.packets import Blanks
+from schemas.items import load_catalogue
 
 CODE = "industrial-product-licence"
 ROW: dict[str, Any] = {
@@ -40,17 +43,24 @@ LETTER = {
 }
 FOLDERS = [p.parent for p in fonts.paths()]
 FACES = Faces(FOLDERS, fonts.FAMILIES)
+FORMS = PacketForms(load_catalogue(), tuple(FOLDERS), fonts.FAMILIES)
 
 
 def draw(kind: str, values: Mapping[str, str] | None = None) -> forms.Form:
-    return forms.draw(ROW, kind, FOLDERS, fonts.FAMILIES, values)
+    return forms.draw(ROW, mark_of(ROW, kind), FACES, values)
 
 
-BLANKS = Blanks({(CODE, kind): draw(kind) for kind in (forms.FORM, forms.LETTER)})
+KINDS = (forms.FORM, forms.LETTER)
+EARLIER = [forms.draw(ROW, FormMark(kind, CODE, "1"), FACES) for kind in KINDS]
+BLANKS = Blanks({form.mark: form for form in (*map(draw, KINDS), *EARLIER)})
+
+
+def blank(kind: str) -> forms.Form:
+    return BLANKS.forms[mark_of(ROW, kind)]
 
 
 def filled(kind: str, values: Mapping[str, str]) -> bytes:
-    return forms.fill(forms.with_fields(BLANKS.forms[CODE, kind]), values, FACES)
+    return fill(with_fields(blank(kind)), values, FACES)
 
 
 def flattened(kind: str, values: Mapping[str, str]) -> bytes:

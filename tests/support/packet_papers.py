@@ -10,6 +10,8 @@ from typing import Any
 
 from issuance import fonts
 from producers import extract, forms
+from producers.form_fields import fill, with_fields
+from producers.forms import Faces, mark_of
 from schemas.errors import UsageError
 
 ROW: dict[str, Any] = {
@@ -145,9 +147,9 @@ def bent(rng: random.Random, whole: bytes) -> bytes:
 def corpus(number: int, seed: int, costly: int) -> list[bytes]:
     """So many PDFs: `costly` bombs, one in five made to hurt, the others real forms that were bent."""
     rng = random.Random(seed)
-    folders = list(dict.fromkeys(p.parent for p in fonts.paths()))
-    drawn = [forms.draw(ROW, kind, folders, fonts.FAMILIES, None) for kind in (forms.FORM, forms.LETTER)]
-    whole = [forms.with_fields(form, {"applicant.name": "青海示范有限公司"}) for form in drawn]
+    faces = Faces(list(dict.fromkeys(p.parent for p in fonts.paths())), fonts.FAMILIES)
+    drawn = [forms.draw(ROW, mark_of(ROW, kind), faces) for kind in (forms.FORM, forms.LETTER)]
+    whole = [fill(with_fields(form), {"applicant.name": "青海示范有限公司"}) for form in drawn]
     made = list(bombs().values())[:costly]
     while len(made) < number:
         made.append(rng.choice((loops, hostile))(rng) if len(made) % 5 == 0 else bent(rng, rng.choice(whole)))

@@ -99,3 +99,53 @@ def test_a_missing_paper_is_supplied_alone(office: Office) -> None:
     office.run("drain")
     (case,) = office.json("holder", "show", uscc(1))["cases"]
     assert ["business-licence"] == case["missing"]
+
+
+def test_a_form_made_for_a_case_completes_it(office: Office) -> None:
+    """It lists just what is missing; with its letter it needs no `--application`, and the case is not asked twice."""
+    at = ("--at", "2018-09-10T09:00:00+08:00")
+    little = {name: value for name, value in FORM.items() if name != "applicant.address"}
+    office.json("submit", filled(office, "application-form", little, "a.pdf"), *at)
+    office.run("drain")
+    (case,) = office.json("holder", "show", uscc(1))["cases"]
+    made = office.json("packet", "new", "--for", case["application_id"], "-o", "forms")["written"]
+    assert ["correction-form.pdf", "commitment-letter.pdf"] == [Path(name).name for name in made]
+    form = filled(office, "correction-form", {"applicant.address": "积石镇一号"}, "c.pdf")
+    letter = {name: value for name, value in LETTER.items() if name != "applicant.id"}
+    later = ("--at", "2018-09-10T10:00:00+08:00")
+    assert (
+        1
+        == office.json("submit", form, filled(office, "commitment-letter", letter, "l.pdf"), *later)[
+            "accepted"
+        ]
+    )
+    office.run("drain")
+    (case,) = office.json("holder", "show", uscc(1))["cases"]
+    assert ["business-licence"] == case["missing"]
+    office.run("packet", "new", "--for", case["application_id"], "--withdrawal", "-o", "forms")
+    gone = filled(office, "withdrawal-form", {"reason": "停产"}, "w.pdf")
+    assert 1 == office.json("submit", gone, "--at", "2018-09-10T11:00:00+08:00")["accepted"]
+    office.run("drain")
+    assert "withdrawn" == office.case(case["application_id"])["state"]
+    office.run("packet", "new", "--for", case["application_id"], code=1)
+    assert "decided" in office.err
+
+
+def test_scans_with_their_values_are_one_application(office: Office) -> None:
+    """What stands on photographs is told in JSON beside them; they are kept as materials."""
+    scans = {"form.jpg": b"\xff\xd8\xff\xe0 form", "letter.png": b"\x89PNG\r\n\x1a\n letter"}
+    for name, raw in scans.items():
+        (office.folder / name).write_bytes(raw)
+    kinds = {"form.jpg": "application-form", "letter.png": "commitment-letter"}
+    told = {"item": "industrial-product-licence", "papers": kinds, **LETTER, **FORM}
+    (office.folder / "values.json").write_text(json.dumps(told, ensure_ascii=False), "utf-8")
+    values = ("--values", "values.json", "--at", "2018-09-10T09:00:00+08:00")
+    event = office.json("packet", "read", *scans, *values)["event"]
+    assert ["application-form", "commitment-letter"] == [m["kind"] for m in event["data"]["materials"]]
+    assert 1 == office.json("submit", *scans, *values)["accepted"]
+    office.run("drain")
+    (case,) = office.json("holder", "show", uscc(1))["cases"]
+    assert ["business-licence"] == case["missing"]
+    assert "2018-09-09" == case["commitment"]["signed_on"]
+    office.run("packet", "read", "form.jpg", code=2)
+    assert "--values" in office.err

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +24,8 @@ from infra.http.limits import RequestLimits
 from infra.http.service import Service, service
 from infra.settings import Settings
 from processors.queries.access import LOCAL
-from producers.forms import fill
+from producers.form_fields import fill
+from producers.packet_events import CaseNeeds
 from schemas.calendar import CHINA
 from schemas.items import load_catalogue
 
@@ -256,6 +258,72 @@ def test_a_packet_of_papers(client: TestClient) -> None:
     for content_type in ("text/plain", "multipart/form-data", "multipart/form-data; boundary=x", ""):
         answer = client.post("/v1/packets", content=b"--x\r\n", headers={"Content-Type": content_type})
         assert answer.status_code in (400, 415)
+
+
+def agency(client: TestClient, built: Service, source: str) -> dict[str, str]:
+    """The header of an agency's token, which `client` may then use."""
+    secret, _ = built.tokens.make("agency", source, source, datetime.now(UTC), None)
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def test_papers_with_proofs_required(tmp_path: Path) -> None:
+    """The intake key signs what is made of an agency's papers; a form for the case, a scan and a withdrawal follow."""
+    data = tmp_path / "data"
+    assert main(["keys", "init", "--data", str(data), "--json"]) == 0
+    settings = Settings(data, workers=1, require_proof=True)
+    item = load_catalogue().get("industrial-product-licence")
+    assert item is not None
+    with service(settings, tick_seconds=3600) as built, TestClient(built.app(), base_url=HERE) as client:
+        headers = agency(client, built, HALL)
+        client.headers.update(headers)
+        forms = Installation(settings).packet_forms
+        values = {
+            "applicant.name": "青海纸上化工有限公司", "applicant.id": uscc(6), "applicant.division": "630225",
+            "applicant.address": "积石镇", "window": "630225",
+        }  # fmt: skip
+        form = forms.fill(forms.blank_forms(item)["application-form.pdf"], values)
+        pdf = {"Content-Type": "application/pdf"}
+        (row,) = client.post("/v1/packets", content=form, headers=pdf).json()["results"]
+        case = row["application_id"]
+        wait_for(client, case, "correction-requested")
+        found = client.get(f"/v1/cases/{case}").json()
+        assert (["commitment-letter", "business-licence", "products"], "token") == (
+            found["missing"],
+            found["auth"],
+        )
+        needs = CaseNeeds(case, item.code, uscc(6), "630225", ("products",))
+        goods = {"products.1.category": "化肥", "products.1.site": "镇上"}
+        answer = client.post(
+            "/v1/packets",
+            content=forms.fill(forms.correction_forms(needs)["correction-form.pdf"], goods),
+            headers=pdf,
+        )
+        assert answer.status_code == 202, answer.text
+        told = {
+            "applicant.id": uscc(6),
+            "signed_on": datetime.now(CHINA).date().isoformat(),
+            "signatory": "马某",
+        }
+        scan = b"\xff\xd8\xff\xe0 a photograph"
+        answer = client.post(
+            "/v1/packets", params={"application": case},
+            files=[
+                ("paper", ("commitment-letter.jpg", scan)),
+                ("values", ("values.json", json.dumps(told).encode())),
+            ],
+        )  # fmt: skip
+        assert answer.status_code == 202, answer.text
+        deadline = time.monotonic() + 30
+        while client.get(f"/v1/cases/{case}").json()["missing"] != ["business-licence"]:
+            assert time.monotonic() < deadline, client.get(f"/v1/cases/{case}").json()
+            time.sleep(0.1)
+        digest = hashlib.sha256(scan).hexdigest()
+        assert built.lookups._installation.check_upload(f"store:uploads/{digest}") == "verified"
+        withdrawal = forms.fill(forms.withdrawal_form(needs)["withdrawal-form.pdf"], {"reason": "停产"})
+        assert client.post("/v1/packets", content=withdrawal, headers=pdf).status_code == 202
+        wait_for(client, case, "withdrawn")
+        unsigned = client.post("/v1/events", content=raw(event(id="u", source=HALL)), headers=STRUCTURED)
+        assert (422, "proof") == (unsigned.status_code, unsigned.json()["where"])
 
 
 class Slow(list[Any]):

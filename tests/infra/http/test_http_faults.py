@@ -36,7 +36,7 @@ from infra.http.problems import Problem
 from infra.http.service import service
 from infra.settings import Settings
 from processors.queries.access import LOCAL
-from producers.forms import fill
+from producers.form_fields import fill
 from schemas.errors import StoreUnavailable
 from schemas.items import load_catalogue
 
