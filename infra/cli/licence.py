@@ -16,7 +16,7 @@ from schemas.errors import UsageError
 app = typer.Typer(
     no_args_is_help=True, help="证照 / licences", epilog="Example: zhengzhao licence list --json"
 )
-STATUSES = ("valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired")
+STATUSES = ("valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired", "unissued")
 _COLUMNS = ("number", "version", "status", "item", "holder_name", "issued_on", "valid_until")
 
 

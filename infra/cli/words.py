@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
-_STATES: Final = frozenset({"state", "status", "kind", "action", "event", "mode", "use", "level", "result"})
-_LISTED: Final = frozenset({"missing", "materials"})
+_STATES: Final = frozenset(
+    {"state", "status", "kind", "action", "event", "mode", "use", "level", "result", "auth"}
+)
+_LISTED: Final = frozenset({"missing", "materials", "overdue"})
+_REFUSED: Final = "refused:"  # before the event of a history that had no effect
 
 _HEADINGS: Final[Mapping[str, str]] = {
     "accepted": "收下",
@@ -24,6 +27,9 @@ _HEADINGS: Final[Mapping[str, str]] = {
     "authority": "发证机关",
     "authority_name": "发证机关",
     "by": "查阅人",
+    "channel": "渠道",
+    "round": "轮次",
+    "value": "内容",
     "calendar_fallback": "超出已公布的节假日安排",
     "cases": "办件",
     "category": "产品类别",
@@ -135,6 +141,7 @@ _VALUES: Final[Mapping[str, str]] = {
     "revoked": "已吊销",
     "cancelled": "已注销",
     "expired": "已过期",
+    "unissued": "未发证",
     # states of filings, checks, keys and tokens
     "pushed": "已推送",
     "received": "已收到",
@@ -197,6 +204,13 @@ _VALUES: Final[Mapping[str, str]] = {
     "check.overdue": "核查超期",
     "certificate-overdue": "发证超期",
     "issue-failed": "制证失败",
+    # how an event was authenticated
+    "none": "未认证",
+    "proof": "签名",
+    "token": "令牌",
+    "topic": "专用主题",
+    "session": "登录",
+    "internal": "本机",
     # materials
     "application-form": "申请单",
     "commitment-letter": "承诺书",
@@ -204,7 +218,43 @@ _VALUES: Final[Mapping[str, str]] = {
     "applicant.name": "申请人名称",
     "applicant.address": "申请人地址",
     "applicant.division": "申请人行政区划",
+    "promised": "承诺期限",
+    "statutory": "法定期限",
+    "certificate": "发证期限",
+    "yellow": "黄色预警",
+    "red": "红色预警",
 }
+
+
+_EVENTS: Final[Mapping[str, str]] = {
+    "application.submitted": "提交申请",
+    "application.materials-supplied": "提交补正",
+    "application.withdrawn": "撤回申请",
+    "application.reviewed": "部门审查",
+    "application.clock-stopped": "中止计时",
+    "application.clock-resumed": "恢复计时",
+    "registration.submitted": "提交登记",
+    "filing.received": "备案收到",
+    "filing.claimed": "备案认领",
+    "filing.returned": "备案退回",
+    "filing.corrected": "备案更正",
+    "inspection.recorded": "检查",
+    "inspections.published": "公布检查结果",
+    "licence.withdrawn": "撤回证照",
+    "licence.rescinded": "撤销证照",
+    "licence.revoked": "吊销证照",
+    "licence.cancelled": "注销证照",
+    "licence.suspended": "暂扣证照",
+    "licence.resumed": "恢复证照",
+    "licence.imported": "导入证照",
+    "decision.annulled": "撤销原决定",
+    "holder.classified": "信用分类",
+    "clock.ticked": "报时",
+    "check.dropped": "核查取消",
+    "opened": "收件",
+    "version": "此前版本",
+}
+"""Events of histories and of `refused`: types without prefix and suffix, and what the history adds to them."""
 
 
 _CHECKS: Final[Mapping[str, str]] = {
@@ -232,6 +282,8 @@ _CHECKS: Final[Mapping[str, str]] = {
     "deliveries": "送达",
     "draws": "抽查",
     "clock": "时钟",
+    "tick": "报时",
+    "log": "透明日志",
     "machine": "机器",
     "hosts": "网址",
 }
@@ -257,6 +309,10 @@ def value_word(column: str, value: Any) -> Any:
     """Return the word for a state or kind that stands in `column`; other values as they are."""
     if not chinese():
         return value
+    if isinstance(value, str) and column == "event":
+        what = value.removeprefix(_REFUSED)
+        word = _EVENTS.get(what) or _VALUES.get(what, what)
+        return f"未生效：{word}" if what != value else word
     if isinstance(value, str) and column in _STATES:
         return _VALUES.get(value, value)
     if isinstance(value, list | tuple) and column in _LISTED:

@@ -125,7 +125,9 @@ def test_a_certificate_that_cannot_be_issued(prompt: bool) -> None:
     case = world.case(uscc(1), "N")
     assert (case["state"], case["certificate_due"]) == ("granted", "2018-03-15")
     assert "issue-failed" in [h["event"] for h in case["history"]]
+    assert "could not be made" in case["reason"]
     assert late(world) == ()
+    assert "unissued" == world.licences(uscc(1))[0]["status"]
     world.tell([tick("2018-03-16"), tick("2018-03-17")])
     world.settle()
     assert late(world) == ("certificate",)
@@ -137,6 +139,7 @@ def test_a_certificate_that_cannot_be_issued(prompt: bool) -> None:
     world.retry()
     world.tell([tick("2018-04-17")])
     assert (world.case(uscc(1), "N")["state"], late(world)) == ("issued", ())
+    assert "valid" == world.licences(uscc(1))[0]["status"]
     assert [f.type for f in world.facts].count("licence.certificate-overdue") == 1
 
 
