@@ -28,7 +28,7 @@ from schemas.agencies import (
     with_key,
 )
 from schemas.canonical_json import loads
-from schemas.errors import Rejected, UsageError
+from schemas.errors import KeysMissing, Rejected, UsageError
 from schemas.events import Event
 from schemas.ledger import Auth
 from schemas.signatures import FIELD, make_proof
@@ -112,10 +112,16 @@ def intake_signer(data: Path, signer: SoftwareSigner) -> Sign | None:
 
 
 def make_intake_key(data: Path, passphrase: str | None, since: datetime) -> bool:
-    """Make the key that signs events made here from papers, and register it; return False where there is one."""
+    """Make the key that signs events made here from papers, and register it; return whether it was made.
+
+    It is not where there is one, nor where the keystore cannot be opened.
+    """
     if load_register(data).agency(INTAKE) is not None:
         return False
-    public = add_key(data, passphrase)
+    try:
+        public = add_key(data, passphrase)
+    except KeysMissing:
+        return False
     key = AgencyKey(key_id(public), public_pem(public), since)
     change_register(
         data, lambda register: with_key(register, INTAKE, key, name="本机收件 / intake of papers")

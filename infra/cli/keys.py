@@ -71,7 +71,7 @@ def init(
             log=_log_terms(here),
         )
         installation_secret(here.settings.data)
-        intake = make_intake_key(here.settings.data, secret, start)
+        intake = make_intake_key(here.settings.data, here.settings.passphrase, start)
         if intake and not made:
             output.note("已补建收件密钥 / the intake key, which earlier releases did not have, was made")
         if made and start < _midnight(moment):
