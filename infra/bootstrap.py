@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from producers.printed import ToldValues
     from schemas.events import Event
     from schemas.items import Catalogue
-    from schemas.ledger import Auth
+    from schemas.ledger import Auth, DrawnVisit
     from schemas.trust import TrustStore
     from verification.status_sources import Stored
 
@@ -262,6 +262,7 @@ class Installation:
                 authenticate or partial(check_proof, self.settings),
                 self.check_upload,
                 unprintable=unprintable,
+                draws=self.drawn_visit,
                 backdate_days=self.settings.backdate_days,
             )
 
@@ -276,6 +277,16 @@ class Installation:
         from infra.stores.uploads import upload_state
 
         return upload_state(self.store, self.persons, uri)
+
+    def drawn_visit(self, announcement: str, target: str) -> DrawnVisit | None:
+        """Return the visit that a draw on record orders to a target (`infra.draw.store.OrderedVisits`)."""
+        return self._visits(announcement, target)
+
+    @cached_property
+    def _visits(self) -> Callable[[str, str], DrawnVisit | None]:
+        from infra.draw.store import OrderedVisits
+
+        return OrderedVisits(self.settings.data)
 
     def packets(
         self, source: str, at: datetime, application_id: str = "", told: ToldValues | None = None

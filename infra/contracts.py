@@ -140,13 +140,14 @@ def _needs(name: str, kind: str = "string") -> Document:
 def _together() -> dict[str, Document]:
     """Return the rules between fields of one object, by the name of its struct."""
     named: Document = {"anyOf": [_needs("licence_number"), _needs("granted_by")]}
+    held: Document = {"allOf": [_needs("holder_id"), named]}
+    drawn: Document = {"allOf": [_needs("draw"), _needs("target")]}
     several: Document = {"anyOf": [_needs("licence_numbers", "array"), _needs("granted_by", "array")]}
     something: Document = {
         "properties": {"change": {"type": "object", "minProperties": 1}},
         "required": ["change"],
     }
     orders = (
-        "InspectionRecorded",
         "LicenceOrder",
         "LicenceRescinded",
         "LicenceSuspended",
@@ -158,7 +159,7 @@ def _together() -> dict[str, Document]:
     }
     return {
         **dict.fromkeys(orders, named),
-        "InspectionRecorded": {**named, **official},
+        "InspectionRecorded": {"anyOf": [held, drawn], **official},
         "ApplicationSubmitted": {
             "allOf": [
                 _when({"enum": ["extend", "change", "renew", "reissue", "surrender"]}, named),

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,13 +22,17 @@ import msgspec
 from infra.bootstrap import Installation
 from infra.delivery.outbox import DATABASE, OUTBOX
 from infra.delivery.webhooks import FILE, Hook, load_departments
+from infra.draw import results_page
 from infra.draw.store import DrawStore
 from infra.pool import cores
 from infra.settings import masked
 from infra.stores import Conditional
 from issuance import fonts, page
 from issuance.signer import root_path
+from processors.draw import visits
 from schemas.calendar import CHINA
+from schemas.draw.aftermath import PublishedDraw
+from schemas.draw.documents import read_transcript
 from schemas.errors import ZhengzhaoError
 from schemas.trust import FOREIGN_USES
 
@@ -281,8 +285,44 @@ def _draws(here: Installation) -> Findings:
                 f"neither drawn nor voided, and its period began on {plan.period[0]}",
                 "zhengzhao draw run，或 / or draw void --reason",
             )  # fmt: skip
+    yield from _visits(here, now.astimezone(CHINA).date())
     if not late:
         yield DoctorFinding("draws", True, f"公告 {count} 个，无逾期 / {count} announcements, none overdue")
+
+
+def _visits(here: Installation, today: date) -> Findings:
+    """Find visits of draws past their period, and results that are not published past their last day."""
+    store = DrawStore(here.settings.data)
+    drawn = [link for link in store.every() if link.transcript]
+    if not drawn:
+        return
+    with here.register() as register:
+        taken = visits.records(register)
+        days = visits.published_days(register, results_page.published_tables(store))
+    for link in drawn:
+        assert link.transcript is not None
+        shown = PublishedDraw(
+            link.announcement,
+            read_transcript(link.transcript.read_bytes()),
+            store.replacements(link.announcement),
+        )
+        found = visits.tasks([shown], taken, days)
+        plan = link.announcement.plan
+        overdue = sum(1 for task in found if task.state(today) == "overdue")
+        if overdue:
+            yield DoctorFinding(
+                "visits", False,
+                f"逾期未检查 {overdue} 户 / {overdue} visits of {plan.plan} are overdue since {plan.period[1]}",
+                "zhengzhao inspect list --state overdue",
+            )  # fmt: skip
+        unpublished = sum(1 for task in found if not task.published_on and task.late(today))
+        if unpublished:
+            yield DoctorFinding(
+                "results", False,
+                f"逾期未公示 {unpublished} 条 / {unpublished} results of {plan.plan} are not published after "
+                f"{visits.PUBLISHED_WITHIN} working days",
+                "zhengzhao inspect publish",
+            )  # fmt: skip
 
 
 def _clock(_: Installation) -> Findings:

@@ -13,7 +13,7 @@ from infra.settings import Settings
 from issuance.signer import Signer
 from schemas.events import Event
 from schemas.items import Catalogue
-from schemas.ledger import Auth
+from schemas.ledger import Auth, DrawnVisit
 from schemas.ports import Store
 from schemas.trust import TrustStore
 
@@ -60,6 +60,10 @@ class Parts(Protocol):
 
     def missing_glyphs(self, text: str) -> str:
         """Return the characters of a text that no font of the certificates has, each once."""
+        ...
+
+    def drawn_visit(self, announcement: str, target: str) -> DrawnVisit | None:
+        """Return the visit that the draw of an announcement (its digest) orders to a target; None without such a draw."""
         ...
 
     def over(self, settings: Settings) -> AbstractContextManager[Parts]:

@@ -209,9 +209,16 @@ def _inspected(state: HolderState, fact: Fact, b: f.InspectionTaken) -> None:
     state.checks[key] = OnSiteCheck(key, b.licence, b.kind, due, outcome, b.inspection_id)
     state.inspections = (*state.inspections, b.inspection)
     order = "，责令改正 / order to correct" if b.order_to_correct else ""
-    _licence(
-        state, fact, b.licence, "inspection.recorded", f"{b.inspection_id}: {b.result} ({outcome}){order}"
-    )
+    if b.visit and compare(b.visit) != b.inspection:
+        state.inspections = (*state.inspections, compare(b.visit))
+    if b.licence:
+        _licence(
+            state, fact, b.licence, "inspection.recorded", f"{b.inspection_id}: {b.result} ({outcome}){order}"
+        )
+
+
+def _published(state: HolderState, fact: Fact, b: f.ResultsPublished) -> None:
+    """Change nothing: a publication concerns a draw, and only the event is remembered."""
 
 
 def _pushed(state: HolderState, fact: Fact, b: f.FilingPushed) -> None:
@@ -285,6 +292,7 @@ _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
     f.CheckScheduled: _scheduled,
     f.CheckOverdue: _check_overdue,
     f.InspectionTaken: _inspected,
+    f.ResultsPublished: _published,
     f.FilingPushed: _pushed,
     f.FilingMoved: _moved,
     f.FilingOverdue: _filing_overdue,

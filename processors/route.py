@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from processors.context import RULES
 from schemas.calendar import time_text
 from schemas.canonical_json import derived_id
@@ -33,6 +35,7 @@ from schemas.ledger import (
     Auth,
     CatalogueEntry,
     ClockReading,
+    DrawnVisit,
     Entry,
     EventEntry,
     NamedHolder,
@@ -60,13 +63,16 @@ _EVIDENCE = frozenset(
 )  # of a decision: kept after an erasure, see docs/persons.md
 _PRIVATE = frozenset(("reason",))  # of a withdrawal or a returned filing: goes with the person
 _FREE_TEXTS = _EVIDENCE | _PRIVATE | {"legal_basis"}
-_DIGESTS = frozenset(("uri", "sha256", "text_sha256"))
+_DIGESTS = frozenset(("uri", "sha256", "text_sha256", "draw", "digest"))
 
 Files = Callable[[str], str]
 """What became of an uploaded file: a material's uri → verified, mismatched or absent."""
 
 Unprintable = Callable[[str], str]
 """The characters of a text that no font of the certificates has, each once; empty where all can be printed."""
+
+Draws = Callable[[str, str], DrawnVisit | None]
+"""The visit that the draw of an announcement (its digest) orders to a target, as drawn; None where no such draw is on record."""
 
 
 def route(
@@ -77,11 +83,12 @@ def route(
     persons: Persons,
     files: Files | None = None,
     unprintable: Unprintable | None = None,
+    draws: Draws | None = None,
 ) -> Entry:
     """Return the ledger entry of an event. Raises Rejected for a tick that is not the clock's.
 
-    What depends on the installation (the state of files, the characters that fonts have, a person's key) is settled
-    here and stands in the entry, so that the entry decides the same on every machine.
+    What depends on the installation (the state of files, the characters that fonts have, a person's key, the papers of
+    draws) is settled here and stands in the entry, so that the entry decides the same on every machine.
     """
     if event.type_name == "clock.ticked":
         return tick(event.time, received_at, event.source, auth, event.department)
@@ -99,6 +106,7 @@ def route(
         files={uri: files(uri) if files else "absent" for uri in _uris(data)},
         folds=_folds(plain, key, persons),
         unprintable=_unprintable(plain, is_pseudonym(key), unprintable) if unprintable else {},
+        drawn=_drawn(event, persons, draws) if draws else None,
         rules=RULES,
     )
     return EventEntry(entry_id(event), key, time_text(received_at), routed, principal, auth)
@@ -178,7 +186,15 @@ def tick(
 
 
 def _holder(data: dict[str, Any], event: Event, persons: Persons) -> tuple[str, NamedHolder, dict[str, Any]]:
-    """Key and description of the holder, and the data with the key in the place of the number."""
+    """Key and description of the holder, and the data with the key in the place of the number.
+
+    A drawn target without a licence stands for itself, and a draw for its results.
+    """
+    if event.type_name == "inspections.published":
+        return compare(data["draw"]), NamedHolder(data["draw"], True), data
+    if event.type_name == "inspection.recorded" and not data.keys() & {"licence_number", "granted_by"}:
+        key, who = _describe(str(event.raw["data"]["target"]), "", persons)
+        return key, who, {**{k: v for k, v in data.items() if k != "holder_id"}, "target": key}
     for part in ("applicant", "holder"):
         if isinstance(data.get(part), dict) and "id" in data[part] and "holder_id" not in data:
             sent = data[part]
@@ -193,6 +209,19 @@ def _holder(data: dict[str, Any], event: Event, persons: Persons) -> tuple[str, 
         sealed = _sealed(data["applicant"], key, persons)
         data["applicant"] = {k: v for k, v in sealed.items() if k != "id"}
     return key, who, _products_sealed(data, key, persons)
+
+
+def _drawn(event: Event, persons: Persons, draws: Draws) -> DrawnVisit | None:
+    """Return the visit of a draw that an event names, with the ids in it as they stand in the entry."""
+    sent = event.raw["data"]
+    if event.type_name not in ("inspection.recorded", "inspections.published") or sent.get("draw") is None:
+        return None
+    found = draws(sent["draw"], str(sent.get("target") or sent.get("licence_number") or ""))
+    if found is None:
+        return None
+    staff = {compare(_redacted(own, persons)): department for own, department in found.inspectors.items()}
+    target = _describe(found.target, "", persons)[0] if found.target else ""
+    return replace(found, target=target, inspectors=staff)
 
 
 def _describe(number: str, kind: str, persons: Persons) -> tuple[str, NamedHolder]:

@@ -111,7 +111,7 @@ def stream_of(type_name: str) -> Stream:
         return FILINGS
     if type_name.startswith(("licence.", "bar.")):
         return LICENCES
-    return INSPECTIONS if type_name.startswith(("check.", "inspection.")) else CASES
+    return INSPECTIONS if type_name.startswith(("check.", "inspection.", "inspections.")) else CASES
 
 
 def _topic(body: f.Body, type_name: str) -> str:

@@ -143,9 +143,17 @@ def imported(sender: Sender, data: dict[str, Any]) -> Event:
     return event(sender, "licence.imported", data, data.get("licence_number"))
 
 
-def inspection(sender: Sender, named: Named, data: dict[str, Any]) -> Event:
-    """Return the event of an inspection that was made."""
-    return event(sender, "inspection.recorded", {**named.fields(), **data}, data.get("inspection_id"))
+def inspection(sender: Sender, named: Named | None, data: dict[str, Any]) -> Event:
+    """Return the event of an inspection that was made; without a licence the data name a draw and its target."""
+    fields = named.fields() if named else {}
+    return event(sender, "inspection.recorded", {**fields, **data}, data.get("inspection_id"))
+
+
+def results_published(sender: Sender, draw: str, digest: str, count: int) -> Event:
+    """Return the event of the publication of a draw's results, on the day of the event."""
+    day = china_date(sender.at).isoformat()
+    data = {"draw": draw, "digest": digest, "published_on": day, "count": count}
+    return event(sender, "inspections.published", data, draw)
 
 
 def filing(

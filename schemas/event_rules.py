@@ -36,6 +36,7 @@ _OPENING: Final = frozenset("(（〔")
 _FILING: Final = re.compile(r"(.{1,64}):[a-z0-9-]{1,64}", re.IGNORECASE)
 _CHECK: Final = re.compile(r"(.{1,64}):check", re.IGNORECASE)
 _WINDOW: Final = re.compile(r"[0-9]{6}(?:[0-9]{3}(?:[0-9]{3})?)?")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _URI: Final = re.compile(r"store:uploads/[0-9a-f]{64}")
 _FORBIDDEN: Final = "\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _CONTROL: Final = re.compile(f"[{_FORBIDDEN}]")
@@ -142,6 +143,19 @@ def _check_window(text: str) -> None:
         )
 
 
+def _check_digest(text: str) -> None:
+    if not _DIGEST.fullmatch(text):
+        raise Rejected(
+            f"不是 SHA-256 摘要：{shown(text)} / no SHA-256 in lower-case hex: {shown(text)}",
+            hint="抽查公告的 announcement_digest / the announcement_digest of the draw",
+        )
+
+
+def _check_target(text: str) -> None:
+    if not text.strip():
+        raise Rejected("检查对象为空 / an empty target", hint="填写抽中的编号 / give the id that was drawn")
+
+
 def _check_uri(text: str) -> None:
     if not _URI.fullmatch(text):
         raise Rejected(
@@ -168,6 +182,8 @@ _RULES: Final[dict[str, Check]] = {
     "full-name": _check_full_name,
     "window": _check_window,
     "uri": _check_uri,
+    "digest": _check_digest,
+    "target": _check_target,
     "products": _check_products,
 }
 
@@ -333,7 +349,17 @@ def _check_change(change: t.Change | None) -> None:
 
 
 def _inspection(data: t.InspectionRecorded) -> None:
-    _names_a_licence(data)
+    """A licence and its holder are named, or a draw and its target; a draw orders random inspections."""
+    if data.draw is None or data.target is None:
+        _names_a_licence(data)
+    if (data.licence_number or data.granted_by) and data.holder_id is None:
+        raise absent("holder_id")
+    if data.draw is not None and data.kind != "random":
+        raise Rejected(
+            f"抽查任务的种类应为 random：{data.kind} / a visit of a draw is of kind random, not {data.kind}",
+            where="kind",
+            hint="去掉 draw，或改为 random / leave draw out, or write random",
+        )
     if data.kind == "random" and data.result not in official_results():
         raise Rejected(
             f"随机抽查结果不是规定用语：{shown(data.result)} / no official text for a random inspection: {shown(data.result)}",

@@ -63,6 +63,17 @@ FullName = Annotated[
     ),
 ]
 Free = Annotated[str, Meta(extra={"rule": "free"}, description="line feed, CR LF and tab may stand in it")]
+Digest = Annotated[
+    str,
+    Meta(
+        extra={"rule": "digest"},
+        extra_json_schema={"pattern": "^[0-9a-f]{64}$"},
+        description="SHA-256 in hex",
+    ),
+]
+DrawnTarget = Annotated[
+    str, Meta(extra={"rule": "target"}, description="the target's id as the draw's register writes it")
+]
 Window = Annotated[
     str,
     Meta(
@@ -244,19 +255,34 @@ class Inspector(_Data, frozen=True):
 
 
 class InspectionRecorded(_Data, frozen=True):
-    """An inspection (检查) and its result; for a `random` one an official text."""
+    """An inspection (检查) and its result; for a `random` one an official text.
+
+    A visit that a draw ordered names the announcement's digest as `draw`. A target without a licence here is named by
+    `target`, in place of a licence and its holder.
+    """
 
     inspection_id: InspectionId
     kind: InspectionKind
-    holder_id: Id
     inspectors: tuple[Inspector, ...]
     inspected_on: date
     result: str
     passed: bool
     commitment_false: bool
+    holder_id: Id | None = None
     licence_number: Id | None = None
     granted_by: Id | None = None
     findings: Free | None = None
+    draw: Digest | None = None
+    target: DrawnTarget | None = None
+
+
+class InspectionsPublished(_Data, frozen=True):
+    """The results of a draw's visits were published (公示): the SHA-256 of the published table, and the day."""
+
+    draw: Digest
+    digest: Digest
+    published_on: date
+    count: int | None = None
 
 
 class _Order(_Data, frozen=True):
@@ -326,6 +352,7 @@ EventData = (
     | RegistrationSubmitted
     | FilingEvent
     | InspectionRecorded
+    | InspectionsPublished
     | LicenceOrder
     | LicenceRescinded
     | LicenceSuspended
@@ -351,6 +378,7 @@ EVENT_TYPES: Final[dict[str, type[Any]]] = {
     "filing.returned": FilingEvent,
     "filing.corrected": FilingEvent,
     "inspection.recorded": InspectionRecorded,
+    "inspections.published": InspectionsPublished,
     "licence.withdrawn": LicenceOrder,
     "licence.rescinded": LicenceRescinded,
     "licence.revoked": LicenceOrder,

@@ -51,9 +51,9 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def holder_id(self) -> str | None:
-        """Return the holder's id in the compared form, or None for the clock, which concerns everyone."""
+        """Return the holder's id (or a drawn target's) in the compared form, or None for the clock, which concerns everyone."""
         data: Any = self.data
-        for name in ("holder_id", "applicant", "holder"):
+        for name in ("holder_id", "applicant", "holder", "target", "draw"):
             if (value := getattr(data, name, None)) is not None:
                 return compare(value if isinstance(value, str) else value.id)
         return None

@@ -159,6 +159,19 @@ class InspectionTaken(FactBody, frozen=True, tag="inspection.recorded"):
     findings: str = ""
     check: str = ""
     order_to_correct: bool = False
+    draw: str = ""  # digest of the announcement whose draw ordered the visit
+    target: str = ""  # of a draw, where it holds no licence here
+    visit: str = ""  # the id under which the draw expects the result
+    departments: tuple[str, ...] = ()  # of the inspectors, as the draw's register has them
+
+
+class ResultsPublished(FactBody, frozen=True, tag="inspections.published"):
+    """The results of a draw's visits were published on a day, as the table of this SHA-256."""
+
+    draw: str
+    digest: str
+    published_on: str
+    count: int = 0
 
 
 __all__ = [
@@ -206,6 +219,7 @@ __all__ = [
     "MaterialsTaken",
     "NumberAsked",
     "Reason",
+    "ResultsPublished",
     "decode",
     "encode",
 ]
@@ -279,6 +293,7 @@ Body = (
     | CheckScheduled
     | CheckOverdue
     | InspectionTaken
+    | ResultsPublished
     | FilingPushed
     | FilingMoved
     | FilingOverdue

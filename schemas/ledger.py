@@ -38,6 +38,21 @@ class NamedHolder(msgspec.Struct, frozen=True):
     id_ok: bool
 
 
+class DrawnVisit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The visit of a draw that an event names, as the draw's papers had it when the event was routed.
+
+    `visit` is the id under which the draw expects the result, empty where the target was not drawn; `inspectors` maps
+    the compared ids of those drawn (or who replaced them) to their departments in the announced register, empty where
+    that is not at hand. `departments` may record for the draw, in the authority's division and below it.
+    """
+
+    authority: str
+    departments: tuple[str, ...]
+    visit: str = ""
+    target: str = ""
+    inspectors: dict[str, str] = {}
+
+
 class RoutedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """A CloudEvent as `route` passes it on, persons' texts sealed and numbers replaced by pseudonyms.
 
@@ -55,6 +70,7 @@ class RoutedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     files: dict[str, str] = {}
     folds: dict[str, str] = {}
     unprintable: dict[str, str] = {}
+    drawn: DrawnVisit | None = None  # of an event that names a draw on record
     rules: int = 1  # release of the rules by which it is decided (`processors.context.RULES`)
 
 

@@ -115,6 +115,8 @@ def announce(
     ):
         prepared = prepare(content, given, promised, installation.trust, now(), str(plan))
         announced = store.announce(prepared.content, checked, signer)
+    kept = announced.registers.inspectors.digest
+    files.keep_register(installation.settings.data / "registers", "inspectors", kept, inspectors)
     write_whole(out, announced.bytes)
     if page:
         shown = PublishedDraw(announced, None)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -19,17 +20,18 @@ from infra.cli.output import now
 from infra.cli.sending import Holder, OnLicence, Sending, spread
 from infra.draw import files, results_page
 from infra.draw.files import write_whole
-from infra.draw.register import TargetRegister
+from infra.draw.pages import authority_name
+from infra.draw.register import departments_in
+from infra.draw.store import DrawStore
 from infra.persons.access_log import Accesses
 from processors.draw import visits
 from processors.queries.listings import Listings
 from producers import agency_events
-from producers.agency_events import Named
+from producers.agency_events import Named, Sender
 from schemas.calendar import china_date
 from schemas.draw.aftermath import PublishedDraw
 from schemas.draw.annual import plans_of, read_annual
 from schemas.draw.encoding import read_file, shown_id
-from schemas.draw.inspectors import read_inspectors
 from schemas.draw.plan import parse_toml
 from schemas.errors import DrawError, NotFound, UsageError
 from schemas.identifiers import compare
@@ -57,11 +59,31 @@ class Inspection(Sending):
     holder: Holder = None
 
 
+class OrderedVisit(NamedTuple):
+    """The visit of a draw: the announcement's digest, the target as drawn, and the authority that drew."""
+
+    draw: str
+    target: str
+    authority: str
+
+
 def send_inspection(
-    said: Inspection, licence: Named, kind: str, inspectors: Sequence[str], inspection_id: str | None
+    said: Inspection,
+    licence: Named | None,
+    kind: str,
+    inspectors: Sequence[str],
+    inspection_id: str | None,
+    drawn: OrderedVisit | None = None,
 ) -> None:
-    """Send the event. An inspector is ID or ID@DEPARTMENT [default: the sender's]; None makes a new id."""
-    holder_id, urn = sending.about(licence, said.holder, said.source)
+    """Send the event. An inspector is ID or ID@DEPARTMENT [default: the sender's]; None makes a new id.
+
+    Without a licence it is about the drawn target itself.
+    """
+    if licence is None:
+        assert drawn is not None  # the caller names a licence or a visit
+        holder_id, urn = None, said.source or drawn.authority
+    else:
+        holder_id, urn = sending.about(licence, said.holder, said.source)
     who = sending.sender(urn, said.at, said.event_id)
     own = inspection_id or f"I-{who.event_id}"
     day = sending.read_day(said.on, "--on") or china_date(who.at)
@@ -75,6 +97,8 @@ def send_inspection(
         "passed": said.passed,
         "commitment_false": said.commitment_false,
         "findings": said.findings,
+        "draw": drawn.draw if drawn else None,
+        "target": drawn.target if drawn else None,
     }
     event = agency_events.inspection(who, licence, data)
     sending.finish(event, event_only=said.event_only, proof_key=said.proof_key, inspection_id=own)
@@ -187,7 +211,10 @@ def list_(
     if state not in (None, "open", "overdue", "done"):
         raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint="open, overdue, done")
     with Installation(output.settings()) as installation, installation.register() as register:
-        found = visits.tasks(_draws(transcripts), visits.records(register))
+        days = visits.published_days(
+            register, results_page.published_tables(DrawStore(output.settings().data))
+        )
+        found = visits.tasks(_draws(transcripts), visits.records(register), days)
     joined = _together(annual) if annual else {}
     rows = [row for row in visits.visits(found, china_date(now()), joined) if state in (None, row["state"])]
     if output.as_json():
@@ -224,21 +251,35 @@ def record_visit(
         ),
     ] = None,
 ) -> None:
-    """记录抽查结果 / Record the result of an inspection, as an event; a false commitment ends the licence.
+    """记录抽查结果 / Record the result of the visit to a drawn target, as an event; a false commitment ends a licence.
 
-    Only inspectors who were drawn for the target, or who replaced them, are recorded.
+    A target that holds no licence here is recorded all the same. Only inspectors who were drawn for the target, or
+    who replaced them, are recorded; their departments come from the announced register.
     """
     (shown,) = _draws([transcript])
     drawn = dict(shown.visits())
     if target not in drawn:
         raise NotFound(f"not drawn: {shown_id(target)} / 未抽中该对象", where=str(transcript))
-    licence = sending.named(number or target, None, None)
+    licence = sending.named(number, None, None) if number else _licence(target)
     own = visits.inspection_id(shown.announcement.digest, target)
     came = inspector or drawn[target]
     _refuse_others(came, drawn[target], transcript)
-    departments = _departments(shown, inspectors)
-    known = [i if "@" in i or i not in departments else f"{i}@{departments[i]}" for i in came]
-    send_inspection(said, licence, "random", known, own)
+    announced = shown.announcement.registers.inspectors
+    departments = departments_in(output.settings().data / "registers", announced, inspectors)
+    ids = [text.partition("@")[0] for text in came]
+    known = [f"{i}@{departments[i]}" if i in departments else text for i, text in zip(ids, came, strict=True)]
+    plan = shown.announcement.plan
+    drawn_here = OrderedVisit(shown.announcement.digest, target, plan.authority)
+    send_inspection(said, licence, "random", known, own, drawn_here)
+
+
+def _licence(target: str) -> Named | None:
+    """Return the licence whose number a drawn target is; None where the target holds none here under its id."""
+    try:
+        sending.subject_of(Named(target), None)
+    except NotFound:
+        return None
+    return Named(target)
 
 
 def _refuse_others(came: Sequence[str], drawn: Sequence[str], transcript: Path) -> None:
@@ -254,25 +295,10 @@ def _refuse_others(came: Sequence[str], drawn: Sequence[str], transcript: Path) 
             )
 
 
-def _departments(shown: PublishedDraw, path: Path | None) -> dict[str, str]:
-    """Return the department of each inspector from the announced register; none where the register is not at hand.
-
-    Raise DrawError where the register given is not the announced one.
-    """
-    announced = shown.announcement.registers.inspectors
-    kept = sorted((output.settings().data / "registers").glob(f"inspectors-{announced.digest}.*"))
-    if path is None and not kept:
-        return {}
-    with TargetRegister(path or kept[0], "inspectors") as register:
-        if register.summary() != announced:
-            raise DrawError(
-                "检查人员名录与公告不符 / not the announced register of inspectors", where=str(path)
-            )
-        return {i.id: i.department for i in read_inspectors(register)}
-
-
 @inspect_app.command(epilog="Example: zhengzhao inspect publish TRANSCRIPT.json -o results")
+@spread
 def publish(
+    said: Sending,
     transcripts: Transcripts,
     out: Annotated[
         Path,
@@ -283,25 +309,78 @@ def publish(
             help="写入 index.html、results.csv、results.xlsx / where to write them",
         ),
     ],
+    register: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="R.csv",
+            help="检查对象名录，用于名称 / targets, for their names [default: the imported one]",
+        ),
+    ] = None,
 ) -> None:
-    """公示结果 / Publish results as a page, as CSV and as a workbook; warn of those past their twenty working days."""
+    """公示结果 / Publish results as a page, as CSV and as a workbook, and record the day by an event for each draw.
+
+    A result whose first publication comes after its twenty working days is late for good.
+    """
     draws = _draws(transcripts)
-    with Installation(output.settings()) as installation, installation.register() as register:
-        found = visits.tasks(draws, visits.records(register))
-    rows = visits.published(found, china_date(now()))
+    store = DrawStore(output.settings().data)
+    who = sending.sender(said.source or "", said.at, said.event_id)
+    day = china_date(who.at)
+    with Installation(output.settings()) as installation, installation.register() as found:
+        tasks = visits.tasks(
+            draws, visits.records(found), visits.published_days(found, results_page.published_tables(store))
+        )
+    names = results_page.target_names(draws, register, output.settings().data)
+    rows = visits.results(tasks, day, names, authority_name)
+    overdue = visits.overdue(tasks, day, names)
+    table = results_page.results_csv(rows).encode()
+    events = _publish(said, draws, tasks, table, store, who)
     out.mkdir(parents=True, exist_ok=True)
     title = " · ".join(dict.fromkeys(d.announcement.plan.title for d in draws))
-    write_whole(out / "index.html", results_page.results_page(title, rows, len(found)).encode())
-    write_whole(out / "results.csv", results_page.results_csv(rows).encode())
+    page = results_page.results_page(title, rows, len(tasks), overdue)
+    write_whole(out / "index.html", page.encode())
+    write_whole(out / "results.csv", table)
     write_whole(out / "results.xlsx", results_page.results_xlsx(rows))
     late = sum(1 for row in rows if row["late"])
-    answer = {"published": len(rows), "to_come": len(found) - len(rows), "late": late, "folder": str(out)}
+    answer = {
+        "published": len(rows), "to_come": len(tasks) - len(rows), "late": late, "overdue": len(overdue),
+        "digest": sha256(table).hexdigest(), "events": events, "folder": str(out),
+    }  # fmt: skip
     if output.as_json():
         output.print_json(answer)
-    else:
+    elif not said.event_only:
         output.print_fields(answer.items())
     if late:
         output.warn(f"{late} results were due for publication earlier / {late} 条结果逾期公示")
+
+
+def _publish(
+    said: Sending,
+    draws: Sequence[PublishedDraw],
+    tasks: Sequence[visits.Task],
+    table: bytes,
+    store: DrawStore,
+    who: Sender,
+) -> list[str]:
+    """Send an event for each draw with results that were not published before; return the ids of the events."""
+    sent = []
+    for number, shown in enumerate(draws):
+        announced = shown.announcement
+        own = {visits.inspection_id(announced.digest, target) for target, _ in shown.visits()}
+        fresh = [t for t in tasks if t.inspection_id in own and t.record and not t.published_on]
+        if not fresh:
+            continue
+        event_id = who.event_id if number == 0 else f"{who.event_id}-{number}"
+        sender = Sender(said.source or announced.plan.authority, who.at, event_id)
+        done = sum(1 for t in tasks if t.inspection_id in own and t.record)
+        event = agency_events.results_published(sender, announced.digest, sha256(table).hexdigest(), done)
+        event = sending.signed(event, said.proof_key)
+        if said.event_only:
+            output.print_json(event)
+            continue
+        store.keep_results(announced, table)
+        sending.send(event)
+        sent.append(event_id)
+    return sent
 
 
 def _together(path: Path) -> dict[str, list[str]]:

@@ -172,10 +172,17 @@ def sender(source: str, at: str | None, event_id: str | None) -> Sender:
     return Sender(source, read_moment(at, "--at") if at else moment, event_id or fresh_id(moment))
 
 
+def signed(event: dict[str, Any], proof_key: str | None) -> dict[str, Any]:
+    """Return the event with its proof where there is a key."""
+    if proof_key is None:
+        return event
+    found: dict[str, Any] = json.loads(event_signer(Path(proof_key))(json.dumps(event).encode()))
+    return found
+
+
 def finish(event: dict[str, Any], *, event_only: bool, proof_key: str | None, **ids: str) -> None:
     """Sign the event where there is a key, then print or submit it; `ids` are printed with the answer."""
-    if proof_key:
-        event = json.loads(event_signer(Path(proof_key))(json.dumps(event).encode()))
+    event = signed(event, proof_key)
     if event_only:
         output.print_json(event)
         return

@@ -19,7 +19,7 @@ from tempfile import NamedTemporaryFile
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from infra.draw.register import Progress, TargetRegister, quiet
+from infra.draw.register import Progress, TargetRegister, kept_register, quiet
 from processors.draw.compute import DrawInputs
 from schemas.draw.aftermath import PublishedDraw, read_replacement
 from schemas.draw.documents import (
@@ -32,7 +32,7 @@ from schemas.draw.documents import (
 )
 from schemas.draw.encoding import convert, parse_json, read_file
 from schemas.draw.seed import check_signature
-from schemas.draw.strata import Earlier, read_earlier
+from schemas.draw.strata import Earlier, RegisterKind, read_earlier
 from schemas.errors import DrawError, UsageError
 from schemas.trust import TrustStore
 from verification.draw_chain import replacements_in
@@ -174,6 +174,17 @@ def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
         except BaseException:
             os.unlink(file.name)
             raise
+
+
+def keep_register(registers: Path, kind: RegisterKind, digest: str, file: Path) -> Path:
+    """Keep a copy of a register under its digest, as the file is, and return its path."""
+    kept = kept_register(registers, kind, digest)
+    if kept is None:
+        registers.mkdir(parents=True, exist_ok=True)
+        data = file.read_bytes()
+        kept = registers / f"{kind}-{digest}{'.parquet' if data[:4] == b'PAR1' else '.csv'}"
+        write_whole(kept, data)
+    return kept
 
 
 MEMORY_FILE = "draw-memory.json"

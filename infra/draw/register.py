@@ -267,3 +267,25 @@ def _first_not(frame: pl.DataFrame, column: str, rule: pl.Expr) -> str | None:
 def _shown_form(ids: pl.Series) -> pl.Series:
     """Return ids as they look: after NFKC, without control, format, separator, filler and variation characters."""
     return ids.str.normalize("NFKC").str.replace_all(_SHOWS_NOTHING, "")
+
+
+def kept_register(registers: Path, kind: RegisterKind, digest: str) -> Path | None:
+    """Return the copy of a register that is kept under its digest; None where there is none."""
+    return next(iter(sorted(registers.glob(f"{kind}-{digest}.*"))), None)
+
+
+def departments_in(registers: Path, announced: RegisterSummary, given: Path | None = None) -> dict[str, str]:
+    """Return the department of each inspector from the announced register: the file given, else the kept copy.
+
+    None where there is no copy. Raise DrawError where the file is not the announced register.
+    """
+    path = given or kept_register(registers, "inspectors", announced.digest)
+    if path is None:
+        return {}
+    with TargetRegister(path, "inspectors") as register:
+        if given and register.summary() != announced:
+            raise DrawError(
+                "检查人员名录与公告不符 / not the announced register of inspectors", where=str(path)
+            )
+        pairs = pl.concat([frame.select("id", "department") for frame in register.frames()])
+        return dict(pairs.iter_rows())

@@ -11,6 +11,7 @@ import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ import msgspec
 from msgspec import UNSET
 
 from infra.draw.files import write_whole
+from infra.draw.register import departments_in, kept_register
 from issuance.signer import ES256, Signer
+from processors.draw.visits import inspection_id
 from schemas.calendar import CHINA
-from schemas.draw.aftermath import MAX_BYTES, Replacement, read_replacement
+from schemas.draw.aftermath import MAX_BYTES, Replacement, read_replacement, visits_after
 from schemas.draw.documents import (
     FIRST,
     Announcement,
@@ -38,6 +41,8 @@ from schemas.draw.public import PublicValue
 from schemas.draw.seed import DrawSigner, sign
 from schemas.draw.strata import counts_for
 from schemas.errors import DrawError, LintError, NotFound
+from schemas.identifiers import compare
+from schemas.ledger import DrawnVisit
 from schemas.trust import ANY_AUTHORITY, TrustStore
 
 
@@ -144,8 +149,7 @@ class DrawStore:
         if announcement.sequence == 1:
             return None
         last = self.chain(announcement.plan.authority)[announcement.sequence - 2].announcement
-        kept = self._folder.parent / "registers"
-        return next(iter(sorted(kept.glob(f"targets-{last.registers.targets.digest}.*"))), None)
+        return kept_register(self._folder.parent / "registers", "targets", last.registers.targets.digest)
 
     # --- writing
 
@@ -261,6 +265,16 @@ class DrawStore:
             self._write(path, data)
             return data
 
+    def keep_results(self, announcement: Announcement, table: bytes) -> None:
+        """Keep a published table of results; the event names it by its SHA-256."""
+        self._write(self._results(announcement, sha256(table).hexdigest()), table)
+
+    def results(self, announcement: Announcement, digest: str) -> bytes | None:
+        """Return the published table of a SHA-256, or None where it is not kept as it was."""
+        path = self._results(announcement, digest)
+        table = path.read_bytes() if path.is_file() else b""
+        return table if sha256(table).hexdigest() == digest else None
+
     def refuse_voided(self, link: Link) -> None:
         """Raise DrawError where an announcement is voided."""
         if link.void:
@@ -297,6 +311,9 @@ class DrawStore:
     def _path(self, announcement: Announcement, what: str) -> Path:
         return self._of(announcement.plan.authority) / f"{announcement.sequence:06d}.{what}.json"
 
+    def _results(self, announcement: Announcement, digest: str) -> Path:
+        return self._path(announcement, f"results.{digest[:16]}").with_suffix(".csv")
+
     def _link(self, path: Path) -> Link:
         transcript, void = (
             path.with_name(path.name.replace("announcement", w)) for w in ("transcript", "void")
@@ -317,6 +334,58 @@ class DrawStore:
         with (self._folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+class _Ordered(msgspec.Struct, frozen=True):
+    """The visits of one draw by the compared id of their target, as they stand after some replacements."""
+
+    link: Link
+    replacements: list[Path]
+    departments: dict[str, str]
+    visits: dict[str, tuple[str, list[str]]]
+
+
+class OrderedVisits:
+    """The visits that the draws on record order, looked up for events one by one.
+
+    What was read of a draw is kept until somebody else is replaced in it.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._store = DrawStore(data)
+        self._registers = data / "registers"
+        self._drawn: dict[str, _Ordered] = {}
+
+    def __call__(self, announcement: str, target: str) -> DrawnVisit | None:
+        """Return the visit to a target; None where no draw of this announcement (its digest) is on record."""
+        known = self._drawn.get(announcement)
+        link = known.link if known else self._find(announcement)
+        if link is None:
+            return None
+        files = self._store.replacement_files(link.announcement)
+        if known is None or known.replacements != files:
+            known = self._drawn[announcement] = self._read(link, files)
+        plan = link.announcement.plan
+        own = [plan.authority.rpartition(":")[2], *(name for name, _ in plan.groups if name is not None)]
+        visit = DrawnVisit(plan.authority, tuple(dict.fromkeys(own)))
+        drawn, who = known.visits.get(compare(target), ("", []))
+        if not drawn:
+            return visit
+        sent = {inspector: known.departments.get(inspector, "") for inspector in who}
+        own_id = inspection_id(announcement, drawn)
+        return msgspec.structs.replace(visit, visit=own_id, target=drawn, inspectors=sent)
+
+    def _find(self, announcement: str) -> Link | None:
+        drawn = (link for link in self._store.every() if link.transcript)
+        return next((link for link in drawn if link.announcement.digest == announcement), None)
+
+    def _read(self, link: Link, files: list[Path]) -> _Ordered:
+        assert link.transcript is not None  # _find has seen to it
+        transcript = read_transcript(link.transcript.read_bytes(), str(link.transcript))
+        ordered = visits_after(transcript.assignments, self._store.replacements(link.announcement))
+        announced = link.announcement.registers.inspectors
+        found = {compare(target): (target, who) for target, who in ordered.items()}
+        return _Ordered(link, files, departments_in(self._registers, announced), found)
 
 
 def _draw_of(transcript: Transcript) -> bytes:

@@ -18,7 +18,7 @@ from infra.failpoints import failpoint
 from infra.readmodel.database import Database
 from infra.readmodel.lists import chosen_letters, mark_closed, mark_returned, open_letters, stored_content
 from processors import stages
-from processors.route import Files, Unprintable, catalogue_entry, entry_id, route
+from processors.route import Draws, Files, Unprintable, catalogue_entry, entry_id, route
 from processors.stages import is_duplicate
 from processors.topology import returns_to
 from producers.files import Accepted, Outcome
@@ -45,6 +45,7 @@ class EmbeddedInbox:
         files: Files,
         *,
         unprintable: Unprintable | None = None,
+        draws: Draws | None = None,
         backdate_days: int | None = None,
     ) -> None:
         self._db = db
@@ -53,6 +54,7 @@ class EmbeddedInbox:
         self._authenticate = authenticate
         self._files = files
         self._unprintable = unprintable
+        self._draws = draws
         self._backdate_days = backdate_days
 
     def take(self, events: Sequence[Event], received_at: datetime) -> list[Outcome]:
@@ -91,7 +93,14 @@ class EmbeddedInbox:
         try:
             auth = self._authenticate(event)
             return route(
-                event, received_at, event.source, auth, self._persons, self._files, self._unprintable
+                event,
+                received_at,
+                event.source,
+                auth,
+                self._persons,
+                self._files,
+                self._unprintable,
+                self._draws,
             )
         except Rejected as error:
             return error

@@ -223,8 +223,9 @@ def router(parts: Parts) -> Router:
         auth = said if said is not None and trusted else parts.authenticate(event)
         principal, auth = known_by(topic, event, settings.inboxes, auth)
         return route(
-            event, received_at, principal, auth, parts.persons, parts.check_upload, parts.missing_glyphs
-        )
+            event, received_at, principal, auth, parts.persons, parts.check_upload, parts.missing_glyphs,
+            parts.drawn_visit,
+        )  # fmt: skip
 
     return routed
 

@@ -234,6 +234,25 @@ def known_inspection(inspection_id: str) -> Reason:
     return Reason(f"检查 {inspection_id} 已有记录", f"the inspection {inspection_id} was recorded already")
 
 
+def unknown_draw(draw: str) -> Reason:
+    return Reason(f"没有已抽取的公告 {draw}", f"no draw of the announcement {draw} is on record")
+
+
+def not_drawn(target: str) -> Reason:
+    return Reason(f"{target} 未被抽中", f"{target} was not drawn")
+
+
+def not_sent(inspector: str) -> Reason:
+    return Reason(
+        f"检查人员 {inspector} 未被抽派到该对象，也未递补",
+        f"the inspector {inspector} was neither drawn for this target nor replaced one who was",
+    )
+
+
+def other_day(day: str) -> Reason:
+    return Reason(f"公示日期应为事件当日 {day}", f"the day of publication is the event's, {day}")
+
+
 def contradictory(names: list[str]) -> Reason:
     fields = ", ".join(names)
     return Reason(f"前后填写不一致：{fields}", f"two different values were given: {fields}")

@@ -25,10 +25,12 @@ from schemas import calendar
 from schemas.draw.aftermath import PublishedDraw
 from schemas.draw.encoding import CONTROL, shown_id, shown_name
 from schemas.draw.plan import day
-from schemas.facts import InspectionTaken
+from schemas.facts import InspectionTaken, ResultsPublished
 from schemas.persons import is_pseudonym
 
 PUBLISHED_WITHIN = 20  # Working days after an inspection.
+Tables = Callable[[str, str], Iterable[str]]
+"""The ids of the inspections in the published table of a draw (its announcement's digest) with a SHA-256."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -43,6 +45,7 @@ class Task(msgspec.Struct, frozen=True):
     begins: str
     ends: str
     record: InspectionTaken | None = None
+    published_on: str = ""  # ISO, the first publication of its result
 
     @property
     def publish_by(self) -> date | None:
@@ -57,14 +60,25 @@ class Task(msgspec.Struct, frozen=True):
             return "done"
         return "overdue" if day(self.ends, "period") < today else "open"
 
+    def late(self, today: date) -> bool:
+        """Return True where the result was published after its last day, which stays so, or is still not published."""
+        due = self.publish_by
+        if due is None:
+            return False
+        return (date.fromisoformat(self.published_on) if self.published_on else today) > due
+
 
 def inspection_id(announcement_digest: str, target: str) -> str:
     """Return the id under which a drawn target's inspection is recorded."""
     return f"D-{announcement_digest[:16]}-{sha256(target.encode()).hexdigest()[:16]}"
 
 
-def tasks(draws: Sequence[PublishedDraw], records: Mapping[str, InspectionTaken]) -> list[Task]:
-    """List the inspections that some draws order."""
+def tasks(
+    draws: Sequence[PublishedDraw],
+    records: Mapping[str, InspectionTaken],
+    published: Mapping[str, str] = MappingProxyType({}),
+) -> list[Task]:
+    """List the inspections that some draws order; `published` has by id the day of the first publication."""
     found = []
     for shown in draws:
         plan = shown.announcement.plan
@@ -72,8 +86,9 @@ def tasks(draws: Sequence[PublishedDraw], records: Mapping[str, InspectionTaken]
             own = inspection_id(shown.announcement.digest, target)
             begins, ends = plan.period
             task = Task(
-                own, target, plan.plan, plan.item, plan.authority, who, begins, ends, records.get(own)
-            )
+                own, target, plan.plan, plan.item, plan.authority, who, begins, ends, records.get(own),
+                published.get(own, ""),
+            )  # fmt: skip
             found.append(task)
     return found
 
@@ -83,7 +98,17 @@ def records(register: Register) -> dict[str, InspectionTaken]:
     found = {}
     for fact in register.facts(["inspection.recorded"]):
         if isinstance(fact.body, InspectionTaken):
-            found[fact.body.inspection_id] = fact.body
+            found[fact.body.visit or fact.body.inspection_id] = fact.body
+    return found
+
+
+def published_days(register: Register, tables: Tables) -> dict[str, str]:
+    """Return by inspection the day on which its result was first published, from the events and their tables."""
+    found: dict[str, str] = {}
+    for fact in register.facts(["inspections.published"]):
+        if isinstance(fact.body, ResultsPublished):
+            for own in tables(fact.body.draw, fact.body.digest):
+                found[own] = min(found.get(own, "9999"), fact.body.published_on)
     return found
 
 
@@ -131,11 +156,18 @@ def _row(task: Task, today: date) -> dict[str, Any]:
         "result": record.result if record else None,
         "passed": record.passed if record else None,
         "publish_by": due.isoformat() if due else None,
+        "published_on": task.published_on or None,
+        "late": task.late(today),
     }
 
 
-def published(found: Iterable[Task], today: date) -> list[dict[str, Any]]:
-    """Return the rows of the published results, in the order of targets; only inspected targets have one."""
+def results(
+    found: Iterable[Task], today: date, names: Mapping[str, str], authority_name: Callable[[str], str]
+) -> list[dict[str, Any]]:
+    """Return the rows of results published today or before, in the order of targets; only inspected targets have one.
+
+    `names` has the names of targets by id.
+    """
     rows = []
     for task in sorted(found, key=lambda t: (t.target.encode(), t.inspection_id)):
         if task.record is None or task.publish_by is None:
@@ -144,18 +176,37 @@ def published(found: Iterable[Task], today: date) -> list[dict[str, Any]]:
             {
                 "inspection_id": task.inspection_id,
                 "target": shown_id(task.target),
+                "name": shown_name(names.get(task.target, ""), task.target),
                 "plan": task.plan,
                 "item": task.item,
                 "authority": task.authority,
+                "authority_name": authority_name(task.authority),
                 "inspectors": ";".join(shown_id(i) for i in task.record.inspectors),
                 "inspected_on": task.record.inspected_on,
                 "result": task.record.result,
                 "passed": task.record.passed,
                 "publish_by": task.publish_by.isoformat(),
-                "late": today > task.publish_by,
+                "published_on": task.published_on or today.isoformat(),
+                "late": task.late(today),
             }
         )
     return rows
+
+
+def overdue(found: Iterable[Task], today: date, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a row for each visit that was not made by the last day of its period."""
+    return [
+        {
+            "target": shown_id(task.target),
+            "name": shown_name(names.get(task.target, ""), task.target),
+            "item": task.item,
+            "authority": task.authority,
+            "inspectors": ";".join(map(shown_id, task.inspectors)),
+            "until": task.ends,
+        }
+        for task in sorted(found, key=lambda t: (t.ends, t.target.encode()))
+        if task.state(today) == "overdue"
+    ]
 
 
 class Target(NamedTuple):

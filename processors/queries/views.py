@@ -189,7 +189,11 @@ def check_rows(state: HolderState) -> tuple[rows.CheckRow, ...]:
     """Return the holder's checks and inspections."""
     return tuple(
         rows.CheckRow(
-            c.inspection_id or c.key, state.licences[c.licence].number or None, c.kind, c.due, c.state
+            c.inspection_id or c.key,
+            (state.licences[c.licence].number if c.licence else None) or None,
+            c.kind,
+            c.due,
+            c.state,
         )
         for c in state.checks.values()
     )

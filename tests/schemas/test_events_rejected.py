@@ -251,6 +251,7 @@ OPTIONAL = {
     "filing.returned": {"reason"},
     "filing.corrected": {"answers"},
     "inspection.recorded": {"findings"},
+    "inspections.published": {"count"},
     "licence.revoked": {"legal_basis"},
     "licence.imported": {"valid_until"},
 }
@@ -417,3 +418,23 @@ def rejection(line: bytes) -> Rejected:
     with pytest.raises(Rejected) as caught:
         parse_event(line, RECEIVED)
     return caught.value
+
+
+@pytest.mark.parametrize(
+    ("left_out", "added", "where"),
+    [
+        (("licence_number", "holder_id"), {"draw": "ab" * 32}, "licence_number"),
+        (("licence_number", "holder_id"), {"target": "T1"}, "licence_number"),
+        (("holder_id",), {"draw": "ab" * 32, "target": "T1"}, "holder_id"),
+        ((), {"draw": "AB" * 32}, "draw"),
+        (("licence_number", "holder_id"), {"draw": "ab" * 32, "target": " "}, "target"),
+        (("licence_number", "holder_id"), {"draw": "ab" * 32, "target": "T1", "kind": "complaint"}, "kind"),
+    ],
+)
+def test_drawn_visit_is_named_whole(left_out: tuple[str, ...], added: dict[str, Any], where: str) -> None:
+    """An inspection names a licence with its holder, or a draw with its target; a draw's visit is random."""
+    value = event("inspection.recorded")
+    value["data"] = {k: v for k, v in value["data"].items() if k not in left_out} | added
+    with pytest.raises(Rejected) as found:
+        parse_event(raw(value), RECEIVED)
+    assert found.value.where.removeprefix("data.") == where

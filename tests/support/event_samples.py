@@ -82,6 +82,12 @@ DATA: dict[str, dict[str, Any]] = {
         "commitment_false": False,
         "findings": "无\n",
     },
+    "inspections.published": {
+        "draw": "ab" * 32,
+        "digest": "01" * 32,
+        "published_on": "2018-09-10",
+        "count": 2,
+    },
     "licence.withdrawn": _ORDER,
     "licence.rescinded": {**_ORDER, "deceit": True},
     "licence.revoked": {**_ORDER, "legal_basis": "行政许可法第六十九条"},

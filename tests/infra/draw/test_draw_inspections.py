@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -278,3 +279,160 @@ def test_results_hold_no_formula() -> None:
     row = dict.fromkeys(results_page._COLUMNS, "x") | {"target": "=1+1", "late": True}
     assert "'=1+1" in results_page.results_csv([row])
     assert results_page.results_xlsx([row])[:2] == b"PK"
+
+
+@pytest.fixture
+def plain(issuing_office: Office) -> Path:
+    """A draw among targets that hold no licence here."""
+    return issuing_office.draw()
+
+
+def recorded(office: Office, transcript: Path, target: str, day: str, *more: str) -> dict[str, Any]:
+    """The event by which the visit of a target is recorded."""
+    said = office.ok(
+        "inspect", "record", transcript, "--target", target, "--result", "未发现问题", "--passed",
+        "--at", f"{day}T10:00:00+08:00", "--event-only", *more,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+def submitted(office: Office, *events: dict[str, Any]) -> None:
+    path = office.path("events.jsonl")
+    path.write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events))
+    office.ok("submit", path)
+    office.ok("drain")
+
+
+def refusals(office: Office, holder: str) -> list[str]:
+    shown = json.loads(office.ok("holder", "show", holder, "--json"))
+    return [one["reason"] for one in shown["refused"]]
+
+
+def test_any_drawn_target_is_recorded(issuing_office: Office, plain: Path) -> None:
+    """A target without a licence stands under its own id; departments come from the register that was announced."""
+    visit = json.loads(plain.read_bytes())["assignments"][0]
+    event = recorded(issuing_office, plain, visit["target"], "2018-05-02")
+    data = event["data"]
+    digest = json.loads(plain.read_bytes())["announcement_digest"]
+    department = {row["id"]: row["department"] for row in issuing_office.inspectors}
+    assert (digest, visit["target"]) == (data["draw"], data["target"])
+    assert not data.keys() & {"licence_number", "holder_id"}
+    assert [{"id": i, "department": department[i]} for i in visit["inspectors"]] == data["inspectors"]
+    submitted(issuing_office, event)
+    rows = map(json.loads, issuing_office.ok("inspect", "list", plain, "--json").splitlines())
+    states = {row["target"]: row["state"] for row in rows}
+    assert {"done"} == {state for target, state in states.items() if target == visit["target"]}
+    assert {"overdue"} == {state for target, state in states.items() if target != visit["target"]}
+    (check,) = json.loads(issuing_office.ok("holder", "show", visit["target"], "--json"))["checks"]
+    assert ("passed", None) == (check["state"], check["licence_number"])
+
+
+def test_events_of_other_inspectors_have_no_effect(issuing_office: Office, plain: Path) -> None:
+    """Whoever was not drawn, another target, an unknown draw and another agency are refused by an event."""
+    visits = json.loads(plain.read_bytes())["assignments"]
+    first, second = visits[0], visits[1]
+    event = recorded(issuing_office, plain, first["target"], "2018-05-02")
+    stranger = next(i["id"] for i in issuing_office.inspectors if i["id"] not in first["inspectors"])
+
+    def other(number: int, **changed: Any) -> dict[str, Any]:
+        data = event["data"] | {"inspection_id": f"X-{number}"} | changed.pop("data", {})
+        return event | {"id": f"X{number}"} | changed | {"data": data}
+
+    submitted(
+        issuing_office,
+        other(1, data={"inspectors": [*event["data"]["inspectors"][:1], {"id": stranger, "department": "d0"}]}),
+        other(2, data={"draw": "0" * 64}),
+        other(3, source="urn:agency:440000:market-regulation"),
+        other(4, source="urn:agency:630000:fire-rescue"),
+        other(5, data={"inspectors": event["data"]["inspectors"][:1]}),
+        other(6, data={"target": "T999"}),
+        other(7, data={"target": second["target"]}),
+        event,
+        other(8),
+    )  # fmt: skip
+    told = refusals(issuing_office, first["target"])
+    assert [stranger in told[0], "0" * 64 in told[1]] == [True, True]
+    assert ["440000" in told[2], "fire-rescue" in told[3], "two" in told[4]] == [True, True, True]
+    assert ("recorded already" in told[5], len(told)) == (True, 6)
+    assert "not drawn" in refusals(issuing_office, "T999")[0]
+    assert "neither drawn" in refusals(issuing_office, second["target"])[0]
+
+
+def test_replaced_inspector_is_the_one_who_may_record(issuing_office: Office, plain: Path) -> None:
+    """After a replacement the newcomer's record counts, and that of the one who was replaced does not."""
+    visit = json.loads(plain.read_bytes())["assignments"][0]
+    old = recorded(issuing_office, plain, visit["target"], "2018-05-02")
+    issuing_office.ok(
+        "draw", "replace", plain, *issuing_office.registers, "--unavailable", visit["inspectors"][0],
+        "--target", visit["target"], "--reason", "病假",
+    )  # fmt: skip
+    submitted(issuing_office, old)
+    assert visit["inspectors"][0] in refusals(issuing_office, visit["target"])[0]
+    submitted(issuing_office, recorded(issuing_office, plain, visit["target"], "2018-05-03"))
+    assert len(refusals(issuing_office, visit["target"])) == 1
+
+
+def test_publication_is_an_event_and_late_for_good(issuing_office: Office, plain: Path) -> None:
+    """Each first publication is told with digest and day; what came after its last day stays late, and `doctor` alarms."""
+    visits = json.loads(plain.read_bytes())["assignments"]
+    for n, day in enumerate(("2018-05-02", "2018-05-31")):
+        submitted(issuing_office, recorded(issuing_office, plain, visits[n]["target"], day))
+    told = issuing_office("doctor", "--json")[1]
+    assert "2 results" in told
+    words = [
+        "inspect",
+        "publish",
+        plain,
+        "-o",
+        issuing_office.path("out"),
+        "--register",
+        issuing_office.path("R.csv"),
+    ]
+    day = "2018-06-04T09:00:00+08:00"
+    event = json.loads(issuing_office.ok(*words, "--at", day, "--event-only"))
+    answer = json.loads(issuing_office.ok(*words, "--at", day, "--json"))
+    assert ("zhengzhao.inspections.published.v1", answer["digest"]) == (
+        event["type"],
+        event["data"]["digest"],
+    )
+    assert (2, len(visits) - 2, 1, 0) == tuple(answer[k] for k in ("published", "to_come", "late", "overdue"))
+    table = (issuing_office.path("out") / "results.csv").read_bytes()
+    assert hashlib.sha256(table).hexdigest() == answer["digest"]
+    page = (issuing_office.path("out") / "index.html").read_text()
+    name = {row["id"]: row["name"] for row in issuing_office.rows}[visits[0]["target"]]
+    assert name in page
+    assert "青海省市场监督管理局" in page
+    assert "逾期 / late" in page
+    issuing_office.ok("drain")
+    again = json.loads(issuing_office.ok(*words, "--at", "2018-08-01T09:00:00+08:00", "--json"))
+    assert ([], 1, len(visits) - 2) == (again["events"], again["late"], again["overdue"])
+    rows = map(json.loads, issuing_office.ok("inspect", "list", plain, "--json").splitlines())
+    inspections = {row["target"]: row["inspections"][0] for row in rows}
+    first, second = (inspections[visit["target"]] for visit in visits[:2])
+    assert [("2018-06-04", True), ("2018-06-04", False)] == [
+        (i["published_on"], i["late"]) for i in (first, second)
+    ]
+    told = issuing_office("doctor", "--json")[1]
+    assert ("not published" in told, f"{len(visits) - 2} visits" in told) == (False, True)
+
+
+def test_only_the_authority_publishes(issuing_office: Office, plain: Path) -> None:
+    """Another agency, another day than the event's, and an unknown draw are refused by an event."""
+    digest = json.loads(plain.read_bytes())["announcement_digest"]
+
+    def told(number: int, **changed: Any) -> dict[str, Any]:
+        data = {"draw": digest, "digest": "1" * 64, "published_on": "2018-06-04"} | changed.pop("data", {})
+        return {
+            "specversion": "1.0", "id": f"P{number}", "source": "urn:agency:630000:market-regulation",
+            "type": "zhengzhao.inspections.published.v1", "time": "2018-06-04T09:00:00+08:00", "data": data,
+        } | changed  # fmt: skip
+
+    submitted(
+        issuing_office, told(1), told(2, source="urn:agency:630000:fire-rescue"),
+        told(3, data={"published_on": "2018-06-01"}), told(4, data={"draw": "2" * 64}),
+    )  # fmt: skip
+    assert ["fire-rescue" in one for one in refusals(issuing_office, digest)] == [True, False]
+    assert len(refusals(issuing_office, "2" * 64)) == 1
+    issuing_office.path("bad.jsonl").write_text(json.dumps(told(5, data={"digest": "x"})) + "\n")
+    assert issuing_office("submit", issuing_office.path("bad.jsonl"))[0] == 1
