@@ -483,17 +483,23 @@ class Installation:
 
     # --- recovery
 
-    def replay(self, into: Path, *, decide: bool, say: Say) -> ReplayReport:
-        """Rebuild state and objects from the recorded facts in the folder `into`, and compare them."""
+    def replay(self, into: Path, *, decide: bool, say: Say, proofs: bool = False) -> ReplayReport:
+        """Rebuild state and objects from the recorded facts in the folder `into`, and compare them.
+
+        With `proofs` the kept proofs of events are checked against the agency register too.
+        """
+        from infra.agencies import load_register
+
+        register = load_register(self.settings.data) if proofs else None
         if self.settings.on_kafka:
             from infra.kafka.replay import replay_kafka
 
-            return replay_kafka(self, into, decide=decide, say=say)
+            return replay_kafka(self, into, decide=decide, say=say, register=register)
         from infra.recovery.archive import readable
         from infra.recovery.replay import replay
 
         with readable(self.settings) as settings, Installation(settings) as parts:
-            return replay(parts, into, decide=decide, say=say)
+            return replay(parts, into, decide=decide, register=register, say=say)
 
     def export_log(self, file: Path, say: Say) -> dict[str, object]:
         """Write everything that the engine knows into one archive; return its header."""

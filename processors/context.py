@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from processors import evolve
 from processors.state import Case, HolderState, Licence
 from schemas.authorities import competent_for_application, find, is_at_or_above, source_of
 from schemas.calendar import day_of
 from schemas.canonical_json import id_of, joined
-from schemas.facts import Body, EventRefused, Fact, Reason
+from schemas.facts import Body, EventRefused, Fact, ImportRecorded, LicenceGranted, Reason
 from schemas.identifiers import compare
 from schemas.item_types import ServiceItem
 from schemas.items import Catalogue, SeriesSlot
@@ -30,11 +32,12 @@ def _end(kind: str, n: int) -> str:
     return joined(kind, n)
 
 
-RULES = 2
+RULES = 3
 """The release of the rules of decisions, which `route` writes into each entry.
 
 An entry of an earlier release is decided by its rules, so that an old ledger leads to its recorded facts again.
-Release 1 judged competence by the division that an event stated; from 2 on the register decides.
+Release 1 judged competence by the division that an event stated; from 2 on the register decides. From 3 on a grant
+names the moment of receipt beside the time that its event states, and not everything may wait for a number.
 """
 
 
@@ -67,6 +70,8 @@ class DecisionContext:
         self.event_day: date = date.min  # China date of the event itself
         self.day = ""  # the same, ISO
         self.rules = RULES  # the release of the rules by which the event was taken in
+        self.told = ""  # the time that the event being decided states, where a grant of it is to name it
+        self.received = ""  # the moment of the event's receipt
         self.free: bool | None = None  # the answer about the number that an import asked for
         self._begin = ""  # what the ids of this cause's facts begin with
         self._n = 0
@@ -74,6 +79,7 @@ class DecisionContext:
     def open(self, cause: str, time: str) -> None:
         """Give the facts written from here on this cause and time."""
         self.cause, self.time, self.today, self._n = cause, time, day_of(time), 0
+        self.told = self.received = ""
         self.day = self.today.isoformat()
         self._begin = joined(cause, "decide", self.state.holder)
 
@@ -84,6 +90,8 @@ class DecisionContext:
 
     def write(self, body: Body) -> None:
         """Write a fact and fold it."""
+        if self.received and isinstance(body, LicenceGranted | ImportRecorded):
+            body = replace(body, told=self.told, received=self.received)
         kind = str(body.__struct_config__.tag)
         fact_id = id_of(self._begin + _end(kind, self._n))
         fact = Fact(fact_id, self.cause, self.state.holder, self.time, body)

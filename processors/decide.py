@@ -159,6 +159,8 @@ def _one(context: DecisionContext, entry: EventEntry | TickEntry) -> None:
     context.event = sent.type
     context.source = sent.source
     context.rules = sent.rules
+    if sent.rules >= 3:
+        context.told, context.received = sent.time, entry.received_at
     context.display = sent.who.display
     context.event_day = day_of(sent.time)
     if entry.id[:KEY_LENGTH] in context.state.seen:

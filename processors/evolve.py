@@ -24,6 +24,7 @@ from processors.state import (
     Version,
 )
 from schemas import facts as f
+from schemas.calendar import day_of
 from schemas.facts import Fact
 from schemas.identifiers import compare
 from schemas.licence import Grant
@@ -70,7 +71,7 @@ def _licence(state: HolderState, fact: Fact, key: str, event: str, detail: str =
 
 def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
     grant = b.grant
-    line = Happening(fact.time, "granted", f"{b.action}, v{grant.version}")
+    line = Happening(fact.time, "granted", f"{b.action}, v{grant.version}{_late(b)}")
     old = state.licences.get(grant.licence_id)
     known = any(licence.living for licence in state.licences.values())
     if old is None:
@@ -90,6 +91,13 @@ def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
             state.cases[b.case] = replace(state.cases[b.case], licence=grant.licence_id)
 
 
+def _late(b: f.LicenceGranted | f.ImportRecorded) -> str:
+    """Say when an event was received that was dated on another day."""
+    if not b.received or day_of(b.told) == day_of(b.received):
+        return ""
+    return f"；收件于 / received {b.received}"
+
+
 def _register(state: HolderState, grant: Grant) -> None:
     state.kind, state.display = grant.holder_kind, grant.holder_id
     state.name, state.address, state.division = grant.holder_name, grant.address, grant.division
@@ -97,7 +105,7 @@ def _register(state: HolderState, grant: Grant) -> None:
 
 def _imported(state: HolderState, fact: Fact, b: f.ImportRecorded) -> None:
     grant = b.grant
-    line = Happening(fact.time, "imported")
+    line = Happening(fact.time, "imported", _late(b).removeprefix("；"))
     known = bool(state.licences)
     state.licences[grant.licence_id] = Licence(
         grant.licence_id, grant.item, (Version(grant),), number=grant.number or "", history=(line,)

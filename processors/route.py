@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from processors.context import RULES
 from schemas.calendar import time_text
 from schemas.canonical_json import derived_id
-from schemas.errors import Rejected, UsageError
+from schemas.errors import Rejected, UsageError, VerificationError
 from schemas.events import Event
 from schemas.identifiers import (
     compare,
@@ -43,6 +43,7 @@ from schemas.ledger import (
     TickEntry,
 )
 from schemas.persons import Persons, holder_key, is_pseudonym
+from schemas.signatures import read_proof, signed_digest
 
 MOST_AHEAD = timedelta(days=1)  # a tick that is further ahead needs the operator's confirmation
 _SEALED = ("name", "address", "site", "detail")
@@ -108,8 +109,18 @@ def route(
         unprintable=_unprintable(plain, is_pseudonym(key), unprintable) if unprintable else {},
         drawn=_drawn(event, persons, draws) if draws else None,
         rules=RULES,
+        **_evidence(event),
     )
     return EventEntry(entry_id(event), key, time_text(received_at), routed, principal, auth)
+
+
+def _evidence(event: Event) -> dict[str, str]:
+    """Return the proof of an event and the digest that it signs; nothing where it carries none that can be read."""
+    try:
+        proof = read_proof(event.proof or "")
+    except VerificationError:
+        return {}
+    return {"proof": event.proof or "", "signed": signed_digest(proof, event.content)}
 
 
 def _folds(data: dict[str, Any], key: str, persons: Persons) -> dict[str, str]:

@@ -6,6 +6,7 @@ It is data (`agencies.json` in the data folder). A proof is judged at the moment
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Final
@@ -18,7 +19,7 @@ from schemas.canonical_json import shown
 from schemas.errors import Rejected, UsageError, VerificationError
 from schemas.event_types import PREFIX, SUFFIX
 from schemas.events import SOURCE, Event
-from schemas.signatures import FIELD, proves_content, read_proof
+from schemas.signatures import FIELD, Proof, proves_content, proves_digest, read_proof
 from schemas.trust import key_id
 
 INTAKE: Final = "urn:agency:000000:intake"
@@ -156,8 +157,42 @@ def judge(register: AgencyRegister, event: Event, at: datetime) -> None:
     """
     if event.proof is None:
         raise Rejected("缺少签名 / the event carries no proof", where=FIELD, hint=_SIGN_AGAIN)
+    _judge(
+        register,
+        (event.source, event.type),
+        event.proof,
+        lambda proof, key: proves_content(proof, event.content, key),
+        at,
+    )
+
+
+def judge_kept(
+    register: AgencyRegister, source: str, kind: str, kept: str, signed: str, at: datetime
+) -> None:
+    """Rejected unless a proof that was kept is a key's of its source, in force at the moment of receipt.
+
+    `kind` is the event's type without prefix and suffix, `signed` the digest that was kept with the proof, since the
+    event itself is kept nowhere in clear.
+    """
+    _judge(
+        register,
+        (source, f"{PREFIX}{kind}{SUFFIX}"),
+        kept,
+        lambda proof, key: proves_digest(proof, signed, key),
+        at,
+    )
+
+
+def _judge(
+    register: AgencyRegister,
+    sender: tuple[str, str],
+    sent: str,
+    proves: Callable[[Proof, ec.EllipticCurvePublicKey], bool],
+    at: datetime,
+) -> None:
+    source, kind = sender
     try:
-        proof = read_proof(event.proof)
+        proof = read_proof(sent)
     except VerificationError as error:
         raise Rejected(error.message, where=FIELD, hint=error.hint or _SIGN_AGAIN) from None
     found = register.owner(proof.kid)
@@ -168,13 +203,13 @@ def judge(register: AgencyRegister, event: Event, at: datetime) -> None:
             hint="zhengzhao agency add SOURCE PUBLIC.pem",
         )
     agency, key = found
-    if agency.source != event.source and not (agency.source == INTAKE and event.type in _FROM_PAPERS):
+    if agency.source != source and not (agency.source == INTAKE and kind in _FROM_PAPERS):
         raise Rejected(
             f"密钥属于 {agency.source} / the key is {agency.source}'s", where=FIELD, hint=_SIGN_AGAIN
         )
     if fault := key.fault(at):
         raise Rejected(fault, where=FIELD, hint=_SIGN_AGAIN)
-    if not proves_content(proof, event.content, public_key(key.public)):
+    if not proves(proof, public_key(key.public)):
         raise Rejected(
             "签名与内容不符 / the proof is not over these contents, or not by this key",
             where=FIELD,

@@ -51,6 +51,10 @@ class LicenceGranted(FactBody, frozen=True, tag="licence.granted"):
     case: str = ""
     action: str = ""  # no other default: what is omitted must not depend on which object a text is
     replaces: str = ""  # annulled decision: the licence that this one makes good
+    told: str = (
+        ""  # the time that the event states, and the moment of its receipt: the licence is dated by the first
+    )
+    received: str = ""  # both empty where something fell due by itself, and in facts of before
 
 
 class ImportRecorded(FactBody, frozen=True, tag="licence.imported"):
@@ -59,6 +63,8 @@ class ImportRecorded(FactBody, frozen=True, tag="licence.imported"):
     grant: Grant
     serial: int | None = None  # where the number is of a series of ours
     folds: dict[str, str] = msgspec.field(default_factory=dict)  # as in ApplicantSeen
+    told: str = ""  # as in LicenceGranted
+    received: str = ""
 
 
 class LicenceNumbered(FactBody, frozen=True, tag="licence.numbered"):

@@ -59,6 +59,8 @@ class RoutedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     `data` keeps fields that this release does not know. `files` maps the `uri` of each uploaded material to
     `verified`, `mismatched` or `absent`. `folds` maps a person's sealed texts to their sealed folded forms, where the
     two differ; `unprintable` the name of a part of the data to its characters that no font of the certificates has.
+    `proof` is the whole detached JWS as it was sent, `signed` the SHA-256 (hex) that its signature is over, so that
+    the signature can be checked again although the event itself is not kept in clear.
     """
 
     type: str  # without prefix and suffix
@@ -72,6 +74,8 @@ class RoutedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     unprintable: dict[str, str] = {}
     drawn: DrawnVisit | None = None  # of an event that names a draw on record
     rules: int = 1  # release of the rules by which it is decided (`processors.context.RULES`)
+    proof: str = ""
+    signed: str = ""
 
 
 class ClockReading(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -25,7 +26,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from schemas.canonical_json import canonical, loads
@@ -33,7 +38,7 @@ from schemas.errors import Rejected, VerificationError
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256 (SEC 2)
 RAW_LENGTH = 64
-_SCHEME = ec.ECDSA(SHA256())
+_OVER_DIGEST = ec.ECDSA(Prehashed(SHA256()))
 
 
 def raw_to_der(raw: bytes) -> bytes:
@@ -59,10 +64,15 @@ def low_s(raw: bytes) -> bytes:
 
 def verifies(public: ec.EllipticCurvePublicKey, raw: bytes, message: bytes) -> bool:
     """Tell whether `raw` is the signature with the lower s over `message` (SHA-256) by this key."""
+    return verifies_digest(public, raw, hashlib.sha256(message).digest())
+
+
+def verifies_digest(public: ec.EllipticCurvePublicKey, raw: bytes, digest: bytes) -> bool:
+    """Tell whether `raw` is the signature with the lower s by this key over what has this SHA-256."""
     if len(raw) != RAW_LENGTH or not 0 < int.from_bytes(raw[32:]) <= ORDER // 2:
         return False
     try:
-        public.verify(raw_to_der(raw), message, _SCHEME)
+        public.verify(raw_to_der(raw), digest, _OVER_DIGEST)
     except InvalidSignature:
         return False
     return True
@@ -128,11 +138,24 @@ def proves_content(proof: Proof, content: bytes, key: ec.EllipticCurvePublicKey)
 
     JWS libraries give either of the two values of s.
     """
-    if len(proof.signature) != RAW_LENGTH:
+    return proves_digest(proof, signed_digest(proof, content), key)
+
+
+def signed_digest(proof: Proof, content: bytes) -> str:
+    """Return the SHA-256 (hex) that a proof's signature is over, given the RFC 8785 form of its event."""
+    return hashlib.sha256(_signed(proof.header, content)).hexdigest()
+
+
+def proves_digest(proof: Proof, digest: str, key: ec.EllipticCurvePublicKey) -> bool:
+    """Tell whether the proof is this key's over what has this SHA-256 (hex), as `signed_digest` gives it."""
+    if len(proof.signature) != RAW_LENGTH or len(digest) != 64:
         return False
     if not 0 < int.from_bytes(proof.signature[32:]) < ORDER:
         return False
-    return verifies(key, low_s(proof.signature), _signed(proof.header, content))
+    try:
+        return verifies_digest(key, low_s(proof.signature), bytes.fromhex(digest))
+    except ValueError:
+        return False
 
 
 def _content(event: Mapping[str, Any]) -> bytes:

@@ -54,12 +54,14 @@ def show(
 ) -> None:
     """查办件 / Show where an application stands, what is missing, when it is due. Exit 1 for an unknown id."""
     with output.installation() as here, here.queries() as ask:
-        row = ask.case(application, holder)
+        row = ask.case(application, holder, proofs=True)
     if output.as_json():
         output.print_json(row)
         return
-    output.print_fields((name, value) for name, value in row.items() if name != "history")
+    output.print_fields((name, value) for name, value in row.items() if name not in ("history", "proofs"))
     output.print_history(row["history"])
+    for one in row["proofs"]:
+        output.line(f"签名 / proof {one['time']} {one['event']} {one['source']}: {one['proof']}")
 
 
 @app.command("list", epilog="Example: zhengzhao case list --overdue --json")

@@ -78,10 +78,14 @@ replay_app = typer.Typer()
 def replay(
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="新目录 / a new folder")],
     decide: Annotated[bool, typer.Option("--decide", help="重新作出决定 / decide the ledger again")] = False,
+    proofs: Annotated[
+        bool,
+        typer.Option("--proofs", help="核对保存的签名 / check each kept proof against the agency register"),
+    ] = False,
 ) -> None:
     """重放 / Rebuild without private keys and compare every byte. Exit 1: something differs; 3: not provable here."""
     with output.progress("replay") as bar, output.installation() as here:
-        report = here.replay(into, decide=decide, say=lambda _, done, of: bar.at(done, of))
+        report = here.replay(into, decide=decide, proofs=proofs, say=lambda _, done, of: bar.at(done, of))
     _show(report)
     raise typer.Exit(report.code)
 
@@ -97,6 +101,7 @@ def _show(report: ReplayReport) -> None:
             f"unknown: {finding.subject}: 只比对了摘要 / only its digest was compared: {finding.problem}"
         )
     output.line(
+        f"账目 / entries {report.entries} · 签名 / proofs {report.proofs} · "
         f"事实 / facts {report.facts} · 证照 / licences {report.objects} · 状态列表 / editions {report.editions} · "
         f"不符 / differences {len(report.findings)} · 无法证明 / not provable {len(report.unproved)}"
     )

@@ -36,6 +36,7 @@ from processors.queries.listings import Register
 from processors.state import HolderState
 from producers.files import Accepted
 from schemas.facts import Fact
+from schemas.ledger import EventEntry
 from schemas.persons import subkey
 
 STRUCTURED: Final = "application/cloudevents+json"
@@ -214,6 +215,9 @@ class Window:
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
         return self._register.facts(types)
+
+    def orders(self, holder: str, case: str) -> list[EventEntry]:
+        return self._register.orders(holder, case)
 
     def moment(self) -> AbstractContextManager[None]:
         return self._register.moment()

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from infra.settings import Settings
 from processors.queries.listings import Register
 from schemas.errors import BrokerUnavailable
 from schemas.facts import Fact
+from schemas.ledger import EventEntry, decode_entry, partition_of
 
 log = logging.getLogger(__name__)
 _TOPICS = (topics.FACTS, topics.DEAD_LETTERS)
@@ -211,7 +213,8 @@ def open_kafka_register(settings: Settings, following: Following | None = None) 
 
     Catching up says on standard error how far behind it is where 10 s did not do.
     """
-    register = EmbeddedRegister(following.path if following else _caught_up_path(settings))
+    path = following.path if following else _caught_up_path(settings)
+    register = EmbeddedRegister(path, partial(_entries, settings))
     try:
         with register.moment():
             yield register
@@ -228,6 +231,22 @@ def _caught_up_path(settings: Settings) -> Path:
             "hint: `zhengzhao worker --project` keeps it up to date\n"
         )
     return projection.db.path
+
+
+def _entries(settings: Settings, holder: str, ids: set[str]) -> dict[str, EventEntry]:
+    """Return the entries of these ids, read from the holder's partition of the ledger."""
+    found: dict[str, EventEntry] = {}
+    place = (topics.LEDGER, partition_of(holder))
+    with Reader(parse(settings.broker or ""), [topics.LEDGER]) as reader:
+        ends = {place: reader.ends().get(place, 0)}
+        reader.seek({one: end for one, end in reader.ends().items() if one != place})
+        for records in reader.up_to(ends):
+            for record in records:
+                if record.partition == place[1] and isinstance(
+                    entry := decode_entry(record.value), EventEntry
+                ):
+                    found |= {entry.id: entry} if entry.id in ids else {}
+    return found
 
 
 def unsettled(settings: Settings) -> int:

@@ -25,16 +25,19 @@ from infra.recovery.replay import BY_HOLDER, ReplayReport, Say, prepare
 from infra.recovery.replay import replay as replay_file
 from infra.settings import Settings
 from processors.state import STATE_SCHEMA
+from schemas.agencies import AgencyRegister
 from schemas.ledger import CatalogueEntry
 
 _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRIMARY KEY (partition, offset))"
 
 
-def replay_kafka(parts: Parts, into: Path, *, decide: bool, say: Say) -> ReplayReport:
+def replay_kafka(
+    parts: Parts, into: Path, *, decide: bool, say: Say, register: AgencyRegister | None = None
+) -> ReplayReport:
     """Replay what the broker has recorded, once the workers have nothing under way."""
     prepare(into)
     with copied(parts, say) as copy_of:
-        return replay_file(copy_of, into, decide=decide, say=say)
+        return replay_file(copy_of, into, decide=decide, register=register, say=say)
 
 
 @contextmanager

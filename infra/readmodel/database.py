@@ -2,7 +2,8 @@
 
 Ledger and facts are the record; everything else follows from them. Facts form a chain: each row carries
 SHA-256(chain of the row before ‖ fact), and `head` the last link and the count, so that a fact that was
-changed, taken away or added is noticed.
+changed, taken away or added is noticed. The ledger has a chain of the same kind, from the first entry that a
+release with such a chain appended (`chained_from`); rows before it have none.
 
 The service items that the ledger has brought into force, as the data file keeps them.
 """
@@ -67,7 +68,21 @@ CREATE INDEX letters_open ON letters (seq) WHERE state = 'open';
 INSERT INTO meta SELECT 'marks', '1' WHERE NOT EXISTS (SELECT 1 FROM states);
 """
 MARKS = "marks"  # the form of the table of marks, empty where it was not filled yet
-_FORMS = (_TABLES, _SECOND, _THIRD)  # what leads from each form of the file to the next; none ever leaves
+_FOURTH = """
+ALTER TABLE ledger ADD COLUMN chain BLOB;
+ALTER TABLE head ADD COLUMN entries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE head ADD COLUMN ledger BLOB NOT NULL DEFAULT x'';
+ALTER TABLE head ADD COLUMN chained_from INTEGER NOT NULL DEFAULT 1;
+UPDATE head SET entries = (SELECT coalesce(max(seq), 0) FROM ledger),
+    chained_from = (SELECT coalesce(max(seq), 0) + 1 FROM ledger);
+CREATE INDEX facts_holder ON facts (holder, seq);
+"""
+_FORMS = (
+    _TABLES,
+    _SECOND,
+    _THIRD,
+    _FOURTH,
+)  # what leads from each form of the file to the next; none ever leaves
 
 
 class Database:
@@ -138,8 +153,18 @@ class Database:
     # --- ledger
 
     def append(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
-        """Append (kind, holder, entry) rows to the ledger."""
-        self.db.executemany("INSERT INTO ledger (kind, holder, entry) VALUES (?, ?, ?)", rows)
+        """Append (kind, holder, entry) rows to the ledger and its chain; call it inside a transaction."""
+        seq, chain = self.ledger_head()
+        sql = "INSERT INTO ledger (seq, kind, holder, entry, chain) VALUES (?, ?, ?, ?, ?)"
+        for kind, holder, entry in rows:
+            seq, chain = seq + 1, hashlib.sha256(chain + entry).digest()
+            self.db.execute(sql, (seq, kind, holder, entry, chain))
+        self.db.execute("UPDATE head SET entries = ?, ledger = ?", (seq, chain))
+
+    def ledger_head(self) -> tuple[int, bytes]:
+        """Return the number of ledger entries, and the last link of their chain; empty before the first link."""
+        count, chain = self.db.execute("SELECT entries, ledger FROM head").fetchone()
+        return int(count), bytes(chain)
 
     def entries(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Return the next entries after a position."""

@@ -9,7 +9,7 @@ Queries work while another process drains: each opens the data file for itself a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from heapq import merge
 from itertools import groupby
@@ -24,10 +24,12 @@ from processors import state
 from processors.queries.listings import MARKS_FORM
 from processors.state import HolderState
 from schemas.errors import NotFound
-from schemas.facts import Fact, decode
+from schemas.facts import EventWaits, Fact, decode
+from schemas.ledger import EventEntry, decode_entry, entry_of
 from schemas.status_list import StatusReason
 
 _DAY = 86_400
+FindEntries = Callable[[str, set[str]], Mapping[str, EventEntry]]
 
 
 def read_list(db: Database, name: str) -> tuple[StatusList, Published | None]:
@@ -161,11 +163,15 @@ _NEXT_MARK: Final = "SELECT mark FROM marks WHERE mark >= ? AND mark < ? ORDER B
 
 
 class EmbeddedRegister:
-    """The register in the data file of the embedded engine."""
+    """The register in the data file of the embedded engine.
 
-    def __init__(self, path: Path) -> None:
+    `ledger` finds entries of a holder by their ids where the data file has no ledger (a projection on Kafka).
+    """
+
+    def __init__(self, path: Path, ledger: FindEntries | None = None) -> None:
         self._db = Database(path)
         self._indexed = self._db.meta(MARKS) == MARKS_FORM  # else every list looks at every holder
+        self._ledger = ledger
 
     def close(self) -> None:
         """Close the data file."""
@@ -211,6 +217,31 @@ class EmbeddedRegister:
         for (raw,) in self._db.db.execute(sql, tuple(types)):
             yield decode(raw)
 
+    def orders(self, holder: str, case: str) -> list[EventEntry]:
+        places: dict[str, int] = {}
+        waited: dict[str, EventEntry] = {}
+        rows = "SELECT entry, CAST(fact AS BLOB) FROM facts WHERE holder = ? ORDER BY seq"
+        for place, raw in self._db.db.execute(rows, (holder,)):
+            fact = decode(raw)
+            if isinstance(fact.body, EventWaits):
+                waits = entry_of(fact.body.entry)
+                waited |= {waits.id: waits} if isinstance(waits, EventEntry) else {}
+            elif getattr(fact.body, "case", None) == case and ":" not in fact.cause:
+                places.setdefault(fact.cause, place)
+        found = self._ledger(holder, set(places)) if self._ledger else self._entries(places)
+        return [entry for one in places if (entry := found.get(one) or waited.get(one)) is not None]
+
+    def _entries(self, places: Mapping[str, int]) -> dict[str, EventEntry]:
+        found: dict[str, EventEntry] = {}
+        for place in places.values():
+            row = self._db.db.execute(
+                "SELECT CAST(entry AS BLOB) FROM ledger WHERE seq = ?", (place,)
+            ).fetchone()
+            entry = decode_entry(row[0]) if row else None
+            if isinstance(entry, EventEntry):
+                found[entry.id] = entry
+        return found
+
 
 class EmptyRegister:
     """The register of a folder in which nothing has happened yet."""
@@ -235,3 +266,6 @@ class EmptyRegister:
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
         return iter(())
+
+    def orders(self, holder: str, case: str) -> list[EventEntry]:
+        return []

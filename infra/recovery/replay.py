@@ -1,6 +1,7 @@
 """`replay`: state and objects rebuilt from the recorded facts, into another folder, without private keys.
 
-1. Facts are read in their order. Their chain of digests shows a fact that was changed, taken away or added.
+1. Facts are read in their order. Their chain of digests shows a fact that was changed, taken away or added; so
+   does the ledger's for its entries.
 2. Each is folded into a fresh data file; where an edition of a status list was published, it is rebuilt from
    the list as it then stood, with the recorded signatures, and compared with the stored one.
 3. Each issued licence is rebuilt with its recorded signatures, on all cores, and compared.
@@ -14,7 +15,6 @@ digest, and the report says so.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -29,11 +29,13 @@ from infra.pool import Pool
 from infra.readmodel.database import Database, RecordedItems
 from infra.readmodel.lists import read_list
 from infra.readmodel.projector import FORM, Projector, due_in_part, renew
+from infra.recovery.chains import ProofCount, check_kept_proof, read_facts, read_ledger
 from infra.settings import Settings
 from infra.stores.folder import FolderStore
 from issuance.status_lists import decode_edition, is_signed, rebuild_edition
 from processors import state as states
 from schemas import facts as f
+from schemas.agencies import AgencyRegister
 from schemas.errors import NotFound, UsageError, VerificationError
 from schemas.facts import Fact, LicenceIssued
 from schemas.licence import Numbered
@@ -54,9 +56,15 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class ReplayReport(msgspec.Struct):
-    """The findings of a replay. `unproved`: objects that could only be compared with their recorded digest, and why."""
+    """The findings of a replay. `unproved`: objects that could only be compared with their recorded digest, and why.
+
+    `ledger` is the last link of the ledger's chain (hex): who noted an earlier one finds it again in its place.
+    """
 
     facts: int = 0
+    entries: int = 0
+    proofs: int = 0  # kept proofs that were found good
+    ledger: str = ""
     objects: int = 0
     editions: int = 0
     findings: list[Difference] = msgspec.field(default_factory=list)
@@ -73,12 +81,18 @@ class ReplayReport(msgspec.Struct):
 
 
 def replay(
-    parts: Parts, into: Path, *, decide: bool = False, say: Say = lambda *_: None, step: int = _STEP
+    parts: Parts,
+    into: Path,
+    *,
+    decide: bool = False,
+    register: AgencyRegister | None = None,
+    say: Say = lambda *_: None,
+    step: int = _STEP,
 ) -> ReplayReport:
     """Rebuild into the folder `into`, which must be new or empty, and reports every difference.
 
-    With `decide` the ledger is decided again too, and must give the recorded facts. `step`: facts in one
-    transaction.
+    With `decide` the ledger is decided again too, and must give the recorded facts. With `register` every kept proof
+    is checked against the agencies' keys. `step`: facts in one transaction.
     """
     prepare(into)
     report = ReplayReport()
@@ -88,6 +102,7 @@ def replay(
     ):
         renew(source)
         with source.snapshot():
+            _ledger(source, register, report)
             expected = _Fold(parts, source, target, into, report).run(say, step)
             _compare_states(source, target, report)
             expected |= _objects(parts.settings, source, target, into, report, say)
@@ -97,6 +112,19 @@ def replay(
     return report
 
 
+def _ledger(source: Database, register: AgencyRegister | None, report: ReplayReport) -> None:
+    """Check the chain of the ledger and, where a register is given, the proofs of its events."""
+    count = ProofCount()
+    for seq, entry in read_ledger(source, report.add):
+        report.entries += 1
+        if register is not None:
+            check_kept_proof(seq, entry, register, count, report.add)
+    report.ledger, report.proofs = source.ledger_head()[1].hex(), count.good
+    if count.unkept:
+        problem = "taken in by a release that kept no proofs / 由未保存签名的版本收入"
+        report.unproved.append(Difference("proof", f"{count.unkept} events", problem))
+
+
 def prepare(into: Path) -> None:
     """UsageError for a folder that holds something already."""
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
@@ -104,36 +132,6 @@ def prepare(into: Path) -> None:
             "目标目录不是空的 / the folder is not empty", where=str(into), hint="name a new folder"
         )
     into.mkdir(parents=True, exist_ok=True)
-
-
-def read_facts(source: Database, report: ReplayReport) -> Iterator[tuple[int, Fact, bytes]]:
-    """Return the recorded facts in order (number, fact, bytes); what breaks the chain goes into the report."""
-    expected, chain = 1, bytes(32)
-    count, head = source.head()
-    rows = source.db.execute(
-        "SELECT seq, id, CAST(fact AS BLOB), CAST(chain AS BLOB) FROM facts ORDER BY seq"
-    )
-    for seq, fact_id, raw, link in rows:
-        if seq != expected:
-            for missing in range(expected, min(seq, expected + 1000)):
-                report.add("fact", missing, "missing / 缺失")
-        elif hashlib.sha256(chain + raw).digest() != link:
-            report.add("fact", f"{seq} ({fact_id})", "differs from its digest in the chain / 与链不符")
-        expected, chain = seq + 1, link
-        try:
-            fact = f.decode(raw)
-        except msgspec.MsgspecError as error:
-            report.add("fact", f"{seq} ({fact_id})", f"unreadable / 无法读取: {error}")
-            continue
-        if fact.id != fact_id:
-            report.add("fact", f"{seq} ({fact_id})", "carries another id / 编号不符")
-        yield seq, fact, raw
-    for missing in range(expected, min(count + 1, expected + 1000)):
-        report.add("fact", missing, "missing / 缺失")
-    if expected > count + 1:
-        report.add("fact", f"{count + 1}…{expected - 1}", "too many / 多出")
-    elif expected == count + 1 and chain != head:
-        report.add("fact", expected - 1, "is not the end of the chain / 不是链尾")
 
 
 class _Fold:
@@ -156,7 +154,7 @@ class _Fold:
     def run(self, say: Say, step: int) -> set[str]:
         """Fold everything; the keys of the editions."""
         total, _ = self._source.head()
-        facts = read_facts(self._source, self._report)
+        facts = read_facts(self._source, self._report.add)
         for _, chunk in groupby(facts, key=lambda row: row[0] // step):
             with self._target.transaction():
                 for holder_facts in _by_holder(chunk):

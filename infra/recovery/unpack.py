@@ -66,13 +66,17 @@ Say = Callable[[str, int, int], None]
 
 
 class Header(msgspec.Struct, frozen=True):
-    """The header that an archive must have; `chain` is the last link of the facts' chain, in hex."""
+    """The header that an archive must have.
+
+    `chain` is the last link of the facts' chain, `ledger` of the ledger's (empty where no entry has one), in hex.
+    """
 
     format: str
     entries: int
     facts: int
     chain: str
     objects: int
+    ledger: str = ""
 
 
 def described(database: Path, objects: int) -> Header:
@@ -80,7 +84,8 @@ def described(database: Path, objects: int) -> Header:
     with Database(database) as db:
         facts, chain = db.head()
         entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
-    return Header(FORMAT, entries, facts, chain.hex(), objects)
+        _, ledger = db.ledger_head()
+    return Header(FORMAT, entries, facts, chain.hex(), objects, ledger.hex())
 
 
 def unpack(source: Path, folder: Path, say: Say) -> None:

@@ -29,6 +29,7 @@ from schemas.authorities import competent_as_authority, competent_in_division, i
 from schemas.calendar import anniversary, day_of
 from schemas.facts import Fact
 from schemas.items import Catalogue
+from schemas.ledger import EventEntry
 
 CallerKind = Literal["agency", "enterprise", "local"]
 
@@ -117,6 +118,11 @@ class Restricted:
         """Yield facts to the operator of this machine alone, since figures over everyone are read from them."""
         if self._principal.kind == "local":
             yield from self._register.facts(types)
+
+    def orders(self, holder: str, case: str) -> list[EventEntry]:
+        """Return the events that shaped a case to who may read the case."""
+        state = self.state(holder)
+        return self._register.orders(holder, case) if state is not None and case in state.cases else []
 
     def moment(self) -> AbstractContextManager[None]:
         return self._register.moment()

@@ -122,11 +122,17 @@ class Queries:
         self._persons = persons
         self._record_access = record_access
 
-    def case(self, application: str, holder: str | None = None) -> dict[str, Any]:
-        """Return a case's row. Raises NotFound or UsageError as `find_case` does."""
+    def case(self, application: str, holder: str | None = None, *, proofs: bool = False) -> dict[str, Any]:
+        """Return a case's row, with `proofs` also the proofs of the events that shaped it.
+
+        Raises NotFound or UsageError as `find_case` does.
+        """
         state, case = find_case(self._register, self._persons, application, holder)
         self._record_access(state.holder, "case show", case.application_id)
-        return as_json(views.case_row(state, case, self._persons.open))
+        row = as_json(views.case_row(state, case, self._persons.open))
+        if proofs:
+            row["proofs"] = views.proof_rows(self._register.orders(state.holder, case.key))
+        return row
 
     def licences(
         self,

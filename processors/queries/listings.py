@@ -20,6 +20,7 @@ from processors.state import Case, Filing, HolderState
 from schemas import rows
 from schemas.authorities import source_of
 from schemas.facts import Fact
+from schemas.ledger import EventEntry
 from schemas.persons import is_pseudonym
 from schemas.rows import as_json
 
@@ -54,6 +55,10 @@ class Register(Protocol):
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
         """Yield the facts of these types; those of one holder stand in the order of their recording."""
+        ...
+
+    def orders(self, holder: str, case: str) -> list[EventEntry]:
+        """Return the ledger entries of the events that led to facts about a case (its key), in their order."""
         ...
 
     def moment(self) -> AbstractContextManager[None]:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from processors.decisions.due import certificate
 from processors.state import Case, HolderState, Licence, Version, version_of
 from schemas import rows
+from schemas.ledger import EventEntry
 from schemas.licence import Grant
 from schemas.persons import is_pseudonym, open_parts
 
@@ -84,6 +85,23 @@ def late(state: HolderState, case: Case) -> tuple[str, ...]:
         return ()
     unissued, version = state.licences[case.licence].unissued, version_of(state, case)
     return ("certificate",) if any(u.alarmed and u.version == version for u in unissued) else ()
+
+
+def proof_rows(entries: Iterable[EventEntry]) -> list[dict[str, str]]:
+    """Return who ordered what: the proof of each event that carried one, and the digest that it signs."""
+    return [
+        {
+            "event": entry.payload.type,
+            "source": entry.payload.source,
+            "id": entry.payload.id,
+            "time": entry.payload.time,
+            "received_at": entry.received_at,
+            "signed": entry.payload.signed,
+            "proof": entry.payload.proof,
+        }
+        for entry in entries
+        if entry.payload.proof
+    ]
 
 
 def _commitment(case: Case) -> dict[str, str] | None:

@@ -100,6 +100,10 @@ def test_a_data_file_of_the_first_form_is_read(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("DROP TABLE claims")
         db.execute("DROP INDEX given_number")
+        db.execute("DROP INDEX facts_holder")
+        for column in ("ledger.chain", "head.entries", "head.ledger", "head.chained_from"):
+            table, _, name = column.partition(".")
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
         db.execute("INSERT INTO licences VALUES ('OLD-1', 'H'), ('OURS-1', 'G')")
         db.execute("INSERT INTO given VALUES ('licence', 'OURS-1')")
         db.execute("PRAGMA user_version = 1")
