@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.settings import load
+
 DEPLOY = Path(__file__).parents[2] / "infra" / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 
@@ -68,6 +70,29 @@ def test_compose_has_three_brokers_and_health_everywhere() -> None:
     )
     assert [name for name, s in services.items() if "healthcheck" not in s] == []
     assert [n for n in ("worker", "issue") if {"container_name", "ports"} & set(services[n])] == []
+
+
+def test_the_service_is_reached_and_holds_no_keys() -> None:
+    """Ingress → Service → pods of `run`, alive by /livez and ready by /readyz, whose only secret folder opens persons."""
+    found = {doc["kind"]: doc for doc in documents() if doc["metadata"]["name"] == "service"}
+    rule = found["Ingress"]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    port = found["Service"]["spec"]["ports"][0]
+    pod = found["Deployment"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert ("service", port["name"]) == (rule["name"], rule["port"]["name"])
+    assert found["Service"]["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert container["args"][0] == compose()["services"]["service"]["command"][0] == "run"
+    paths = [container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")]
+    assert ["/livez", "/readyz"] == paths
+    assert port["targetPort"] in [named["name"] for named in container["ports"]]
+    assert not any("zhengzhao-keys" in str(volume) for volume in pod["spec"]["volumes"])
+
+
+def test_the_settings_of_the_service_are_read(tmp_path: Path) -> None:
+    """The settings in its ConfigMap are settings that this release knows."""
+    (found,) = [doc for doc in documents() if doc["metadata"]["name"] == "zhengzhao-settings"]
+    (tmp_path / "settings.toml").write_text(found["data"]["settings.toml"], "utf-8")
+    assert len(load(tmp_path, {}).proxies) == 1
 
 
 def test_stages_in_the_files_exist() -> None:
