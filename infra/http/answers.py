@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -35,6 +36,8 @@ from infra.http.problems import Problem, response
 from processors.queries.listings import Register
 from processors.state import HolderState
 from producers.files import Accepted
+from schemas.errors import Rejected
+from schemas.events import with_data
 from schemas.facts import Fact
 from schemas.ledger import EventEntry
 from schemas.persons import subkey
@@ -43,6 +46,7 @@ STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 JSON: Final = "application/json"
 MULTIPART: Final = "multipart/form-data"
+_CE: Final = "ce-"
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
@@ -55,6 +59,41 @@ def media_type(request: Request) -> tuple[str, str]:
     kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
     named = dict(parameter.partition("=")[::2] for parameter in parameters)
     return kind, named.get("charset", "").strip('"')
+
+
+def is_binary(request: Request, kind: str) -> bool:
+    """Tell if a request is an event in binary mode: attributes in `ce-` headers, the data, in JSON, as its body."""
+    json_data = kind == JSON or (kind.endswith("+json") and kind not in (STRUCTURED, BATCH))
+    return json_data and any(name.startswith(_CE) for name in request.headers)
+
+
+def structured_event(request: Request, data: bytes) -> bytes:
+    """Return an event in binary mode (CloudEvents HTTP binding 1.0, 3.1) in structured form. Raises Rejected."""
+    attributes: dict[str, str] = {}
+    for name, value in request.headers.items():
+        attribute = name.removeprefix(_CE)
+        if attribute == name:
+            continue
+        if attribute in attributes:
+            raise Rejected(
+                f"{name} 重复 / {name} stands twice", where=attribute, hint="只给一次 / give it once"
+            )
+        attributes[attribute] = _header_text(attribute, value)
+    return with_data({**attributes, "datacontenttype": request.headers["content-type"]}, data)
+
+
+def _header_text(attribute: str, value: str) -> str:
+    """Return the text of a header: quotes taken off, then percent-decoded as UTF-8 (3.1.3.2)."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    try:
+        return unquote_to_bytes(value.encode("latin-1")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Rejected(
+            "不是百分号编码的 UTF-8 / not UTF-8 in percent-encoding",
+            where=attribute,
+            hint="CloudEvents HTTP 绑定 3.1.3.2 / CloudEvents HTTP binding, 3.1.3.2",
+        ) from None
 
 
 def number(request: Request, name: str, default: int, most: int) -> int:

@@ -25,12 +25,14 @@ from infra.http.answers import (
     STRUCTURED,
     check_query,
     file_answer,
+    is_binary,
     json_answer,
     media_type,
     number,
     outcome_class,
     results,
     results_status,
+    structured_event,
 )
 from infra.http.callers import Callers, Network, Tokens
 from infra.http.drainer import DecidingProcess
@@ -47,6 +49,7 @@ from processors.queries.access import Principal
 from producers.files import Accepted
 from schemas.canonical_json import MAX_BYTES
 from schemas.errors import ZhengzhaoError
+from verification.inputs import Kind, sniff
 from verification.verify import MAX_INPUT
 
 Handler = Callable[[Request, Principal | None], Awaitable[Response]]
@@ -161,10 +164,11 @@ class Service:
     # --- in
 
     async def events(self, request: Request, principal: Principal | None) -> Response:
-        """Take in CloudEvents, structured (one) or batched."""
+        """Take in CloudEvents: structured or binary (one), or batched."""
         kind, charset = media_type(request)
-        if kind not in (STRUCTURED, BATCH) or charset not in ("", "utf-8", "us-ascii"):
-            raise Problem(415, hint=f"{STRUCTURED}, {BATCH}; charset=utf-8")
+        known = kind in (STRUCTURED, BATCH) or is_binary(request, kind)
+        if not known or charset not in ("", "utf-8", "us-ascii"):
+            raise Problem(415, hint=f"{STRUCTURED}, {BATCH}, {JSON} + ce-…; charset=utf-8")
         batch = kind == BATCH
         most = self.limits.batch_bytes if batch else MAX_BYTES
         if principal is None:
@@ -186,6 +190,8 @@ class Service:
         """Take in events; a request without a token of which nothing was good is charged to its client."""
         taken: list[tuple[str, Taken]] = []
         try:
+            if is_binary(request, media_type(request)[0]):
+                raw = structured_event(request, raw)
             taken = await self.intake.take(raw, principal, batch=batch, limit=self.limits.batch_events)
         finally:
             if principal is None and not any(isinstance(outcome, Accepted) for _, outcome in taken):
@@ -287,6 +293,8 @@ class Service:
         with self.turns.turn(client):
             async with self.bodies.body(request, MAX_INPUT) as raw:
                 content = only_file(raw, request.headers["content-type"]) if kind == MULTIPART else raw
+                if sniff(content, "") in (Kind.OTHER, Kind.BODY):
+                    raise Problem(415, hint="PDF, CWT, PNG, JPEG, WebP, TIFF, QR")
                 try:
                     at = request.query_params.get("at", "")
                     return json_answer(await self._work(self.lookups.verify, content, at))

@@ -106,8 +106,13 @@ def _ways_in(limits: RequestLimits) -> Document:
         "/v1/events": {
             "post": _operation(
                 "takeEvents",
-                "CloudEvents 1.0，结构化或成批 / structured or batched",
+                "CloudEvents 1.0，结构化、二进制或成批 / structured, binary or batched",
+                headers={
+                    f"ce-{name}": f"二进制模式的 {name} / {name}, in binary mode"
+                    for name in ("specversion", "id", "source", "type", "time", "subject", "proof")
+                },
                 body={
+                    "application/json": {},
                     "application/cloudevents+json": _ref("Event"),
                     "application/cloudevents-batch+json": {
                         "type": "array",
@@ -281,6 +286,7 @@ def _operation(
     problems: tuple[int, ...],
     path: tuple[str, ...] = (),
     query: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
     numbers: dict[str, int] | None = None,
     choices: dict[str, tuple[str, ...]] | None = None,
     body: Document | None = None,
@@ -292,8 +298,9 @@ def _operation(
         for p in path
     ]
     parameters += [
-        {"name": q, "in": "query", "description": about, "schema": {"type": "string"}}
-        for q, about in (query or {}).items()
+        {"name": name, "in": place, "description": about, "schema": {"type": "string"}}
+        for place, given in (("query", query), ("header", headers))
+        for name, about in (given or {}).items()
     ]
     parameters += [
         {"name": n, "in": "query", "schema": {"enum": list(values)}} for n, values in (choices or {}).items()

@@ -39,7 +39,7 @@ from processors import topology
 from processors.route import route, tick
 from processors.topology import TOPOLOGY
 from schemas.errors import Rejected, TransientError, UsageError
-from schemas.events import Event, parse_event
+from schemas.events import Event, parse_event, with_data
 from schemas.ledger import Auth, Entry
 
 Router = Callable[[bytes, datetime, str, Mapping[str, bytes]], Entry]
@@ -68,21 +68,41 @@ class Routing(StageLoop):
 
     async def handle(self, event: Any) -> list[Any]:
         received = datetime.fromtimestamp(event.message.timestamp, UTC)
-        raw = event.message.value or b""
-        headers = {name: value or b"" for name, value in dict(event.message.headers or ()).items()}
+        value = event.message.value or b""
+        headers = {name: text or b"" for name, text in dict(event.message.headers or ()).items()}
+        whole: bytes | None = None  # an event in binary mode, with the attributes from its headers
 
         async def routed() -> Entry:
             # The key of a new person is looked up in the store, which would block the event loop.
+            raw = value if whole is None else whole
             return await asyncio.to_thread(self._router, raw, received, event.message.topic, headers)
 
         try:
+            whole = from_binary(value, headers)
             entry = await self.patiently(event, routed)
         except TransientError:
             raise
         except Exception as error:  # the event fails permanently, whatever the error, and must stay findable
-            return await self.loop.send([self.dead(event, error)])
+            return await self.loop.send([self.dead(event, error, whole)])
         self.check(event)
         return await self.loop.send(send_entry(entry))
+
+
+def from_binary(value: bytes, headers: Mapping[str, bytes]) -> bytes | None:
+    """Return the structured form of a record in binary mode: attributes in `ce_` headers, the data as its value.
+
+    None for a record in structured mode (CloudEvents Kafka binding 1.0, 3.2 and 3.3). Raises Rejected.
+    """
+    kind = headers.get("content-type", b"")
+    given = {name.removeprefix("ce_"): text for name, text in headers.items() if name.startswith("ce_")}
+    if not given or kind.startswith(b"application/cloudevents"):
+        return None
+    if kind:
+        given["datacontenttype"] = kind
+    try:
+        return with_data({name: text.decode() for name, text in given.items()}, value)
+    except UnicodeDecodeError:
+        raise Rejected("消息头不是 UTF-8 / a header is not UTF-8", where="ce_", hint="UTF-8") from None
 
 
 log = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -18,7 +19,7 @@ from producers.files import InputLine, read_events
 from schemas.canonical_json import canonical, loads
 from schemas.errors import Rejected
 from schemas.event_types import EVENT_TYPES
-from schemas.events import parse_event
+from schemas.events import parse_event, with_data
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -185,3 +186,57 @@ def test_depth_is_counted_outside_of_texts(value: Any, ascii_only: bool) -> None
     assert loads(text, max_depth=depth) == [value, ["{" * 40]]
     with pytest.raises(Rejected, match="deeper"):
         loads(text, max_depth=depth - 1)
+
+
+@pytest.mark.parametrize("kind", sorted(DATA))
+def test_data_in_base64_is_the_same_event(kind: str) -> None:
+    """Same digest, same `data`; a null beside it counts as absent."""
+    value = event(kind, data_base64=None)
+    data = base64.b64encode(raw(value["data"])).decode()
+    apart = {k: v for k, v in value.items() if k not in ("data", "data_base64")}
+    for other in ({**apart, "data_base64": data}, {**apart, "data": None, "data_base64": data}):
+        read = parse_event(raw(other), RECEIVED)
+        assert parse_event(raw({**apart, "data": value["data"]}), RECEIVED) == read
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        (b'{"a": 1}, "source": "urn:agency:630000:market-regulation"', "data"),
+        (b'{"a": 1, "a": 1}', "data"),
+        (b"", "data"),
+        (b"\xff", "data"),
+        (b"[" * 40 + b"]" * 40, "data"),
+    ],
+)
+def test_data_that_are_no_text_of_their_own(data: bytes, where: str) -> None:
+    """Nothing in the data passes for an attribute."""
+    attributes = {k: v for k, v in event().items() if k != "data"}
+    for act in (
+        lambda: with_data(attributes, data),
+        lambda: parse_event(raw({**attributes, "data_base64": base64.b64encode(data).decode()}), RECEIVED),
+    ):
+        with pytest.raises(Rejected) as caught:
+            act()
+        assert (where, True) == (caught.value.where, bool(caught.value.hint))
+
+
+@pytest.mark.parametrize("wrong", [{"data_base64": "%%"}, {"data_base64": 5}, {"data_base64": "e30="}])
+def test_data_twice_or_no_base64(wrong: dict[str, Any]) -> None:
+    """Both forms at once, another alphabet, no text: rejected."""
+    left = {} if wrong["data_base64"] == "e30=" else {"data": None}
+    with pytest.raises(Rejected) as caught:
+        parse_event(raw({**event(), **left, **wrong}), RECEIVED)
+    assert caught.value.where in ("data", "data_base64")
+
+
+def test_control_characters_in_base64_are_found() -> None:
+    """Although nothing of them shows in the text that was sent."""
+    value = event()
+    value["data"]["applicant"]["name"] = "甲\u202e乙"
+    value["data_base64"] = base64.b64encode(
+        json.dumps(value.pop("data"), ensure_ascii=False).encode()
+    ).decode()
+    with pytest.raises(Rejected) as caught:
+        parse_event(raw(value), RECEIVED)
+    assert "data.applicant.name" == caught.value.where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -127,6 +128,56 @@ def test_a_body_of_the_wrong_kind_is_415(client: TestClient, path: str, kind: st
     """Never a verdict."""
     found = client.post(path, content=b"HTTPS://X.CN/#1", headers={"Content-Type": kind})
     assert status == found.status_code
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04word", b"\x1f\x8b\x08", b"<!doctype html>", b"GIF89a", b'{"a": 1}']
+)
+def test_bytes_of_no_kind_that_is_verified_are_415(client: TestClient, content: bytes) -> None:
+    """Whatever the header says: a document of an office program is neither valid nor invalid."""
+    for kind in ("application/octet-stream", "application/pdf"):
+        found = client.post("/v1/verify", content=content, headers={"Content-Type": kind})
+        assert (415, True) == (found.status_code, bool(found.json()["hint"]))
+
+
+CE = {"ce-specversion": "1.0", "ce-source": PROVINCE, "ce-type": "zhengzhao.application.submitted.v1",
+      "ce-time": "2018-09-10T09:12:00%2B08:00", "Content-Type": "application/json"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"ce-id": "ce-1"}, 202),
+        ({"ce-id": '"ce-\\"2"'}, 202),
+        ({"ce-id": "%e4%ba%8b"}, 202),
+        ({"ce-id": "%ff"}, 422),
+        ({}, 422),
+        ({"ce-id": "ce-3", "ce-data": "{}"}, 422),
+        ({"ce-id": "ce-3", "Content-Type": "text/xml"}, 415),
+        ({"ce-id": "ce-3", "Content-Type": "application/json; charset=gbk"}, 415),
+    ],
+)
+def test_events_in_binary_mode(client: TestClient, more: dict[str, str], status: int) -> None:
+    """Attributes in headers, percent-encoded or quoted; what cannot be read is refused with its reason."""
+    content = raw(event()["data"])
+    found = client.post("/v1/events", content=content, headers={**CE, **more})
+    assert status == found.status_code, found.text
+
+
+def test_the_same_event_in_every_mode_is_one(client: TestClient) -> None:
+    """Binary, structured, `data_base64`: duplicates of one another; other content under the id is a conflict."""
+    value = event(id="modes", datacontenttype="application/json", time="2018-09-10T09:12:00+08:00")
+    value = {k: v for k, v in value.items() if f"ce-{k}" in CE or k in ("id", "data", "datacontenttype")}
+    apart = {k: v for k, v in value.items() if k != "data"}
+    apart["data_base64"] = base64.b64encode(raw(value["data"])).decode()
+    structured = {"Content-Type": "application/cloudevents+json"}
+    sent = [
+        client.post("/v1/events", content=raw(value["data"]), headers={**CE, "ce-id": "modes"}),
+        client.post("/v1/events", content=raw(value), headers=structured),
+        client.post("/v1/events", content=raw(apart), headers=structured),
+        client.post("/v1/events", content=raw({**value, "subject": "x"}), headers=structured),
+    ]
+    assert [202, 202, 202, 409] == [answer.status_code for answer in sent]
 
 
 def test_a_file_in_a_form_is_verified(client: TestClient) -> None:

@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cloudevents.core.bindings.http import to_structured
+from cloudevents.core.bindings.http import to_binary, to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
@@ -65,18 +66,20 @@ def test_the_document_is_openapi_31(built: Service) -> None:
     assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(described)] == []
 
 
-def test_a_cloudevents_library_posts_events(built: Service) -> None:
-    """In structured mode, made and encoded by another author's code."""
-    told = Events().apply("2018-09-10T09:12:00+08:00", "CE-1", uscc(1))
+@pytest.mark.parametrize(("mode", "encode"), [("structured", to_structured), ("binary", to_binary)])
+def test_a_cloudevents_library_posts_events(built: Service, mode: str, encode: Callable[..., Any]) -> None:
+    """In structured and binary mode, made and encoded by another author's code; the event's id is no ASCII."""
+    case = f"CE-{mode}"
+    told = Events().apply("2018-09-10T09:12:00+08:00", case, uscc(len(mode)))
     attributes = {
-        "id": "ce-1", "source": PROVINCE, "type": told["type"], "specversion": "1.0",
+        "id": f"事件 {mode}", "source": PROVINCE, "type": told["type"], "specversion": "1.0",
         "time": datetime.fromisoformat(told["time"]), "datacontenttype": "application/json",
     }  # fmt: skip
-    message = to_structured(CloudEvent(attributes=attributes, data=told["data"]), JSONFormat())
+    message = encode(CloudEvent(attributes=attributes, data=told["data"]), JSONFormat())
     with TestClient(built.app(), base_url=HERE) as client:
         answer = client.post("/v1/events", content=message.body, headers=message.headers)
-        assert (answer.status_code, answer.json()) == (202, {"id": "ce-1", "state": "taken"})
+        assert (answer.status_code, answer.json()) == (202, {"id": f"事件 {mode}", "state": "taken"})
         end = time.monotonic() + 60
-        while time.monotonic() < end and client.get("/v1/cases/CE-1").status_code != 200:
+        while time.monotonic() < end and client.get(f"/v1/cases/{case}").status_code != 200:
             time.sleep(0.1)
-        assert client.get("/v1/cases/CE-1").json()["state"] in ("granted", "issued")
+        assert client.get(f"/v1/cases/{case}").json()["state"] in ("granted", "issued")
