@@ -42,6 +42,7 @@ from schemas.trust import ROOT_FILE, TRUST_FILE, read_trust_list
 
 _FOLDER: Final = Path(__file__).parent / "browser"
 _ENTRY: Final = "page.js"
+_DRAWING: Final = "draw_page.js"
 _SITE_ATTRIBUTES: Final = ' data-bundle="/trust/bundle" data-status="/status/" data-worker="/sw.js"'
 _MEDIA_TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
@@ -136,14 +137,50 @@ def standalone_page(bundle: bytes, editions: Iterable[EnclosedList] = ()) -> byt
     ).encode()
 
 
+class SinglePage(NamedTuple):
+    """A page in one file, and the policy that its answer may repeat as a header."""
+
+    content: bytes
+    policy: str
+
+
+def draw_page(bundle: bytes | None, transcript: bytes | None = None) -> SinglePage:
+    """Return the page that draws again from the files dropped onto it; nothing is fetched and nothing sent.
+
+    With a trust bundle it checks signatures too; `transcript` is the one of a site's draw. The same arguments give the
+    same bytes.
+    """
+    inside = {
+        "bundle": bundle.decode() if bundle is not None else None,
+        "transcript": _base64(transcript) if transcript is not None else None,
+    }
+    script, style = _script(_DRAWING), _read("draw.css")
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    written = json.dumps(inside, ensure_ascii=False).replace("<", "\\u003c")
+    content = (
+        '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n<link rel="icon" href="data:,">\n'
+        "<title>重新抽取 / Draw again</title>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n{_read('draw.html')}"
+        f'<script type="application/json" id="d-inside">{written}</script>\n'
+        f'<script type="module">{script}</script>\n</body>\n</html>\n'
+    ).encode()
+    return SinglePage(content, policy)
+
+
 @cache
-def _script() -> str:
-    """Return all modules in one script; each is a function that is called when it is first needed."""
+def _script(entry: str = _ENTRY) -> str:
+    """Return a module and all that it needs in one script; each is a function, called when it is first needed."""
     parts: dict[str, str] = {}
-    _collect(_ENTRY, parts)
+    _collect(entry, parts)
     modules = "".join(f"modules[{json.dumps(name)}] = () => {{\n{code}}};\n" for name, code in parts.items())
     head = "const modules = {};\nconst made = {};\nconst need = (name) => (made[name] ??= modules[name]());\n"
-    return f"{head}{modules}need({json.dumps(_ENTRY)});\n".replace("</script", "<\\/script")
+    return f"{head}{modules}need({json.dumps(entry)});\n".replace("</script", "<\\/script")
 
 
 def _collect(name: str, parts: dict[str, str]) -> None:

@@ -29,6 +29,7 @@ from schemas.draw.plan import Plan, parse_toml, read_plan
 from schemas.errors import DrawError, UsageError
 from verification import draw as verification
 from verification import verify_draw
+from verification.browser_page import draw_page, trust_bundle, trust_files
 from verification.draw import Files
 from verification.draw_result import DrawCheck, DrawReport
 
@@ -326,6 +327,29 @@ def simulate(
     else:
         output.print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     raise typer.Exit(0 if all(row["fair"] for row in rows) else 1)
+
+
+@app.command(epilog="Example: zhengzhao draw page -o draw.html")
+def page(
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="网页 / the page")] = Path(
+        "draw.html"
+    ),
+    transcript: Annotated[
+        Path | None,
+        typer.Option(metavar="TRANSCRIPT.json", help="抽取记录，放入网页 / a transcript to put inside"),
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="trust folder [default: the data folder's]")
+    ] = None,
+) -> None:
+    """写出重新抽取的网页 / Write one page that draws again from the files dropped onto it, without a network.
+
+    With a trust folder it checks signatures and the parties' keys too.
+    """
+    files_of_trust = trust_files(trust or output.settings().trust)
+    bundle = trust_bundle(files_of_trust) if files_of_trust else None
+    write_whole(out, draw_page(bundle, read_file(transcript) if transcript else None).content)
+    output.line(f"{out}: 已写 / written")
 
 
 @app.command(epilog="Example: zhengzhao draw verifier -o verify_draw.py")

@@ -102,6 +102,7 @@ class Service:
             self._route("/verifier/{path:path}", "GET", pages.asset, public=True),
             self._route("/sw.js", "GET", pages.asset, public=True),
             self._route("/assets/{name}", "GET", pages.asset, public=True),
+            self._route("/draws/{digest}/again", "GET", pages.again, public=True),
             self._route("/openapi.json", "GET", self.describe, public=True),
             self._route("/healthz", "GET", self.health, public=True),
             self._route("/livez", "GET", self.live, public=True),

@@ -35,10 +35,11 @@ from schemas.rows import as_json
 from schemas.status_list import read_edition_name, reasons_key
 from schemas.transparency.tiles import read_path
 from schemas.trust import TRUST_FILE
-from verification.browser_page import trust_bundle, trust_files
+from verification.browser_page import SinglePage, draw_page, trust_bundle, trust_files
 from verification.status_sources import Stored
 
 _TRUST_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _LIST: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _MEDIA: Final = {
     "pdf": "application/pdf",
@@ -277,6 +278,16 @@ class Lookups:
         if TRUST_FILE not in files:
             raise NotFound("未找到信任目录 / there is no trust folder")
         return trust_bundle(files, Stored(self._store.list, self._store.get).names())
+
+    def draw_again(self, digest: str) -> SinglePage:
+        """Return the page that makes the draw of an announcement (its digest) again. Raises NotFound."""
+        named = f'"announcement_digest":"{digest}"'.encode()
+        if _DIGEST.fullmatch(digest):
+            for path in sorted((self._settings.data / "draws").glob("*/*.transcript.json")):
+                if named in (transcript := path.read_bytes()):
+                    files = trust_files(self._settings.trust)
+                    return draw_page(trust_bundle(files) if files else None, transcript)
+        raise NotFound("没有此次抽取 / there is no such draw", hint="zhengzhao draw show")
 
     def trust_file(self, name: str) -> tuple[bytes, str]:
         """Return a file of the trust folder, and its media type. Raises NotFound."""

@@ -56,6 +56,16 @@ class VerifierPages:
         """Answer with the home page, to which the QR of a licence leads."""
         return page(request, "home.html", **verifier(hidden=True))
 
+    async def again(self, request: Request, principal: Principal | None) -> Response:
+        """Answer with the page that makes a draw again in the browser, from the register's file."""
+        made = await self.work(self.lookups.draw_again, request.path_params["digest"])
+        headers = {
+            "Content-Security-Policy": f"{made.policy}; frame-ancestors 'none'",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-cache",
+        }
+        return HTMLResponse(made.content, headers=headers)
+
     async def asset(self, request: Request, principal: Principal | None) -> Response:
         """Answer with a module, a style sheet, the mark of the site or the service worker."""
         found = assets().get(request.url.path) or _site_assets().get(request.url.path)

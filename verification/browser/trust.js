@@ -14,7 +14,7 @@ import { Refused, TrustFailed } from "./refusals.js";
 const FORMAT = "zhengzhao-trust-bundle-1";
 const MAX_BUNDLE = 32 << 20; // bytes: some ten thousand keys
 const isTime = (value) => isText(value) && seconds(value) !== null;
-const isUse = (value) => ["credential", "seal", "status", "draw", "log"].includes(value);
+const isUse = (value) => ["credential", "seal", "status", "draw", "log", "party", "supervisor"].includes(value);
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const BUNDLE = {
   certificates: isObject,

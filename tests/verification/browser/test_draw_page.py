@@ -1,0 +1,238 @@
+"""A draw made again in node and in a browser: the same answers as `draw verify` on one table of files."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import csv
+import io
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from infra.cli import main
+from schemas.canonical_json import canonical
+from tests.infra.draw.conftest import PLAN
+from verification import browser_page
+from verification.browser_page import draw_page, trust_bundle, trust_files
+
+SCRIPT = Path(__file__).parents[2] / "support" / "browser" / "draws.mjs"
+MODULES = Path(browser_page.__file__).parent / "browser"
+Files = dict[str, bytes]
+
+
+def command(data: Path, *words: str | Path) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main([*map(str, words), "--data", str(data)]) == 0
+    return said.getvalue()
+
+
+def table(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Files]:
+    """The folder of a draw with registered parties, and its files by kind; names have commas and quotes."""
+    folder = tmp_path_factory.mktemp("drawing")
+    data = folder / "data"
+    command(data, "keys", "init")
+    registers = {
+        "targets": [
+            {
+                "id": f"T{n:03d}", "name": f'企业,"{n}"' if n % 7 == 0 else f"企业{n}", "division": f"6301{n % 3 + 2:02d}",
+                "credit_class": "ABCD"[n % 4] if n % 5 else "", "category": "auction" if n % 4 == 0 else "other",
+            }
+            for n in range(60)
+        ],
+        "inspectors": [
+            {
+                "id": f"I{n}", "name": f"检查员{n}", "department": f"d{n % 2}",
+                "division": ("630100", "630102", "630103", "630104", "630000")[n % 5],
+                "qualifications": "market；food" if n % 3 == 0 else "food",
+            }
+            for n in range(15)
+        ],
+        "conflicts": [
+            {"inspector_id": f"I{(n + 3) % 15}", "target_id": f"T{n:03d}", "reason": "持股"} for n in range(60)
+        ],
+    }  # fmt: skip
+    paths = {kind: table(folder / f"{kind}.csv", rows) for kind, rows in registers.items()}
+    options: list[str | Path] = [
+        "--register",
+        paths["targets"],
+        "--inspectors",
+        paths["inspectors"],
+        "--conflicts",
+    ]
+    options.append(paths["conflicts"])
+    plan = folder / "plan.toml"
+    plan.write_text(PLAN)
+    promised: list[str | Path] = []
+    for party in ("regulator", "discipline"):
+        said = command(data, "draw", "commit", "--party", party, "-o", folder / f"{party}.secret")
+        (folder / f"{party}.commitment").write_text(said)
+        (folder / f"{party}.pem").write_text(json.loads(said)["key"])
+        command(data, "draw", "party", "add", party, folder / f"{party}.pem")
+        promised += ["--commitment", folder / f"{party}.commitment"]
+    command(data, "draw", "announce", plan, *options, *promised, "-o", folder / "A.json")
+    shown: list[str | Path] = []
+    for party in ("regulator", "discipline"):
+        said = command(
+            data, "draw", "reveal", folder / f"{party}.secret", "--announcement", folder / "A.json"
+        )
+        (folder / f"{party}.reveal").write_text(said)
+        shown += ["--reveal", folder / f"{party}.reveal"]
+    command(data, "draw", "run", folder / "A.json", *options, *shown, "-o", folder / "T.json")
+    files = {kind: path.read_bytes() for kind, path in paths.items()}
+    return folder, {"transcript": (folder / "T.json").read_bytes(), **files}
+
+
+def changed(files: Files, change: Callable[[dict[str, Any]], Any]) -> Files:
+    """The files with another transcript."""
+    transcript = json.loads(files["transcript"])
+    change(transcript)
+    return {**files, "transcript": canonical(transcript)}
+
+
+def rows_of(files: Files) -> dict[str, Files]:
+    """The table: true draws, and one change in each of the others."""
+    without = {kind: data for kind, data in files.items() if kind != "conflicts"}
+    crlf = {
+        k: v if k == "transcript" else b"\xef\xbb\xbf" + v.replace(b"\n", b"\r\n") for k, v in files.items()
+    }
+
+    def drawn(t: dict[str, Any]) -> list[Any]:
+        found: list[Any] = t["strata"][1]["drawn"]
+        return found
+
+    def first(t: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = t["assignments"][0]
+        return found
+
+    return {
+        "true": files,
+        "true, CR LF and BOM": crlf,
+        "true, blank lines": {**files, "targets": files["targets"].replace(b"\n", b"\n\n")},
+        "true, without conflicts": without,
+        "true, targets alone": {k: files[k] for k in ("transcript", "targets")},
+        "a target more": {**files, "targets": files["targets"] + b"T900,x,630102,A,other\n"},
+        "another class": {**files, "targets": files["targets"].replace(b"630103,B", b"630103,D", 1)},
+        "an id twice": {**files, "targets": files["targets"] + files["targets"].splitlines()[-1] + b"\n"},
+        "a short row": {**files, "targets": files["targets"] + b"T900,x\n"},
+        "a stray quote": {**files, "targets": files["targets"].replace("企业1,".encode(), '企"业1,'.encode())},
+        "a control character": {**files, "targets": files["targets"].replace("企业1,".encode(), b"\x1b,")},
+        "an inspector less": {**files, "inspectors": files["inspectors"].rsplit(b"\n", 2)[0] + b"\n"},
+        "another conflict": {**files, "conflicts": files["conflicts"].replace("持股".encode(), b"x", 1)},
+        "another ticket": changed(files, lambda t: drawn(t)[0].update(ticket="0" * 64)),
+        "another order": changed(files, lambda t: drawn(t).reverse()),
+        "another inspector": changed(files, lambda t: first(t)["inspectors"].reverse()),
+        "a skip less": changed(files, lambda t: t["skipped"].pop()),
+        "another seed": changed(files, lambda t: t.update(seed="1" * 64)),
+        "another secret": changed(files, lambda t: t["reveals"][0].update(secret="2" * 64)),
+        "another title": changed(files, lambda t: t["announcement"].update(title="x")),
+        "no signature": changed(files, lambda t: t["signature"].update(value="A" * 86)),
+        "other bytes": {**files, "transcript": files["transcript"] + b"\n"},
+        "no JSON": {**files, "transcript": b"{"},
+    }  # fmt: skip
+
+
+def in_python(folder: Path, files: Files) -> tuple[str, list[str]] | None:
+    """Verdict and `unchecked` of `draw verify`; None where the transcript is no JSON (exit 2)."""
+    paths = {}
+    for kind, data in files.items():
+        paths[kind] = folder / f"given-{kind}"
+        paths[kind].write_bytes(data)
+    words: list[str | Path] = [
+        "draw",
+        "verify",
+        paths["transcript"],
+        "--register",
+        paths["targets"],
+        "--json",
+    ]
+    for kind in ("inspectors", "conflicts"):
+        words += [f"--{kind}", paths[kind]] if kind in paths else []
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+        code = main([*map(str, words), "--data", str(folder / "data")])
+    if code == 2:
+        return None
+    report = json.loads(said.getvalue())
+    return report["verdict"], report["unchecked"]
+
+
+def in_node(folder: Path, rows: dict[str, Files]) -> dict[str, Any]:
+    given = {
+        "bundle": trust_bundle(trust_files(folder / "data" / "trust")).decode(),
+        "rows": [
+            {"name": name, "files": {kind: base64.b64encode(data).decode() for kind, data in files.items()}}
+            for name, files in rows.items()
+        ],
+    }
+    line = ["node", str(SCRIPT), str(MODULES)]
+    done = subprocess.run(line, input=json.dumps(given).encode(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_node_agrees_with_draw_verify(drawn: tuple[Path, Files]) -> None:
+    """The same verdict and the same open points for every row; only what is no JSON at all is `invalid` there alone."""
+    folder, files = drawn
+    rows = rows_of(files)
+    expected = {name: in_python(folder, given) or ("invalid", []) for name, given in rows.items()}
+    found = {name: (one["verdict"], one["unchecked"]) for name, one in in_node(folder, rows).items()}
+    assert expected == found
+    assert {name for name, (verdict, _) in expected.items() if verdict == "valid"} == {
+        name for name in rows if name.startswith("true")
+    }
+
+
+def test_page_draws_again_in_a_browser(drawn: tuple[Path, Files], browser: Browser, tmp_path: Path) -> None:
+    """From a file, without any request: files dropped are told by their content, and the verdict is `draw verify`'s."""
+    folder, files = drawn
+    command(folder / "data", "draw", "page", "-o", tmp_path / "draw.html")
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "draw.html").as_uri())
+    for name, given in rows_of(files).items():
+        if name not in ("true", "another inspector", "a target more"):
+            continue
+        answer = page.locator("#d-answer[data-verdict]")
+        page.evaluate("delete document.querySelector('#d-answer').dataset.verdict")
+        payload: Any = [{"name": f"{kind}.x", "mimeType": "", "buffer": data} for kind, data in given.items()]
+        page.set_input_files("#d-file", payload)
+        answer.wait_for()
+        expected = in_python(folder, given)
+        assert expected is not None
+        assert expected == (
+            answer.get_attribute("data-verdict"),
+            (answer.get_attribute("data-unchecked") or "").split(),
+        )
+    page.fill("#d-id", json.loads(files["transcript"])["strata"][0]["drawn"][0]["id"])
+    page.click("#d-form button")
+    assert "number 1" in page.inner_text("#d-found")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert [(tmp_path / "draw.html").as_uri()] == asked
+    page.close()
+
+
+def test_site_page_has_the_transcript_inside(drawn: tuple[Path, Files]) -> None:
+    """The page of a site's draw needs the registers alone; its policy lets no request out."""
+    folder, files = drawn
+    made = draw_page(trust_bundle(trust_files(folder / "data" / "trust")), files["transcript"])
+    assert base64.b64encode(files["transcript"]) in made.content
+    assert "connect-src" not in made.policy
+    assert made.policy.startswith("default-src 'none'")
