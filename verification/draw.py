@@ -27,6 +27,7 @@ import msgspec
 from msgspec import UnsetType
 
 from schemas.draw import inspectors as staff
+from schemas.draw.annual import AnnualPlan, compare_annual
 from schemas.draw.documents import (
     NO_CONFLICTS,
     Announcement,
@@ -58,6 +59,7 @@ from verification.draw_result import (
     compare_register,
     compare_smallest_choice,
     compare_tickets,
+    compare_unavailable,
     discarded,
     seed_of_void,
 )
@@ -72,6 +74,7 @@ class Files(msgspec.Struct, frozen=True):
     conflicts: Callable[[], DrawRegister] | None = None
     earlier: Sequence[Callable[[], Earlier]] = ()
     chain: Path | None = None
+    annual: AnnualPlan | None = None
 
 
 def verify(transcript: Transcript, files: Files, trust: TrustStore, now: datetime) -> DrawReport:
@@ -143,6 +146,9 @@ class _Verifier:
             "signature",
             lambda: self._signed(transcript.signature, transcript.to_be_signed),
         )
+        if self.files.annual is not None:
+            year = self.files.annual
+            self.checks.run("annual", lambda: compare_annual(year, self.plan))
         self._parties()
         self._seed()
         self._publication()
@@ -154,6 +160,8 @@ class _Verifier:
                 "targets", lambda: compare_register(summary.result(), announcement.registers.targets)
             )
         complete = conflicts is not None or not self._has_conflicts
+        if inspectors and announcement.unavailable is not None:
+            self.checks.run("unavailable", lambda: compare_unavailable(announcement, inspectors))
         self._assignments(visits, complete)
         if strata and targets and inspectors and complete:
             self.checks.run(
@@ -312,8 +320,6 @@ class _Verifier:
         )
         return frame, out
 
-    # 6. The drawn targets.
-
     # 7. The inspectors.
 
     def _assignments(
@@ -383,7 +389,8 @@ class _Verifier:
             return
         rolls = None
         if targets and inspectors:
-            people, apart = staff.read_inspectors(inspectors), staff.read_conflicts(conflicts)
+            people = staff.read_inspectors(inspectors, self.announcement.leave_period)
+            apart = staff.read_conflicts(conflicts)
             rolls = draw_chain.Rolls(targets, people, apart)
         else:
             self.unchecked.add("replacements")

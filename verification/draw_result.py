@@ -121,7 +121,7 @@ def assign_again(
     division = dict(near.iter_rows())
     if unknown := [target for target in listed if target not in division]:
         raise DrawError(f"抽中者不在名录中 / {shown_id(unknown[0])} was drawn, but is not in the register")
-    staffed = staff.read_inspectors(inspectors)
+    staffed = staff.read_inspectors(inspectors, announcement.leave_period)
     apart = staff.read_conflicts(conflicts)
     staff.check_known(apart, staffed, targets)
     roster = staff.roster_of(announcement.plan, transcript.seed, staffed, len(listed))
@@ -175,7 +175,8 @@ def compare_smallest_choice(
     out: dict[str, str],
 ) -> str:
     """Return the fewest inspectors of any target. Raise DrawError where the announcement gives another number."""
-    people, apart = staff.read_inspectors(inspectors), staff.read_conflicts(conflicts)
+    people = staff.read_inspectors(inspectors, announcement.leave_period)
+    apart = staff.read_conflicts(conflicts)
     found = smallest_choice(announcement.plan, frame, targets, people, apart, out)
     if announcement.smallest_choice not in (None, found):
         raise DrawError(
@@ -183,6 +184,20 @@ def compare_smallest_choice(
             f"{announcement.smallest_choice}"
         )
     return str(found)
+
+
+def compare_unavailable(announcement: Announcement, inspectors: DrawRegister) -> str:
+    """Return how many inspectors cannot be drawn. Raise DrawError where the announcement counts others."""
+    found = staff.unavailable(inspectors, staff.read_inspectors(inspectors, announcement.leave_period))
+    if announcement.unavailable is not None and announcement.unavailable != found:
+        raise DrawError(
+            f"不可派人数与公告不符 / unavailable are {found}, announced {announcement.unavailable}"
+        )
+    return (
+        "not announced"
+        if announcement.unavailable is None
+        else ", ".join(f"{n} {k}" for k, n in (found or {}).items())
+    )
 
 
 Unchecked = Literal["assignments", "earlier", "order", "parties", "public", "publication", "replacements"]

@@ -18,16 +18,13 @@ from heapq import heapify, heappop, heappush, nsmallest
 
 def sha(text):
     return hashlib.sha256(text.encode()).hexdigest()
-
 def must(ok, message):
     if not ok:
         raise ValueError(message)
-
 def ordered(v):
     if isinstance(v, dict):
         return {k: ordered(v[k]) for k in sorted(v, key=lambda k: k.encode("utf-16-be"))}
     return [ordered(x) for x in v] if isinstance(v, list) else v
-
 def canonical(value):
     """RFC 8785: keys in the order of their UTF-16 code units, no spaces, no escapes but the needed ones."""
     return json.dumps(ordered(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -85,6 +82,9 @@ def draw(t, plan, targets):
         {"id": i, "ticket": h} for h, i in nsmallest(due[n], found[n])]} for n in found]
     must(canonical(t["strata"]) == canonical(strata), "not the lowest tickets are drawn")
 
+def absent(i, first, last):  # the certificate ends before the period does, or leave touches it
+    leave = [r.strip() for r in re.split("[;；]", i.get("away") or "") if r.strip()]
+    return any(r[:10] <= last and r[-10:] >= first for r in leave) or "" < (i.get("valid_until") or "").strip() < last
 def visit(t, plan, targets, staff, conflicts):
     """Assign inspectors again: of those competent and without a conflict the lowest (load, duty ticket)."""
     def entry(i, load):
@@ -93,7 +93,7 @@ def visit(t, plan, targets, staff, conflicts):
     slots = [d["name"] for d in plan.get("departments", []) for _ in range(d.get("inspectors", 1))]
     slots = slots or [None] * plan["inspectors_per_target"]
     skills = {i["id"]: {q.strip() for q in i["qualifications"].replace("；", ";").split(";")} for i in staff}
-    for i in staff:  # in each division and department, those with the qualification wait in a heap of their own
+    for i in (i for i in staff if not ("unavailable" in plan and absent(i, *plan["period"]))):  # a heap for each kind
         where = (i["division"], slots[0] and i["department"], need is None or need in skills[i["id"]])
         (home.setdefault(i["id"], heaps.setdefault(where, []))).append(entry(i["id"], 0))
     for heap in heaps.values():

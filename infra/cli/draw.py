@@ -25,6 +25,7 @@ from infra.draw.store import DrawStore, draw_key
 from processors.draw.compute import Prepared, check_given, compute, prepare
 from schemas.calendar import china_date
 from schemas.draw.aftermath import Aftermath, PublishedDraw, Replacement
+from schemas.draw.annual import compare_annual, read_annual
 from schemas.draw.documents import Announcement, Reveal, Transcript
 from schemas.draw.encoding import read_file
 from schemas.draw.inspectors import read_conflicts, read_inspectors
@@ -80,6 +81,10 @@ def announce(
     ],
     conflicts: ConflictsFile = None,
     earlier: EarlierFiles = None,
+    annual: Annotated[
+        Path | None,
+        typer.Option(metavar="YEAR.toml", help="年度抽查计划，公告引用之 / the year's plan, which is cited"),
+    ] = None,
     page: Annotated[
         Path | None,
         typer.Option(metavar="FILE.html", help="公告网页 / a page: chances, choice of inspectors, changes"),
@@ -97,6 +102,11 @@ def announce(
     store = DrawStore(installation.settings.data)
     content = parse_toml(read_file(plan), str(plan))
     checked = read_plan(content, str(plan))
+    if annual:
+        year = read_annual(parse_toml(read_file(annual), str(annual)), str(annual))
+        content = {"annual": year.digest} | content
+        checked = read_plan(content, str(plan))
+        compare_annual(year, checked)
     signer = _key(installation, checked)
     promised = files.commitments(commitment)
     _writable(out)
@@ -139,6 +149,7 @@ def _announced(announced: Announcement, prepared: Prepared, out: Path) -> None:
         "strata": [{"name": s.name, "population": s.population, "drawn": s.drawn} for s in announced.strata],
         "excluded": len(prepared.frame.excluded),
         "smallest_choice": prepared.smallest_choice,
+        **({"unavailable": announced.unavailable} if announced.unavailable is not None else {}),
     }
     if output.as_json():
         output.print_json(summary)
@@ -289,7 +300,10 @@ def replace(
         files.opened(register, inspectors, conflicts, [], installation.trust, progress) as given,
     ):
         check_given(announced, given, earlier=False)
-        staff, apart = read_inspectors(given.inspectors), read_conflicts(given.conflicts)
+        staff, apart = (
+            read_inspectors(given.inspectors, announced.leave_period),
+            read_conflicts(given.conflicts),
+        )
         after = Aftermath(drawn, announced, given.targets, staff, apart)
 
         def next_() -> Replacement:

@@ -56,6 +56,10 @@ def verify(
         Path | None,
         typer.Option(metavar="DIR", help="该机关全部公告所在目录 / all of the authority's announcements"),
     ] = None,
+    annual: Annotated[
+        Path | None,
+        typer.Option(metavar="YEAR.toml", help="年度抽查计划，逐项比对 / the year's plan, to be compared"),
+    ] = None,
     trust: Annotated[
         Path | None, typer.Option(metavar="DIR", help="trust folder [default: the data folder's]")
     ] = None,
@@ -77,22 +81,28 @@ def verify(
         report = DrawReport("invalid", [], [DrawCheck("form", False, error.message)])
     else:
         report = verification.verify(
-            read, _files(register, inspectors, conflicts, earlier or [], chain), store, now()
+            read, _files(register, inspectors, conflicts, earlier or [], chain, annual), store, now()
         )
     _report(transcript, report)
     raise typer.Exit(0 if report.verdict == "valid" else 1)
 
 
 def _files(
-    register: Path, inspectors: Path | None, conflicts: Path | None, earlier: list[Path], chain: Path | None
-) -> Any:
-
+    register: Path,
+    inspectors: Path | None,
+    conflicts: Path | None,
+    earlier: list[Path],
+    chain: Path | None,
+    annual: Path | None,
+) -> Files:
+    year = read_annual(parse_toml(read_file(annual), str(annual)), str(annual)) if annual else None
     return Files(
         partial(TargetRegister, register, "targets"),
         partial(TargetRegister, inspectors, "inspectors") if inspectors else None,
         partial(TargetRegister, conflicts, "conflicts") if conflicts else None,
         [partial(files.earlier_file, path) for path in earlier],
         chain,
+        year,
     )
 
 

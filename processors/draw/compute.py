@@ -100,7 +100,11 @@ def prepare(
         registers = summing.result()
     counts = allocate(plan, frame.populations)
     check_single(plan, frame.populations)
-    people, apart = staff.read_inspectors(given.inspectors), staff.read_conflicts(given.conflicts)
+    people, apart = (
+        staff.read_inspectors(given.inspectors, plan.period),
+        staff.read_conflicts(given.conflicts),
+    )
+    absent = staff.unavailable(given.inspectors, people)
     smallest = smallest_choice(plan, frame, given.targets, people, apart, out)
     strata = [
         raw | {"population": frame.populations[s.name], "drawn": counts[s.name]}
@@ -114,6 +118,8 @@ def prepare(
         "commitments": msgspec.to_builtins(promised),
         "smallest_choice": smallest,
     }
+    if absent is not None:
+        announced["unavailable"] = absent
     return Prepared(announced, frame, counts, smallest)
 
 
@@ -187,7 +193,7 @@ def compute(
         check_given(announcement, given)
         raise DrawError("总体数与公告不符 / the populations are not the announced ones")
     with ThreadPoolExecutor(1) as pool:
-        people = staff.read_inspectors(given.inspectors)
+        people = staff.read_inspectors(given.inspectors, announcement.leave_period)
         lining_up = pool.submit(staff.roster_of, plan, seed, people, sum(counts.values()))
         drawn = tickets.draw(
             plan, seed, frame.classes, counts, lambda: frame.parts or placed(plan, given.targets, out)

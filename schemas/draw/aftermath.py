@@ -212,6 +212,7 @@ class Aftermath:
             i
             for i in self._inspectors.values()
             if i.division in near
+            and not i.absent
             and department in (None, i.department)
             and i.id not in taken
             and i.id not in (away or set())

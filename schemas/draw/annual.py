@@ -8,20 +8,37 @@ draws' plans.
 from __future__ import annotations
 
 import calendar
+import hashlib
 import json
 import re
 from datetime import date, timedelta
-from typing import Any
+from fractions import Fraction
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from schemas.draw.encoding import convert
-from schemas.draw.plan import CreditClass, Plan, SeedPlan, days_of, read_plan, refuse
+from schemas.draw.encoding import canonical_json, convert
+from schemas.draw.plan import CreditClass, Plan, SeedPlan, days_of, is_ratio, read_plan, refuse
+from schemas.errors import DrawError
 
 _DEPARTMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _YEARS = range(1990, 2101)
+_OF_THE_YEAR = (
+    "item", "authority", "period", "inspectors_per_target", "qualification", "weights", "strata", "total",
+    "publish_after", "limit",
+)  # fmt: skip
 _MOST = 12  # The limit of draws a year.
+
+
+ItemClass = Literal["general", "key", "一般", "重点"]
+
+
+class ClassLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The limits of a class of items: the highest ratio of one draw, the most draws in the year; none where absent."""
+
+    ratio: str | UnsetType = UNSET
+    frequency: int | UnsetType = UNSET
 
 
 class AnnualItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +60,7 @@ class AnnualItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     qualification: str | UnsetType = UNSET
     weights: dict[CreditClass, int] | UnsetType = UNSET
     publish_after_days: int | UnsetType = UNSET
+    item_class: ItemClass | UnsetType = UNSET  # 一般检查事项, 重点检查事项
 
 
 class AnnualPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +70,12 @@ class AnnualPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authority: str
     items: list[AnnualItem]
     seed: SeedPlan
+    classes: dict[ItemClass, ClassLimit] = {}
+    digest: str | UnsetType = UNSET  # of the file's content; never written in it
+
+    def limit(self, item: AnnualItem) -> ClassLimit:
+        """Return the limits of an item's class."""
+        return next((limit for name, limit in self.classes.items() if name == item.item_class), ClassLimit())
 
 
 class DrawOfYear(msgspec.Struct, frozen=True):
@@ -70,6 +94,11 @@ def is_annual(content: dict[str, Any]) -> bool:
 def read_annual(content: dict[str, Any], where: str = "") -> AnnualPlan:
     """Read a year's plan from its TOML content. Raise DrawError naming the key that breaks a rule."""
     annual = convert(content, AnnualPlan, where)
+    if annual.digest is not UNSET:
+        raise refuse("is computed, not written", where, "digest")
+    annual = msgspec.structs.replace(
+        annual, digest=hashlib.sha256(canonical_json(content, where)).hexdigest()
+    )
     if annual.year not in _YEARS:
         raise refuse("is no year", where, "year")
     if not annual.items:
@@ -102,6 +131,7 @@ def _check(item: AnnualItem, annual: AnnualPlan, where: str) -> None:
     key = f"items.{item.plan}"
     if not 1 <= item.frequency <= _MOST:
         raise refuse(f"from 1 to {_MOST} draws a year", where, f"{key}.frequency")
+    _check_limits(item, annual, where)
     if (item.ratio is UNSET) == (item.count is UNSET):
         raise refuse("needs `ratio` or `count`, one of them", where, key)
     if not item.departments or len(set(item.departments)) != len(item.departments):
@@ -121,6 +151,50 @@ def _check(item: AnnualItem, annual: AnnualPlan, where: str) -> None:
         raise refuse(f"is not within {annual.year}", where, f"{key}.period")
     if (last - first).days + 1 < item.frequency:
         raise refuse("is shorter than its draws are many", where, f"{key}.period")
+
+
+def _check_limits(item: AnnualItem, annual: AnnualPlan, where: str) -> None:
+    """Raise DrawError where an item has no limits for its class, or is above them."""
+    key, limit = f"items.{item.plan}", annual.limit(item)
+    if isinstance(item.item_class, str) and item.item_class not in annual.classes:
+        raise refuse(
+            f"年度计划未规定该类事项的上限 / the year has no [classes.{item.item_class}]",
+            where,
+            f"{key}.item_class",
+        )
+    if isinstance(limit.frequency, int) and item.frequency > limit.frequency:
+        raise refuse(
+            f"超过该类事项的频次上限 / above the {limit.frequency} draws a year of its class",
+            where,
+            f"{key}.frequency",
+        )
+    if isinstance(limit.ratio, str):
+        if not is_ratio(limit.ratio):
+            raise refuse("an exact decimal from 0 to 1 as text", where, f"classes.{item.item_class}.ratio")
+        if (
+            isinstance(item.ratio, str)
+            and is_ratio(item.ratio)
+            and Fraction(item.ratio) > Fraction(limit.ratio)
+        ):
+            raise refuse(
+                f"超过该类事项的比例上限 / above the ratio {limit.ratio} of its class", where, f"{key}.ratio"
+            )
+
+
+def compare_annual(annual: AnnualPlan, plan: Plan) -> str:
+    """Return the name of the draw in a year's plan. Raise DrawError where the announced plan is not the year's."""
+    if plan.annual != annual.digest:
+        raise DrawError(
+            "公告引用的年度计划不是这一份 / the announcement does not cite this plan of the year "
+            f"({plan.annual or 'none'}, given {annual.digest})"
+        )
+    found = next((draw.plan for draw in plans_of(annual) if draw.plan.plan == plan.plan), None)
+    if found is None:
+        raise DrawError(f"年度计划中没有此次抽查 / the year has no draw {plan.plan!r}")
+    for key in _OF_THE_YEAR:
+        if getattr(found, key) != getattr(plan, key):
+            raise DrawError(f"与年度计划不符 / `{key}` is not as the year's plan says")
+    return plan.plan
 
 
 def _days(item: AnnualItem, where: str) -> tuple[date, date]:
@@ -154,6 +228,8 @@ def _content(annual: AnnualPlan, item: AnnualItem, number: int, period: tuple[da
         "qualification": item.qualification,
         "weights": item.weights,
     }
+    content["annual"] = annual.digest
+    content["limit"] = annual.limit(item).ratio
     if isinstance(item.publish_after_days, int):
         content["publish_after"] = (period[1] + timedelta(item.publish_after_days)).isoformat()
     share = {"ratio": item.ratio} if isinstance(item.ratio, str) else {"count": item.count}

@@ -94,6 +94,7 @@ class _Added(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     previous: str
     replaces: str | UnsetType = UNSET
     smallest_choice: int | UnsetType = UNSET
+    unavailable: dict[str, int] | UnsetType = UNSET
     signature: Signature | UnsetType = UNSET
 
 
@@ -111,6 +112,12 @@ class Announcement(msgspec.Struct, frozen=True):
     replaces: str | None
     signature: Signature | None
     smallest_choice: int | None = None  # the fewest inspectors that any target has to choose from
+    unavailable: dict[str, int] | None = None  # inspectors who cannot be drawn, by reason
+
+    @property
+    def leave_period(self) -> list[str] | None:
+        """The period for which leave and certificates count; None in a draw that does not look at them."""
+        return None if self.unavailable is None else self.plan.period
 
     @property
     def to_be_signed(self) -> bytes:
@@ -246,6 +253,7 @@ def announcement_of(content: dict[str, Any], where: str = "", *, signed: bool = 
         None if isinstance(added.replaces, UnsetType) else added.replaces,
         None if isinstance(added.signature, UnsetType) else added.signature,
         None if isinstance(added.smallest_choice, UnsetType) else added.smallest_choice,
+        None if isinstance(added.unavailable, UnsetType) else added.unavailable,
     )
 
 

@@ -21,7 +21,7 @@ import polars_hash as plh
 
 from schemas.draw.documents import Assignment, Skipped
 from schemas.draw.encoding import shown_id
-from schemas.draw.plan import Plan
+from schemas.draw.plan import Plan, day
 from schemas.draw.strata import DrawRegister, Frame, placed
 from schemas.errors import DrawError
 
@@ -32,6 +32,7 @@ _LOW, _HIGH = 32, 32 + 256
 _NUMBER = (1 << _LOW) - 1
 _NOBODY = 1 << 400  # The sentinel of a heap is greater than every entry.
 _lowest = itemgetter(0)
+LEAVE = ("away", "valid_until")  # Columns of leave (`first/last; …`) and of the certificate's last day.
 _HASHED_AHEAD = 1_000_000  # The limit of duty tickets that are hashed in advance and kept in memory.
 
 
@@ -42,16 +43,49 @@ class DrawInspector(msgspec.Struct, frozen=True):
     division: str
     qualifications: frozenset[str]
     department: str = ""
+    absent: str = ""  # `away` or `expired` where the inspector cannot be drawn
 
 
-def read_inspectors(register: DrawRegister) -> list[DrawInspector]:
-    """Return the inspectors of a register; `;` (or `；`) separates several qualifications."""
+def read_inspectors(register: DrawRegister, period: Sequence[str] | None = None) -> list[DrawInspector]:
+    """Return the inspectors of a register; `;` (or `；`) separates several qualifications.
+
+    With the period of a draw, its columns `away` and `valid_until` say who cannot be drawn.
+    """
+    names = ["id", "division", "qualifications", "department"]
+    more = [name for name in LEAVE if name in register.columns] if period else []
     found = []
     for frame in register.frames():
-        for row in frame.select("id", "division", "qualifications", "department").iter_rows():
-            parts = (part.strip() for part in row[2].replace("；", ";").split(";"))
-            found.append(DrawInspector(row[0], row[1], frozenset(part for part in parts if part), row[3]))
+        for own, division, skills, department, *leave in frame.select(names + more).iter_rows():
+            absent = _absence(own, dict(zip(more, leave, strict=True)), period) if period else ""
+            found.append(DrawInspector(own, division, frozenset(_parts(skills)), department, absent))
     return found
+
+
+def unavailable(register: DrawRegister, inspectors: Sequence[DrawInspector]) -> dict[str, int] | None:
+    """Count the inspectors who cannot be drawn, by reason; None for a register without columns that say so."""
+    if not any(name in register.columns for name in LEAVE):
+        return None
+    return {reason: sum(1 for i in inspectors if i.absent == reason) for reason in ("away", "expired")}
+
+
+def _absence(own: str, leave: Mapping[str, str], period: Sequence[str]) -> str:
+    """Return `expired` where the certificate ends before the period does, `away` for leave on any day of it."""
+    first, last = (day(text, "period") for text in period)
+    where = f"{shown_id(own)}"
+    if (until := leave.get("valid_until", "").strip()) and day(until, "valid_until", where) < last:
+        return "expired"
+    for part in _parts(leave.get("away", "")):
+        begin, _, end = part.partition("/")
+        days = [day(text.strip(), "away", where) for text in (begin, end or begin)]
+        if days[1] < days[0]:
+            raise DrawError(f"请假日期颠倒 / `away` ends before it begins: {part}", where=where)
+        if days[0] <= last and days[1] >= first:
+            return "away"
+    return ""
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.replace("；", ";").split(";") if part.strip()]
 
 
 def read_conflicts(register: DrawRegister | None) -> dict[str, dict[str, str]]:
@@ -116,6 +150,9 @@ class Roster:
         self._heaps: dict[tuple[str, str | None, bool], _Heap] = defaultdict(lambda: [_NOBODY])
         self._home: list[_Heap] = []
         for number, inspector in enumerate(inspectors):
+            if inspector.absent:
+                self._home.append([])
+                continue
             department = None if departments == (None,) else inspector.department
             home = self._heaps[inspector.division, department, self._qualified[number]]
             home.append(self._entry(number, 0))
@@ -225,8 +262,9 @@ class Staffing:
         self._groups = plan.groups
         self._needs = plan.needs
         self._by_id = {i.id: i for i in inspectors}
-        self._able = Counter((i.division, self._department(i)) for i in inspectors)
-        self._fit = Counter((i.division, self._department(i)) for i in inspectors if self._qualified(i))
+        here = [i for i in inspectors if not i.absent]
+        self._able = Counter((i.division, self._department(i)) for i in here)
+        self._fit = Counter((i.division, self._department(i)) for i in here if self._qualified(i))
 
     def _department(self, inspector: DrawInspector) -> str | None:
         return None if self._groups[0][0] is None else inspector.department
@@ -241,7 +279,8 @@ class Staffing:
         last department must have it.
         """
         places = covering(division)
-        out = [self._by_id[i] for i in apart if self._by_id[i].division in places]
+        apart_here = (self._by_id[i] for i in apart)
+        out = [i for i in apart_here if i.division in places and not i.absent]
         counts = []
         for department, _ in self._groups:
             near = sum(self._able[d, department] for d in places)

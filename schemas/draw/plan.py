@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from schemas.draw.encoding import canonical_json, convert, is_text
+from schemas.draw.encoding import HEX64, canonical_json, convert, is_text
 from schemas.errors import DrawError, UsageError
 
 CreditClass = Literal["A", "B", "C", "D"]
@@ -84,6 +84,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publish_after: str | UnsetType = UNSET
     single: bool | UnsetType = UNSET  # True allows strata of one target
     departments: list[Department] | UnsetType = UNSET  # 部门联合; the first one leads
+    annual: str | UnsetType = UNSET  # digest of the year's plan from which this draw comes
+    limit: str | UnsetType = (
+        UNSET  # the highest share of each stratum that may be drawn, from the class of its item
+    )
 
     def weight(self, credit_class: str) -> int:
         """Return the tickets of a target of this class: 1 where the plan has no weight for it or the class is empty."""
@@ -182,6 +186,10 @@ def _numbers(plan: Plan, where: str) -> None:
                 raise refuse(f"a whole number from 1 to {MAX_WEIGHT}", where, f"weights.{credit_class}")
     if not isinstance(plan.total, UnsetType) and plan.total < 1:
         raise refuse("at least 1", where, "total")
+    if isinstance(plan.limit, str) and not is_ratio(plan.limit):
+        raise refuse("an exact decimal from 0 to 1 as text", where, "limit", 'limit = "0.05"')
+    if isinstance(plan.annual, str) and not HEX64.fullmatch(plan.annual):
+        raise refuse("is the SHA-256 of the year's plan", where, "annual", "zhengzhao draw announce --annual")
 
 
 def _departments(departments: list[Department], whole: int, where: str) -> None:

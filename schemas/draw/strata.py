@@ -221,6 +221,14 @@ def allocate(plan: Plan, populations: Mapping[str, int]) -> dict[str, int]:
         counts |= _rest(plan, plan.total, sum(counts.values()), populations)
     for stratum in plan.strata:
         _possible(stratum.name, counts[stratum.name], populations[stratum.name])
+        if isinstance(plan.limit, str) and counts[stratum.name] > of_ratio(
+            plan.limit, populations[stratum.name]
+        ):
+            raise DrawError(
+                f"超过该类事项的抽查比例上限 / stratum {stratum.name}: {counts[stratum.name]} of "
+                f"{populations[stratum.name]} is above the limit {plan.limit} of the item's class",
+                hint="a smaller ratio or count, or another class in the year's plan",
+            )
     return {stratum.name: counts[stratum.name] for stratum in plan.strata}
 
 

@@ -79,6 +79,7 @@ export async function verifyDraw(files, { trust = null, at, progress = () => {} 
   const drawn = targets && (await checks.run("tickets", () => drawAgain(t, targets, (share) => progress(0.1 + 0.8 * share))));
   const inspectors = files.inspectors ? await open("inspectors") : undefined;
   if (inspectors) await compare("inspectors", inspectors);
+  if (inspectors && plan.unavailable) await checks.run("unavailable", () => checkAbsent(plan, inspectors));
   const conflicts = files.conflicts ? await open("conflicts") : undefined;
   if (conflicts) await compare("conflicts", conflicts);
   else if (!plan.registers.conflicts.count) await checks.run("conflicts", () => same(NO_CONFLICTS, plan.registers.conflicts, "conflicts"));
@@ -409,7 +410,11 @@ function visitAgain(t, targets, inspectors, conflicts) {
   const heaps = new Map();
   const known = new Set();
   for (let row = 0; row < inspectors.count; row++) {
-    const { id, division, department, qualifications } = inspectors.row(row);
+    const { id, division, department, qualifications, ...more } = inspectors.row(row);
+    if (plan.unavailable && absence(more, plan.period)) {
+      known.add(id);
+      continue;
+    }
     const skills = qualifications.replaceAll("；", ";").split(";").map((one) => one.trim());
     const fit = need === null || skills.includes(need);
     known.add(id);
@@ -460,7 +465,8 @@ function checkChoice(t, targets, inspectors, conflicts, populated) {
   const home = new Map();
   const staff = new Map();
   for (let row = 0; row < inspectors.count; row++) {
-    const { id, division, department } = inspectors.row(row);
+    const { id, division, department, ...more } = inspectors.row(row);
+    if (plan.unavailable && absence(more, plan.period)) continue;
     const key = `${division}\t${plan.departments ? department : ""}`;
     staff.set(key, (staff.get(key) ?? 0) + 1);
     home.set(id, key);
@@ -484,6 +490,22 @@ function checkChoice(t, targets, inspectors, conflicts, populated) {
   }
   must(fewest === plan.smallest_choice, `the smallest choice of inspectors is ${fewest}, announced ${plan.smallest_choice}`);
   return String(fewest);
+}
+
+/** Return `expired` where a certificate ends before the period does, `away` for leave on any day of it, or "". */
+function absence({ away = "", valid_until: until = "" }, [first, last]) {
+  if (until.trim() && until.trim() < last) return "expired";
+  const parts = away.replaceAll("；", ";").split(";").map((one) => one.trim()).filter(Boolean);
+  return parts.some((one) => one.slice(0, 10) <= last && one.slice(-10) >= first) ? "away" : "";
+}
+
+function checkAbsent(plan, inspectors) {
+  const found = { away: 0, expired: 0 };
+  for (let row = 0; row < inspectors.count; row++) {
+    const reason = absence(inspectors.row(row), plan.period);
+    if (reason) found[reason]++;
+  }
+  must(canonical(found) === canonical(plan.unavailable), "not so many inspectors are unavailable");
 }
 
 /** Return the division of each drawn target, and of each with a conflict. */

@@ -20,11 +20,13 @@ export function must(good, message) {
 
 /** A register: `columns`, `count`, and row by row its bytes. */
 export class Register {
-  constructor(columns, buffer, starts, count) {
+  constructor(kind, columns, buffer, starts, controls) {
+    this.kind = kind;
     this.columns = columns;
+    this.controls = controls; // whether a value has a control character
     this.buffer = buffer; // every row with TABs between its values and an LF at its end
     this.starts = starts;
-    this.count = count;
+    this.count = starts.length - 1;
   }
 
   /** Return the values of a row as bytes, for the columns asked for by their places. */
@@ -49,8 +51,10 @@ export class Register {
     return Object.fromEntries(this.columns.map((name, n) => [name, values[n]]));
   }
 
-  /** Return what an announcement says of a register: its columns, number of rows and digest. */
+  /** Return what an announcement says of a register: its columns, number of rows and digest; Wrong for a bad value. */
   async summary() {
+    must(!this.controls, `${this.kind}: a control character`);
+    checkKeys(this);
     const sorted = new Uint8Array(this.buffer.length - this.starts[0]);
     let at = 0;
     for (const row of this.order()) {
@@ -97,7 +101,7 @@ export function readRegister(bytes, kind) {
   } catch {
     throw new Wrong(`${kind}: not UTF-8; save the register as CSV in UTF-8`);
   }
-  const { buffer, starts, width } = rows(bytes, kind);
+  const { buffer, starts, width, controls } = rows(bytes, kind);
   must(starts.length > 1, `${kind}: no header`);
   const columns = fromUtf8(buffer.subarray(0, starts[1] - 1)).split("\t");
   must(new Set(columns).size === columns.length, `${kind}: a column stands twice`);
@@ -105,7 +109,7 @@ export function readRegister(bytes, kind) {
   must(missing === undefined, `${kind}: the register has no column ${missing}`);
   must(width === columns.length, `${kind}: short or long rows`);
   const own = starts.subarray(1);
-  const register = new Register(columns, buffer, own, own.length - 1);
+  const register = new Register(kind, columns, buffer, own, controls);
   checkRows(register, kind);
   return register;
 }
@@ -126,6 +130,12 @@ function rows(bytes, kind) {
     buffer[to++] = LF;
     starts.push(to);
   };
+  let controls = false;
+  const plain = (byte, next) => {
+    if (!isControl(byte, next)) return byte;
+    controls = true;
+    return 63; // "?": a TAB or LF would part values
+  };
   let begins = true; // a field begins here
   while (at < bytes.length) {
     const byte = bytes[at++];
@@ -137,8 +147,7 @@ function rows(bytes, kind) {
           if (bytes[at] !== QUOTE) break;
           at++;
         }
-        if (isControl(inside, bytes[at])) refuse("a control character");
-        buffer[to++] = inside;
+        buffer[to++] = plain(inside, bytes[at]);
       }
       const next = bytes[at];
       if (next !== COMMA && next !== LF && next !== CR && at < bytes.length) refuse("a quote that RFC 4180 does not allow");
@@ -160,8 +169,7 @@ function rows(bytes, kind) {
       quoted = true; // the line is not blank
     } else {
       if (byte === QUOTE) refuse("a quote that RFC 4180 does not allow");
-      if (isControl(byte, bytes[at])) refuse("a control character");
-      buffer[to++] = byte;
+      buffer[to++] = plain(byte, bytes[at]);
       begins = false;
     }
   }
@@ -169,33 +177,42 @@ function rows(bytes, kind) {
     column++;
     endRow();
   }
-  return { buffer: buffer.subarray(0, to), starts: Uint32Array.from(starts), width };
+  return { buffer: buffer.subarray(0, to), starts: Uint32Array.from(starts), width, controls };
 }
 
 function isControl(byte, next) {
   return byte < 32 || byte === 127 || (byte === 0xc2 && next >= 0x80 && next <= 0x9f);
 }
 
+function keysOf(kind) {
+  return kind === "conflicts" ? ["inspector_id", "target_id"] : ["id"];
+}
+
 function checkRows(register, kind) {
-  const keys = kind === "conflicts" ? ["inspector_id", "target_id"] : ["id"];
-  const place = (name) => register.columns.indexOf(name);
-  const places = [...keys, ...(kind === "conflicts" ? [] : ["division"]), ...(kind === "targets" ? ["credit_class"] : [])].map(place);
+  const names = [...keysOf(kind), ...(kind === "conflicts" ? [] : ["division"]), ...(kind === "targets" ? ["credit_class"] : [])];
+  const places = names.map((name) => register.columns.indexOf(name));
+  for (let row = 0; row < register.count; row++) {
+    const values = register.values(row, places);
+    must(keysOf(kind).every((_, n) => values[n].length), `${kind}: an empty id`);
+    if (kind === "conflicts") continue;
+    must(values[1].length === 6 && values[1].every((byte) => byte >= 48 && byte <= 57), `${kind}: a division without six digits`);
+    if (kind === "targets") must(/^[ABCD]?$/.test(fromUtf8(values[2])), `${kind}: a credit class that is not A to D`);
+  }
+}
+
+function checkKeys(register) {
+  const { kind } = register;
+  const places = keysOf(kind).map((name) => register.columns.indexOf(name));
   const seen = new Set();
-  const shown = new Set();
   let odd = false;
   for (let row = 0; row < register.count; row++) {
-    const [first, ...more] = register.values(row, places);
-    const id = kind === "conflicts" ? `${fromUtf8(first)}\t${fromUtf8(more[0])}` : fromUtf8(first);
-    must(first.length && (kind !== "conflicts" || more[0].length), `${kind}: an empty id`);
+    const id = register.values(row, places).map(fromUtf8).join("\t");
     must(!seen.has(id), `${kind}: an id stands twice`);
     seen.add(id);
-    if (kind === "conflicts") continue;
-    odd ||= /[^!-~]/.test(id);
-    must(/^[0-9]{6}$/.test(fromUtf8(more[0])), `${kind}: a division without six digits`);
-    if (kind === "targets") must(/^[ABCD]?$/.test(fromUtf8(more[1])), `${kind}: a credit class that is not A to D`);
+    odd ||= kind !== "conflicts" && /[^!-~]/.test(id);
   }
-  if (!odd) return;
-  for (const id of seen) {
+  const shown = new Set();
+  for (const id of odd ? seen : []) {
     const form = id.normalize("NFKC").replace(SHOWS_NOTHING, "");
     must(!shown.has(form), `${kind}: two ids look alike`);
     shown.add(form);

@@ -129,3 +129,50 @@ def test_a_year_by_the_command(office: Office) -> None:
     code, _, err = office("draw", "plan", year, "-o", office.path("plans"))
     assert (code, "another plan" in err) == (2, True)
     assert office("draw", "plan", office.plan())[0] == 2
+
+
+CLASSES = (
+    YEAR.replace('plan = "QH-2018-auction"', 'plan = "QH-2018-auction"\nitem_class = "key"').replace(
+        'plan = "QH-2018-rest"', 'plan = "QH-2018-rest"\nitem_class = "一般"'
+    )
+    + '[classes.key]\n[classes."一般"]\nratio = "0.20"\nfrequency = 1\n'
+)
+
+
+def test_classes_of_items_have_limits() -> None:
+    """A general item above its ratio or frequency is refused, a key item is free; each class needs its limits."""
+    found = {draw.plan.plan: draw.plan for draw in draws(CLASSES)}
+    assert "0.20" == found["QH-2018-rest"].limit
+    assert plan.UNSET == found["QH-2018-auction-1"].limit
+    for old, new, named in (
+        ("count = 9", 'ratio = "0.21"', "ratio"),
+        ("count = 9", "count = 9\nfrequency = 2", "frequency"),
+        ("[classes.key]\n", "", "classes.key"),
+    ):
+        with pytest.raises(DrawError) as refused:
+            draws(CLASSES.replace(old, new))
+        assert named in str(refused.value)
+
+
+def test_announcement_cites_the_year(office: Office) -> None:
+    """What `draw plan` wrote names the year's plan; `verify --annual` compares, and the class's limit holds for counts."""
+    year = office.plan(CLASSES, "year.toml")
+    office.ok("draw", "plan", year, "-o", office.path("plans"))
+    first = office.path("plans") / "QH-2018-auction-1.toml"
+    transcript = office.draw(plan=first)
+    announced = json.loads(transcript.read_bytes())["announcement"]
+    assert annual.read_annual(tomllib.loads(CLASSES)).digest == announced["annual"]
+    assert office.failed(transcript, "--annual", year) == []
+    other = office.plan(
+        CLASSES.replace('ratio = "0.20"\n[[items]]', 'ratio = "0.30"\n[[items]]'), "other.toml"
+    )
+    assert office.failed(transcript, "--annual", other) == ["annual"]
+    words = office.announce_words("2", office.path("plans") / "QH-2018-rest.toml")
+    assert office(*words)[0] == 0
+    many = office.plan(CLASSES.replace("count = 9", "count = 40"), "many.toml")
+    office.ok("draw", "plan", many, "-o", office.path("more"))
+    code, _, err = office(*office.announce_words("3", office.path("more") / "QH-2018-rest.toml"))
+    assert (code, "0.20" in err) == (1, True)
+    changed = office.path("plans") / "QH-2018-auction-2.toml"
+    changed.write_text(changed.read_text().replace("0.20", "0.40"))
+    assert office(*office.announce_words("4", changed, ["--annual", year]))[0] == 1

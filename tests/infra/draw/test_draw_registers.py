@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +20,7 @@ from naive import digest
 from infra.draw.register import TargetRegister
 from schemas.draw.documents import RegisterSummary
 from schemas.errors import DrawError, UsageError
+from tests.infra.draw.conftest import PLAN, Office
 from verification import verify_draw
 
 HEAD = "id,name,division,credit_class\n"
@@ -298,3 +301,33 @@ def test_error_names_the_line_and_no_value(tmp_path: Path) -> None:
         summary(path)
     assert f"{path}:3" in str(caught.value)
     assert "632801199001011234" not in str(caught.value)
+
+
+def test_leave_and_certificates_make_unavailable(office: Office) -> None:
+    """Who is away on a day of the period, or whose certificate ends before it does, is not drawn, and is counted."""
+    for n, row in enumerate(office.inspectors):
+        row["away"] = {
+            1: "2018-03-01/2018-03-31",
+            2: "2018-05-02",
+            3: "2018-01-01/2018-01-02；2018-06-30/2018-07-09",
+        }.get(n, "")
+        row["valid_until"] = {4: "2018-06-29", 5: "2018-06-30"}.get(n, "")
+    office.write_all()
+    transcript = office.draw()
+    read = json.loads(transcript.read_bytes())
+    assert {"away": 2, "expired": 1} == read["announcement"]["unavailable"]
+    assert not {"I2", "I3", "I4"} & {i for visit in read["assignments"] for i in visit["inspectors"]}
+    assert office.failed(transcript, "--chain", office.data / "draws") == []
+    line = [
+        sys.executable,
+        verify_draw.__file__,
+        transcript,
+        office.path("R.csv"),
+        office.path("I.csv"),
+        office.path("C.csv"),
+    ]
+    assert subprocess.run(line, check=False, capture_output=True).returncode == 0
+    office.inspectors[6]["away"] = "2018-07-02/2018-06-02"
+    office.write_all()
+    code, _, err = office(*office.announce_words("2", office.plan(PLAN.replace("QH-1", "QH-2"), "p2.toml")))
+    assert (code, "away" in err) == (1, True)
