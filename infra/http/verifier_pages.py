@@ -19,7 +19,7 @@ from infra.http.pages import page
 from infra.pages.frame import icon, stylesheet
 from processors.queries.access import Principal
 from schemas.errors import NotFound
-from verification.browser_page import Asset, assets, fragment, modules
+from verification.browser_page import Asset, SinglePage, assets, fragment, modules
 
 ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*"}
 """Header of trust folder and status lists, which pages of any site may read."""
@@ -58,13 +58,13 @@ class VerifierPages:
 
     async def again(self, request: Request, principal: Principal | None) -> Response:
         """Answer with the page that makes a draw again in the browser, from the register's file."""
-        made = await self.work(self.lookups.draw_again, request.path_params["digest"])
+        made: SinglePage = await self.work(self.lookups.draw_again, request.path_params["digest"])
         headers = {
             "Content-Security-Policy": f"{made.policy}; frame-ancestors 'none'",
             "Referrer-Policy": "no-referrer",
             "Cache-Control": "no-cache",
         }
-        return HTMLResponse(made.content, headers=headers)
+        return Response(made.content, headers=headers, media_type="text/html")
 
     async def asset(self, request: Request, principal: Principal | None) -> Response:
         """Answer with a module, a style sheet, the mark of the site or the service worker."""

@@ -15,8 +15,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from infra.bootstrap import Installation
 from infra.cli import main
+from infra.http.lookups import Lookups
+from infra.settings import Settings
 from schemas.canonical_json import canonical
+from schemas.errors import NotFound
 from tests.infra.draw.conftest import PLAN
 from verification import browser_page
 from verification.browser_page import draw_page, trust_bundle, trust_files
@@ -232,7 +236,12 @@ def test_page_draws_again_in_a_browser(drawn: tuple[Path, Files], browser: Brows
 def test_site_page_has_the_transcript_inside(drawn: tuple[Path, Files]) -> None:
     """The page of a site's draw needs the registers alone; its policy lets no request out."""
     folder, files = drawn
-    made = draw_page(trust_bundle(trust_files(folder / "data" / "trust")), files["transcript"])
+    with Installation(Settings(folder / "data")) as here:
+        lookups = Lookups(here)
+        made = lookups.draw_again(json.loads(files["transcript"])["announcement_digest"])
+        with pytest.raises(NotFound):
+            lookups.draw_again("0" * 64)
+    assert made == draw_page(trust_bundle(trust_files(folder / "data" / "trust")), files["transcript"])
     assert base64.b64encode(files["transcript"]) in made.content
     assert "connect-src" not in made.policy
     assert made.policy.startswith("default-src 'none'")
