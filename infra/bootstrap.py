@@ -23,6 +23,7 @@ from schemas.identifiers import unprintable
 from schemas.ports import Store
 
 if TYPE_CHECKING:
+    from infra.delivery.notices import Notices
     from infra.delivery.outbox import DeliveryReport
     from infra.embedded.engine import DrainProgress, Engine
     from infra.embedded.inbox import EmbeddedInbox
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from infra.stores.uploads import Form
     from issuance.signer import SoftwareSigner
     from processors.queries.find import Queries
-    from processors.queries.listings import Listings, Register
+    from processors.queries.listings import Listings, WholeRegister
     from producers.files import Inbox, Papers
     from producers.packet_events import PacketForms
     from producers.printed import ToldValues
@@ -154,7 +155,7 @@ class Installation:
         return self.following
 
     @contextmanager
-    def register(self) -> Iterator[Register]:
+    def register(self) -> Iterator[WholeRegister]:
         """Open the register for queries; everything read inside the block is of one moment."""
         from infra.readmodel.lists import EmbeddedRegister, EmptyRegister
 
@@ -204,6 +205,13 @@ class Installation:
         with self.queries() as ask:
             return artefact(ask, self.store, number, version, form)
 
+    @cached_property
+    def notices(self) -> Notices:
+        """The letters that decisions led to; their files are sealed when they are first asked for."""
+        from infra.delivery.notices import Notices
+
+        return Notices(self, self.register)
+
     def published_lists(self) -> Stored | None:
         """Return the published status lists as a source for `verify`; None where there are none."""
         from infra.stores.uploads import published_lists
@@ -227,13 +235,15 @@ class Installation:
             yield embedded
 
     @contextmanager
-    def service_inbox(self, authenticate: Callable[[Event], Auth]) -> Iterator[Inbox]:
-        """Open the inbox for a service, which has found out by `authenticate` how each sender is known.
+    def service_inbox(
+        self, authenticate: Callable[[Event], Auth], sender: Callable[[Event], str]
+    ) -> Iterator[Inbox]:
+        """Open the inbox for a service, which has found out by `authenticate` how each `sender` is known.
 
         On Kafka it opens also while the broker is away; events are then refused in a few seconds.
         """
         if not self.settings.on_kafka:
-            with self.embedded_inbox(authenticate) as embedded:
+            with self.embedded_inbox(authenticate, sender) as embedded:
                 yield embedded
             return
         from infra.kafka.inbox import Attestations, KafkaInbox
@@ -241,15 +251,22 @@ class Installation:
 
         attest = Attestations(installation_secret(self.settings.data))
         with closing(
-            KafkaInbox(self.settings, seconds=SERVICE_SECONDS, known=authenticate, attest=attest)
+            KafkaInbox(
+                self.settings, seconds=SERVICE_SECONDS, known=authenticate, sender=sender, attest=attest
+            )
         ) as inbox:
             yield inbox
 
     @contextmanager
-    def embedded_inbox(self, authenticate: Callable[[Event], Auth] | None = None) -> Iterator[EmbeddedInbox]:
+    def embedded_inbox(
+        self,
+        authenticate: Callable[[Event], Auth] | None = None,
+        sender: Callable[[Event], str] | None = None,
+    ) -> Iterator[EmbeddedInbox]:
         """Open the inbox of the embedded engine.
 
-        `authenticate` replaces the check of the event's proof, for a caller that has identified the sender.
+        `authenticate` replaces the check of the event's proof, for a caller that has identified the sender; `sender`
+        names who that is.
         """
         from infra.agencies import check_proof
         from infra.embedded.inbox import EmbeddedInbox
@@ -264,6 +281,7 @@ class Installation:
                 unprintable=unprintable,
                 draws=self.drawn_visit,
                 backdate_days=self.settings.backdate_days,
+                sender=sender,
             )
 
     def authenticate(self, event: Event) -> Auth:

@@ -179,10 +179,15 @@ def _signatures(pdf: bytes) -> tuple[bytes, bytes]:
         credential = attachments(pdf)["credential.cwt"]
     except (VerificationError, KeyError):
         raise ObjectDiffers("the key holds what is no licence of ours") from None
+    return credential, seal_signature(cms)
+
+
+def seal_signature(cms: bytes) -> bytes:
+    """Return the DER of the signature that ends a seal's CMS; empty where there is none."""
     for size in range(8, 73):
         if cms[-size - 2 : -size] == bytes((0x04, size)) and cms[-size] == 0x30:
-            return credential, cms[-size:]
-    return credential, b""
+            return cms[-size:]
+    return b""
 
 
 def rebuild_recipe(settings: Settings, into: Path, *, opens: bool) -> Recipe:

@@ -13,15 +13,16 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from schemas.authorities import source_of
+from schemas.authorities import find, source_of
 from schemas.errors import UsageError
 from schemas.transparency.notes import COSIGNATURE, VerifierKey, is_key_name, read_key
 
+T = TypeVar("T")
 DEFAULT_DATA = "zhengzhao-data"
 PATIENCE = 20
 RETENTION_YEARS = (
@@ -41,6 +42,11 @@ _KEYS = frozenset(
         "backdate_days",
         "inboxes",
         "proxies",
+        "log",
+        "window",
+        "mail",
+        "webhook",
+        "oidc",
     }
 )
 _TRUE = {"1", "true", "yes", "on"}
@@ -60,6 +66,29 @@ class LogSettings(msgspec.Struct, frozen=True):
     origin: str = ""
     witnesses: tuple[WitnessSettings, ...] = ()
     needed: int = 0
+
+
+class MailSettings(msgspec.Struct, frozen=True):
+    """The mail server that takes letters: `tls` is `tls`, `starttls` or empty; the password comes from the environment."""
+
+    host: str
+    sender: str
+    port: int = 25
+    tls: str = ""
+    user: str = ""
+    password: str = ""
+
+
+class ProviderSettings(msgspec.Struct, frozen=True):
+    """The OpenID provider for logins, and the names of its claims: each maps to what an account has."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = ""
+    enterprise: str = "enterprise"
+    person: str = "person"
+    agency: str = "agency"
+    roles: str = "roles"
 
 
 class Settings:
@@ -82,6 +111,10 @@ class Settings:
         inboxes: Mapping[str, str] | None = None,
         proxies: tuple[IPv4Network | IPv6Network, ...] = (),
         log: LogSettings | None = None,
+        window: str = "",
+        mail: MailSettings | None = None,
+        webhook: str = "",
+        oidc: ProviderSettings | None = None,
     ) -> None:
         self.data = data
         self.broker = broker
@@ -98,6 +131,10 @@ class Settings:
         self.backdate_days = backdate_days  # days by which an event may be dated back; None: any number
         self.inboxes = dict(inboxes or {})  # on Kafka: an agency's own inbox topic → its source
         self.log = log or LogSettings()
+        self.window = window  # division of the installation's own window; empty: the applicant's province
+        self.mail = mail  # where letters go by e-mail; None: nowhere
+        self.webhook = webhook  # where letters are told; empty: nowhere
+        self.oidc = oidc  # who identifies those who log in; None: local accounts alone
         self.proxies = proxies  # networks whose X-Forwarded-For the HTTP service believes
 
     def __repr__(self) -> str:
@@ -188,6 +225,10 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         inboxes=_inboxes(file.get("inboxes", {}), folder / "settings.toml"),
         proxies=_proxies(file.get("proxies", []), folder / "settings.toml"),
         log=_log(file.get("log", {}), folder / "settings.toml"),
+        window=_window(file.get("window", ""), folder / "settings.toml"),
+        mail=_mail(file.get("mail"), env, folder / "settings.toml"),
+        webhook=_address(file.get("webhook", ""), folder / "settings.toml"),
+        oidc=_provider(file.get("oidc"), env, folder / "settings.toml"),
     )
 
 
@@ -303,3 +344,52 @@ def _count(name: str, value: object, most: int) -> int:
             hint=f"ZHENGZHAO_{name.upper()}",
         )
     return number
+
+
+def _window(code: object, where: Path) -> str:
+    if not isinstance(code, str) or (code and find(code) is None):
+        raise UsageError(
+            f"window 不是区划代码 / window is no division: {code}", where=str(where), hint='window = "630000"'
+        )
+    return code
+
+
+def _address(address: object, where: Path) -> str:
+    if not isinstance(address, str) or (address and urlsplit(address).scheme not in ("http", "https")):
+        raise UsageError(
+            "webhook 不是 http(s) 地址 / webhook is no http(s) address",
+            where=str(where),
+            hint='webhook = "https://…"',
+        )
+    return address
+
+
+def _mail(named: object, env: Mapping[str, str], where: Path) -> MailSettings | None:
+    """Return what the table `[mail]` says; the password may come from `ZHENGZHAO_MAIL_PASSWORD`."""
+    found = _table(
+        "mail", named, MailSettings, where, 'host = "mail.example", sender = "hall@example.cn", port = 25'
+    )
+    password = env.get("ZHENGZHAO_MAIL_PASSWORD")
+    return msgspec.structs.replace(found, password=password) if found and password else found
+
+
+def _provider(named: object, env: Mapping[str, str], where: Path) -> ProviderSettings | None:
+    """Return what the table `[oidc]` says; the secret may come from `ZHENGZHAO_OIDC_SECRET`."""
+    found = _table(
+        "oidc", named, ProviderSettings, where, 'issuer = "https://id.example", client_id = "zhengzhao"'
+    )
+    secret = env.get("ZHENGZHAO_OIDC_SECRET")
+    return msgspec.structs.replace(found, client_secret=secret) if found and secret else found
+
+
+def _table(name: str, named: object, kind: type[T], where: Path, hint: str) -> T | None:
+    if named is None:
+        return None
+    try:
+        if isinstance(named, dict) and (unknown := set(named) - set(kind.__struct_fields__)):  # type: ignore[attr-defined]
+            raise msgspec.ValidationError(f"unknown keys {', '.join(sorted(unknown))}")
+        return msgspec.convert(named, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"[{name}] 无法读取 / [{name}] cannot be read: {error}", where=str(where), hint=hint
+        ) from None

@@ -73,7 +73,9 @@ class FormMark(NamedTuple):
 def mark_of(row: Mapping[str, Any], kind: str) -> FormMark:
     """Return the mark of an item's form."""
     more = (
-        text_digest("".join(part for parts in _notice(row) for part in parts))[:16] if kind == LETTER else ""
+        text_digest("".join(part for parts in notice_lines(row) for part in parts))[:16]
+        if kind == LETTER
+        else ""
     )
     return FormMark(kind, row["code"], more=more)
 
@@ -283,7 +285,7 @@ def _data(
         "mark": str(mark),
         "fonts": list(families),
         "values": dict(values),
-        "notice": list(_notice(row)) if letter and not old else [],
+        "notice": list(notice_lines(row)) if letter and not old else [],
         "notice_title": NOTICE_TITLE,
         "commitment_title": COMMITMENT_TITLE if letter and not old else "",
         "paragraphs": list(COMMITMENT) if letter else [],
@@ -301,7 +303,7 @@ def _data(
     }
 
 
-def _notice(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def notice_lines(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Return the paragraphs of the letter's first part, Chinese and English: demands, limits, checks, consequences."""
     limits, basis = row.get("limits") or {}, row.get("legal_basis") or ""
     yield (

@@ -26,7 +26,7 @@ from schemas.licence import Issued, Numbered
 
 LEDGER_PARTITIONS = 64  # fixed for ever, so that a holder's partition never changes
 
-Auth = Literal["none", "proof", "token", "topic", "internal"]
+Auth = Literal["none", "proof", "token", "session", "topic", "internal"]
 Kind = Literal["event", "tick", "catalogue", "numbered", "claimed", "issued", "failed"]
 P = TypeVar("P")
 
@@ -111,7 +111,7 @@ class _Entry(msgspec.Struct, Generic[P], frozen=True):
     holder: str
     received_at: str  # RFC 3339 with zone, the moment of routing; empty for what a stage sent back
     payload: P
-    principal: str = ""  # the sender: a source URN, or a stage
+    principal: str = ""  # the sender: a source URN, an account, or a stage
     auth: Auth = "none"
     v: int = 1
 

@@ -62,6 +62,8 @@ _GROUPS: Mapping[str, Mapping[str, str]] = {
     "status": {"status:app": ""},
     "agency": {"agency:app": ""},
     "token": {"agency:token_app": ""},
+    "account": {"account:app": ""},
+    "notice": {"notice:app": ""},
     "draw": {"draw:app": ""},
     "register": {"register:app": ""},
     "inspect": {"inspection:inspect_app": ""},

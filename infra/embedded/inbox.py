@@ -31,6 +31,12 @@ from schemas.persons import Persons
 
 Authenticate = Callable[[Event], Auth]
 """Authenticate an event; raises Rejected where its proof is not good, or one is required and absent."""
+NameSender = Callable[[Event], str]
+"""Names the sender of an event for the ledger: its source, or the account of a session."""
+
+
+def _source(event: Event) -> str:
+    return event.source
 
 
 class EmbeddedInbox:
@@ -47,6 +53,7 @@ class EmbeddedInbox:
         unprintable: Unprintable | None = None,
         draws: Draws | None = None,
         backdate_days: int | None = None,
+        sender: NameSender | None = None,
     ) -> None:
         self._db = db
         self._persons = persons
@@ -56,6 +63,7 @@ class EmbeddedInbox:
         self._unprintable = unprintable
         self._draws = draws
         self._backdate_days = backdate_days
+        self._sender = sender or _source
 
     def take(self, events: Sequence[Event], received_at: datetime) -> list[Outcome]:
         """Append new events to the ledger and return the outcome of each."""
@@ -95,7 +103,7 @@ class EmbeddedInbox:
             return route(
                 event,
                 received_at,
-                event.source,
+                self._sender(event),
                 auth,
                 self._persons,
                 self._files,

@@ -252,6 +252,9 @@ class Window:
     def holder_of_licence(self, number: str) -> str | None:
         return self._register.holder_of_licence(number)
 
+    def states_by_due(self) -> Iterator[HolderState]:
+        return self._register.states_by_due()
+
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
         return self._register.facts(types)
 

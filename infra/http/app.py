@@ -45,6 +45,8 @@ from infra.http.openapi import document
 from infra.http.problems import Problem, of_error, response
 from infra.http.verdicts import Overrun
 from infra.http.verifier_pages import ANY_ORIGIN, VerifierPages
+from infra.portal.routes import portal_routes
+from infra.portal.web import Portal
 from processors.queries.access import Principal
 from producers.files import Accepted
 from schemas.canonical_json import MAX_BYTES
@@ -91,6 +93,7 @@ class Service:
         self.turns = Turns(limits.verify_client, limits.verify_waiting)
         self.pages = VerifierPages(lookups, self._work)
         self.metrics = Metrics(intake, drainer)
+        self.portal = Portal(lookups.installation, self.callers, intake, self.bodies, limits)
         self.openapi = msgspec.json.encode(document(limits))
 
     def app(self) -> Starlette:
@@ -122,6 +125,7 @@ class Service:
             self._route("/trust/{name}", "GET", self.trust, public=True),
             self._route("/log/{path:path}", "GET", self.log, public=True),
         ]
+        routes += portal_routes(self.portal)
         handlers = {HTTPException: _http_problem, Exception: _fault}
         return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
 

@@ -39,6 +39,7 @@ class _Read(msgspec.Struct):
     name: str
     event: Event | Problem
     auth: Auth = "none"
+    account: str = ""
 
 
 class _Job(msgspec.Struct):
@@ -58,6 +59,7 @@ class IntakeThread:
         self._answered_at = 0.0
         self._wake = wake
         self._auth: dict[int, Auth] = {}
+        self._accounts: dict[int, str] = {}
         self._closing = False
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="read")
         self._strangers = ThreadPoolExecutor(1, thread_name_prefix="read-unproved")
@@ -101,11 +103,13 @@ class IntakeThread:
         batch: bool = False,
         limit: int = 1000,
         made_here: bool = False,
+        account: str = "",
     ) -> list[tuple[str, Taken]]:
         """Take in an event, or a batch of at most `limit`; return the id of each with its outcome.
 
         `made_here` says that this service made the event from papers of an authenticated caller: the installation's
-        intake key signs it. Raises Problem where the whole request is unusable, too much waits, or the disk fails; then
+        intake key signs it. `account` says whose session on our pages it came from. Raises Problem where the whole
+        request is unusable, too much waits, or the disk fails; then
         nothing was kept.
         """
         if self._waiting >= self._most or self._closing:
@@ -115,7 +119,7 @@ class IntakeThread:
         try:
             readers = self._strangers if principal is None else self._readers
             read = await loop.run_in_executor(
-                readers, self._read, raw, principal, limit if batch else 0, made_here
+                readers, self._read, raw, principal, limit if batch else 0, made_here, account
             )
             if not any(isinstance(one.event, Event) for one in read):
                 return [(one.name, one.event) for one in read if isinstance(one.event, Problem)]
@@ -128,17 +132,30 @@ class IntakeThread:
 
     # --- reading: in the threads of readers
 
-    def _read(self, raw: bytes, principal: Principal | None, limit: int, made_here: bool) -> list[_Read]:
+    def _read(
+        self, raw: bytes, principal: Principal | None, limit: int, made_here: bool, account: str
+    ) -> list[_Read]:
         """Return the events of a request, each read or refused. Raises Problem where the whole is unusable."""
         try:
             register = load_register(self._installation.settings.data)
             at = datetime.now(UTC)
             parts = elements(raw, limit) if limit else [raw]
+            if account:
+                return [self._of_session(self._installation.sign_at_intake(p), at, account) for p in parts]
             return [self._admit(part, principal, at, register, made_here) for part in parts]
         except Problem:
             raise
         except Exception as error:
             raise _fault(error) from error
+
+    @staticmethod
+    def _of_session(raw: bytes, at: datetime, account: str) -> _Read:
+        """Return an event of a session: who logged in is known, so no proof is asked for."""
+        try:
+            event = parse_event(raw, at)
+            return _Read(event.id, event, "session", account)
+        except Rejected as error:
+            return _Read(element_id(raw), of_error(error))
 
     def _admit(
         self, raw: bytes, principal: Principal | None, at: datetime, register: AgencyRegister, made_here: bool
@@ -179,7 +196,10 @@ class IntakeThread:
 
     def _run(self) -> None:
         try:
-            with self._installation.service_inbox(lambda event: self._auth[id(event)]) as inbox:
+            with self._installation.service_inbox(
+                lambda event: self._auth[id(event)],
+                lambda event: self._accounts.get(id(event)) or event.source,
+            ) as inbox:
                 self._ready.put(None)
                 while (job := self._jobs.get()) is not None:
                     self._group(inbox, self._gather(job))
@@ -203,6 +223,7 @@ class IntakeThread:
     def _group(self, inbox: Inbox, jobs: list[_Job]) -> None:
         read = [one for job in jobs for one in job.read if isinstance(one.event, Event)]
         self._auth = {id(one.event): one.auth for one in read}
+        self._accounts = {id(one.event): one.account for one in read if one.account}
         try:
             taken = inbox.take([one.event for one in read if isinstance(one.event, Event)], datetime.now(UTC))
         except (

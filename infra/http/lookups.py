@@ -81,6 +81,11 @@ class Lookups:
             for kind, size in _LANES.items()
         }
 
+    @property
+    def installation(self) -> Installation:
+        """Return the installation that is asked."""
+        return self._installation
+
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one of the threads. Papers and verdicts have threads of their own, so that no query waits for them."""
         if function == self.verify:

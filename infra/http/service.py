@@ -15,6 +15,7 @@ from typing import Final
 import uvicorn
 
 from infra.bootstrap import Installation
+from infra.delivery.postman import Postman, PostRound
 from infra.http.app import Service
 from infra.http.callers import Tokens
 from infra.http.drainer import TICK_SECONDS, DecidingProcess, Drainer, ExternalDrainer, daily_collection
@@ -77,7 +78,7 @@ def service(
         lookups = Lookups(asked, limits=limits)
         opened.callback(lookups.close)
         here = is_loopback(host)
-        yield Service(
+        built = Service(
             lookups,
             intake,
             drainer,
@@ -87,6 +88,12 @@ def service(
             open_here=here and not allowed,
             proxies=settings.proxies,
         )
+        opened.callback(built.portal.close)
+        if settings.mail or settings.webhook:
+            office = installation()
+            postman = Postman(office, office.notices, office.register, built.portal.accounts.addresses_of)
+            opened.callback(PostRound(postman).close)
+        yield built
 
 
 def serve(built: Service, listening: socket.socket) -> None:

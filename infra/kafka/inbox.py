@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -41,11 +41,20 @@ _SENT = "CREATE TABLE IF NOT EXISTS sent (event TEXT PRIMARY KEY, digest TEXT NO
 _encode = msgspec.json.Encoder().encode
 _PAUSE: Final = 2.0  # seconds after a fault of the broker in which it is not asked again
 ATTESTED: Final = "zhengzhao-attested"  # the header
-_AUTHS: Final[tuple[Auth, ...]] = ("none", "proof", "token")
+_AUTHS: Final[tuple[Auth, ...]] = ("none", "proof", "token", "session")
+
+
+class Attested(NamedTuple):
+    """The way in which a sender is known, and the account of a session."""
+
+    auth: Auth
+    account: str = ""
 
 
 class Attestations:
     """The attestations of a service about events that it took in: how a sender is known (`proof`, `token`, `none`).
+
+    Of a `session` the account is attested too.
 
     One travels in a header of the record, under a key that only this installation has, and binds the bytes: nobody
     else who may write to the inbox can make it. Where proofs are required, `token` and `none` are not enough.
@@ -54,20 +63,22 @@ class Attestations:
     def __init__(self, secret: bytes) -> None:
         self._key = subkey(secret, "attested")
 
-    def header(self, auth: Auth, raw: bytes) -> tuple[str, bytes]:
+    def header(self, auth: Auth, raw: bytes, account: str = "") -> tuple[str, bytes]:
         """Return the header for a record with the value `raw`."""
-        return ATTESTED, auth.encode() + b":" + self._tag(auth, raw)
+        said = f"{auth}/{account}".encode() if account else auth.encode()
+        return ATTESTED, said + b":" + self._tag(said, raw)
 
-    def read(self, header: bytes, raw: bytes) -> Auth | None:
+    def read(self, header: bytes, raw: bytes) -> Attested | None:
         """Return what a header says about a record; None where this installation did not attest these bytes."""
-        auth, _, tag = header.partition(b":")
+        said, _, tag = header.partition(b":")
+        auth, _, account = said.partition(b"/")
         for known in _AUTHS:
-            if auth == known.encode() and hmac.compare_digest(tag, self._tag(known, raw)):
-                return known
+            if auth == known.encode() and hmac.compare_digest(tag, self._tag(said, raw)):
+                return Attested(known, account.decode("utf-8", "replace"))
         return None
 
-    def _tag(self, auth: Auth, raw: bytes) -> bytes:
-        return hmac.new(self._key, auth.encode() + b"\0" + raw, "sha256").hexdigest().encode()
+    def _tag(self, said: bytes, raw: bytes) -> bytes:
+        return hmac.new(self._key, said + b"\0" + raw, "sha256").hexdigest().encode()
 
 
 class KafkaInbox:
@@ -84,12 +95,14 @@ class KafkaInbox:
         *,
         seconds: float = 120,
         known: Callable[[Event], Auth] | None = None,
+        sender: Callable[[Event], str] = lambda event: event.source,
         attest: Attestations | None = None,
     ) -> None:
         self._settings = settings
         self._connection = parse(settings.broker or "")
         self._seconds = seconds
         self._known_by = known
+        self._sender = sender
         self._attest = attest
         self._publisher: Publisher | None = None
         self._sent: SentEvents | None = None
@@ -158,7 +171,9 @@ class KafkaInbox:
         raw = _encode(event.raw)
         headers: tuple[tuple[str, bytes], ...] = ()
         if self._known_by is not None and self._attest is not None:
-            headers = (self._attest.header(self._known_by(event), raw),)
+            sender = self._sender(event)
+            account = "" if sender == event.source else sender
+            headers = (self._attest.header(self._known_by(event), raw, account),)
         publisher.send(event.holder_id or "", raw, headers=headers)
 
 

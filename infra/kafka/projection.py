@@ -26,7 +26,7 @@ from infra.readmodel.database import Database
 from infra.readmodel.lists import EmbeddedRegister
 from infra.readmodel.projector import Projector, due_in_part, renew
 from infra.settings import Settings
-from processors.queries.listings import Register
+from processors.queries.listings import WholeRegister
 from schemas.errors import BrokerUnavailable
 from schemas.facts import Fact
 from schemas.ledger import EventEntry, decode_entry, partition_of
@@ -208,7 +208,7 @@ PATIENCE = 10.0  # seconds of catching up before a query says how far behind it 
 
 
 @contextmanager
-def open_kafka_register(settings: Settings, following: Following | None = None) -> Iterator[Register]:
+def open_kafka_register(settings: Settings, following: Following | None = None) -> Iterator[WholeRegister]:
     """Return the register: that of `following` as it stands, else one that is caught up first.
 
     Catching up says on standard error how far behind it is where 10 s did not do.

@@ -239,9 +239,12 @@ def router(parts: Parts) -> Router:
     def routed(raw: bytes, received_at: datetime, topic: str, headers: Mapping[str, bytes]) -> Entry:
         event = parse_event(raw, received_at, settings.backdate_days)
         said = attested.read(headers.get(ATTESTED, b""), raw) if topic == topics.INBOX else None
-        trusted = said is not None and (said == "proof" or not settings.require_proof)
-        auth = said if said is not None and trusted else parts.authenticate(event)
+        if said is not None and not (said.auth in ("proof", "session") or not settings.require_proof):
+            said = None
+        auth = said.auth if said is not None else parts.authenticate(event)
         principal, auth = known_by(topic, event, settings.inboxes, auth)
+        if said is not None and said.account:
+            principal = said.account
         return route(
             event, received_at, principal, auth, parts.persons, parts.check_upload, parts.missing_glyphs,
             parts.drawn_visit,

@@ -25,6 +25,7 @@ from processors.queries.listings import MARKS_FORM
 from processors.state import HolderState
 from schemas.errors import NotFound
 from schemas.facts import EventWaits, Fact, decode
+from schemas.item_types import ServiceItem
 from schemas.ledger import EventEntry, decode_entry, entry_of
 from schemas.status_list import StatusReason
 
@@ -242,6 +243,34 @@ class EmbeddedRegister:
                 found[entry.id] = entry
         return found
 
+    def states_by_due(self) -> Iterator[HolderState]:
+        sql = "SELECT state FROM states WHERE due IS NOT NULL ORDER BY due, holder"
+        for (raw,) in self._db.db.execute(sql):
+            yield state.decode(raw)
+
+    def facts_of(self, holder: str) -> Iterator[Fact]:
+        sql = "SELECT CAST(fact AS BLOB) FROM facts WHERE holder = ? ORDER BY seq"
+        for (raw,) in self._db.db.execute(sql, (holder,)):
+            yield decode(raw)
+
+    def facts_after(self, position: int, types: Sequence[str]) -> Iterator[tuple[int, Fact]]:
+        marks = ", ".join("?" * len(types))
+        sql = f"SELECT seq, CAST(fact AS BLOB) FROM facts WHERE seq > ? AND type IN ({marks}) ORDER BY seq"
+        for seq, raw in self._db.db.execute(sql, (position, *types)):
+            yield int(seq), decode(raw)
+
+    def last_fact(self) -> int:
+        return self._db.head()[0]
+
+    def holder_of_fact(self, fact: str) -> str | None:
+        """Return the holder that a fact is about; None for an unknown one."""
+        row = self._db.db.execute("SELECT holder FROM facts WHERE id = ?", (fact,)).fetchone()
+        return str(row[0]) if row else None
+
+    def recorded_item(self, digest: str) -> ServiceItem | None:
+        row = self._db.db.execute("SELECT item FROM items WHERE digest = ?", (digest,)).fetchone()
+        return msgspec.json.decode(row[0], type=ServiceItem) if row else None
+
 
 class EmptyRegister:
     """The register of a folder in which nothing has happened yet."""
@@ -269,3 +298,18 @@ class EmptyRegister:
 
     def orders(self, holder: str, case: str) -> list[EventEntry]:
         return []
+
+    def states_by_due(self) -> Iterator[HolderState]:
+        return iter(())
+
+    def facts_of(self, holder: str) -> Iterator[Fact]:
+        return iter(())
+
+    def facts_after(self, position: int, types: Sequence[str]) -> Iterator[tuple[int, Fact]]:
+        return iter(())
+
+    def last_fact(self) -> int:
+        return 0
+
+    def recorded_item(self, digest: str) -> ServiceItem | None:
+        return None

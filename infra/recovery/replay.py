@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from infra import issue_worker
+from infra.delivery.notices import check_letters
 from infra.embedded.writer import Batch
 from infra.parts import Parts
 from infra.persons.keys import DATABASE, SECRET
@@ -42,7 +43,7 @@ from schemas.licence import Numbered
 from schemas.ports import Store
 
 _STEP = 500  # facts in one transaction
-_KNOWN = ("uploads/", "persons/", "probe/", "log/")
+_KNOWN = ("uploads/", "persons/", "probe/", "log/", "letters/")
 
 Say = Callable[[str, int, int], None]  # stage, done, of
 
@@ -106,6 +107,12 @@ def replay(
             expected = _Fold(parts, source, target, into, report).run(say, step)
             _compare_states(source, target, report)
             expected |= _objects(parts.settings, source, target, into, report, say)
+            for key, problem, unproved in check_letters(parts, FolderStore(into / "objects")):
+                report.objects += 1
+                if unproved:
+                    report.unproved.append(Difference("object", key, problem))
+                elif problem:
+                    report.add("object", key, problem)
             if decide:
                 decide_again(source, into, report, say)
         _too_many(parts.store, expected, report)

@@ -114,6 +114,12 @@ class Restricted:
             ]
         return found
 
+    def states_by_due(self) -> Iterator[HolderState]:
+        for state in self._register.states_by_due():
+            seen = self.state(state.holder)
+            if seen is not None:
+                yield seen
+
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
         """Yield facts to the operator of this machine alone, since figures over everyone are read from them."""
         if self._principal.kind == "local":

@@ -20,6 +20,7 @@ from processors.state import Case, Filing, HolderState
 from schemas import rows
 from schemas.authorities import source_of
 from schemas.facts import Fact
+from schemas.item_types import ServiceItem
 from schemas.ledger import EventEntry
 from schemas.persons import is_pseudonym
 from schemas.rows import as_json
@@ -51,6 +52,10 @@ class Register(Protocol):
 
     def marks(self, prefix: str) -> list[str]:
         """Return the marks that begin so, each once, in their order."""
+        ...
+
+    def states_by_due(self) -> Iterator[HolderState]:
+        """Yield the states of holders with something that falls due, the next due first."""
         ...
 
     def facts(self, types: Sequence[str]) -> Iterator[Fact]:
@@ -88,6 +93,26 @@ def window_of(case: Case) -> str:
     """Return where a case entered: the window that the event names, else the division of its source."""
     agency = source_of(case.source)
     return case.window or (agency.division if agency else "")
+
+
+class WholeRegister(Register, Protocol):
+    """The register with the facts behind it, for what is made of facts: letters."""
+
+    def facts_of(self, holder: str) -> Iterator[Fact]:
+        """Yield the facts of a holder in the order of their recording."""
+        ...
+
+    def facts_after(self, position: int, types: Sequence[str]) -> Iterator[tuple[int, Fact]]:
+        """Yield the facts of these types that were recorded after a position, each with its own."""
+        ...
+
+    def last_fact(self) -> int:
+        """Return the position of the last fact; 0 before the first."""
+        ...
+
+    def recorded_item(self, digest: str) -> ServiceItem | None:
+        """Return a service item as it was when its digest was recorded; None where only its digest is known."""
+        ...
 
 
 RecordListAccess = Callable[[str, str, str], None]
