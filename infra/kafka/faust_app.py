@@ -30,8 +30,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from infra.kafka.connection import Connection
-from infra.kafka.outbox import Send, offset_of
-from infra.kafka.progress import OffsetProgress, Ticket
+from infra.kafka.outbox import Send
+from infra.kafka.progress import OffsetProgress, OutboxTable, Ticket
 
 GONE = (AssertionError, ConsumerNotStarted, IllegalStateError, KeyError)
 """What the client libraries raise about a partition that a rebalance has just taken away."""
@@ -198,6 +198,17 @@ class Consumer(driver.Consumer):
         except GONE:
             return False
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Return fetched records; none where a rebalance takes a partition away while they are gathered.
+
+        Records of other partitions that are lost with it are read again, since the loop notices the hole.
+        """
+        try:
+            return await super()._getmany(active_partitions, timeout)
+        except GONE as error:
+            log.info("fetched records were dropped during a rebalance: %r", error)
+            return {}
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Start reading at the committed offset, or before it where a state is behind."""
         found = await super().seek_to_committed()
@@ -215,32 +226,6 @@ class Consumer(driver.Consumer):
             reading[tp] = self.progress.start(tp, start)
             await self._seek(tp, reading[tp])
         return {**committed, **reading}
-
-
-class OutboxTable(faust.Table):  # type: ignore[type-arg]
-    """A table that leaves it to the loop to send its changelog, together with what else an input causes.
-
-    Of two records of a key the one that reflects the later input counts, in whatever order they were
-    written: a worker that was paused, lost its partition and wakes up may still write an old one.
-    """
-
-    def on_key_set(self, key: Any, value: Any) -> None:
-        """Do nothing, since the loop sends what it stores."""
-
-    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        newest: dict[Any, Any] = {}
-        for event in batch:
-            key, value = event.key, event.message.value
-            known = newest[key].message.value if key in newest else self._stored(key)
-            if known is None or value is None or offset_of(value) >= offset_of(known):
-                newest[key] = event
-        super().apply_changelog_batch(list(newest.values()))
-
-    def _stored(self, key: Any) -> bytes | None:
-        try:
-            return self.data[key]  # type: ignore[no-any-return]
-        except KeyError:
-            return None
 
 
 def make_app(

@@ -12,7 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import faust
+
+from infra.kafka.outbox import offset_of
 
 P = TypeVar("P")
 
@@ -92,3 +96,29 @@ class OffsetProgress(Generic[P]):
     def under_way(self) -> int:
         """Inputs begun and not done."""
         return sum(len(queue) for queue in self._open.values())
+
+
+class OutboxTable(faust.Table):  # type: ignore[type-arg]
+    """A table that leaves it to the loop to send its changelog, together with what else an input causes.
+
+    Of two records of a key the one that reflects the later input counts, in whatever order they were
+    written: a worker that was paused, lost its partition and wakes up may still write an old one.
+    """
+
+    def on_key_set(self, key: Any, value: Any) -> None:
+        """Do nothing, since the loop sends what it stores."""
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        newest: dict[Any, Any] = {}
+        for event in batch:
+            key, value = event.key, event.message.value
+            known = newest[key].message.value if key in newest else self._stored(key)
+            if known is None or value is None or offset_of(value) >= offset_of(known):
+                newest[key] = event
+        super().apply_changelog_batch(list(newest.values()))
+
+    def _stored(self, key: Any) -> bytes | None:
+        try:
+            return self.data[key]  # type: ignore[no-any-return]
+        except KeyError:
+            return None

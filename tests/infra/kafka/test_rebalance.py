@@ -36,6 +36,9 @@ class Gone(Consumer):
     def assignment(self) -> set[TP]:
         raise self.error
 
+    async def getmany(self, partitions: set[TP], timeout: float) -> None:
+        raise self.error
+
     async def seek(self, tp: TP, offset: int) -> None:
         self.sought.append(tp)
         raise self.error
@@ -70,6 +73,14 @@ def test_the_watcher_survives_a_partition_that_is_gone(
         asyncio.run(loop._read_again(LOST, 7, "nothing arrives"))
     assert (consumer.end_of(LOST), consumer.owns(LOST.topic), consumer.sought) == (0, False, [LOST])
     assert caplog.records == []  # reading again needs nobody
+
+
+@pytest.mark.parametrize("error", [*RAISED, KeyError(LOST)], ids=lambda e: type(e).__name__)
+def test_fetching_survives_a_partition_that_is_gone(error: Exception) -> None:
+    """The fetcher of aiokafka drops records of a partition while they are gathered; nothing is fetched then."""
+    consumer = Gone(error)
+    consumer._thread = consumer  # type: ignore[assignment]
+    assert asyncio.run(consumer._getmany({LOST}, 1.0)) == {}
 
 
 def test_records_of_every_codec_are_read() -> None:

@@ -171,7 +171,10 @@ def test_a_moved_installation_goes_on_where_it_stood(moved: Cluster, county: Off
 
 
 def test_what_fails_by_itself_waits_in_the_letters(moved: Cluster) -> None:
-    """Poison stops nobody; the letter names cause and place, keeps the bytes, shows no person's number, and returns."""
+    """Poison stops nobody; the letter names cause and place, keeps the bytes, shows no person's number, and returns.
+
+    A name that no font has is asked for before anything is granted.
+    """
     producer = KafkaProducer(bootstrap_servers=moved.connection.bootstrap)
     poison = json.dumps({"specversion": "1.0", "id": "x", "subject": ric(7)}).encode()
     producer.send(topics.INBOX, poison, key=ric(7).encode()).get(30)
@@ -193,16 +196,16 @@ def test_what_fails_by_itself_waits_in_the_letters(moved: Cluster) -> None:
     moved.idle()
     assert json.loads(moved.run("case", "show", "N-50", "--json"))["state"] == "issued"
     letters = [json.loads(line) for line in moved.run("letters", "list", "--json").splitlines()]
-    assert sorted(letter["place"] for letter in letters) == ["decide", "issue", "route"]
-    unissued = json.loads(moved.run("case", "show", "N-51", "--json"))
-    assert (unissued["state"], unissued["history"][-1]["event"]) == ("granted", "issue-failed")
+    assert sorted(letter["place"] for letter in letters) == ["decide", "route"]
+    asked = json.loads(moved.run("case", "show", "N-51", "--json"))
+    assert (asked["state"], asked["missing"]) == ("correction-requested", ["applicant.name"])
     routed = next(letter for letter in letters if letter["place"] == "route")
     assert moved.run("letters", "show", str(routed["letter"])).strip().encode() == poison
     assert not any(ric(7).encode() in record.value for record in moved.records(topics.DEAD_LETTERS))
     assert json.loads(moved.run("letters", "retry", str(routed["letter"]), "--json")) == {"returned": 1}
     moved.idle()
     places = [json.loads(line)["place"] for line in moved.run("letters", "list", "--json").splitlines()]
-    assert sorted(places) == ["decide", "issue", "route"]
+    assert sorted(places) == ["decide", "route"]
 
 
 def test_no_number_of_a_person_leaves_the_inbox(moved: Cluster) -> None:
