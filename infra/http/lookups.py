@@ -17,7 +17,7 @@ from infra.http.answers import Cursor, Cursors, Window
 from infra.http.limits import RequestLimits
 from infra.http.multipart import papers_of
 from infra.http.problems import Problem, of_error
-from infra.http.verdicts import Verdicts
+from infra.http.verdicts import SHORT, Effort, Overrun, Verdicts
 from infra.persons.access_log import Accesses
 from infra.persons.keys import installation_secret
 from infra.stores.uploads import FILES, Form, artefact, put_upload
@@ -48,8 +48,10 @@ _MEDIA: Final = {
     "manifest": "application/json",
 }
 _THREADS: Final = max(4, 2 * (os.cpu_count() or 1))
-# Files verified at once, by kind: a hostile picture or PDF delays others of its kind, and no text or credential.
-_LANES: Final = {"picture": 2, "pdf": 1, "other": 1}
+# Files verified at once, by kind: a hostile picture or PDF delays others of its kind, and no text or credential. What
+# needs more than the short effort goes on in the lane `long`, where few may wait: the others are answered 503 at once.
+_LANES: Final = {"picture": 2, "pdf": 1, "other": 1, "long": 1}
+_LONG_WAITING: Final = 4
 _PICTURES: Final = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"II*\0", b"MM\0*")
 _PAPERS_SECONDS: Final = 45.0  # for the reading of a request's papers
 
@@ -76,6 +78,7 @@ class Lookups:
         self._verdicts = Verdicts(
             self._settings.trust, self._store, size=sum(_LANES.values()), seconds=limits.verify_seconds
         )
+        self._long = 0  # files in the lane `long`
         self._lanes = {
             kind: ThreadPoolExecutor(size, thread_name_prefix=f"verify-{kind}")
             for kind, size in _LANES.items()
@@ -89,10 +92,27 @@ class Lookups:
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in one of the threads. Papers and verdicts have threads of their own, so that no query waits for them."""
         if function == self.verify:
-            pool = self._lanes[_lane(arguments[0])]
-        else:
-            pool = self._slow if function in (self.packets, self.papers) else self._threads
+            return await self._verdict(*arguments)
+        pool = self._slow if function in (self.packets, self.papers) else self._threads
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+    async def _verdict(self, content: bytes, at: str) -> dict[str, Any]:
+        """Verify a file with the short effort, and with the long one where that did not do. Raises Overrun."""
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            return await run(self._lanes[_lane(content)], self.verify, content, at, SHORT)
+        except Overrun:
+            if self._long >= _LONG_WAITING:
+                raise
+        self._long += 1
+        try:
+            return await run(self._lanes["long"], self.verify, content, at)
+        finally:
+            self._long -= 1
+
+    def warm(self) -> None:
+        """Start the processes of short efforts ahead."""
+        self._verdicts.warm(sum(_LANES.values()) - _LANES["long"])
 
     def close(self) -> None:
         """Wait for the calls under way, then close."""
@@ -224,7 +244,7 @@ class Lookups:
 
     # --- for everyone
 
-    def verify(self, content: bytes, at: str) -> dict[str, Any]:
+    def verify(self, content: bytes, at: str, effort: Effort | None = None) -> dict[str, Any]:
         """Return the verdict on a file as of a moment (RFC 3339; empty: now)."""
         try:
             moment = datetime.fromisoformat(at) if at else datetime.now(CHINA)
@@ -237,7 +257,7 @@ class Lookups:
         if not (self._settings.trust / "trust.json").is_file():
             raise Problem(503, "未找到信任目录 / there is no trust folder")
         lists = self._settings.store is not None or (self._settings.objects / "status").is_dir()
-        return self._verdicts.verdict(content, "upload", moment, lists=lists)
+        return self._verdicts.verdict(content, "upload", moment, lists=lists, effort=effort)
 
     def status(self, path: str, at: str) -> bytes:
         """Return a status list, its reasons (`<list>.reasons`), or the file of an edition (`<list>/<file>`).

@@ -103,6 +103,7 @@ def serve(built: Service, listening: socket.socket) -> None:
 
 def server_of(built: Service) -> uvicorn.Server:
     """Return a server for the service, not yet running; its `should_exit` ends it in another thread."""
+    built.lookups.warm()
     config = uvicorn.Config(
         built.app(),
         access_log=False,  # paths name holders

@@ -2,7 +2,8 @@
 
 It is started with a bare environment, so that neither passphrase nor the credentials of a store are within reach of
 a decoder that a hostile file has taken over. It loads the verifier once and forks for each file. What the verifier
-asks of the status lists goes through the pipe to the service, which alone knows the store.
+asks of the status lists goes through the pipe to the service, which alone knows the store. A child that takes too long is
+ended here, so that this process, whose start takes a second, stays for the next file.
 
 A frame is one byte (its kind), eight bytes (the length) and the content. To here: `J` a job; answers `V` (bytes),
 `N` (no such key), `K` (keys), `X` (the store failed). From here: `G` get a key, `L` list keys, `R` the verdict,
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import sys
 from datetime import datetime
@@ -28,20 +30,25 @@ from schemas.trust import TrustStore
 from verification.status_sources import Stored
 from verification.verify import verify_bytes
 
-CPU_SECONDS: Final = 8
 MEMORY_BYTES: Final = 1 << 30
 MAX_FRAME: Final = 80 << 20
 HEAD: Final = 9
 
 
 class VerdictJob(msgspec.Struct):
-    """A file to verify as of a moment, and where the trust folder lies; `lists`: there are published lists."""
+    """A file to verify as of a moment, and where the trust folder lies; `lists`: there are published lists.
+
+    `cpu` and `seconds` are its limits, `nice` how far it stands back behind others.
+    """
 
     content: bytes
     name: str
     at: datetime
     trust: str
     lists: bool
+    cpu: int
+    seconds: float
+    nice: int
 
 
 def main() -> int:
@@ -63,10 +70,20 @@ def main() -> int:
         if not child:
             _verify(job, trust)
             os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if status != 0:
+        if not _ended_well(child, job.seconds):
             _send(b"D", b"")
     return 0
+
+
+def _ended_well(child: int, seconds: float) -> bool:
+    """Wait for a child, end it where its time is over, and tell if it came to its end by itself."""
+    poll = select.poll()
+    handle = os.pidfd_open(child)
+    poll.register(handle, select.POLLIN)
+    if not poll.poll(seconds * 1000):
+        os.kill(child, signal.SIGKILL)
+    os.close(handle)
+    return os.waitpid(child, 0)[1] == 0
 
 
 class _Trust:
@@ -87,7 +104,8 @@ def _verify(job: VerdictJob, trust: TrustStore) -> None:
     """Verify in the child. It ends with status 1 where it cannot even say what failed."""
     try:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_CPU, (job.cpu, job.cpu))
+        os.nice(job.nice)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         lists = Stored(_list, _get) if job.lists else None

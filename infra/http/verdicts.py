@@ -1,7 +1,11 @@
 """Verdicts on files of strangers, made in processes with a bare environment and hard limits.
 
 A picture of a few kilobytes can keep a decoder busy for minutes. So the service never decodes one itself: it hands
-the file to a process (`infra.http.verdict_process`), waits a fixed time, and replaces a process that takes longer.
+the file to a process (`infra.http.verdict_process`), which ends its child when the time is over, and replaces a process
+that does not.
+
+Pictures and PDFs have two efforts: a short one that does for nearly every honest file, and a long one for the few that
+need it, in a place of its own and behind everybody else. So files made to be slow hold honest ones up for a moment only.
 """
 
 from __future__ import annotations
@@ -12,11 +16,12 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
@@ -28,6 +33,20 @@ from schemas.ports import Store
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _START_SECONDS: Final = 30.0
+_GRACE: Final = 2.0  # seconds that a process has to end its child, before it is ended itself
+
+
+class Effort(NamedTuple):
+    """Limits for one file: CPU seconds, seconds on the clock, and how far it stands back behind others (`nice`)."""
+
+    cpu: int
+    seconds: float
+    nice: int
+
+
+SHORT: Final = Effort(1, 4.0, 5)
+LONG_NICE: Final = 15
+LONG_CPU: Final = 8
 
 
 class Overrun(Problem):
@@ -54,18 +73,21 @@ class Verdicts:
         for _ in range(size):
             self._idle.put(None)  # started when it is first needed
 
-    def verdict(self, content: bytes, name: str, at: datetime, *, lists: bool) -> dict[str, Any]:
+    def verdict(
+        self, content: bytes, name: str, at: datetime, *, lists: bool, effort: Effort | None = None
+    ) -> dict[str, Any]:
         """Return the verdict on a file as of a moment; `lists`: published status lists are consulted.
 
-        Raises Overrun where the file takes too long, ZhengzhaoError where it or the trust folder is unusable.
+        `effort` is the long one where none is given. Raises Overrun where the file takes too long, ZhengzhaoError where it or the trust folder is unusable.
         """
         process = self._idle.get()
         try:
             if self._closed:
                 raise Problem(503, retry_after=10)
             process = process or _Process()
-            job = VerdictJob(content, name, at, str(self._trust), lists)
-            return process.verdict(job, self._store, self._seconds)
+            allowed = effort or Effort(LONG_CPU, self._seconds, LONG_NICE)
+            job = VerdictJob(content, name, at, str(self._trust), lists, *allowed)
+            found = process.verdict(job, self._store, allowed.seconds + _GRACE)
         except (Overrun, OSError) as error:
             if process is not None:
                 process.kill()
@@ -73,6 +95,21 @@ class Verdicts:
             raise error if isinstance(error, Overrun) else Overrun() from error
         finally:
             self._idle.put(process)
+        if found is None:
+            raise Overrun
+        return found
+
+    def warm(self, count: int) -> None:
+        """Start so many processes ahead, so that the first callers need not wait for them; returns at once."""
+        idle = [self._idle.get() for _ in range(count)]
+
+        def start() -> None:
+            for process in idle:
+                with suppress(OSError, Overrun):
+                    process = process or (None if self._closed else _Process())
+                self._idle.put(process)
+
+        threading.Thread(target=start, name="warm", daemon=True).start()
 
     def close(self) -> None:
         """End the processes; a call under way ends at its time limit."""
@@ -102,7 +139,8 @@ class _Process:
         self._poll.register(self._out, select.POLLIN)
         self._receive(time.monotonic() + _START_SECONDS)  # it says that the verifier is loaded
 
-    def verdict(self, job: VerdictJob, store: Store, seconds: float) -> dict[str, Any]:
+    def verdict(self, job: VerdictJob, store: Store, seconds: float) -> dict[str, Any] | None:
+        """Return the verdict, None where the file met its limits. Raises Overrun where the process itself did not answer."""
         end = time.monotonic() + seconds
         self._send(b"J", msgspec.msgpack.encode(job))
         fault: Exception | None = None
@@ -113,7 +151,7 @@ class _Process:
             if kind == b"F":
                 raise fault or msgspec.json.decode(content, type=Failure).error()
             if kind == b"D":
-                raise Overrun
+                return None
             try:
                 self._answer(kind, content.decode(), store)
             except Exception as error:

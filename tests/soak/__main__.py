@@ -25,8 +25,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(datetime.datetime.now(datetime.UTC).timestamp()))
     parser.add_argument("--kafka", action="store_true", help="also the runs on Kafka")
     parser.add_argument("--only-kafka", action="store_true", help="the runs on Kafka alone")
+    parser.add_argument("--hostile", type=float, metavar="MINUTES", help="all hostile loads at once, alone")
     options = parser.parse_args()
     results: dict[str, dict[str, Any]] = {}
+    if options.hostile:
+        from tests.soak import hostile
+
+        results["Hostile loads"] = hostile.run(options.hostile, options.seed)
+        print(json.dumps(results, indent=1))
+        _write(results)
+        return 0 if all(value is not False for value in results["Hostile loads"].values()) else 1
     if not options.only_kafka:
         results["Embedded"] = embedded.run(options.kills, options.seed)
         results["Papers"] = papers.run(options.papers, options.seed)

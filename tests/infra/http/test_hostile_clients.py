@@ -24,7 +24,7 @@ from infra.cli import main
 from infra.http.callers import Tokens
 from infra.http.limits import RequestLimits
 from infra.http.service import service
-from infra.http.verdicts import Overrun, Verdicts
+from infra.http.verdicts import SHORT, Effort, Overrun, Verdicts
 from infra.settings import Settings
 from tests.infra.http.test_http_faults import running
 from tests.infra.http.test_slow_clients import answer
@@ -74,6 +74,65 @@ def test_a_picture_ends_at_the_limit_and_the_next_file_is_judged(verdicts: Verdi
         verdicts.verdict(finder_patterns(), "p.png", AT, lists=False)
     assert time.monotonic() - start < 30
     assert verdicts.verdict(b"HTTPS://X.CN/#1", "t", AT, lists=False)["verdict"] == "invalid"
+
+
+def test_a_process_outlives_the_file_that_took_too_long(verdicts: Verdicts) -> None:
+    """It ends its child by the short effort and by the long one, and judges the next file without a new start."""
+    verdicts.verdict(b"HTTPS://X.CN/#1", "t", AT, lists=False)
+    before = pid_of(verdicts)
+    for effort in (SHORT, Effort(1, 1.0, 0), None):
+        with pytest.raises(Overrun):
+            verdicts.verdict(finder_patterns(), "p.png", AT, lists=False, effort=effort)
+    verdicts.verdict(b"HTTPS://X.CN/#1", "t", AT, lists=False, effort=SHORT)
+    assert before == pid_of(verdicts)
+
+
+def pid_of(verdicts: Verdicts) -> int:
+    process = verdicts._idle.get_nowait()
+    verdicts._idle.put(process)
+    assert process is not None
+    return process._process.pid
+
+
+def test_processes_that_were_started_ahead_serve_the_first_callers(keyed: Path) -> None:
+    """And none of them outlives the end."""
+    opened = Verdicts(keyed / "trust", MemoryStore(), size=2, seconds=4)
+    opened.warm(1)
+    deadline = time.monotonic() + 60
+    while opened._idle.qsize() < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    first = pid_of(opened)
+    opened.verdict(b"HTTPS://X.CN/#1", "t", AT, lists=False, effort=SHORT)
+    assert first == pid_of(opened)
+    opened.close()
+    assert not Path(f"/proc/{first}").exists()
+
+
+def test_an_honest_picture_is_judged_while_hostile_ones_take_their_time(served: tuple[int, str]) -> None:
+    """They go on in a lane of their own, where few may wait, and leave the places of the short effort free."""
+    port, _ = served
+    honest, hostile = io.BytesIO(), finder_patterns()
+    Image.new("L", (400, 400), 255).save(honest, "PNG")
+    under_way: list[int] = []
+
+    def attack(n: int) -> None:
+        with client(port, f"127.0.2.{n}") as attacker:
+            under_way.append(n)
+            statuses.append(attacker.post("/v1/verify", content=hostile).status_code)
+            under_way.remove(n)
+
+    statuses: list[int] = []
+    attackers = [threading.Thread(target=attack, args=(n,)) for n in range(1, 8)]
+    for attacker in attackers:
+        attacker.start()
+    with client(port, "127.0.0.2") as one:
+        answer = one.post("/v1/verify", content=honest.getvalue())
+        assert (answer.status_code, answer.json()["verdict"]) == (200, "unknown")
+        assert under_way
+    for attacker in attackers:
+        attacker.join()
+    assert [503] * 7 == statuses
 
 
 def test_the_process_that_decodes_knows_no_secret(verdicts: Verdicts) -> None:
