@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from schemas.events import Event
     from schemas.items import Catalogue
     from schemas.ledger import Auth, DrawnVisit
+    from schemas.ports import LogSource
     from schemas.trust import TrustStore
     from verification.status_sources import Stored
 
@@ -211,6 +212,43 @@ class Installation:
         from infra.delivery.notices import Notices
 
         return Notices(self, self.register)
+
+    @property
+    def log(self) -> LogSource:
+        """The files of the transparency log in the store. Raises UsageError where the store keeps none."""
+        from infra.transparency.tiles import StoredLog
+        from schemas.ports import ReplacingStore
+
+        if not isinstance(self.store, ReplacingStore):
+            raise UsageError("该存储没有日志 / this store has no log", hint="--log DIR|URL")
+        return StoredLog(self.store)
+
+    def proof(self, number: str, version: int | None) -> bytes:
+        """Return the proof (tlog-proof) that a licence version is in the log. Raises NotFound."""
+        from infra.transparency.client import proof_of
+
+        return proof_of(self.log, self.artefact(number, version, "cwt"), self.trust)
+
+    def log_papers(self) -> None:
+        """Bring papers of draws into the public log, where there is one, before anybody is handed them.
+
+        Raises TransientError where that fails: the papers stay on record, and are logged by the next drain.
+        """
+        if self.settings.on_kafka:
+            from infra.kafka.log import log_papers
+
+            log_papers(self)
+            return
+        from infra.transparency.installation import log_of
+
+        log = log_of(self.settings, self.trust, self.store, self.signer)
+        if log is None:
+            return
+        try:
+            log.take(None)
+            log.publish()
+        finally:
+            log.close()
 
     def published_lists(self) -> Stored | None:
         """Return the published status lists as a source for `verify`; None where there are none."""

@@ -184,7 +184,10 @@ def revoke(
 
 def open_signer(data: Path, passphrase: str | None) -> SoftwareSigner:
     """Return the signer over the data folder's keys. Raise KeysMissing without keys, or with another passphrase."""
-    return SoftwareSigner(read_keystore(data, passphrase))
+    keys = read_keystore(
+        data, passphrase, log=False
+    )  # scrypt is slow, and most that sign need no key of the log
+    return SoftwareSigner(keys, lambda: read_keystore(data, passphrase))
 
 
 class TrustEdition:
@@ -277,7 +280,8 @@ class TrustEdition:
             (trust / name).write_bytes(pem)
         if not root_path(self.data).exists():
             write_root(self.data, {self.root_kid: self.root_scalar}, root_passphrase or passphrase)
-        write_keystore(self.data, self.scalars, passphrase)
+        log = {key.kid for key in self.keys.values() if key.use == "log"}
+        write_keystore(self.data, self.scalars, passphrase, log)
         write_whole(trust / "editions" / f"trust-{sequence:06d}.json", signed.to_bytes())
         write_whole(trust / TRUST_FILE, signed.to_bytes())
 

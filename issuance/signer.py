@@ -4,8 +4,8 @@ A hardware module or a signing service implements the same three lines. Our own 
 (RFC 6979), so that issuing again after a crash gives the same bytes; a signer with random ones is served too:
 a stage that finds its object already stored verifies and adopts it.
 
-The private keys of an installation: `keys/keystore.json` has the keys that sign, `keys/root` the root's alone. Each is
-sealed with a passphrase where there is one. The root may be taken away: only a new edition of the trust folder needs it.
+The private keys of an installation: `keys/keystore.json` has the keys that sign, `keys/root` the root's alone,
+`keys/log.json` that of the transparency log, so that a machine that only writes the log holds no other. Each is sealed with a passphrase where there is one. The root may be taken away: only a new edition of the trust folder needs it.
 
 The passphrase goes through scrypt (N 2¹⁷, r 8, p 1; files of earlier releases: N 2¹⁵) to a key for AES-256-GCM. One
 file, so that opening some hundred keys costs one scrypt.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -48,20 +48,31 @@ class Signer(Protocol):
 class SoftwareSigner:
     """Private keys in memory; `scalars` maps key id → private number (32 bytes, big-endian), or Ed25519 seed."""
 
-    def __init__(self, scalars: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, scalars: Mapping[str, bytes], more: Callable[[], Mapping[str, bytes]] | None = None
+    ) -> None:
+        """Hold keys; `more` gives all of them, and is called once one is asked for that is not held."""
         self._scalars = dict(scalars)
+        self._more = more
         self._keys: dict[str, ec.EllipticCurvePrivateKey] = {}
 
     def __repr__(self) -> str:
         return f"<SoftwareSigner with {len(self._scalars)} keys>"
 
+    def _load(self, kid: str | None) -> None:
+        if self._more is not None and kid not in self._scalars:
+            self._scalars |= self._more()
+            self._more = None
+
     @property
     def kids(self) -> frozenset[str]:
         """The ids of the keys that can sign here."""
+        self._load(None)
         return frozenset(self._scalars)
 
     def private_key(self, kid: str) -> ec.EllipticCurvePrivateKey:
         """Return the key itself, for what only a private key can make (certificates). KeysMissing without it."""
+        self._load(kid)
         if kid not in self._keys:
             scalar = self._scalars.get(kid)
             if scalar is None:
@@ -73,6 +84,7 @@ class SoftwareSigner:
         return self._keys[kid]
 
     def sign(self, kid: str, alg: str, data: bytes) -> bytes:
+        self._load(kid)
         if alg == ED25519 and kid in self._scalars:
             return Ed25519PrivateKey.from_private_bytes(self._scalars[kid]).sign(data)
         if alg != ES256:
@@ -83,6 +95,7 @@ class SoftwareSigner:
 KEYS_FOLDER: Final = "keys"
 KEYSTORE_FILE: Final = "keystore.json"
 ROOT_KEY_FILE: Final = "root"
+LOG_KEYSTORE_FILE: Final = "log.json"
 SHORTEST_PASSPHRASE: Final = 12  # characters
 _EARLIER_N = 1 << 15  # of files that do not name it
 _N, _R, _P = 1 << 17, 8, 1
@@ -119,12 +132,16 @@ def root_path(data: Path) -> Path:
     return data / KEYS_FOLDER / ROOT_KEY_FILE
 
 
-def read_keystore(data: Path, passphrase: str | None) -> dict[str, bytes]:
-    """Key id → private number (32 bytes). KeysMissing without keys, or with another passphrase."""
-    path = keystore_path(data)
-    if not path.exists():
+def read_keystore(data: Path, passphrase: str | None, *, log: bool = True) -> dict[str, bytes]:
+    """Return key id → private number (32 bytes), with that of the log where `log` asks for it.
+
+    KeysMissing without keys, or with another passphrase.
+    """
+    path, apart = keystore_path(data), data / KEYS_FOLDER / LOG_KEYSTORE_FILE
+    if not path.exists() and not apart.exists():
         raise KeysMissing("no keys that can sign / 没有签发密钥", where=str(path), hint="zhengzhao keys init")
-    return _read(path, passphrase, _PASSPHRASE_HINT)
+    keys = _read(path, passphrase, _PASSPHRASE_HINT) if path.exists() else {}
+    return keys | (_read(apart, passphrase, _PASSPHRASE_HINT) if log and apart.exists() else {})
 
 
 def read_root(data: Path, passphrase: str | None) -> dict[str, bytes]:
@@ -169,9 +186,17 @@ def check_passphrase(passphrase: str | None, variable: str) -> None:
         )
 
 
-def write_keystore(data: Path, keys: dict[str, bytes], passphrase: str | None) -> None:
-    """Write the keys in the place of those before, whole or not at all; readable for the owner alone."""
-    _write(keystore_path(data), keys, passphrase)
+def write_keystore(
+    data: Path, keys: dict[str, bytes], passphrase: str | None, log: Collection[str] = ()
+) -> None:
+    """Write the keys in the place of those before, whole or not at all; readable for the owner alone.
+
+    `log` names those of the transparency log: they go into their own file, before the other one is replaced.
+    """
+    apart = {kid: number for kid, number in keys.items() if kid in log}
+    if apart:
+        _write(data / KEYS_FOLDER / LOG_KEYSTORE_FILE, apart, passphrase)
+    _write(keystore_path(data), {k: number for k, number in keys.items() if k not in log}, passphrase)
 
 
 def write_root(data: Path, keys: dict[str, bytes], passphrase: str | None) -> None:
@@ -211,7 +236,7 @@ def _stretch(passphrase: str, salt: bytes, n: int) -> bytes:
 
 def add_key(data: Path, passphrase: str | None) -> ec.EllipticCurvePublicKey:
     """Make a further key in the keystore of a data folder and return its public half. Raises KeysMissing."""
-    scalars = read_keystore(data, passphrase)
+    scalars = read_keystore(data, passphrase, log=False)
     key = ec.generate_private_key(ec.SECP256R1())
     scalars[key_id(key.public_key())] = key.private_numbers().private_value.to_bytes(32)
     write_keystore(data, scalars, passphrase)

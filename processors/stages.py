@@ -57,6 +57,7 @@ LICENCES: Final = Stream("licences", "zhengzhao.licences", "holder")
 FILINGS: Final = Stream("filings", "zhengzhao.filings", "holder")  # one topic for each department
 INSPECTIONS: Final = Stream("inspections", "zhengzhao.inspections", "holder")
 EDITIONS: Final = Stream("editions", "zhengzhao.editions", "list")
+LOGGED: Final = Stream("logged", "zhengzhao.log", "none")  # the order of the transparency log's entries
 CATALOGUE: Final = Stream(
     "catalogue", "zhengzhao.catalogue", "none"
 )  # the catalogue in force; the last one counts

@@ -1,7 +1,7 @@
 """Read this first: the stages in their order, with what each consumes, how that is keyed, and what it emits.
 
 Both engines iterate over `TOPOLOGY`: they run each stage's step and store what it returns. A step is a pure function
-of `processors.stages`, except for three stages that touch the world outside; those are ports (`reaches`).
+of `processors.stages`, except for two stages that touch the world outside; those are ports (`reaches`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from processors.stages import (
     LEDGER,
     LETTERS,
     LICENCES,
+    LOGGED,
     NUMBERED,
     Stream,
 )
+from processors.transparency import entries_of
 
 
 class Stage(NamedTuple):
@@ -54,6 +56,7 @@ TOPOLOGY: Final[tuple[Stage, ...]] = (
     Stage("issue", stages.issued_step, NUMBERED, "nothing", "", (LEDGER, LETTERS), "keys, objects"),
     Stage("status", None, FACTS, "list", "StatusList", (EDITIONS,), "keys, objects", settled=True),
     Stage("deliver", None, FILINGS, "department", "", (), "folders, webhooks", settled=True),
+    Stage("log", entries_of, FACTS, "nothing", "LogOrder", (LOGGED,), "keys, objects", settled=True),
 )
 
 _BY_NAME: Final = {stage.name: stage for stage in TOPOLOGY}

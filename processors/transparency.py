@@ -7,12 +7,24 @@ has its place already. The order is recorded once and never made again: two engi
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from typing import Final
 
 import msgspec
 
 from schemas.errors import VerificationError
-from schemas.facts import Fact, ImportRecorded, LicenceIssued
-from schemas.transparency.entries import ImportedEntry, LicenceEntry, LogEntry, check_entry
+from schemas.facts import Fact, ImportRecorded, LicenceIssued, ResultsPublished
+from schemas.ledger import CatalogueEntry
+from schemas.transparency.entries import (
+    CatalogueLogged,
+    ImportedEntry,
+    LicenceEntry,
+    LogEntry,
+    PublishedEntry,
+    check_entry,
+)
+
+PUBLISHED: Final = ("licence.issued", "licence.imported", "inspections.published")
+"""The types of facts that lead to entries."""
 
 
 class Sequenced(msgspec.Struct, frozen=True):
@@ -37,7 +49,14 @@ def entries_of(fact: Fact) -> tuple[LogEntry, ...]:
             return _allowed(ImportedEntry(issued.number))
         case ImportRecorded(grant=grant) if grant.number:
             return _allowed(ImportedEntry(grant.number))
+        case ResultsPublished(draw=draw, digest=digest, published_on=day):
+            return _allowed(PublishedEntry(draw, digest, day))
     return ()
+
+
+def catalogue_logged(entry: CatalogueEntry) -> CatalogueLogged:
+    """Return the entry of service items in force, by their own digest: it is the same on every machine."""
+    return CatalogueLogged(entry.payload.digest)
 
 
 def _allowed(entry: LogEntry) -> tuple[LogEntry, ...]:

@@ -43,7 +43,9 @@ from schemas.trust import ROOT_FILE, TRUST_FILE, read_trust_list
 _FOLDER: Final = Path(__file__).parent / "browser"
 _ENTRY: Final = "page.js"
 _DRAWING: Final = "draw_page.js"
-_SITE_ATTRIBUTES: Final = ' data-bundle="/trust/bundle" data-status="/status/" data-worker="/sw.js"'
+_SITE_ATTRIBUTES: Final = (
+    ' data-bundle="/trust/bundle" data-status="/status/" data-log="/log/" data-worker="/sw.js"'
+)
 _MEDIA_TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",

@@ -23,7 +23,6 @@ from schemas.transparency.entries import (
     ImportedEntry,
     LicenceEntry,
     LogEntry,
-    PublishedEntry,
     ReplacementEntry,
     StatusEntry,
     TranscriptEntry,
@@ -85,7 +84,7 @@ class LogBook:
                 self._draw(entry).transcripts[entry.digest] = index
             case VoidEntry():
                 self._draw(entry).voids[entry.digest] = index
-            case ReplacementEntry() | PublishedEntry():
+            case ReplacementEntry():
                 self._draw(entry).others.append(index)
 
     def number_faults(self) -> list[str]:
@@ -192,9 +191,7 @@ class LogBook:
             )
         self._trust[entry.sequence] = entry.sha256
 
-    def _draw(
-        self, entry: AnnouncementEntry | TranscriptEntry | VoidEntry | ReplacementEntry | PublishedEntry
-    ) -> LoggedDraw:
+    def _draw(self, entry: AnnouncementEntry | TranscriptEntry | VoidEntry | ReplacementEntry) -> LoggedDraw:
         return self.draws.setdefault((entry.authority, entry.sequence), LoggedDraw({}, {}, {}, []))
 
     def _series(self) -> dict[str, set[int]]:

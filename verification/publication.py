@@ -1,6 +1,6 @@
-"""Proofs that an announcement was published before its seed could be known.
+"""Proofs of publication: of licences in the transparency log, and of announcements before their seed could be known.
 
-A proof is an RFC 3161 timestamp over the announcement's digest by a timestamp authority of the trust folder, or a proof
+A proof of an announcement is an RFC 3161 timestamp over the announcement's digest by a timestamp authority of the trust folder, or a proof
 of the transparency log (C2SP tlog-proof) with a witness's cosignature, whose time counts. A transcript keeps its proofs in
 base64url.
 
@@ -13,16 +13,20 @@ import hashlib
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
+import msgspec
 import rfc3161_client
 from cryptography import x509
 
+from schemas.calendar import moment
 from schemas.draw.documents import Announcement
 from schemas.draw.seed import decode_base64url, encode_base64url
-from schemas.errors import DrawError, UsageError, VerificationError
-from schemas.transparency.entries import AnnouncementEntry
-from schemas.trust import TrustStore
-from verification.log_book import LogPolicy, policy_of, verify_proof
+from schemas.errors import DrawError, NotJudged, TransientError, UsageError, VerificationError
+from schemas.transparency.entries import AnnouncementEntry, LicenceEntry, read_entry
+from schemas.transparency.notes import read_proof
+from schemas.trust import TrustKey, TrustStore
+from verification.log_book import Inclusion, LogPolicy, policy_of, verify_proof
 
 MAX_TOKEN = 64 << 10  # bytes
 _GRANTED = bytes.fromhex("3003020100")  # PKIStatusInfo: granted
@@ -156,3 +160,132 @@ def witnessed_at(proof: bytes, announcement: Announcement, policy: LogPolicy) ->
     if at is None:
         raise DrawError("日志证明没有见证签名 / no witness signed the log's checkpoint")
     return datetime.fromtimestamp(at, UTC)
+
+
+class ProofSource(Protocol):
+    """A source of proofs that a licence stands in the log."""
+
+    def proofs(self, credential: str, before: int | None) -> Iterable[bytes]:
+        """Return proofs (tlog-proof) of the licence whose credential has this SHA-256 (hex); none where it is not there.
+
+        With `before` (seconds since 1970) those of older heads too. Raises VerificationError or TransientError where the
+        log cannot be read.
+        """
+        ...
+
+
+class NotLogged(VerificationError):
+    """The log has no entry of a licence, or nobody gave a proof of one."""
+
+
+class LoggedLicence(msgspec.Struct, frozen=True):
+    """A licence's version as its entry names it; `object` is the PDF's SHA-256, None where only the credential is at hand."""
+
+    number: str
+    version: int
+    identifier: str
+    credential: str
+    object: str | None = None
+
+    def entry_in(self, extra: bytes | None) -> bytes:
+        """Return the entry that a proof carries as `extra`, or the one made of the PDF. Raises VerificationError."""
+        if extra is None:
+            if self.object is None:
+                raise VerificationError(
+                    "证明不含条目 / the proof does not carry its entry: give the PDF, or the proof that "
+                    "`licence get --format proof` writes"
+                )
+            return LicenceEntry(
+                self.number, self.version, self.identifier, self.credential, self.object
+            ).to_bytes()
+        entry = read_entry(extra)
+        own = (self.number, self.version, self.identifier, self.credential)
+        if not isinstance(entry, LicenceEntry) or own != (
+            entry.number, entry.version, entry.identifier, entry.credential,
+        ):  # fmt: skip
+            raise VerificationError("证明属于另一证照 / the proof is of another licence")
+        if self.object not in (None, entry.object):
+            raise VerificationError("日志所载的 PDF 与此文件不同 / the log has another PDF of this licence")
+        return extra
+
+
+def verify_logged(
+    licence: LoggedLicence, source: ProofSource, policy: LogPolicy, before: int | None = None
+) -> Inclusion:
+    """Verify that a licence stands in the log, with `before` in a head that enough witnesses signed before that moment.
+
+    Raises NotLogged without any proof, VerificationError where none holds or the source fails.
+    """
+    fault: VerificationError = NotLogged("日志中没有此证照 / the licence is not in the log")
+    try:
+        for proof in source.proofs(licence.credential, before):
+            try:
+                found = verify_proof(proof, licence.entry_in(read_proof(proof).extra), policy)
+            except VerificationError as error:
+                fault = error
+                continue
+            signed = found.seen.witnessed_by(max(policy.needed, 1))
+            if before is None or (signed is not None and signed < before):
+                return found
+            fault = VerificationError(
+                "吊销之前没有见证签名 / no witness had signed the log with it before the revocation"
+            )
+    except TransientError as error:
+        raise VerificationError(f"日志无法读取 / the log cannot be read: {error}") from None
+    raise fault
+
+
+def outlived_its_key(
+    licence: LoggedLicence, keys: Iterable[TrustKey], log: ProofSource | None, trust: TrustStore
+) -> bool:
+    """Verify what a key signed that was revoked later, and return True; False where none of the keys was.
+
+    Raises NotJudged without a proof whose head enough witnesses signed before the revocation: whoever has the key can
+    date back.
+    """
+    since = [key.revoked_since for key in keys if key.revoked_since is not None]
+    if not since:
+        return False
+    first = min(since, key=moment)
+    try:
+        verify_logged(licence, log or NoProofs(), _policy(trust), int(moment(first).timestamp()))
+    except VerificationError as error:
+        raise NotJudged(
+            f"签署密钥自 {first} 起吊销，须有吊销前见证的日志证明 / the key is revoked since {first}: only a proof of the log "
+            f"that was witnessed before tells (licence get --format proof, verify --log PROOF): {error}"
+        ) from None
+    return True
+
+
+def said_of_log(
+    licence: LoggedLicence, issued_at: int, log: ProofSource, trust: TrustStore
+) -> tuple[bool, str]:
+    """Tell whether a licence is in the log, with the finding in words; one decided before the log began need not be."""
+    began = trust.listing.logged_from
+    try:
+        found = verify_logged(licence, log, _policy(trust))
+    except NotLogged as error:
+        older = bool(began) and issued_at < moment(began).timestamp()
+        return older, f"早于日志 / decided before the log began ({began})" if older else str(error)
+    except VerificationError as error:
+        return False, str(error)
+    names = ", ".join(one.witness.name for one in found.seen.cosignatures) or "无 / none"
+    size = found.seen.checkpoint.size
+    return (
+        True,
+        f"第 {found.index} 条，共 {size} 条 / entry {found.index} of {size}; 见证 / witnesses: {names}",
+    )
+
+
+class NoProofs:
+    """The source of somebody who has none."""
+
+    def proofs(self, credential: str, before: int | None) -> Iterable[bytes]:
+        return ()
+
+
+def _policy(trust: TrustStore) -> LogPolicy:
+    policy = policy_of(trust)
+    if policy is None:
+        raise VerificationError("信任目录中没有日志 / the trust folder names no log")
+    return policy

@@ -188,6 +188,12 @@ def summary(candidate: Candidate, trust: TrustStore) -> dict[str, Any]:
     }
 
 
+def living(data: bytes, trust: TrustStore) -> int:
+    """Count the places of an edition that are not invalid. Raise VerificationError for an unverifiable edition."""
+    listed = read_candidate(Candidate("status", data, lambda: None), trust)
+    return sum(status_at(listed.packed, index) != INVALID for index in range(4 * len(listed.packed)))
+
+
 def entries(candidate: Candidate, trust: TrustStore) -> list[StatusDetail]:
     """Return each position that is not valid, with its reason. Raise VerificationError for an unverifiable edition."""
     listed = read_candidate(candidate, trust)

@@ -11,6 +11,9 @@ It shares no code with issuance but the schemas, and believes nothing that is no
 5. A PDF's visible page says what they say. With this the file is genuine.
 6. The moment asked for lies within the licence's dates.
 7. The status list: the edition in force at that moment, signed; without one the answer is `unknown`.
+8. The transparency log, where one is given: a licence decided since it began is `unknown` without its inclusion.
+
+What a key signed that was revoked later is not judged without a proof of the log from before the revocation.
 
 After a check that fails no later one is made on what it did not clear; the first that says no decides. A file that
 cannot be judged (a picture or scan without one readable QR, a form that is not read, a seal by a certificate that the
@@ -20,6 +23,7 @@ a licence's is drawn, to tell a scan, which its QR decides, from a changed copy,
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -36,6 +40,7 @@ from verification.credential import Credential, check_body, check_key_time, chin
 from verification.inputs import MAX_PICTURE, Kind, look_at_copy, sniff, text_in_picture
 from verification.page_text import check_page
 from verification.pdf import check_seal
+from verification.publication import LoggedLicence, ProofSource, outlived_its_key, said_of_log
 from verification.status import Found, StatusSource, find_status
 
 Answer = Literal["valid", "invalid", "unknown"]
@@ -95,6 +100,9 @@ class _Case:
         self.checks: list[CheckResult] = []
         self.credential: Credential | None = None
         self.body: LicenceBody | None = None
+        self.raw = b""  # the credential's bytes
+        self.pdf: bytes | None = None
+        self.seal: TrustKey | None = None
 
     @contextmanager
     def check(self, name: str, passed: str) -> Iterator[None]:
@@ -118,21 +126,27 @@ def verify_bytes(
     status: StatusSource | None,
     at: datetime,
     credential: bytes | None = None,
+    log: ProofSource | None = None,
 ) -> Verdict:
     """Return the verdict on one file as of a moment (with zone).
 
-    `credential` goes with a `licence.json`. Raises UsageError for an empty file, or for a `licence.json` alone;
+    `credential` goes with a `licence.json`; `log` gives proofs that the licence is in the transparency log. Raises UsageError for an empty file, or for a `licence.json` alone;
     TrustError where the trust folder itself does not hold. Nothing else is raised, whatever the bytes.
     """
     case = _Case(trust)
     try:
         _genuine(case, data, name, credential)
+        proved = _outlived_its_key(case, log)
     except _Failed:
         return Verdict(name, "invalid", False, tuple(case.checks), {})
     except _Unjudged:
         return Verdict(name, "unknown", False, tuple(case.checks), {})
     assert case.credential is not None  # no way through _genuine without one
     answer, found = _standing(case, case.credential, status, at)
+    if log is not None and not proved:
+        ok, said = said_of_log(_logged(case, case.credential), case.credential.issued_at, log, trust)
+        case.checks.append(CheckResult("log", ok, said))
+        answer = "unknown" if answer == "valid" and not ok else answer
     licence = _licence(case.credential, case.body, answer, found, at)
     return Verdict(name, answer, True, tuple(case.checks), licence)
 
@@ -201,6 +215,7 @@ def _pdf(case: _Case, data: bytes) -> None:
                 f"签章机关与凭证机关不同 / sealed by {seal.authority}, not by {credential.authority}"
             )
         check_key_time(seal, credential.issued_at)
+    case.pdf, case.seal = data, seal
     body = _body(case, files[BODY_FILE])
     # 5
     with case.check("page", "版面与数据一致 / the page says the same"):
@@ -247,6 +262,7 @@ def _qr_text(case: _Case, text: str) -> None:
 def _credential(case: _Case, data: bytes) -> Credential:
     with case.check("credential", "凭证签名有效 / the credential is signed by the authority"):
         case.credential = read_credential(data, case.trust)
+    case.raw = data
     return case.credential
 
 
@@ -307,6 +323,28 @@ def _status_detail(found: Found) -> str:
     reason = found.reason
     version = "" if reason.version is None else f"; 现行版本 / version in force: {reason.version}"
     return f"{word}: {reason.status}; {reason.text}; {reason.date}{version}; {edition}"
+
+
+# 8
+
+
+def _outlived_its_key(case: _Case, log: ProofSource | None) -> bool:
+    """Check what a revoked key signed, where one did; return True where the log's proof was asked for."""
+    assert case.credential is not None  # a genuine file has one
+    keys = [case.trust.keys[case.credential.kid], *([case.seal] if case.seal else [])]
+    if all(key.revoked_since is None for key in keys):
+        return False
+    with case.check(
+        "log", "吊销之前已有见证 / witnesses had signed the log with it before the key was revoked"
+    ):
+        outlived_its_key(_logged(case, case.credential), keys, log, case.trust)
+    return True
+
+
+def _logged(case: _Case, credential: Credential) -> LoggedLicence:
+    pdf = None if case.pdf is None else hashlib.sha256(case.pdf).hexdigest()
+    digest = hashlib.sha256(case.raw).hexdigest()
+    return LoggedLicence(credential.number, credential.version, credential.identifier, digest, pdf)
 
 
 def _licence(

@@ -127,6 +127,7 @@ def announce(
         announced = store.announce(prepared.content, checked, signer)
     kept = announced.registers.inspectors.digest
     files.keep_register(installation.settings.data / "registers", "inspectors", kept, inspectors)
+    installation.log_papers()
     write_whole(out, announced.bytes)
     if page:
         shown = PublishedDraw(announced, None)
@@ -189,6 +190,7 @@ def void(
         _writable(out)
     shown, value = _discarded(announced, files.reveals(reveal or []), public, installation.trust)
     data = DrawStore(installation.settings.data).void(announced, reason, signer, shown, value)
+    installation.log_papers()
     if out:
         write_whole(out, data)
         if not output.as_json():
@@ -260,6 +262,7 @@ def run(
         transcript = compute(announced, given, shown, value)
         transcript = msgspec.structs.replace(transcript, proofs=proofs or UNSET)
         data = store.record(announced, transcript, signer)
+        installation.log_papers()
         write_whole(out, data)
         _drawn(transcript, out)
 
@@ -312,6 +315,7 @@ def replace(
             return after.next(unavailable, reason, target)
 
         data = store.replace(announced, next_, signer)
+    installation.log_papers()
     if out:
         write_whole(out, data)
     output.line(data.decode())

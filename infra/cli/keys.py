@@ -15,7 +15,6 @@ from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from infra.bootstrap import Installation
-    from issuance.certificates import Role
     from issuance.keys import LogTerms
     from schemas.trust import TrustKey
 
@@ -63,7 +62,7 @@ def init(
         life = lifetime(start, longest_validity(here.catalogue))
         made = make_keys(
             here.settings.data,
-            _roles(here),
+            roles_of(here.catalogue),
             life,
             now=moment,
             passphrase=here.settings.passphrase,
@@ -116,7 +115,9 @@ def rotate(
     begins = moment if start is None else read_start(start, "--from")
     with output.installation() as here:
         roles = [
-            role for role in _roles(here) if authority in (None, role.authority) and use in (None, role.use)
+            role
+            for role in roles_of(here.catalogue)
+            if authority in (None, role.authority) and use in (None, role.use)
         ]
         if not roles:
             raise UsageError(
@@ -167,12 +168,6 @@ def revoke(
             log=_log_terms(here),
         )
     _show((successor,))
-
-
-def _roles(here: Installation) -> list[Role]:
-    """Return the roles that need keys; on Kafka there is no log, and no key for one."""
-    on_kafka = here.settings.on_kafka
-    return [role for role in roles_of(here.catalogue) if not (on_kafka and role.use == "log")]
 
 
 def _log_terms(here: Installation) -> LogTerms:

@@ -6,12 +6,15 @@ import hashlib
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from infra.cli import output
 from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from infra.stores.uploads import Form
 
 app = typer.Typer(
     no_args_is_help=True, help="证照 / licences", epilog="Example: zhengzhao licence list --json"
@@ -27,6 +30,7 @@ class Format(StrEnum):
     CWT = "cwt"
     JSON = "json"
     MANIFEST = "manifest"
+    PROOF = "proof"
 
 
 @app.callback()
@@ -76,7 +80,9 @@ def show(number: Annotated[str, typer.Argument(metavar="NUMBER", help="证照编
 @app.command(epilog="Example: zhengzhao licence get '(青)XK16-204-00001' --format pdf -o licence.pdf")
 def get(
     number: Annotated[str, typer.Argument(metavar="NUMBER", help="证照编号 / its number")],
-    form: Annotated[Format, typer.Option("--format", help="格式 / pdf, cwt, json or manifest")] = Format.PDF,
+    form: Annotated[
+        Format, typer.Option("--format", help="格式 / pdf, cwt, json, manifest or proof")
+    ] = Format.PDF,
     target: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="写到 / file; - 标准输出 / standard output")
     ] = "-",
@@ -84,9 +90,12 @@ def get(
         int | None, typer.Option(metavar="N", help="版本 / the version [default: the newest]")
     ] = None,
 ) -> None:
-    """取证照 / Write the PDF, the credential, licence.json, or a manifest of the stored objects."""
+    """取证照 / Write the PDF, the credential, licence.json, a manifest, or a proof (C2SP tlog-proof) of the public log."""
     with output.installation() as here:
-        content = here.artefact(number, version, form.value)
+        if form is Format.PROOF:
+            content = here.proof(number, version)
+        else:
+            content = here.artefact(number, version, cast("Form", form.value))
     if target == "-":
         _to_stdout(content, form)
         return

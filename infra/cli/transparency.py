@@ -6,20 +6,24 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
 from infra.cli import later, output
-from infra.transparency.client import LogReader, open_log
+from infra.transparency.client import TIMEOUT, LogReader, exchange, open_log
 from infra.transparency.sequencer import new_seed, read_key_file, seeded_signer, write_key
-from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import SIZE, Witness, witness_app
-from schemas.errors import NotFound, UsageError, VerificationError
-from schemas.ports import LogSource, ReplacingStore
+from schemas.errors import NotFound, StoreUnavailable, UsageError, VerificationError
+from schemas.ports import LogSource
+from schemas.status_list import MAX_LIST_CWT, list_name
 from schemas.transparency.entries import LicenceEntry, read_entry
 from schemas.transparency.merkle import check_inclusion, leaf_hash
 from schemas.transparency.notes import (
@@ -30,8 +34,10 @@ from schemas.transparency.notes import (
     read_note,
     read_size,
 )
+from schemas.trust import TrustStore
 from verification.log_audit import audit as audit_log
 from verification.log_book import LogPolicy, WitnessedCheckpoint, policy_of, verify_checkpoint
+from verification.status import living
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,7 +109,7 @@ def prove(
     if found is None:
         raise NotFound("日志中没有该证照 / the log has no such licence", where=number, hint="zhengzhao drain")
     index, licence = found
-    made, head = reader.prove(index), seen.checkpoint
+    made, head = reader.prove(index, licence.to_bytes()), seen.checkpoint
     check_inclusion(leaf_hash(licence.to_bytes()), index, head.size, made.path, head.root)
     target.write_bytes(made.to_bytes())
     if output.as_json():
@@ -133,11 +139,15 @@ def audit(
     trust: _Trust = None,
 ) -> None:
     """审计日志 / Audit a whole log: nothing changed, cut, twice or left out. Exit 1 where something is wrong."""
+    source, policy = open_log(log), _policy(trust)
+    with output.installation() as here:
+        counted = _living_licences(log, here.read_trust(trust))
     report = audit_log(
-        open_log(log),
-        _policy(trust),
+        source,
+        policy,
         since=None if since is None else _content(since),
         register=None if register is None else _numbers(register),
+        living=counted,
     )
     if output.as_json():
         rows = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in report.checks]
@@ -239,9 +249,7 @@ def _source(place: str | None) -> LogSource:
     if place is not None:
         return open_log(place)
     with output.installation() as here:
-        if not isinstance(here.store, ReplacingStore):
-            raise UsageError("该存储没有日志 / this store has no log", hint="--log DIR|URL")
-        return StoredLog(here.store)
+        return here.log
 
 
 def _head(source: LogSource, policy: LogPolicy) -> WitnessedCheckpoint:
@@ -259,6 +267,37 @@ def _witness(folder: Path) -> Witness:
         ) from None
     seed = read_key_file(folder / _KEY_FILE, os.environ.get("ZHENGZHAO_PASSPHRASE"))
     return Witness(folder, seeded_signer(name, seed), [read_key(log) for log in logs])
+
+
+def _living_licences(place: str, trust: TrustStore) -> Callable[[str, str], int | None]:
+    """Return the function that counts the living licences of a status list's edition (its URI and SHA-256).
+
+    Lists lie beside the log: in `status` of the folder that holds it, or at `/status/` of its site. None where the edition
+    is not there.
+    """
+
+    def count(uri: str, sha256: str) -> int | None:
+        name = list_name(uri)
+        for data in _editions(place, name) if name else ():
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return living(data, trust)
+        return None
+
+    return count
+
+
+def _editions(place: str, name: str) -> Iterator[bytes]:
+    if urlsplit(place).scheme in ("http", "https"):
+        address = f"{place.rstrip('/').removesuffix('/log')}/status/{name}"
+        with suppress(StoreUnavailable, VerificationError):
+            status, data = exchange(address, MAX_LIST_CWT, TIMEOUT)
+            if status == 200:
+                yield data
+        return
+    for folder in (Path(place) / "objects", Path(place), Path(place).parent):
+        for path in sorted((folder / "status" / name).glob("*.cwt"), reverse=True):
+            if not path.name.endswith(".reasons.cwt") and path.stat().st_size <= MAX_LIST_CWT:
+                yield path.read_bytes()
 
 
 def _numbers(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 verify_bytes = later("verification.verify:verify_bytes")
 status_source = later("verification.status_sources:status_source")
+open_proofs = later("infra.transparency.client:open_proofs")
 _CODES = {"valid": 0, "invalid": 1, "unknown": 3}
 _WORDS = {"valid": "有效 / valid", "invalid": "无效 / invalid", "unknown": "状态未知 / unknown"}
 _SHOWN = (
@@ -58,6 +59,13 @@ def verify(
             help="状态列表 / status list, or a folder of lists [default: those that the data folder has published]",
         ),
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|URL|PROOF",
+            help="透明日志或收录证明 / the transparency log, or a proof of it: a licence that is not in it is not valid",
+        ),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -71,12 +79,19 @@ def verify(
     with output.installation() as here:
         store = here.read_trust(trust)
         source = status_source(status) if status is not None else here.published_lists()
-        proof = None if credential is None else _content(str(credential))
+        beside = None if credential is None else _content(str(credential))
+        proofs = None if log is None else open_proofs(log)
         codes = []
         for name in files:
             try:
                 verdict: Verdict = verify_bytes(
-                    _content(name), name=name, trust=store, status=source, at=moment, credential=proof
+                    _content(name),
+                    name=name,
+                    trust=store,
+                    status=source,
+                    at=moment,
+                    credential=beside,
+                    log=proofs,
                 )
             except UsageError as error:
                 codes.append(output.fail(error))

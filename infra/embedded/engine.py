@@ -155,7 +155,6 @@ class Engine:
         for stage in TOPOLOGY:
             if stage.settled:
                 self.runs[stage.name](progress)
-        self.publish_log()
         return progress
 
     def publish_log(self) -> None:
@@ -187,6 +186,7 @@ class Engine:
             "publish": self._deliver,  # without a broker, filings alone leave the machine
             "status": self._publish,
             "deliver": self._deliver,
+            "log": lambda _: self.publish_log(),
         }
 
     def _publish(self, progress: DrainProgress) -> None:

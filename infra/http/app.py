@@ -324,8 +324,8 @@ class Service:
         """Answer with a file of the transparency log (C2SP tlog-tiles): full tiles never change, the checkpoint does."""
         path = request.path_params["path"]
         content = await self._work(self.lookups.log_file, path)
-        head = path == "checkpoint"
-        kind = "text/plain; charset=utf-8" if head else "application/octet-stream"
+        head = path in ("checkpoint", "checkpoints")
+        kind = "text/plain; charset=utf-8" if path.startswith("checkpoint") else "application/octet-stream"
         cache = "no-cache" if head else "public, max-age=31536000, immutable"
         return file_answer(request, content, kind, {"Cache-Control": cache})
 

@@ -21,6 +21,7 @@ from infra.http.verdicts import SHORT, Effort, Overrun, Verdicts
 from infra.persons.access_log import Accesses
 from infra.persons.keys import installation_secret
 from infra.stores.uploads import FILES, Form, artefact, put_upload
+from infra.transparency.client import is_kept_head
 from processors.queries.access import Principal, Restricted
 from processors.queries.find import Queries
 from processors.queries.views import licence_row
@@ -292,8 +293,14 @@ class Lookups:
         return fitting[-1]
 
     def log_file(self, path: str) -> bytes:
-        """Return the checkpoint, a tile or a bundle of entries of the transparency log. Raises NotFound."""
-        if path != "checkpoint" and read_path(path) is None:
+        """Return the checkpoint, a tile, a bundle of entries, or a head that witnesses signed. Raises NotFound.
+
+        `checkpoints` lists the sizes of those heads, one a line.
+        """
+        if path == "checkpoints":
+            keys = self._store.list("log/checkpoints/")
+            return "".join(f"{int(key.rpartition('/')[2])}\n" for key in keys).encode()
+        if path != "checkpoint" and not is_kept_head(path) and read_path(path) is None:
             raise NotFound("日志没有这样的路径 / no path of a log")
         return self._store.get(f"log/{path}")
 

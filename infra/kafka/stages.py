@@ -28,6 +28,7 @@ from infra.kafka.deciding import Deciding
 from infra.kafka.faust_app import StageApp, make_app
 from infra.kafka.inbox import ATTESTED, Attestations
 from infra.kafka.issuing import Issuing
+from infra.kafka.log import Logging
 from infra.kafka.numbering import Numbering
 from infra.kafka.records import send_entry
 from infra.kafka.stage import StageLoop
@@ -169,6 +170,7 @@ _LOOPS: Mapping[str, type[StageLoop]] = {
     "number": Numbering,
     "issue": Issuing,
     "status": Listing,
+    "log": Logging,
 }
 RUNS: Final[Mapping[str, type[StageLoop]]] = {
     **_LOOPS,
@@ -179,7 +181,7 @@ RUNS: Final[Mapping[str, type[StageLoop]]] = {
 PROJECT: Final = "project"  # keeps the read model of this worker up to date; no stage
 DEFAULT_STAGES: Final = tuple(stage.name for stage in TOPOLOGY if stage.name in _LOOPS)
 STAGES: Final = (*DEFAULT_STAGES, PROJECT)
-SIGNING: Final = {"issue", "status"}  # stages that need keys
+SIGNING: Final = {"issue", "status", "log"}  # stages that need keys
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -226,6 +228,7 @@ def build(parts: Parts, options: Options, connection: Connection) -> list[StageL
         "number": Numbering,
         "issue": lambda made: Issuing(made, issue_worker.recipe(settings), settings.workers),
         "status": lambda made: Listing(made, parts, connection, options.folder),
+        "log": lambda made: Logging(made, parts, connection, options.folder),
     }
     wanted = [stage.name for stage in TOPOLOGY if stage.name in _LOOPS and stage.name in options.stages]
     return [builders[name](app(name)) for name in wanted]

@@ -34,6 +34,7 @@ DEAD_LETTERS = stages.LETTERS.topic
 CLOCK = stages.CLOCK.topic
 STATUS = stages.STATUS.topic
 EDITIONS = stages.EDITIONS.topic
+LOGGED = stages.LOGGED.topic
 CATALOGUE = stages.CATALOGUE.topic
 
 # (stage, table): the changelog is named after both
@@ -86,6 +87,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(changelog(CATALOGUES_TABLE), LEDGER_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),
     Topic(STATUS, 1, _WEEK),
     Topic(EDITIONS, 1, {**_FOREVER, "max.message.bytes": "8388608"}),
+    Topic(LOGGED, 1, _FOREVER),
     Topic(CLOCK, 1, _WEEK),
     Topic(CATALOGUE, 1, {**_KEPT_LAST, "max.message.bytes": "8388608"}),
     Topic(changelog(SERIES_TABLE), GRANTS_PARTITIONS, {**_COMPACTED, "max.message.bytes": "8388608"}),

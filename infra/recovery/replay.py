@@ -7,6 +7,8 @@
 3. Each issued licence is rebuilt with its recorded signatures, on all cores, and compared.
 4. What the fold gives is compared with the live state, and the store is searched for objects too many.
 
+5. The transparency log is held against the facts, in both directions, and its tiles are made again.
+
 Where a renderer is no longer installed or a person was erased, the stored object is compared with its recorded
 digest, and the report says so.
 
@@ -27,12 +29,13 @@ from infra.embedded.writer import Batch
 from infra.parts import Parts
 from infra.persons.keys import DATABASE, SECRET
 from infra.pool import Pool
-from infra.readmodel.database import Database, RecordedItems
+from infra.readmodel.database import Database, RecordedItems, is_served
 from infra.readmodel.lists import read_list
 from infra.readmodel.projector import FORM, Projector, due_in_part, renew
 from infra.recovery.chains import ProofCount, check_kept_proof, read_facts, read_ledger
 from infra.settings import Settings
 from infra.stores.folder import FolderStore
+from infra.transparency.compare import compare_log
 from issuance.status_lists import decode_edition, is_signed, rebuild_edition
 from processors import state as states
 from schemas import facts as f
@@ -49,7 +52,7 @@ Say = Callable[[str, int, int], None]  # stage, done, of
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """Something that is not as the facts say. `what`: fact, state, object, ledger."""
+    """Something that is not as the facts say. `what`: fact, state, object, ledger, log."""
 
     what: str
     subject: str
@@ -115,6 +118,11 @@ def replay(
                     report.add("object", key, problem)
             if decide:
                 decide_again(source, into, report, say)
+            serving = parts.settings.on_kafka or is_served(parts.settings.data)
+            rebuilt = FolderStore(into / "objects")
+            compare_log(
+                parts.settings, parts.trust, parts.store, source, rebuilt, report.add, patient=serving
+            )
         _too_many(parts.store, expected, report)
     return report
 

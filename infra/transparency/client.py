@@ -5,24 +5,32 @@ Nothing that comes from outside is believed here; `verification.log_book` judges
 
 from __future__ import annotations
 
+import hashlib
+import re
 import ssl
 import time
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import msgspec
 
+from schemas.calendar import moment
 from schemas.errors import NotFound, StoreUnavailable, UsageError, VerificationError
+from schemas.licence import MAX_CREDENTIAL
 from schemas.ports import LogSource
+from schemas.signatures import CWT, read_sign1
+from schemas.transparency.entries import LicenceEntry, read_entry
 from schemas.transparency.merkle import MAX_SIZE, consistency_proof, inclusion_proof
 from schemas.transparency.notes import (
     MAX_NOTE,
+    MAX_PROOF_TEXT,
     Checkpoint,
     LogProof,
     Note,
@@ -30,6 +38,9 @@ from schemas.transparency.notes import (
     VerifierKey,
     WitnessRequest,
     check_cosignatures,
+    is_proof,
+    read_checkpoint,
+    read_note,
     read_signature_lines,
     read_size,
 )
@@ -44,9 +55,12 @@ from schemas.transparency.tiles import (
     split_bundle,
     tile_at,
 )
+from schemas.trust import TrustStore
 
 TIMEOUT: Final = 10.0  # seconds for one answer of a log
 WITNESS_TIMEOUT: Final = 5.0  # a witness that is slow must not hold the log up
+_KEPT = re.compile(r"checkpoints/[0-9]{19}", re.ASCII)
+_OLDER: Final = 3  # kept heads by which a proof is made: the oldest ones that have the entry
 _HINT = "an http(s) address of a log, or a folder with `checkpoint` and `tile/`"
 
 
@@ -67,6 +81,11 @@ class FolderLog:
             raise StoreUnavailable(f"cannot be read: {error.strerror}", where=path) from None
         return _within(data, limit, path)
 
+    def archived(self) -> list[int]:
+        """Return the sizes of the heads that are kept, ascending."""
+        names = [path.name for path in self._folder.glob("checkpoints/*")]
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
 
 class HttpLog:
     """A log's files behind an http(s) address."""
@@ -82,6 +101,14 @@ class HttpLog:
         if status != 200:
             raise StoreUnavailable(f"HTTP {status}", where=self._address + path)
         return _within(data, limit, path)
+
+    def archived(self) -> list[int]:
+        """Return the sizes of the heads that are kept, ascending; none where the log tells none."""
+        try:
+            said = self.fetch("checkpoints").decode("ascii")
+        except (NotFound, UnicodeDecodeError):
+            return []
+        return sorted(int(name) for name in said.split() if name.isdigit())
 
 
 def open_log(place: str) -> LogSource:
@@ -107,11 +134,11 @@ class LogReader:
         self._note = note
         self._hashes = TileHashes(head.size, lambda tile: read_tile(source.fetch, tile))
 
-    def prove(self, index: int) -> LogProof:
-        """Return the proof of the entry at `index`. NotFound where the log has no such entry."""
+    def prove(self, index: int, extra: bytes | None = None) -> LogProof:
+        """Return the proof of the entry at `index`; NotFound without one. `extra` may carry the entry itself."""
         if not 0 <= index < self._head.size:
             raise NotFound(f"日志没有第 {index} 条 / the log has no entry {index}")
-        return LogProof(index, inclusion_proof(index, self._head.size, self._hashes), self._note)
+        return LogProof(index, inclusion_proof(index, self._head.size, self._hashes), self._note, extra)
 
     def prove_continuation(self, old: int) -> tuple[bytes, ...]:
         """Return the consistency proof from a tree of `old` entries; ValueError where that is larger."""
@@ -119,12 +146,108 @@ class LogReader:
 
     def entries(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield entries from `start` on, with their index. VerificationError where a bundle is cut."""
-        for number in range(start // WIDTH, -(-self._head.size // WIDTH)):
-            tile = tile_at(ENTRIES, number, self._head.size)
-            bundle = split_bundle(read_tile(self._source.fetch, tile), tile)
-            for at, entry in enumerate(bundle, number * WIDTH):
-                if at >= start:
-                    yield at, entry
+        for number in self.bundles()[start // WIDTH :]:
+            yield from (pair for pair in self.bundle(number) if pair[0] >= start)
+
+    def bundles(self) -> range:
+        """Return the numbers of the bundles."""
+        return range(-(-self._head.size // WIDTH))
+
+    def bundle(self, number: int) -> list[tuple[int, bytes]]:
+        """Return the entries of a bundle, with their index. VerificationError where it is cut."""
+        tile = tile_at(ENTRIES, number, self._head.size)
+        return list(enumerate(split_bundle(read_tile(self._source.fetch, tile), tile), number * WIDTH))
+
+
+@runtime_checkable
+class Archive(Protocol):
+    """A log that keeps the heads that witnesses have signed."""
+
+    def archived(self) -> list[int]:
+        """Return the sizes of the heads that are kept, ascending."""
+        ...
+
+
+class ProofFile:
+    """A proof that somebody was given."""
+
+    def __init__(self, proof: bytes) -> None:
+        self._proof = proof
+
+    def proofs(self, credential: str, before: int | None) -> Iterator[bytes]:
+        """Yield the proof."""
+        yield self._proof
+
+
+class LogProofs:
+    """Proofs of licences made from the files of a log, in which each is looked for from the newest entry back."""
+
+    def __init__(self, source: LogSource) -> None:
+        self._source = source
+        self._reader: LogReader | None = None
+        self._unread: list[int] = []  # bundles that nobody has looked into
+        self._found: dict[str, tuple[int, bytes]] = {}
+
+    def proofs(self, credential: str, before: int | None) -> Iterator[bytes]:
+        """Yield the proof by the newest head, and before it, where asked for, those by older ones."""
+        try:
+            if self._reader is None:
+                self._reader = read_head(self._source)
+                self._unread = list(self._reader.bundles())
+            if (found := self._look(self._reader, credential)) is None:
+                return
+            for reader in [*self._older(found[0], before), self._reader]:
+                yield reader.prove(*found).to_bytes()
+        except NotFound as error:
+            raise VerificationError(f"日志残缺 / the log is not whole: {error}") from None
+
+    def _look(self, reader: LogReader, credential: str) -> tuple[int, bytes] | None:
+        while credential not in self._found and self._unread:
+            for index, raw in reader.bundle(self._unread.pop()):
+                with suppress(VerificationError):  # an entry of a later form is no licence of this one
+                    entry = read_entry(raw)
+                    if isinstance(entry, LicenceEntry):
+                        self._found.setdefault(entry.credential, (index, raw))
+        return self._found.get(credential)
+
+    def _older(self, index: int, before: int | None) -> Iterator[LogReader]:
+        """Yield the first heads with an entry that are kept."""
+        if before is not None and isinstance(self._source, Archive):
+            sizes = [size for size in self._source.archived() if size > index]
+            for size in sizes[:_OLDER]:
+                yield read_head(self._source, f"checkpoints/{size:019d}")
+
+
+def read_head(source: LogSource, path: str = "checkpoint") -> LogReader:
+    """Return the tree of a head that a log shows. VerificationError where it has another form."""
+    note = source.fetch(path)
+    return LogReader(source, read_checkpoint(read_note(note)), note)
+
+
+def proof_of(source: LogSource, credential: bytes, trust: TrustStore) -> bytes:
+    """Return the proof of a credential: by the newest head, of one by a revoked key by a head from before that.
+
+    Raises NotFound where the log does not show it.
+    """
+    key = trust.keys.get(read_sign1(credential, type_=CWT, max_bytes=MAX_CREDENTIAL).kid)
+    since = key.revoked_since if key is not None else None
+    before = None if since is None else int(moment(since).timestamp())
+    found = next(LogProofs(source).proofs(hashlib.sha256(credential).hexdigest(), before), None)
+    if found is None:
+        raise NotFound("尚未载入日志 / not in the published log yet", hint="zhengzhao drain")
+    return found
+
+
+def open_proofs(place: str) -> LogProofs | ProofFile:
+    """Return what `--log` names: a log (address or folder), or a proof in a file. UsageError where there is neither."""
+    path = Path(place)
+    if not path.is_file():
+        return LogProofs(open_log(place))
+    with path.open("rb") as file:
+        proof = file.read(MAX_PROOF_TEXT + 1)
+    if not is_proof(proof):
+        raise UsageError("不是日志收录证明 / no tlog-proof", where=place, hint=_HINT)
+    return ProofFile(proof)
 
 
 class WitnessFailure(msgspec.Struct, frozen=True):
@@ -241,9 +364,14 @@ def _unzipped(data: bytes, limit: int, address: str) -> bytes:
     return plain
 
 
+def is_kept_head(path: str) -> bool:
+    """Tell whether a path is that of a head which is kept for proofs of the past."""
+    return bool(_KEPT.fullmatch(path))
+
+
 def _limit(path: str) -> int:
     """Return the most bytes that a file of a log may have. NotFound where a log has no such path."""
-    if path == "checkpoint":
+    if path in ("checkpoint", "checkpoints") or is_kept_head(path):
         return MAX_NOTE
     tile = read_path(path)
     if tile is None:

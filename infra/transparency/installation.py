@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -20,18 +21,18 @@ from infra.draw.store import DrawStore
 from infra.readmodel.database import Database
 from infra.settings import Settings
 from infra.transparency.client import LogReader, WitnessClient
-from infra.transparency.sequencer import Head, NoteSigner, Sequencer, SqliteOrder
+from infra.transparency.sequencer import Head, LogOrder, NoteSigner, Sequencer, SqliteOrder
 from infra.transparency.tiles import StoredLog
 from issuance.signer import ED25519, Signer
 from issuance.status_lists import decode_edition
-from processors.transparency import entries_of
+from processors.transparency import PUBLISHED, catalogue_logged, entries_of
 from schemas import facts
 from schemas.errors import NotFound, UsageError, VerificationError
+from schemas.ledger import CatalogueEntry, decode_entry
 from schemas.ports import ReplacingStore, Store
 from schemas.status_list import EditionName, edition_key
 from schemas.transparency.entries import (
     AnnouncementEntry,
-    CatalogueLogged,
     LogEntry,
     ReplacementEntry,
     StatusEntry,
@@ -64,7 +65,7 @@ class InstallationLog:
         self._store = store
         self._signer = signer
         self._stored = StoredLog(store)
-        self._key, self._verifier = _newest(trust)
+        _newest(trust)
         self._database = sqlite3.connect(
             _made(settings.data) / ORDER_FILE, timeout=60, isolation_level=None, check_same_thread=False
         )
@@ -110,20 +111,8 @@ class InstallationLog:
     def _sequencer(self) -> Sequencer:
         self._recover()
         if self._writer is None or not self._writer.is_current():
-            log = self._settings.log
-            former = tuple(key for _, key in self._trust.log_keys if key != self._verifier)
-            self._writer = Sequencer(
-                self.order,
-                self._stored,
-                NoteSigner(self._verifier.name, self._verifier.public, self._sign),
-                [WitnessClient(each.address, each.key) for each in log.witnesses],
-                log.needed,
-                former,
-            )
+            self._writer = sequencer_of(self._settings, self._trust, self.order, self._stored, self._signer)
         return self._writer
-
-    def _sign(self, data: bytes) -> bytes:
-        return self._signer().sign(self._key.kid, ED25519, data)
 
     def _recover(self) -> None:
         """Make a lost order again from the published tiles."""
@@ -185,31 +174,12 @@ class InstallationLog:
     # --- the record
 
     def _trust_editions(self, after: tuple[int, str]) -> tuple[list[LogEntry], tuple[int, str]] | None:
-        found: list[LogEntry] = []
-        place = after[0]
-        for path in sorted((self._settings.trust / "editions").glob("trust-*.json")):
-            number = path.stem.removeprefix("trust-")
-            if number.isdecimal() and int(number) > after[0]:
-                found.append(TrustEntry(int(number), hashlib.sha256(path.read_bytes()).hexdigest()))
-                place = int(number)
-        return (found, (place, "")) if found else None
+        found = trust_editions(self._settings.trust, after[0])
+        return ([*found], (found[-1].sequence, "")) if found else None
 
     def _editions(self, db: Database, after: int) -> tuple[list[LogEntry], tuple[int, str]] | None:
-        """Return the editions of status lists that came after a place and are stored."""
-        sql = "SELECT e.seq, e.edition, l.uri FROM editions e JOIN lists l ON l.name = e.list WHERE e.seq > ? ORDER BY e.seq LIMIT ?"
-        found: list[LogEntry] = []
-        for seq, raw, uri in db.db.execute(sql, (after, _AT_ONCE)).fetchall():
-            record = decode_edition(raw)
-            issued = record.published
-            try:
-                stored = self._store.get(
-                    edition_key(record.name, EditionName(issued.issued_at, issued.number))
-                )
-            except NotFound:
-                break  # it is recorded and not stored yet
-            found.append(StatusEntry(uri, issued.issued_at, hashlib.sha256(stored).hexdigest()))
-            after = int(seq)
-        return (found, (after, "")) if found else None
+        found = list(islice(edition_entries(db, self._store, after), _AT_ONCE))
+        return ([entry for _, entry in found], (found[-1][0], "")) if found else None
 
 
 def log_of(
@@ -219,6 +189,47 @@ def log_of(
     if settings.on_kafka or not trust.log_keys or not isinstance(store, ReplacingStore):
         return None
     return InstallationLog(settings, trust, store, signer)
+
+
+def sequencer_of(
+    settings: Settings, trust: TrustStore, order: LogOrder, stored: StoredLog, signer: Callable[[], Signer]
+) -> Sequencer:
+    """Return the writer of an installation's log, with the witnesses of its settings.
+
+    Raises UsageError without a key for a log, VerificationError where head, tiles and order do not agree.
+    """
+    key, verifier = _newest(trust)
+    return Sequencer(
+        order,
+        stored,
+        NoteSigner(verifier.name, verifier.public, lambda data: signer().sign(key.kid, ED25519, data)),
+        [WitnessClient(each.address, each.key) for each in settings.log.witnesses],
+        settings.log.needed,
+        tuple(former for _, former in trust.log_keys if former != verifier),
+    )
+
+
+def edition_entries(db: Database, store: Store, after: int) -> Iterator[tuple[int, StatusEntry]]:
+    """Yield the entries of the editions of status lists that came after a place, with theirs, up to one not stored yet."""
+    sql = "SELECT e.seq, e.edition, l.uri FROM editions e JOIN lists l ON l.name = e.list WHERE e.seq > ? ORDER BY e.seq"
+    for seq, raw, uri in db.db.execute(sql, (after,)).fetchall():
+        record = decode_edition(raw)
+        issued = record.published
+        try:
+            stored = store.get(edition_key(record.name, EditionName(issued.issued_at, issued.number)))
+        except NotFound:
+            return
+        yield int(seq), StatusEntry(uri, issued.issued_at, hashlib.sha256(stored).hexdigest())
+
+
+def trust_editions(folder: Path, after: int) -> list[TrustEntry]:
+    """Return the entries of the editions of a trust folder that came after one."""
+    found = []
+    for path in sorted((folder / "editions").glob("trust-*.json")):
+        number = path.stem.removeprefix("trust-")
+        if number.isdecimal() and int(number) > after:
+            found.append(TrustEntry(int(number), hashlib.sha256(path.read_bytes()).hexdigest()))
+    return found
 
 
 def draw_entries(draws: DrawStore) -> list[LogEntry]:
@@ -245,10 +256,7 @@ def _facts(db: Database, after: tuple[int, str]) -> tuple[list[LogEntry], tuple[
     if not rows:
         return None
     found = [
-        entry
-        for _, kind, raw, _ in rows
-        if kind in ("licence.issued", "licence.imported")
-        for entry in entries_of(facts.decode(raw))
+        entry for _, kind, raw, _ in rows if kind in PUBLISHED for entry in entries_of(facts.decode(raw))
     ]
     return found, (int(rows[-1][0]), rows[-1][3].hex())
 
@@ -266,7 +274,8 @@ def _is_past(db: Database) -> Callable[[tuple[int, str]], bool]:
 def _catalogues(db: Database, after: int) -> tuple[list[LogEntry], tuple[int, str]] | None:
     sql = "SELECT seq, entry FROM ledger WHERE seq > ? AND kind = 'catalogue' ORDER BY seq"
     rows = db.db.execute(sql, (after,)).fetchall()
-    entries: list[LogEntry] = [CatalogueLogged(hashlib.sha256(raw).hexdigest()) for _, raw in rows]
+    read = (decode_entry(raw) for _, raw in rows)
+    entries: list[LogEntry] = [catalogue_logged(entry) for entry in read if isinstance(entry, CatalogueEntry)]
     return (entries, (int(rows[-1][0]), "")) if rows else None
 
 

@@ -278,6 +278,10 @@ class Sequencer:
         head = Checkpoint(self._signer.name, edge.size, edge.root)
         note, failures = self._cosigned(self._signer.sign_checkpoint(head), head)
         failpoint("log-before-checkpoint")
+        if (
+            not self.is_current()
+        ):  # a writer that slept must not put an older head in the place of a newer one
+            raise StoreUnavailable("另一写入者已发布日志 / another writer has published a head meanwhile")
         self._stored.publish(note.to_bytes())
         self._edge, self._seen = edge, verify_checkpoint(note.to_bytes(), self._policy)
         self._archive(self._seen)

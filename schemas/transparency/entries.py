@@ -98,9 +98,14 @@ class ReplacementEntry(_OfDraw, frozen=True, tag="replacement"):
     """An inspector was replaced; `digest` is the SHA-256 of the record's bytes."""
 
 
-class PublishedEntry(_OfDraw, frozen=True, tag="published"):
-    """Results of a draw were published on `day` (ISO date in China); `digest` is the SHA-256 of their bytes."""
+class PublishedEntry(_Form, frozen=True, tag="published"):
+    """Results of a draw were published on `day` (ISO date in China).
 
+    `announcement` is the draw's `announcement_digest`, `digest` the SHA-256 of the table of results.
+    """
+
+    announcement: str
+    digest: str
     day: str
 
 
@@ -136,7 +141,7 @@ def _fits(name: str, value: str | int) -> bool:
     if isinstance(value, int):
         least = 1 if name in ("sequence", "version") else 0
         return least <= value <= MAX_NUMBER
-    if name in ("credential", "object", "sha256", "digest"):
+    if name in ("credential", "object", "sha256", "digest", "announcement"):
         return bool(_HEX64.fullmatch(value))
     if name == "day":
         return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value, re.ASCII))

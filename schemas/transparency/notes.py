@@ -303,6 +303,11 @@ class WitnessRequest(msgspec.Struct, frozen=True):
         return "\n".join([f"old {self.old}", *map(encode64, self.proof), "", ""]).encode() + self.checkpoint
 
 
+def is_proof(data: bytes) -> bool:
+    """Tell whether bytes begin as a proof does."""
+    return data.startswith(_PROOF_FIRST.encode() + b"\n")
+
+
 def read_proof(data: bytes) -> LogProof:
     """Return a proof, nothing verified. Raises VerificationError where the text has another form."""
     lines, checkpoint = _split_head(data)

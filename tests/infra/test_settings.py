@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import Settings, load
+from infra.transparency.sequencer import seeded_signer
 from schemas.errors import UsageError
 
 
@@ -36,6 +37,20 @@ def test_a_wrong_setting_is_refused(tmp_path: Path, text: str, named: str) -> No
         read(tmp_path, text)
     assert named in str(refused.value)
     assert refused.value.hint
+
+
+def test_the_log_s_witnesses_are_read(tmp_path: Path) -> None:
+    """`[log]` names the origin, the witnesses and how many are needed."""
+    key = seeded_signer("witness.example.cn", bytes(32)).witness_key
+    witness = f'witnesses = [{{address = "https://witness.example.cn", key = "{key}"}}]'
+    found = read(tmp_path, f'[log]\norigin = "licences.example.cn/log"\nneeded = 1\n{witness}\n').log
+    assert ("licences.example.cn/log", 1, [key]) == (
+        found.origin,
+        found.needed,
+        [w.key for w in found.witnesses],
+    )
+    with pytest.raises(UsageError, match="needed = 2"):
+        read(tmp_path, f"[log]\nneeded = 2\n{witness}\n")
 
 
 def test_the_environment_counts_before_the_file(tmp_path: Path) -> None:

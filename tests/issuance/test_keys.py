@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from issuance import keys
-from issuance.certificates import issuing_certificate, roles_of
+from issuance.certificates import Role, issuing_certificate, roles_of
 from issuance.signer import SoftwareSigner, keystore_path, read_keystore, read_root, root_path, write_keystore
 from schemas.authorities import issuing_authority
 from schemas.calendar import CHINA
 from schemas.errors import KeysMissing, LintError, NotFound, TrustError, UsageError
 from schemas.items import load_catalogue
-from schemas.trust import TrustStore, load_trust, read_trust_list
+from schemas.trust import ANY_AUTHORITY, TrustStore, load_trust, read_trust_list
 
 NOW = datetime(2019, 1, 1, tzinfo=CHINA)
 
@@ -68,6 +68,21 @@ def test_private_keys_lie_in_the_keystore_alone(bureau: Bureau) -> None:
     public = b"".join(files(bureau.data / "trust").values())
     private = {**read_keystore(bureau.data, None), **read_root(bureau.data, None)}
     assert not any(scalar in public or scalar.hex().encode() in public for scalar in private.values())
+
+
+def test_the_log_s_key_lies_in_a_file_of_its_own(tmp_path: Path) -> None:
+    """A machine that has that file alone can sign heads of the log, and nothing else; a later edition keeps it apart."""
+    roles = (*ROLES, Role(ANY_AUTHORITY, "zhengzhao", "log"))
+    keys.init(tmp_path, roles, LIFE, now=NOW, passphrase=None)
+    bureau = Bureau(tmp_path)
+    keys.rotate(tmp_path, bureau.trust, ROLES[:1], keys.Lifetime(NOW, 5), now=NOW, passphrase=None)
+    log = {key.kid for key in bureau.trust.keys.values() if key.use == "log"}
+    assert log
+    assert log.isdisjoint(read_keystore(tmp_path, None, log=False))
+    assert log <= keys.open_signer(tmp_path, None).kids
+    keystore_path(tmp_path).unlink()
+    root_path(tmp_path).unlink()
+    assert log == keys.open_signer(tmp_path, None).kids
 
 
 def root_kid(bureau: Bureau) -> str:

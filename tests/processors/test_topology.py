@@ -45,7 +45,7 @@ def test_topics_are_those_of_the_streams() -> None:
 
 def test_every_stream_has_a_reader_or_is_public() -> None:
     """What a stage emits is consumed by another one, or by the world outside."""
-    consumed = {stage.consumes for stage in TOPOLOGY} | set(stages.PUBLIC) | {stages.EDITIONS}
+    consumed = {stage.consumes for stage in TOPOLOGY} | set(stages.PUBLIC) | {stages.EDITIONS, stages.LOGGED}
     assert {stream for stage in TOPOLOGY for stream in stage.emits} <= consumed
 
 

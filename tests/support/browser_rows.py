@@ -38,6 +38,7 @@ def table(corpus: Forger, rows: Sequence[Row]) -> dict[str, Any]:
             "at": row.at.timestamp(),
             "credential": blob(row.credential),
             "editions": editions,
+            "proofs": None if row.proofs is None else [blob(proof) for proof in row.proofs],
         }
 
     listed = [written(row) for row in rows]

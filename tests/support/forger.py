@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from bureau import DECIDED, FROM, HOST, LIFE, NOON, PROVINCE, ROLES, URI, Bureau, numbered
 from forgeries import flip, kid_of, sign
+from logs import NearWitness, seed
+from memory_store import MemoryStore
 
+from infra.transparency.sequencer import Sequencer, SqliteOrder, seeded_signer
+from infra.transparency.tiles import StoredLog
 from issuance import keys
 from issuance.certificates import Role
+from issuance.signer import SoftwareSigner, read_keystore
 from issuance.status_lists import Edition
 from schemas import signatures
-from schemas.licence import qr_text
+from schemas.licence import Numbered, qr_text
 from schemas.status_list import StatusReason, pack
-from schemas.trust import ANY_AUTHORITY, TrustStore, load_trust
+from schemas.transparency.entries import LicenceEntry, LogEntry
+from schemas.trust import ANY_AUTHORITY, RootSignature, TrustList, TrustStore, encode_signature, load_trust
 from verification.browser_page import trust_bundle
 from verification.status import Candidate
 from verification.verify import Verdict, verify_bytes
@@ -25,6 +33,7 @@ from verification.verify import Verdict, verify_bytes
 OTHER_PROVINCE = "urn:agency:620000:market-regulation"
 DAYS = timedelta(days=1)
 NAME = "青海省市场监督管理局"
+WITNESS = "witness.example.cn"
 
 
 class Unread(NamedTuple):
@@ -52,6 +61,7 @@ class Row(NamedTuple):
     credential: bytes | None = None
     picture: bool = False  # a decoder of pictures is needed, which node has not
     unread: Unread | None = None
+    proofs: tuple[bytes, ...] | None = None  # of the transparency log; None: nobody asks for one
 
 
 class Editions:
@@ -62,6 +72,46 @@ class Editions:
 
     def candidates(self, uri: str, at: int) -> list[Candidate]:
         return [Candidate("given", one, lambda beside=beside: beside) for one, beside in self.editions]  # type: ignore[misc]
+
+
+class GivenProofs:
+    """A source that gives the proofs of a row."""
+
+    def __init__(self, proofs: tuple[bytes, ...]) -> None:
+        self._proofs = proofs
+
+    def proofs(self, credential: str, before: int | None) -> tuple[bytes, ...]:
+        return self._proofs
+
+
+class PublicLog:
+    """The transparency log of an installation: its writer, and one witness whose clock a test sets."""
+
+    def __init__(self, folder: Path, bureau: Bureau) -> None:
+        ((key, named),) = bureau.trust.log_keys
+        seed_of_log = read_keystore(bureau.data, None)[key.kid]
+        signer = seeded_signer(named.name, seed_of_log)
+        self.witness = NearWitness(folder / "witness", WITNESS, signer.log_key)
+        self.store = MemoryStore()
+        order = SqliteOrder(folder / "order.sqlite")
+        self._writer = Sequencer(order, StoredLog(self.store), signer, [self.witness], 1)
+
+    def add(self, at: datetime, *entries: LogEntry) -> None:
+        """Publish entries under a head that the witness signs at a moment."""
+        self.witness.now = int(at.timestamp())
+        self._writer.append(entries)
+        self._writer.publish()
+
+    def proof(self, entry: LogEntry, *, carried: bool = True) -> bytes:
+        """Return the proof of an entry by the newest head, which carries the entry or does not."""
+        made = self._writer.prove(entry.id)
+        return msgspec.structs.replace(made, extra=entry.to_bytes() if carried else None).to_bytes()
+
+
+def entry_of(licence: Numbered, credential: bytes, pdf: bytes) -> LicenceEntry:
+    """Return the entry of a licence in the log."""
+    digests = (hashlib.sha256(data).hexdigest() for data in (credential, pdf))
+    return LicenceEntry(licence.number, licence.grant.version, licence.identifier, *digests)
 
 
 class Forger:
@@ -76,6 +126,7 @@ class Forger:
         self.cwt, self.body = self.bureau.credential(self.licence)
         self.pdf = self.bureau.pdf(self.licence)
         self.text = qr_text(HOST, self.cwt).encode()
+        self.log = PublicLog(folder / "log", self.bureau)
         self.editions: dict[str, tuple[bytes, bytes | None]] = dict(self._editions())
 
     def store(self, trust: str) -> TrustStore:
@@ -96,7 +147,13 @@ class Forger:
         source = self.source(row)
         trust = self.store(row.trust)
         return verify_bytes(
-            row.data, name=row.name, trust=trust, status=source, at=row.at, credential=row.credential
+            row.data,
+            name=row.name,
+            trust=trust,
+            status=source,
+            at=row.at,
+            credential=row.credential,
+            log=None if row.proofs is None else GivenProofs(row.proofs),
         )
 
     def _editions(self) -> Iterator[tuple[str, tuple[bytes, bytes | None]]]:
@@ -172,5 +229,19 @@ class Forger:
 def _bureau(folder: Path) -> Bureau:
     """Return an installation with a second authority."""
     more = tuple(Role(OTHER_PROVINCE, "甘肃省市场监督管理局", role.use) for role in ROLES[:2])
-    keys.init(folder, (*ROLES, *more), LIFE, now=FROM, passphrase=None)
+    witness = str(seeded_signer(WITNESS, seed(WITNESS)).witness_key)
+    terms = keys.LogTerms("zhengzhao.example/log", (witness,), 1)
+    roles = (*ROLES, *more, Role(ANY_AUTHORITY, "zhengzhao", "log"))
+    keys.init(folder, roles, LIFE, now=FROM, passphrase=None, log=terms)
     return Bureau(folder)
+
+
+def sign_listing(bureau: Bureau, listing: TrustList) -> None:
+    """Write `trust.json` with this content, signed by the root of an installation."""
+    scalars = read_keystore(bureau.data, None)
+    assert listing.signature is not None
+    kid = listing.signature.kid
+    plain = msgspec.structs.replace(listing, signature=None)
+    value = encode_signature(SoftwareSigner(scalars).sign(kid, "ES256", plain.to_be_signed()))
+    signed = msgspec.structs.replace(plain, signature=RootSignature("ES256", kid, value))
+    (bureau.data / "trust" / "trust.json").write_bytes(signed.to_bytes())

@@ -6,17 +6,19 @@ verifier is given, the trust folder, the moment, and which checks say no.
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pypdfium2
 import zxingcpp
 from bureau import DECIDED, FROM, HOST, NOON, PROVINCE, ROLES, later, numbered
 from forged_rows import NO_SEAL, bodies, claims, encodings, others, pdfs, texts
-from forger import DAYS, OTHER_PROVINCE, Forger, Row, Unread
+from forger import DAYS, OTHER_PROVINCE, WITNESS, Forger, Row, Unread, entry_of, sign_listing
 from forgeries import kid_of, sign
 from PIL import Image
 from pypdf import PdfWriter
@@ -24,7 +26,7 @@ from pypdf.generic import ArrayObject, DecodedStreamObject, NameObject
 
 from issuance import keys
 from schemas import signatures
-from schemas.licence import Product, qr_text
+from schemas.licence import Numbered, Product, qr_text
 from schemas.trust import ANY_AUTHORITY
 
 
@@ -33,7 +35,20 @@ class Corpus(Forger):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        kinds = (forms, pictures, moments, lists, keyed, encodings, claims, texts, bodies, pdfs, others)
+        kinds = (
+            forms,
+            pictures,
+            moments,
+            lists,
+            keyed,
+            logged,
+            encodings,
+            claims,
+            texts,
+            bodies,
+            pdfs,
+            others,
+        )
         self.rows = [row for kind in kinds for row in kind(self)]
 
 
@@ -184,11 +199,17 @@ def keyed(corpus: Forger) -> Iterator[Row]:
         name = f"{use} key revoked"
         corpus.revoke(name, PROVINCE, use, later(5))
         check = "credential" if use == "credential" else "seal-key"
-        yield Row(f"{name} later: PDF", pdfs[0], "valid", (), True, trust=name)
+        yield Row(f"{name} later: PDF", pdfs[0], "unknown", ("log",), trust=name)
         yield Row(f"{name} before: PDF", pdfs[1], "invalid", (check,), trust=name)
         outcome: tuple[str, tuple[str, ...], bool] = ("valid", (), True)
-        yield Row(f"{name} later: CWT", credentials[0], *outcome, trust=name)
-        if use == "credential":
+        by_that_key = use == "credential"
+        yield Row(
+            f"{name} later: CWT",
+            credentials[0],
+            *(("unknown", ("log",), False) if by_that_key else outcome),
+            trust=name,
+        )
+        if by_that_key:
             outcome = ("invalid", ("credential",), False)
         yield Row(f"{name} before: CWT", credentials[1], *outcome, trust=name)
     corpus.revoke("status key revoked", ANY_AUTHORITY, "status", later(0.5))
@@ -230,6 +251,54 @@ def keyed(corpus: Forger) -> Iterator[Row]:
     licence = numbered()
     for name, data in {"PDF": corpus.other.pdf(licence), "CWT": corpus.other.credential(licence)[0]}.items():
         yield Row(f"another root: {name}", data, "invalid", ("seal" if name == "PDF" else "credential",))
+
+
+def logged(corpus: Forger) -> Iterator[Row]:
+    """Give licences with proofs of the transparency log, good, of others, too late, and without any."""
+    own = entry_of(corpus.licence, corpus.cwt, corpus.pdf)
+    other = numbered(version=2)
+    foreign = entry_of(other, *_files(corpus, other))
+    corpus.log.add(later(1), own)
+    early, bare = corpus.log.proof(own), corpus.log.proof(own, carried=False)
+    corpus.log.add(later(20), foreign)
+    late, of_other = corpus.log.proof(own), corpus.log.proof(foreign)
+    bent = early.replace(b"\nindex 0\n", b"\nindex 0\n" + base64.b64encode(bytes(32)) + b"\n", 1)
+    unsigned = b"".join(line for line in early.splitlines(True) if WITNESS.encode() not in line)
+    files = {"PDF": corpus.pdf, "CWT": corpus.cwt}
+    for form, one in files.items():
+        yield Row(f"log: {form}", one, "valid", (), True, proofs=(early,))
+        yield Row(f"log: {form}, a later head", one, "valid", (), True, proofs=(late,))
+        yield Row(f"log: {form}, the second proof", one, "valid", (), True, proofs=(of_other, early))
+        for name, proofs in {
+            "without a proof": (), "of another licence": (of_other,), "cut off": (early[:-2],),
+            "a hash too many": (bent,), "not witnessed": (unsigned,), "no proof": (b"nothing",),
+        }.items():  # fmt: skip
+            yield Row(f"log: {form}, {name}", one, "unknown", ("log",), True, proofs=proofs)
+    yield Row("log: PDF, the proof without the entry", corpus.pdf, "valid", (), True, proofs=(bare,))
+    yield Row("log: CWT, the proof without the entry", corpus.cwt, "unknown", ("log",), True, proofs=(bare,))
+    again = corpus.bureau.pdf(numbered(holder_name="另一持证人"))
+    yield Row("log: another PDF of the number", again, "unknown", ("log",), True, proofs=(early,))
+    row = Row("log: rescinded", corpus.cwt, "invalid", ("status",), True, proofs=(early,))
+    yield row._replace(at=later(5), editions=("rescinded",))
+    for use, form in (("credential", "CWT"), ("credential", "PDF"), ("seal", "PDF")):
+        trust = f"{use} key revoked"
+        yield Row(f"{trust}, logged before: {form}", files[form], "valid", (), True, trust, proofs=(early,))
+        for name, proofs in {"logged later": (late,), "no proof": (), "of another": (of_other,)}.items():
+            yield Row(
+                f"{trust}, {name}: {form}", files[form], "unknown", ("log",), False, trust, proofs=proofs
+            )
+    began = corpus.copy("logged later")
+    listing = msgspec.structs.replace(began.trust.listing, logged_from=later(1).isoformat())
+    sign_listing(began, listing)
+    yield Row("log: decided before it began", corpus.cwt, "valid", (), True, "logged later", proofs=())
+    yield Row(
+        "log: decided before it began, a bad proof", corpus.cwt, "unknown", ("log",), True, "logged later",
+        proofs=(early[:-2],),
+    )  # fmt: skip
+
+
+def _files(corpus: Forger, licence: Numbered) -> tuple[bytes, bytes]:
+    return corpus.bureau.credential(licence)[0], corpus.bureau.pdf(licence)
 
 
 def _code(text: str) -> Image.Image:

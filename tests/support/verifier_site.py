@@ -14,16 +14,21 @@ from urllib.parse import urlsplit
 
 import msgspec
 from bureau import AUTHORITY, LIST, ROLES, Bureau, numbered
+from forger import WITNESS, PublicLog
+from logs import seed
 from playwright.sync_api import Browser, Playwright
 
 from infra.http.pages import POLICY
 from infra.http.verifier_pages import verifier
 from infra.pages.frame import icon, render, stylesheet
+from infra.transparency.sequencer import seeded_signer
 from issuance import keys
+from issuance.certificates import Role
 from issuance.status_lists import Edition
 from schemas.calendar import CHINA
 from schemas.licence import qr_text
 from schemas.status_list import StatusReason, list_uri
+from schemas.trust import ANY_AUTHORITY
 from verification.browser_page import assets, trust_bundle, trust_files
 
 CHROMIUM = "/usr/bin/chromium"
@@ -42,7 +47,8 @@ def chromium(playwright: Playwright, *more: str) -> Browser:
 class Site:
     """An installation of today whose licences lead to a server on this machine."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, logged: bool = False) -> None:
+        self.logged = logged
         self.paths: dict[str, tuple[str, bytes]] = {place: tuple(asset) for place, asset in assets().items()}
         self.asked: list[str] = []
         self.ahead = timedelta()  # how far the server's clock is ahead
@@ -72,7 +78,10 @@ class Site:
 
     def _issue(self, folder: Path) -> None:
         start = datetime.now(CHINA).replace(microsecond=0) - timedelta(days=300)
-        keys.init(folder, ROLES, keys.Lifetime(start, 5), now=start, passphrase=None)
+        witness = str(seeded_signer(WITNESS, seed(WITNESS)).witness_key)
+        terms = keys.LogTerms("zhengzhao.example/log", (witness,), 1) if self.logged else None
+        roles = (*ROLES, Role(ANY_AUTHORITY, "zhengzhao", "log")) if self.logged else ROLES
+        keys.init(folder, roles, keys.Lifetime(start, 5), now=start, passphrase=None, log=terms)
         self.bureau = Bureau(folder)
         self.decided = start + timedelta(days=200)
         self.licence = numbered(
@@ -109,6 +118,11 @@ class Site:
         self.serve(f"/status/{LIST}", "application/statuslist+cwt", edition.list_cwt)
         self.serve(f"/status/{LIST}.reasons", "application/cwt", edition.reasons_cwt)
         return edition
+
+    def serve_log(self, log: PublicLog) -> None:
+        """Serve the files of a transparency log as they are now."""
+        for key in log.store.list():
+            self.serve(f"/{key}", "application/octet-stream", log.store.get(key))
 
     def serve_rows(self, table: dict[str, Any]) -> None:
         """Serve a table of rows and what runs it."""

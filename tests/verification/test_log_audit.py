@@ -204,7 +204,7 @@ def test_an_import_explains_the_serials_that_are_skipped(tmp_path: Path) -> None
         ([AnnouncementEntry(AUTHORITY, 1, sha("1"))], ""),
         ([AnnouncementEntry(AUTHORITY, 1, sha("1")), TranscriptEntry(AUTHORITY, 1, sha("t")),
           ReplacementEntry(AUTHORITY, 1, sha("r1")), ReplacementEntry(AUTHORITY, 1, sha("r2")),
-          PublishedEntry(AUTHORITY, 1, sha("p"), "2018-05-02")], ""),
+          PublishedEntry(sha("1"), sha("p"), "2018-05-02")], ""),
         ([AnnouncementEntry(AUTHORITY, 1, sha("1")), VoidEntry(AUTHORITY, 1, sha("v")),
           AnnouncementEntry(AUTHORITY, 2, sha("2"))], ""),
         ([AnnouncementEntry(AUTHORITY, 1, sha("1")), AnnouncementEntry(AUTHORITY, 2, sha("2"))], "neither transcript nor void"),

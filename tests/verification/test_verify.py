@@ -231,7 +231,7 @@ def test_list_behind_an_address(papers: Papers) -> None:
 
 
 def test_revoked_keys(tmp_path: Path) -> None:
-    """What a key signed before its revocation still verifies; what it signed after does not."""
+    """What a revoked key signed is unknown without a proof of the log; what it signed after is invalid."""
     bureau = Bureau(tmp_path)
     before, after = numbered(), numbered(decided_at=(DECIDED + timedelta(days=10)).isoformat())
     papers = {use: [bureau.pdf(before), bureau.pdf(after)] for use in ("credential", "seal")}
@@ -244,7 +244,9 @@ def test_revoked_keys(tmp_path: Path) -> None:
             tmp_path, revoked.trust, revoked.trust.signing_key(PROVINCE, use, DECIDED).kid, later(5), **more
         )
         verdicts = [revoked.verify(pdf) for pdf in pdfs]
-        assert [v.genuine for v in verdicts] == [True, False], use
+        assert [v.verdict for v in verdicts] == ["unknown", "invalid"], use
+        assert [v.genuine for v in verdicts] == [False, False], use
+        assert "proof of the log" in verdicts[0].checks[-1].detail
         assert "revoked" in verdicts[1].checks[-1].detail
 
 

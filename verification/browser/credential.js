@@ -49,6 +49,7 @@ export async function readCredential(bytes, trust) {
   const credential = readClaims(decode(signed.payload, MAX_CREDENTIAL));
   if (credential.authority !== key.authority) throw new Refused("authority-other");
   checkKeyTime(key, credential.issuedAt);
+  credential.kid = key.kid;
   return credential;
 }
 

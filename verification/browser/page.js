@@ -9,6 +9,7 @@ import { age, clear, show } from "./answer.js";
 import { toUtf8 } from "./bytes.js";
 import { hasCamera, Scan } from "./camera.js";
 import * as inputs from "./inputs.js";
+import { isProof } from "./log.js";
 import { seconds } from "./moments.js";
 import { textsInPicture } from "./pictures.js";
 import { Refused, TrustFailed } from "./refusals.js";
@@ -27,13 +28,13 @@ class Page {
     this.language = language.toLowerCase().startsWith("zh") ? "zh" : "en";
     this.clock = new Clock();
     this.given = []; // status lists that the user gave
+    this.proofs = []; // proofs of the log beside the last files
     this.scan = null;
     this.turn = 0; // of several questions only the last one is answered
     this.last = null; // what is shown, to be shown again in another language
     const inside = document.getElementById("v-inside");
     this.find("v-language").hidden = !inside; // the site's frame has its own way to another language
-    const { bundle, status } = root.dataset;
-    this.source = inside ? fileSource(inside.textContent) : new SiteSource(bundle, status, this.clock);
+    this.source = inside ? fileSource(inside.textContent) : new SiteSource(root.dataset, this.clock);
   }
 
   start() {
@@ -114,20 +115,25 @@ class Page {
     }
     if (turn !== this.turn) return undefined;
     const filled = read.filter(({ bytes }) => bytes.length);
-    const kinds = filled.map((file) => ({ ...file, kind: inputs.sniff(file.bytes) }));
+    const proofs = filled.filter(({ bytes }) => isProof(bytes));
+    const others = filled.filter((file) => !proofs.includes(file));
+    const kinds = others.map((file) => ({ ...file, kind: inputs.sniff(file.bytes) }));
     const lists = kinds.filter(({ kind, bytes }) => kind === inputs.CWT && inputs.isStatusList(bytes));
     const rest = kinds.filter((file) => !lists.includes(file));
+    this.proofs = proofs.map(({ bytes }) => bytes);
     if (lists.length) return this.lists(lists, rest);
     return this.licence(rest);
   }
 
   licence(rest) {
+    if (!rest.length && this.proofs.length) return this.unable("use-proof");
     const body = rest.find(({ kind }) => kind === inputs.BODY);
     const proof = rest.find(({ kind }) => kind === inputs.CWT);
     if (body && !proof) return this.unable("use-body");
     const file = body ?? rest[0];
     if (!file) return this.unable("use-empty");
-    return this.check(file.bytes, { name: file.name, credential: body ? proof.bytes : undefined });
+    const { proofs } = this;
+    return this.check(file.bytes, { name: file.name, credential: body ? proof.bytes : undefined, proofs });
   }
 
   async lists(lists, rest) {
@@ -154,7 +160,7 @@ class Page {
   }
 
   /** Verify bytes and show the verdict. */
-  async check(bytes, { name, credential }) {
+  async check(bytes, { name, credential, proofs = [] }) {
     const turn = this.begin();
     const asked = this.moment();
     if (asked === undefined) return this.unable("use-moment");
@@ -162,11 +168,12 @@ class Page {
       const { trust, odd } = await this.trusted;
       const own = this.source.lists(asked);
       const source = this.given.length ? async () => this.given : own;
-      const options = { trust, source, credential, pictures: textsInPicture };
+      const log = proofs.length ? async () => proofs : this.log(trust);
+      const options = { trust, source, credential, log, pictures: textsInPicture };
       let at = asked ?? this.clock.now();
       let verdict = await verify(bytes, { ...options, at });
       let behind = null;
-      if (asked === null && verdict.checks.at(-1)?.code === "status-none") {
+      if (asked === null && verdict.checks.some(({ code }) => code === "status-none")) {
         behind = await newest(source, verdict.statusUri, trust);
         if (behind !== null && behind > at) {
           at = behind;
@@ -179,6 +186,12 @@ class Page {
       if (turn === this.turn) this.failed(error);
     }
     return undefined;
+  }
+
+  /** Return the log of this site for licences that were decided since it began; older ones need not be there. */
+  log(trust) {
+    if (!trust.log) return null;
+    return async (credential, issuedAt) => (issuedAt < trust.log.from ? null : this.source.proofs(credential));
   }
 
   conclude(verdict, notes) {

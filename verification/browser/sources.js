@@ -7,6 +7,7 @@
 
 import { fromBase64, toUtf8 } from "./bytes.js";
 import { Refused, TrustFailed } from "./refusals.js";
+import { findProof } from "./log.js";
 import { listName } from "./status.js";
 import { openBundle } from "./trust.js";
 
@@ -43,9 +44,10 @@ export class Clock {
 
 /** A page on the site that publishes trust and status. */
 export class SiteSource {
-  constructor(bundle, status, clock) {
+  constructor({ bundle, status, log }, clock) {
     this.bundle = bundle; // addresses on this site
     this.status = status;
+    this.log = log;
     this.clock = clock;
     this.kind = "now";
   }
@@ -73,6 +75,31 @@ export class SiteSource {
       const beside = reasons?.ok ? new Uint8Array(await reasons.arrayBuffer()) : null;
       return [{ where: name, list: new Uint8Array(await list.arrayBuffer()), reasons: beside }];
     };
+  }
+
+  /**
+   * Return proofs of the credential with this SHA-256 from the log of this site, none where it is not there; null where
+   * the log does not answer. Whole bundles are read, so that nobody learns which licence is meant.
+   */
+  async proofs(credential) {
+    try {
+      const found = await findProof((path) => this.logFile(path), credential);
+      return found ? [found] : [];
+    } catch (error) {
+      if (error instanceof Refused) return null;
+      throw error;
+    }
+  }
+
+  async logFile(path) {
+    let response = null;
+    try {
+      response = await fetch(`${this.log}${path}`, { credentials: "omit" });
+    } catch {
+      this.kind = "age";
+    }
+    if (!response?.ok) throw new Refused("log-silent");
+    return new Uint8Array(await response.arrayBuffer());
   }
 
   /** Keep the lists that the bundle names, so that this device can verify without a network. */
@@ -118,6 +145,10 @@ export class FileSource {
 
   lists() {
     return async () => this.editions;
+  }
+
+  async proofs() {
+    return null;
   }
 
   async keepLists() {}

@@ -12,7 +12,7 @@ const SHELL = "/verify";
 const FRAME = ["/assets/site.css", "/assets/icon.svg"];
 const FILES = [
   "answer.js", "body.js", "bytes.js", "camera.js", "canonical.js", "cbor.js", "cose.js", "credential.js", "der.js",
-  "inputs.js", "look.js", "moments.js", "page.js", "page_text.js", "pdf.js", "pictures.js", "qr_text.js",
+  "inputs.js", "log.js", "look.js", "moments.js", "notes.js", "page.js", "page_text.js", "pdf.js", "pictures.js", "qr_text.js",
   "refusals.js", "seal.js", "sources.js", "status.js", "texts.js", "trust.js", "verify.css", "verify.js",
   "vendor/qr/decode.js", "vendor/qr/index.js",
 ].map((name) => `/verifier/${name}`);

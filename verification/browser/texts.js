@@ -24,6 +24,7 @@ const ALTERED = [`文件不是证照原件，已被改动。${ORIGINAL_ZH}`, `Th
 const FORGED = ["不是本目录中的机关签发的，或已被改动。", "Not signed by an authority of the trust list, or changed since."];
 const CBOR = ["凭证编码不符合规范，可能被改动。", "The credential is not in its one encoding; it may have been changed."];
 const LIST = ["状态列表无法验证。请稍后再试。", "The status list cannot be verified. Try again later."];
+const LOG = ["日志证明无法验证。请重新取得证明（licence get --format proof）。", "The log's proof does not hold. Fetch it again (licence get --format proof)."];
 const TRUST = ["信任目录无法验证，不能核验。请稍后再试，或向发证机关索取。", "The trust list cannot be verified, so nothing can be checked. Try again later, or ask the issuing authority."];
 
 const TEXTS = {
@@ -97,6 +98,7 @@ const TEXTS = {
   "check-host": ["二维码网址", "Address in the QR code"],
   "check-dates": ["有效期", "Dates"],
   "check-status": ["状态", "Status"],
+  "check-log": ["透明日志", "Public log"],
   "ok-form": ["签章覆盖整个文件", "the seal covers the whole file"],
   "ok-seal": ["电子签章有效", "the seal is good"],
   "ok-seal-key": ["签章密钥属于发证机关", "the seal's key is the authority's"],
@@ -109,6 +111,8 @@ const TEXTS = {
   "ok-host": ["网址与凭证一致", "the address is the one that was signed"],
   "ok-dates": ["有效期 {from} – {until}；核验时间 {at}", "valid {from} – {until}; asked for {at}"],
   "ok-status": ["有效；{issued} 的状态列表", "valid; status list of {issued}"],
+  "ok-log": ["在透明日志中：第 {index} 条，共 {size} 条；见证 {witnesses} 个", "in the public log: entry {index} of {size}; witnesses: {witnesses}"],
+  "log-older": ["透明日志自 {from} 起记录，此证照在其之前", "decided before the public log began on {from}"],
   // Why not: forms that cannot be judged
   "form-other": ["不是可核验的文件。请选择证照 PDF、二维码图片（PNG、JPEG、WebP），或粘贴二维码内容。", "Not a file that can be checked. Choose the licence's PDF or a picture of its QR code (PNG, JPEG, WebP), or paste the QR code's text."],
   "pdf-size": ["PDF 超过 {most} MB，不是证照原件。请选择原件，或扫描二维码。", "A PDF over {most} MB is no original licence. Choose the original, or scan its QR code."],
@@ -186,6 +190,20 @@ const TEXTS = {
   "status-reason": ["{text}（{date}）；{issued} 的状态列表", "{text} ({date}); status list of {issued}"],
   "reasons-other": LIST,
   "reasons-form": LIST,
+  // The public log
+  "log-absent": ["透明日志中没有此证照。刚签发的证照请稍后再试；否则请向发证机关核实。", "The public log does not have this licence. If it was issued just now, try again; otherwise ask the issuing authority."],
+  "log-silent": ["透明日志没有回应。", "The public log does not answer."],
+  "log-revoked": ["签署密钥自 {since} 起吊销。须同时选择吊销前见证的日志证明，才能核验。", "The key that signed it is revoked since {since}. Choose a proof of the public log that was witnessed before that, together with the licence."],
+  "log-form": LOG,
+  "log-origin": LOG,
+  "log-signature": LOG,
+  "log-root": LOG,
+  "log-late": LOG,
+  "log-far": LOG,
+  "log-witnesses": ["日志证明的见证签名不足（需要 {needed} 个）。", "Too few witnesses signed the log's proof ({needed} are needed)."],
+  "log-other": ["日志证明属于另一证照。", "The log's proof is of another licence."],
+  "log-entry": ["日志证明不含条目。请选择证照 PDF，或重新取得证明。", "The log's proof does not carry its entry. Choose the licence's PDF, or fetch the proof again."],
+  "log-browser": ["此浏览器不能核验日志签名（Ed25519）。请更新浏览器。", "This browser cannot check the log's signature (Ed25519). Update it."],
   // Trust
   "trust-form": TRUST,
   "trust-root": TRUST,
@@ -213,6 +231,7 @@ const TEXTS = {
   "use-empty": ["文件为空。", "The file is empty."],
   "use-large": ["文件超过 {most} MB，不是证照原件。请选择原件，或扫描二维码。", "A file over {most} MB is no original licence. Choose the original, or scan its QR code."],
   "use-body": ["单独的 licence.json 不能核验，请同时选择 credential.cwt。", "licence.json alone proves nothing. Choose credential.cwt together with it."],
+  "use-proof": ["请同时选择证照文件和日志证明。", "Choose the licence together with the log's proof."],
   "use-moment": ["请填写真实的日期和时间。", "Give a real date and time."],
   "use-browser": ["浏览器太旧，不能核验。请更新浏览器，或换一个浏览器打开。", "This browser is too old to check licences. Update it, or use another one."],
 };

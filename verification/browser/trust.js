@@ -9,6 +9,7 @@ import { fromBase64, sha256, toBase64Url, toHex, toUtf8 } from "./bytes.js";
 import { canonical, hasForm, isCanonical, isText, isWhole, listOf, orNull, parse } from "./canonical.js";
 import { isEd25519, isP256, issuedBy, keyId, readCertificate, verifies } from "./der.js";
 import { seconds } from "./moments.js";
+import { noteKey } from "./notes.js";
 import { Refused, TrustFailed } from "./refusals.js";
 
 const FORMAT = "zhengzhao-trust-bundle-1";
@@ -62,6 +63,7 @@ export class Trust {
     this.lists = lists; // names of status lists: a hint, nobody signed it
     this.keys = new Map(listing.keys.map((key) => [key.kid, readKey(key)]));
     this.certificates = certificates; // kid → parts
+    this.log = readLog(listing); // null: the list names no log
   }
 
   /** Return the key with this id, if it may be used so; otherwise null. */
@@ -77,6 +79,14 @@ export class Trust {
     return null;
   }
 
+  /** Return the keys that sign the log, as notes name them; one that was revoked counts no more. */
+  async logKeys() {
+    const keys = [...this.keys.values()].filter((key) => key.use === "log" && key.revoked === null);
+    return Promise.all(
+      keys.map(async ({ kid }) => noteKey(this.log.origin, 1, (await this.certificate(kid)).spki.subarray(-32))),
+    );
+  }
+
   /** Return the parts of a key's certificate; TrustFailed where the root did not issue it for that key. */
   async certificate(kid) {
     const found = this.certificates.get(kid);
@@ -88,6 +98,10 @@ export class Trust {
     }
     return found.parts;
   }
+}
+
+function readLog({ log_origin: origin, logged_from: from, witnesses = [], witnesses_needed: needed = 0 }) {
+  return origin === undefined ? null : { origin, from: seconds(from), witnesses, needed };
 }
 
 function readKey(key) {

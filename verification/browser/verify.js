@@ -12,15 +12,19 @@
  * 5. A PDF's visible page says what they say. With this the file is genuine.
  * 6. The moment asked for lies within the licence's dates.
  * 7. The status list: the edition in force at that moment, signed; without one the answer is `unknown`.
+ * 8. The transparency log, where one is given: a licence decided since it began is `unknown` without its inclusion.
+ *
+ * What a key signed that was revoked later is not judged without a proof of the log from before the revocation.
  *
  * After a check that fails no later one is made on what it did not clear; the first that says no decides: `unknown`
  * where there was nothing that could be judged, otherwise `invalid`.
  */
 
 import { checkBody, readCredential } from "./credential.js";
-import { fromUtf8 } from "./bytes.js";
+import { fromUtf8, sha256, toHex } from "./bytes.js";
 import { readBody } from "./body.js";
 import * as inputs from "./inputs.js";
+import { checkLogged } from "./log.js";
 import { chinaTime } from "./moments.js";
 import { checkPage } from "./page_text.js";
 import { attachments, Objects, readLayout } from "./pdf.js";
@@ -39,6 +43,9 @@ class Case {
     this.checks = [];
     this.credential = null;
     this.body = null;
+    this.raw = null; // the credential's bytes
+    this.pdf = null;
+    this.seal = null;
   }
 
   /** Make a check: it passes unless the work raises Refused. */
@@ -58,20 +65,27 @@ class Case {
  * Return the verdict on bytes as of a moment: `{verdict, genuine, checks, licence, statusUri}`.
  *
  * `options`: `trust` (a Trust), `source` (see status.js, or null), `at` (Unix seconds), `credential` (the CWT that
- * goes with a `licence.json`), `pictures` (`async (bytes) => texts` of the QRs in a picture). TrustFailed where the
+ * goes with a `licence.json`), `log` (`async (digest, issuedAt) => proofs` of the credential with that SHA-256, null
+ * where nobody answers), `pictures` (`async (bytes) => texts` of the QRs in a picture). TrustFailed where the
  * bundle itself does not hold; nothing else is raised, whatever the bytes. An empty file and a `licence.json` alone
  * are no case for a verdict: ask `inputs.sniff` first.
  */
 export async function verify(bytes, options) {
   const made = new Case(options.trust);
+  let proved = false;
   try {
     await genuine(made, bytes, options);
+    proved = await outlivedItsKey(made, options.log);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const verdict = error instanceof NotJudged ? "unknown" : "invalid";
     return { verdict, genuine: false, checks: made.checks, licence: {}, statusUri: null };
   }
-  return standing(made, options);
+  const verdict = await standing(made, options);
+  if (options.log && !proved && !(await inLog(made, options.log)) && verdict.verdict === "valid") {
+    return { ...verdict, verdict: "unknown", licence: { ...verdict.licence, status: "unknown" } };
+  }
+  return verdict;
 }
 
 // 1
@@ -107,6 +121,7 @@ async function pdf(made, bytes) {
     if (key.authority !== read.authority) throw new Refused("seal-authority");
     checkKeyTime(key, read.issuedAt);
   });
+  Object.assign(made, { pdf: bytes, seal: key });
   const said = await body(made, files.get(FILES[1]));
   // 5
   await made.check("page", () => checkPage(objects, said));
@@ -149,6 +164,7 @@ async function qrText(made, text) {
 
 async function credential(made, bytes) {
   made.credential = await made.check("credential", () => readCredential(bytes, made.trust));
+  made.raw = bytes;
   return made.credential;
 }
 
@@ -182,6 +198,60 @@ async function standing(made, { source, at }) {
   const good = found !== null && found.status === VALID;
   const verdict = !within || (found && !good) ? "invalid" : good ? "valid" : "unknown";
   return { verdict, genuine: true, checks, licence: licence(made, verdict, found, at), statusUri: read.statusUri };
+}
+
+// 8
+
+/** Check what a revoked key signed, where one did; return whether the log's proof was asked for. */
+async function outlivedItsKey(made, log) {
+  const keys = [made.trust.keys.get(made.credential.kid), made.seal].filter((key) => key && key.revoked !== null);
+  if (!keys.length) return false;
+  const since = Math.min(...keys.map((key) => key.revoked));
+  await made.check("log", async () => {
+    try {
+      await included(made, log, since);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      throw new NotJudged("log-revoked", { since });
+    }
+  });
+  return true;
+}
+
+/** Check that the licence is in the log; one decided before the log began need not be. */
+async function inLog(made, log) {
+  try {
+    const found = await included(made, log, null);
+    made.checks.push({ name: "log", ok: true, code: "ok-log", values: found });
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (error.code === "log-silent") return true; // a page that has no answer asks no more than one that does not ask
+    const from = made.trust.log?.from ?? null;
+    const older = error.code === "log-absent" && from !== null && made.credential.issuedAt < from;
+    const said = older ? { code: "log-older", values: { from } } : { code: error.code, values: error.values };
+    made.checks.push({ name: "log", ok: older, ...said });
+    return older;
+  }
+}
+
+/** Return where the licence stands in the log, by the first proof that holds; Refused says what is wrong with the last. */
+async function included(made, log, before) {
+  const { number, version, identifier } = made.credential;
+  const credential = toHex(await sha256(made.raw));
+  const object = made.pdf && toHex(await sha256(made.pdf));
+  const proofs = log ? await log(credential, made.credential.issuedAt) : [];
+  if (proofs === null) throw new Refused("log-silent");
+  let fault = new Refused("log-absent");
+  for (const proof of proofs) {
+    try {
+      return await checkLogged(proof, { number, version, identifier, credential, object }, made.trust, before);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      fault = error;
+    }
+  }
+  throw fault;
 }
 
 function statusCode(found) {

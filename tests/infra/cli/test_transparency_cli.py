@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 
 import pytest
@@ -41,12 +42,53 @@ def test_an_outsider_audits_and_notices_a_cut_tail(office: Office) -> None:
     assert ["consistency"] == [check["name"] for check in cut["checks"] if not check["ok"]]
 
 
+def test_a_register_has_as_many_living_licences_as_the_log(office: Office) -> None:
+    """The announced register is held against the status lists of the log: a row too few fails, as one beside the log does."""
+    log, register = office.data / "objects" / "log", office.folder / "register.csv"
+    numbers = [row["number"] for row in office.rows("licence", "list", "--status", "valid")]
+
+    def registered(*rows: str, code: int) -> str:
+        register.write_text("".join(f"{row}\n" for row in ("number", *rows)))
+        answer = office.json("transparency", "audit", log, "--register", register, code=code)
+        return "".join(check["detail"] for check in answer["checks"] if check["name"] == "register")
+
+    assert "as many as the log says" in registered(*numbers, code=0)
+    assert "is not in the log" in registered(*numbers, "(青)XK16-204-09999", code=1)
+    grant(office, 4)
+    assert "living ones" in registered(*numbers, code=1)
+
+
 def test_a_licence_is_proved(office: Office) -> None:
     """A proof in the form of C2SP; none for a number that was never given."""
     proof, number = office.folder / "licence.tlog-proof", office.rows("licence", "list")[0]["number"]
     assert 1 == office.json("transparency", "prove", number, "-o", proof)["version"]
     assert proof.read_bytes().startswith(b"c2sp.org/tlog-proof@v1\n")
     office.run("transparency", "prove", "(青)XK16-204-09999", "-o", proof, code=1)
+
+
+def test_a_licence_is_verified_by_the_log(office: Office) -> None:
+    """With its proof, the log's folder or the data folder it is valid; with another licence's proof or log it is unknown."""
+    number = office.rows("licence", "list")[0]["number"]
+    pdf, proof = office.folder / "licence.pdf", office.folder / "licence.proof"
+    office.run("licence", "get", number, "-o", pdf)
+    answer = office.json("licence", "get", number, "--format", "proof", "-o", proof)
+    assert hashlib.sha256(proof.read_bytes()).hexdigest() == answer["sha256"]
+    at = ("--at", "2018-03-02T12:00:00+08:00")
+    for place in (proof, office.data / "objects" / "log", office.data):
+        found = office.rows("verify", pdf, "--log", place, *at)[0]
+        assert ("valid", ["log", True]) == (
+            found["verdict"],
+            [found["checks"][-1][n] for n in ("name", "ok")],
+        )
+    grant(office, 2)
+    other = office.rows("licence", "list")[1]["number"]
+    office.run("licence", "get", other, "--format", "proof", "-o", proof)
+    found = office.rows("verify", pdf, "--log", proof, *at, code=3)[0]
+    assert ("unknown", True, "log", False) == (
+        found["verdict"], found["genuine"], found["checks"][-1]["name"], found["checks"][-1]["ok"]
+    )  # fmt: skip
+    office.run("verify", pdf, "--log", pdf, *at, code=2)
+    office.run("licence", "get", "(青)XK16-204-09999", "--format", "proof", code=1)
 
 
 def test_a_witness_signs_a_continuation_and_no_cut_log(office: Office) -> None:

@@ -36,7 +36,7 @@ ENTRIES: list[LogEntry] = [
     VoidEntry(AUTHORITY, 1, D),
     TranscriptEntry(AUTHORITY, 1, D),
     ReplacementEntry(AUTHORITY, 1, D),
-    PublishedEntry(AUTHORITY, 1, D, "2018-05-02"),
+    PublishedEntry(D, D, "2018-05-02"),
 ]
 
 
@@ -100,4 +100,4 @@ def test_what_is_made_here_is_checked_too() -> None:
     with pytest.raises(VerificationError):
         check_entry(TrustEntry(0, D))
     with pytest.raises(VerificationError):
-        check_entry(PublishedEntry(AUTHORITY, 1, D, "2018-5-2"))
+        check_entry(PublishedEntry(D, D, "2018-5-2"))

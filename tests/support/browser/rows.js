@@ -17,6 +17,7 @@ export async function run({ verify, openBundle, say }, table, pictures) {
       source: editions ? async () => editions : null,
       at: row.at,
       credential: bytes(row.credential) ?? undefined,
+      log: row.proofs ? async () => row.proofs.map(bytes) : null,
       pictures,
     };
     const { verdict, genuine, checks, licence } = await verify(bytes(row.data), options);

@@ -6,18 +6,22 @@ import io
 import re
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import zxingcpp
+from bureau import identifier
+from forger import PublicLog, entry_of
 from forgeries import flip
+from logs import licence, licences
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 from verifier_site import Site, chromium
 
+from schemas.licence import qr_text
 from schemas.status_list import StatusReason
 from verification.browser_page import EnclosedList, assets, fragment, standalone_page
 
@@ -356,3 +360,45 @@ def _png(text: str) -> bytes:
     out = io.BytesIO()
     _code(text).save(out, "PNG")
     return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, PublicLog]]:
+    """A site whose trust list names a log, and the log, which has the licence among 300 others."""
+    folder = tmp_path_factory.mktemp("logged")
+    site = Site(folder / "data", logged=True)
+    log = PublicLog(folder / "log", site.bureau)
+    log.add(
+        datetime.now(UTC), *licences(200), entry_of(site.licence, site.cwt, site.pdf), *licences(100, 201)
+    )
+    yield site, log
+    site.close()
+
+
+def test_a_proof_beside_the_licence_is_checked(page: Page, logged: tuple[Site, PublicLog]) -> None:
+    """With its own proof the licence is valid, with that of another one it cannot be told; a proof alone is no licence."""
+    site, log = logged
+    page.goto(f"{site.address}/verify")
+    own = log.proof(entry_of(site.licence, site.cwt, site.pdf))
+    assert ("valid", "true") == choose(page, ("licence.pdf", site.pdf), ("licence.tlog-proof", own))
+    assert 1 == page.locator("[data-check=log][data-ok=true]").count()
+    assert ("unknown", "true") == choose(page, ("other", log.proof(licence(5))), ("licence.pdf", site.pdf))
+    assert ("unknown", "false") == choose(page, ("licence.tlog-proof", own))
+
+
+def test_the_log_of_the_site_is_asked(page: Page, logged: tuple[Site, PublicLog]) -> None:
+    """Without a log the status decides; where the site has one the licence must be in it, and nobody learns which."""
+    site, log = logged
+    page.goto(site.link)
+    assert ("valid", "true") == verdict(page)
+    assert 0 == page.locator("[data-check=log]").count()
+    site.serve_log(log)
+    site.asked.clear()
+    page.reload()
+    assert ("valid", "true") == verdict(page)
+    assert 1 == page.locator("[data-check=log][data-ok=true]").count()
+    assert {"/log/checkpoint"} < {path for path in site.asked if path.startswith("/log/")}
+    again = site.bureau.credential(msgspec.structs.replace(site.licence, identifier=identifier(2)))[0]
+    page.goto("about:blank")
+    page.goto(f"{site.address}/#{qr_text(site.host, again).partition('#')[2]}")
+    assert ("unknown", "true") == verdict(page)
