@@ -127,7 +127,9 @@ def _core() -> int | None:
 def _decided(port: int) -> int:
     """Return the number of ledger entries decided since the start, by the service's own metrics."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-        found = re.search(rb"^zhengzhao_decided_total (\S+)$", answer.read(), re.MULTILINE)
+        found = re.search(
+            rb'^zhengzhao_events_total{outcome="done",stage="decide"} (\S+)$', answer.read(), re.MULTILINE
+        )
     assert found is not None  # the service always exposes it
     return int(float(found[1]))
 

@@ -39,12 +39,12 @@ from infra.http.drainer import DecidingProcess
 from infra.http.intake_thread import IntakeThread, Taken
 from infra.http.limits import Bodies, Rates, RequestLimits, Turns
 from infra.http.lookups import Lookups
-from infra.http.metrics import EXPOSITION, Metrics
 from infra.http.multipart import check_papers_type, only_file
 from infra.http.openapi import document
 from infra.http.problems import Problem, of_error, response
 from infra.http.verdicts import Overrun
 from infra.http.verifier_pages import ANY_ORIGIN, VerifierPages
+from infra.metrics import EXPOSITION, Metrics, StageMetrics
 from infra.portal.routes import portal_routes
 from infra.portal.web import Portal
 from processors.queries.access import Principal
@@ -92,7 +92,10 @@ class Service:
         self.bodies = Bodies(limits)
         self.turns = Turns(limits.verify_client, limits.verify_waiting)
         self.pages = VerifierPages(lookups, self._work)
-        self.metrics = Metrics(intake, drainer)
+        self.door = StageMetrics("door", timed=False)
+        self.door.under_way = lambda: intake.waiting
+        self.door.healthy = lambda: intake.alive
+        self.metrics = Metrics(lambda: [self.door, *drainer.metrics()])
         self.portal = Portal(lookups.installation, self.callers, intake, self.bodies, limits)
         self.openapi = msgspec.json.encode(document(limits))
 
@@ -373,7 +376,7 @@ class Service:
 
     def _count(self, taken: list[tuple[str, Taken]]) -> None:
         for _, outcome in taken:
-            self.metrics.events.labels(outcome_class(outcome)).inc()
+            self.door.outcomes[outcome_class(outcome)] += 1
 
 
 async def _http_problem(request: Request, error: HTTPException) -> Response:

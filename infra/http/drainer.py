@@ -25,6 +25,7 @@ import msgspec
 
 from infra.bootstrap import Installation
 from infra.embedded.engine import BATCH, DrainProgress, Engine
+from infra.metrics import StageMetrics
 from infra.stores import Erasing
 from processors.route import ClockJumped
 from schemas.case_facts import CaseOpened, MaterialsTaken
@@ -117,12 +118,11 @@ class _Stopped(Exception):
 
 
 class DecidingProcess(Protocol):
-    """The process that decides what was taken in, as health and metrics see it; counts are since its start."""
+    """The process that decides what was taken in, as health and metrics see it."""
 
-    decided: int
-    issued: int
-    letters: int
-    ticks: int
+    def metrics(self) -> list[StageMetrics]:
+        """Return the figures of what it runs or follows."""
+        ...
 
     @property
     def pending(self) -> int:
@@ -148,10 +148,12 @@ class DecidingProcess(Protocol):
 class ExternalDrainer:
     """Stand-in for workers elsewhere, which decide what this process takes in; `following` is what it sees of them."""
 
-    decided = issued = letters = ticks = 0
-
     def __init__(self, following: Following | None = None) -> None:
         self._following = following
+
+    def metrics(self) -> list[StageMetrics]:
+        """Return how far what it sees of the workers is behind."""
+        return [self._following.metrics()] if self._following else []
 
     @property
     def pending(self) -> int:
@@ -214,6 +216,19 @@ class Drainer:
         self._stopping.set()
         self._wake.set()
         self._thread.join()
+
+    def metrics(self) -> list[StageMetrics]:
+        """Return the figures of the engine, and of the stages whose inputs it counts."""
+        engine = StageMetrics("engine", timed=False)
+        engine.dead_letters = self.letters
+        engine.lag = lambda: self.pending
+        engine.healthy = lambda: self.alive
+        stages = [engine]
+        for name, done in (("decide", self.decided), ("issue", self.issued), ("clock", self.ticks)):
+            stages.append(StageMetrics(name, timed=False))
+            stages[-1].outcomes["done"] = done
+            stages[-1].healthy = engine.healthy
+        return stages
 
     @property
     def running(self) -> bool:

@@ -22,6 +22,7 @@ from infra.kafka import topics
 from infra.kafka.backlog import undecided
 from infra.kafka.connection import Connection, parse
 from infra.kafka.records import Place, Reader, cluster_id, decode_facts, decode_letter, encode_fact
+from infra.metrics import StageMetrics
 from infra.readmodel.database import Database
 from infra.readmodel.lists import EmbeddedRegister
 from infra.readmodel.projector import Projector, due_in_part, renew
@@ -146,6 +147,13 @@ class Following:
     def alive(self) -> bool:
         """Tell whether the thread runs."""
         return self._thread.is_alive()
+
+    def metrics(self) -> StageMetrics:
+        """Return how far behind it is, as the figures of the stage `project`."""
+        found = StageMetrics("project", timed=False)
+        found.lag = lambda: self.behind
+        found.healthy = lambda: self.alive and not self.fault
+        return found
 
     @property
     def caught_up(self) -> bool:

@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from infra.kafka.faust_app import GONE, Loop, StageApp, StageMetrics
+from infra.kafka.faust_app import GONE, Loop, StageApp
 from infra.kafka.outbox import Send
 from infra.kafka.records import letter, send_letter
+from infra.metrics import StageMetrics
 from infra.pool import describe
 from processors.topology import Stage
 from schemas.errors import TransientError, ZhengzhaoError
@@ -50,6 +51,7 @@ class StageLoop:
         self.metrics = StageMetrics(self.name)
         self.loop = Loop(app, self.metrics)
         self.metrics.lag = self._lag
+        self.metrics.healthy = lambda: not app.crashed
         self._names = (self.topic, *self.more_topics)
         channel = app.topic(
             *self._names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"

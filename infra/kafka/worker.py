@@ -19,12 +19,12 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from infra.kafka.connection import Connection, parse
-from infra.kafka.faust_app import prometheus
 from infra.kafka.inbox import ensure_catalogue
 from infra.kafka.projection import Following
 from infra.kafka.stage import StageLoop
 from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
+from infra.metrics import EXPOSITION, Metrics
 from infra.parts import Parts
 from schemas.errors import TransientError, UsageError
 from schemas.items import Catalogue
@@ -84,8 +84,8 @@ async def _run(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    following = Following(parts.settings) if "project" in options.stages else None
-    site = await _serve(stages, http, stop) if http else None
+    following = [Following(parts.settings)] if "project" in options.stages else []
+    site = await _serve(stages, following, http, stop) if http else None
     try:
         await asyncio.gather(*(stage.app.start() for stage in stages))
         log.warning("worker ready: %s", ", ".join(stage.name for stage in stages))
@@ -94,8 +94,8 @@ async def _run(
                 await asyncio.wait_for(stop.wait(), 0.5)
         return 0 if stop.is_set() else 1
     finally:
-        if following is not None:
-            following.close()
+        for projection in following:
+            projection.close()
         await _stop(stages)
         if site is not None:
             await site.cleanup()
@@ -110,7 +110,9 @@ async def _stop(stages: list[StageLoop]) -> None:
     await asyncio.gather(*(one(stage) for stage in stages))
 
 
-async def _serve(stages: list[StageLoop], http: tuple[str, int], stop: asyncio.Event) -> web.AppRunner:
+async def _serve(
+    stages: list[StageLoop], following: list[Following], http: tuple[str, int], stop: asyncio.Event
+) -> web.AppRunner:
     async def live(_: web.Request) -> web.Response:
         crashed = [stage.name for stage in stages if stage.app.crashed]
         return web.json_response({"live": not crashed, "crashed": crashed}, status=503 if crashed else 200)
@@ -121,8 +123,9 @@ async def _serve(stages: list[StageLoop], http: tuple[str, int], stop: asyncio.E
         return web.json_response({"ready": good, "waiting": waiting}, status=200 if good else 503)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(text=prometheus([stage.metrics for stage in stages]), content_type="text/plain")
+        return web.Response(body=figures.text(), headers={"Content-Type": EXPOSITION})
 
+    figures = Metrics(lambda: [*(stage.metrics for stage in stages), *(also.metrics() for also in following)])
     site = web.Application()
     site.add_routes([web.get("/live", live), web.get("/ready", ready), web.get("/metrics", metrics)])
     runner = web.AppRunner(site, access_log=None)

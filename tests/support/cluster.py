@@ -76,7 +76,9 @@ class Worker:
 
     def metric(self, name: str, stage: str) -> int:
         """A counter of a stage."""
-        found = re.search(rf'^{name}{{stage="{stage}"}} (\S+)$', self.get("/metrics")[1], re.MULTILINE)
+        found = re.search(
+            rf'^{name}{{(?:outcome="done",)?stage="{stage}"}} (\S+)$', self.get("/metrics")[1], re.MULTILINE
+        )
         return int(float(found[1])) if found else 0
 
     def send(self, number: int) -> None:

@@ -87,7 +87,7 @@ def test_an_event_sent_again_gets_the_same_answer(client: TestClient) -> None:
     assert [202, 202] == [a.status_code for a in answers]
     assert answers[0].content == answers[1].content
     metrics = client.get("/metrics").text
-    assert 'zhengzhao_events_total{outcome="duplicate"} 1.0' in metrics
+    assert 'zhengzhao_events_total{outcome="duplicate",stage="door"} 1.0' in metrics
 
 
 def test_other_content_under_the_same_id(client: TestClient) -> None:

@@ -63,6 +63,10 @@ def test_two_services_answer_alike(cluster: Cluster, tmp_path: Path) -> None:
         for client in (first, second):
             holder = client.get(f"/v1/holders/{uscc(201)}").json()
             assert (1, []) == (len(holder["licences"]), holder["refused"])
+        for client in (first, second):
+            figures = client.get("/metrics").text
+            assert 'zhengzhao_events_total{outcome="accepted",stage="door"} 2.0' in figures
+            assert 'zhengzhao_lag{stage="project"}' in figures
         uploaded = first.post("/v1/materials", content=b"a plan").json()
         assert uploaded == second.post("/v1/materials", content=b"a plan").json()
 

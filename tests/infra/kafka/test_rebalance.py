@@ -14,8 +14,9 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from kafka import codec
 
-from infra.kafka.faust_app import Consumer, Loop, StageMetrics
+from infra.kafka.faust_app import Consumer, Loop
 from infra.kafka.progress import OffsetProgress
+from infra.metrics import StageMetrics
 
 LOST = TP("zhengzhao.ledger", 3)
 RAISED = [AssertionError("Partition is not assigned"), IllegalStateError("gone"), ConsumerNotStarted("off")]
