@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from infra.cli import later, output
+from infra.portal.accounts import Accounts
 
 if TYPE_CHECKING:
     from infra.demo import Story
@@ -27,6 +28,8 @@ _STATES = {
     "refused": "不予许可 / refused",
     "withdrawn": "撤回申请 / withdrawn",
 }
+_ADDRESS = "http://127.0.0.1:8080"
+_AGENCY = "urn:agency:630000:market-regulation"
 _PROMISED = ("事项 / item", "法定→承诺 / days", "办结中位 / median", "兑现 / kept")
 
 
@@ -42,10 +45,12 @@ def demo() -> None:
         output.CALL.data = fresh_folder(Path(named) if named else None)
     with output.progress("演示 / demo") as bar:
         story = tell(output.settings(), bar.at)
+    logins = _logins(story)
     if output.as_json():
-        output.print_json(msgspec.to_builtins(story))
+        output.print_json({**msgspec.to_builtins(story), "logins": logins})
     else:
         _show(story)
+        _open(story, logins)
     if not story.ok:
         output.note("error: 有步骤结果与预期不符 / a step had another result than expected")
         raise typer.Exit(1)
@@ -160,6 +165,32 @@ def _said(verdict: dict[str, Any]) -> str:
     wrong = [f"{c['name']}: {c['detail']}" for c in verdict["checks"] if not c["ok"]]
     genuine = "genuine" if verdict["genuine"] else "not genuine"
     return f"{verdict['verdict']} ({genuine})" + (f" — {wrong[0]}" if wrong else "")
+
+
+def _logins(story: Story) -> dict[str, str]:
+    """Make three accounts for the pages, and return a one-time link of each."""
+    with output.installation() as here, here.queries() as ask:
+        holder = str(ask.licence(story.day.licences[0]["number"])["holder_id"])
+    accounts = Accounts(output.settings().data)
+    try:
+        made = {
+            "enterprise": accounts.add("enterprise", holder, holder, holder, "", "企业 / enterprise"),
+            "officer": accounts.add("agency", _AGENCY, _AGENCY, "", "supervisor", "办理人员 / officer"),
+            "regulator": accounts.add("agency", _AGENCY, _AGENCY, "", "regulator", "监管人员 / regulator"),
+        }
+        return {who: f"{_ADDRESS}/login?link={accounts.link(account)}" for who, account in made.items()}
+    finally:
+        accounts.close()
+
+
+def _open(story: Story, logins: dict[str, str]) -> None:
+    """Say how to open the pages on the story that was told."""
+    output.line()
+    output.line("打开网页 / open the pages:")
+    output.line(f"  zhengzhao run --data {story.folder}     # {_ADDRESS}")
+    for who, link in logins.items():
+        output.line(f"  {who:<10}  {link}")
+    output.note("hint: 每个链接只能使用一次，24 小时内有效 / each link works once, within 24 hours")
 
 
 def _next(story: Story) -> None:

@@ -30,10 +30,15 @@ def reader_language(request: Request) -> str:
 
 
 def page(request: Request, template: str, /, status: int = 200, **values: Any) -> Response:
-    """Answer with a page made from a template; a language that the address asks for is kept in a cookie."""
+    """Answer with a page made from a template."""
     language = reader_language(request)
-    frame = {"path": request.url.path, "switch": _switch(request, language)}
-    answer = HTMLResponse(render(template, language, **frame, **values), status, dict(_HEADERS))
+    frame = {"path": request.url.path, "switch": switch(request, language)}
+    return framed(request, render(template, language, **frame, **values), status)
+
+
+def framed(request: Request, made: str, status: int) -> Response:
+    """Return the HTML of a page with its headers; a language that the address asks for is kept in a cookie."""
+    answer = HTMLResponse(made, status, dict(_HEADERS))
     if (asked := request.query_params.get("lang")) in LANGUAGES:
         answer.set_cookie(
             COOKIE,
@@ -60,7 +65,7 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_PROGRAMS)
 
 
-def _switch(request: Request, language: str) -> str:
+def switch(request: Request, language: str) -> str:
     """Return the address of the same page in the other language."""
     other = next(one for one in LANGUAGES if one != language)
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"][:20]

@@ -150,21 +150,21 @@ def state_word(language: str, state: str) -> Markup:
 
 
 def _made(template: str, language: str, values: Mapping[str, Any]) -> str:
-    says = _says(language)
+    spoken = says(language)
     return (
-        _environment()
+        environment()
         .get_template(template)
         .render(
             language=language,
             html_language=_HTML_LANGUAGE[language],
             navigation=NAVIGATION,
-            **says,
+            **spoken,
             **values,
         )
     )
 
 
-def _says(language: str) -> dict[str, Callable[..., Any]]:
+def says(language: str) -> dict[str, Callable[..., Any]]:
     """Return the functions by which a template speaks: `t` and `w` say words, `two` texts of data, `cell` values."""
 
     def t(name: str, /, **values: Any) -> str:
@@ -183,7 +183,8 @@ def _says(language: str) -> dict[str, Callable[..., Any]]:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates of all pages, everything escaped."""
     return Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,

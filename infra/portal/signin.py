@@ -18,7 +18,7 @@ def login(portal: Portal, visit: Visit) -> Response:
     token = visit.typed.get("link", "") or visit.asked("link")
     if visit.request.method == "GET":
         if visit.session is not None and not token:
-            return RedirectResponse(_home(visit.session.account, place), 303)
+            return RedirectResponse(home_of(visit.session.account, place), 303)
         return _page(portal, visit, place, token)
     portal.logins.take(visit.client)
     account = portal.accounts.use_link(token)
@@ -44,12 +44,13 @@ def _page(portal: Portal, visit: Visit, place: str, token: str, fault: Reason | 
 def begin(portal: Portal, visit: Visit, account: Account, place: str) -> Response:
     """Begin a session under a new id and go where the visitor wanted to."""
     session = portal.accounts.begin(account, visit.request.cookies.get(SESSION, ""))
-    answer = RedirectResponse(_home(account, place), 303)
+    answer = RedirectResponse(home_of(account, place), 303)
     portal.cookie(answer, visit, SESSION, session.token)
     return answer
 
 
-def _home(account: Account, place: str) -> str:
+def home_of(account: Account, place: str) -> str:
+    """Return where an account goes after its login: the place that it asked for, else its own first page."""
     if place != "/":
         return place
     if account.kind != "agency":

@@ -6,18 +6,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-import jinja2
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
+from infra.http.pages import framed, reader_language, switch
 from infra.http.problems import TITLES, Problem, said
+from infra.pages import frame
 from schemas.item_types import ServiceItem
 
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-LANGUAGE: Final = "lang"
 _WORDS: Final[dict[str, tuple[str, str]]] = {
     "correction-requested": ("待补正", "correction needed"),
     "accepted": ("已受理", "accepted"),
@@ -100,34 +96,15 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
 }  # fmt: skip
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("infra.pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def language_of(request: Request) -> str:
-    """Return `en` or `zh`: by the address, the cookie, or what the browser asks for."""
-    for wanted in (
-        request.query_params.get(LANGUAGE, ""),
-        request.cookies.get(LANGUAGE, ""),
-        request.headers.get("accept-language", "").strip(),
-    ):
-        if wanted[:2].lower() in ("zh", "en"):
-            return wanted[:2].lower()
-    return "zh"
-
-
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """Return a page in the visitor's language."""
-    language = language_of(request)
+    """Return a page in the visitor's language, in the frame of all pages."""
+    language = reader_language(request)
+    spoken = frame.says(language)
 
-    def t(zh: str, en: str) -> str:
+    def t(zh: str, en: str | None = None, /, **filled: Any) -> str:
+        """Return one of two texts, or (for the frame) the word of a name."""
+        if en is None:
+            return frame.word(language, zh, **filled)
         return en if language == "en" else zh
 
     def word(name: str) -> str:
@@ -139,21 +116,21 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         names = rule.name if rule else field.label if field else None
         return t(names.zh, names.en) if names else word(name)
 
-    context = {"t": t, "word": word, "part_name": part_name, "lang": language, "draft": False, **values}
-    made = _environment().get_template(template).render(context)
-    answer = HTMLResponse(made, status)
-    answer.headers["Content-Security-Policy"] = POLICY
-    answer.headers["Referrer-Policy"] = "no-referrer"
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Vary"] = "Accept-Language, Cookie"
-    if request.query_params.get(LANGUAGE) == language:
-        answer.set_cookie(LANGUAGE, language, max_age=31_536_000, samesite="lax", path="/")
-    return answer
+    own = {"t": t, "word": word, "part_name": part_name, "lang": language, "draft": False, "alone": False}
+    around = {
+        "language": language,
+        "html_language": "en" if language == "en" else "zh-CN",
+        "navigation": frame.NAVIGATION,
+        "path": request.url.path,
+        "switch": switch(request, language),
+    }
+    made = frame.environment().get_template(template).render({**spoken, **around, **own, **values})
+    return framed(request, made, status)
 
 
 def wrong(request: Request, problem: Problem) -> Response:
     """Return the page of a problem."""
-    language = language_of(request)
+    language = reader_language(request)
     return page(
         request,
         "portal/wrong.html",

@@ -230,7 +230,6 @@ class Portal:
         values = {
             "account": visit.session.account if visit.session else None,
             "here": visit.here,
-            "path": visit.path,
             "draft": bool(visit.draft),
             "csrf": lambda path="": self.accounts.form_token(bound, path or visit.path),
             **values,
