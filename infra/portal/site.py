@@ -125,7 +125,10 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         "switch": switch(request, language),
     }
     made = frame.environment().get_template(template).render({**spoken, **around, **own, **values})
-    return framed(request, made, status)
+    answer = framed(request, made, status)
+    # Without a referrer a browser sends `Origin: null` with a form, which is refused as another site's.
+    answer.headers["Referrer-Policy"] = "same-origin"
+    return answer
 
 
 def wrong(request: Request, problem: Problem) -> Response:

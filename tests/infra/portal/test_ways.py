@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from portal_site import ITEM, PNG, PortalSite, answers
+from portal_site import PNG, PortalSite, answers
 from story import ric, uscc
 
 SIZES = [(360, False), (1280, True)]
@@ -37,11 +36,7 @@ def fill(page: Page, values: dict[str, str]) -> None:
 
 def settled(page: Page, state: str) -> None:
     """Wait as a reader does: the page renews itself while something is under way."""
-    end = time.monotonic() + 30
-    while page.locator(f'[data-state="{state}"]').count() == 0 and time.monotonic() < end:
-        time.sleep(0.3)
-        page.reload()
-    expect(page.locator(f'article[data-state="{state}"]')).to_be_visible()
+    expect(page.locator(f'article[data-state="{state}"]')).to_be_visible(timeout=60_000)
 
 
 def fits(page: Page) -> None:
@@ -155,7 +150,6 @@ def test_officers_review_and_suspend_with_a_second_person(
 
 
 PROVINCE = "urn:agency:630000:market-regulation"
-APPLY = f"/apply/{ITEM}"
 
 
 @pytest.mark.slow
