@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from processors.context import DecisionContext, MustAsk, MustWait
+from processors.kept import is_correctable
 from processors.decisions import cases, due, inspections, intake, orders, reasons, registrations
 from processors.evolve import KEY_LENGTH
 from processors.state import HolderState
@@ -22,6 +23,7 @@ from schemas.facts import Fact
 from schemas.items import Catalogue
 from schemas.ledger import (
     ClaimedEntry,
+    CorrectedEntry,
     Entry,
     EventEntry,
     FailedEntry,
@@ -102,6 +104,9 @@ def decide(state: HolderState, entry: Entry, catalogue: Catalogue) -> Decision:
         _issued(context, entry.payload)
     elif isinstance(entry, FailedEntry):
         _failed(context, entry.payload)
+    elif isinstance(entry, CorrectedEntry) and is_correctable(state, entry.payload.time):
+        context.open(entry.id, entry.payload.time)
+        context.write(f.ClockCorrected(entry.payload.time, entry.payload.reason))
     due.next_due(context.state)  # raises where a date lies beyond the calendar
     return Decision(context.facts, context.state, tuple(failed))
 

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from processors import evolve_cases
+from processors.kept import DUE, after, restore, undo_of
 from processors.evolve_cases import keep_folds, text_of, write_line
 from processors.state import (
     MOST_REFUSALS,
@@ -32,9 +33,10 @@ from schemas.licence import Grant
 _DECIDE_NOTHING = frozenset(
     (
         f.LicenceNumbered, f.LicenceIssued, f.IssueFailed, f.CertificateOverdue,
-        f.EventWaits, f.EventRepeated, f.NumberAsked,
+        f.EventWaits, f.EventRepeated, f.NumberAsked, f.ClockCorrected,
     )
 )  # fmt: skip
+_NO_EFFECT = frozenset((f.EventRefused, f.EventRepeated, f.EventWaits))
 KEY_LENGTH = 32  # of an entry id: the key of the event; what follows is the digest of its content
 
 
@@ -54,6 +56,10 @@ def evolve(state: HolderState, fact: Fact) -> HolderState:
 def apply(state: HolderState, fact: Fact) -> None:
     """Apply a fact to a state that nobody else holds."""
     kind = type(fact.body)
+    if fact.cause.startswith(DUE):
+        state.undo = (*state.undo, undo_of(state, fact))
+    elif ":" not in fact.cause and kind not in _NO_EFFECT:
+        state.undo = ()  # an event was decided on it
     if fact.time > state.upto and kind not in _DECIDE_NOTHING:
         state.upto = fact.time
     if ":" not in fact.cause and kind is not f.EventWaits:
@@ -286,6 +292,20 @@ def _released(state: HolderState, fact: Fact, b: f.EventReleased) -> None:
     state.waiting, state.asked = state.waiting[1:], ""
 
 
+def _clock_corrected(state: HolderState, fact: Fact, b: f.ClockCorrected) -> None:
+    taken_back = after(state, b.to)
+    for one in reversed(taken_back):
+        restore(state, one)
+        line = Happening(fact.time, "clock.corrected", b.reason)
+        if one.licence is not None:
+            _licence(state, fact, one.licence.key, line.event, line.detail)
+        if one.case is not None:
+            write_line(state, fact, one.case.key, line.detail, line.event)
+    state.undo = state.undo[: len(state.undo) - len(taken_back)]
+    state.upto = taken_back[0].upto if taken_back else state.upto
+    state.corrected += 1
+
+
 _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
     **evolve_cases.HANDLERS,
     f.LicenceGranted: _granted,
@@ -310,4 +330,5 @@ _HANDLERS: dict[type, Callable[[HolderState, Fact, Any], None]] = {
     f.EventWaits: _waits,
     f.NumberAsked: _asked,
     f.EventReleased: _released,
+    f.ClockCorrected: _clock_corrected,
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -34,7 +34,9 @@ from schemas.items import Catalogue, to_record
 from schemas.ledger import (
     Auth,
     CatalogueEntry,
+    ClockCorrection,
     ClockReading,
+    CorrectedEntry,
     DrawnVisit,
     Entry,
     EventEntry,
@@ -46,6 +48,7 @@ from schemas.persons import Persons, holder_key, is_pseudonym
 from schemas.signatures import read_proof, signed_digest
 
 MOST_AHEAD = timedelta(days=1)  # a tick that is further ahead needs the operator's confirmation
+MOST_AHEAD_RUNNING = timedelta(hours=1)  # as much is a clock ahead of the running time since the last receipt
 _SEALED = ("name", "address", "site", "detail")
 _PERSONS = ("id", "officer", "holder_id")  # fields that may name a person
 _IDS = frozenset(
@@ -320,6 +323,38 @@ def check_tick(at: datetime, last: int) -> None:
             where="clock",
             hint=f"核对本机时钟；确认无误后 / check the clock of this machine; if it is right: zhengzhao tick --at {time_text(at)} --confirm",
         )
+
+
+class RunningTime(NamedTuple):
+    """A moment by the clock, the machine's running time at it in seconds, and which start of the machine that counts."""
+
+    at: datetime
+    seconds: float
+    start: str
+
+
+def check_running(at: datetime, now: RunningTime, before: RunningTime | None) -> None:
+    """Compare a tick with the running time since the last receipt, where the machine was not started anew since.
+
+    Raises ClockJumped where the tick is more than an hour past it: time that has not passed here.
+    """
+    if before is None or before.start != now.start:
+        return
+    expected = before.at + timedelta(seconds=now.seconds - before.seconds)
+    if at - expected > MOST_AHEAD_RUNNING:
+        raise ClockJumped(
+            f"报时 {time_text(at)} 比本机运行时间所示的 {time_text(expected)} 晚一小时以上 / "
+            f"the tick is more than an hour past {time_text(expected)}, which the running time since the last receipt gives",
+            where="clock",
+            hint=f"核对本机时钟；确认无误后 / check the clock of this machine; if it is right: zhengzhao tick --at {time_text(at)} --confirm",
+        )
+
+
+def correction(to: datetime, received_at: datetime, reason: str) -> CorrectedEntry:
+    """Return the entry by which the operator takes back what fell due after a moment."""
+    time, received = time_text(to), time_text(received_at)
+    payload = ClockCorrection("clock.corrected", time, reason)
+    return CorrectedEntry(f"corrected:{time}:{received}", "", received, payload, "clock", "internal")
 
 
 def catalogue_entry(catalogue: Catalogue, received_at: datetime) -> CatalogueEntry:

@@ -17,7 +17,7 @@ from schemas.facts import (
 )
 from schemas.licence import FilingRef, Grant, HolderKind, Product
 
-STATE_SCHEMA = 3  # stored state of another number is rebuilt from facts
+STATE_SCHEMA = 4  # stored state of another number is rebuilt from facts
 MOST_REFUSALS = (
     200  # the last refusals of a holder, a case or a licence that state keeps; facts keep them all
 )
@@ -171,6 +171,21 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
 
 
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The parts of a state before something fell due, so that a corrected clock can take it back.
+
+    A licence stands here without versions and history. `final`: a version was granted, whose number is given.
+    """
+
+    moment: str  # the due moment
+    upto: str
+    licence: Licence | None = None
+    case: Case | None = None
+    checks: tuple[OnSiteCheck, ...] = ()
+    filings: dict[str, Filing] = {}
+    final: bool = False
+
+
 class HolderState(msgspec.Struct, omit_defaults=True):
     """Everything that is known of one holder."""
 
@@ -195,6 +210,8 @@ class HolderState(msgspec.Struct, omit_defaults=True):
     folds: dict[
         str, str
     ] = {}  # sealed name or address of a person → its sealed folded form, where they differ
+    undo: tuple[Undo, ...] = ()  # what fell due since the last event, oldest first
+    corrected: int = 0  # how often the clock was corrected for this holder
     schema: int = STATE_SCHEMA
 
     def copy(self) -> HolderState:
@@ -203,7 +220,7 @@ class HolderState(msgspec.Struct, omit_defaults=True):
             self.holder, self.kind, self.display, self.name, self.address, self.division, self.credit_class, self.upto,
             dict(self.cases), dict(self.licences), dict(self.checks), dict(self.filings),
             self.bars, self.refused, self.inspections, dict(self.seen), self.waiting, self.asked,
-            self.folds, self.schema,
+            self.folds, self.undo, self.corrected, self.schema,
         )  # fmt: skip
 
 

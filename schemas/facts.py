@@ -201,6 +201,7 @@ __all__ = [
     "CheckOverdue",
     "CheckScheduled",
     "ClassRecorded",
+    "ClockCorrected",
     "ClockResumed",
     "ClockStopped",
     "CorrectionRequested",
@@ -269,6 +270,13 @@ class NumberAsked(FactBody, frozen=True, tag="number.asked"):
     serial: int | None = None  # where the number is of a series of ours
 
 
+class ClockCorrected(FactBody, frozen=True, tag="clock.corrected"):
+    """The operator corrected the clock: what fell due for the holder after `to` is taken back."""
+
+    to: str
+    reason: str
+
+
 class EventReleased(FactBody, frozen=True, tag="event.released"):
     """The first waiting entry is decided now."""
 
@@ -309,6 +317,7 @@ Body = (
     | EventWaits
     | NumberAsked
     | EventReleased
+    | ClockCorrected
 )
 INTERNAL = (EventWaits, NumberAsked, EventReleased, EventRepeated)  # they concern nobody outside
 

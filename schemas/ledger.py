@@ -3,7 +3,7 @@
 `route` writes events, the clock writes ticks, `number` and `issue` write back what they did, and the catalogue of
 service items is written whenever it changes. The ledger alone therefore explains every decision.
 
-An entry is one of seven classes, told apart by `kind`; each has a payload of its own type. The stored JSON has the
+An entry is one of eight classes, told apart by `kind`; each has a payload of its own type. The stored JSON has the
 keys in a fixed order (`id`, `kind`, `holder`, …), because `replay --decide` compares stored bytes.
 
 Stored records carry a version as `v`; events carry theirs in the type (`….v1`). A release that changes a stored form
@@ -27,7 +27,7 @@ from schemas.licence import Issued, Numbered
 LEDGER_PARTITIONS = 64  # fixed for ever, so that a holder's partition never changes
 
 Auth = Literal["none", "proof", "token", "session", "topic", "internal"]
-Kind = Literal["event", "tick", "catalogue", "numbered", "claimed", "issued", "failed"]
+Kind = Literal["event", "tick", "catalogue", "numbered", "claimed", "issued", "failed", "corrected"]
 P = TypeVar("P")
 
 
@@ -83,6 +83,14 @@ class ClockReading(msgspec.Struct, frozen=True):
 
     type: str
     time: str
+
+
+class ClockCorrection(msgspec.Struct, frozen=True):
+    """The operator's word that the clock was wrong: what fell due after `time` did not."""
+
+    type: str
+    time: str  # RFC 3339, +08:00
+    reason: str
 
 
 class NumberAnswer(msgspec.Struct, frozen=True):
@@ -158,7 +166,22 @@ class FailedEntry(_Entry[FailedVersion], frozen=True):
     kind: ClassVar[Kind] = "failed"
 
 
-Entry = EventEntry | TickEntry | CatalogueEntry | NumberedEntry | ClaimedEntry | IssuedEntry | FailedEntry
+class CorrectedEntry(_Entry[ClockCorrection], frozen=True):
+    """A correction of the clock, which concerns everyone."""
+
+    kind: ClassVar[Kind] = "corrected"
+
+
+Entry = (
+    EventEntry
+    | TickEntry
+    | CatalogueEntry
+    | NumberedEntry
+    | ClaimedEntry
+    | IssuedEntry
+    | FailedEntry
+    | CorrectedEntry
+)
 
 
 def moment_of(entry: Entry) -> int:
@@ -172,6 +195,13 @@ def moment_of(entry: Entry) -> int:
     told = datetime.fromisoformat(entry.payload.time)
     received = datetime.fromisoformat(entry.received_at) if entry.received_at else told
     return int(min(told, received).timestamp())
+
+
+def clock_after(clock: int, entry: Entry) -> int:
+    """Return the latest moment vouched for (Unix seconds) once an entry is decided; a correction sets it back."""
+    if isinstance(entry, CorrectedEntry):
+        return int(datetime.fromisoformat(entry.payload.time).timestamp())
+    return max(clock, moment_of(entry))
 
 
 def partition_of(holder: str) -> int:
@@ -205,6 +235,7 @@ _FORMS: Final[dict[str, tuple[type[Any], Callable[[bytes | msgspec.Raw], Any]]]]
     "claimed": (ClaimedEntry, msgspec.json.Decoder(NumberAnswer).decode),
     "issued": (IssuedEntry, msgspec.json.Decoder(Issued).decode),
     "failed": (FailedEntry, msgspec.json.Decoder(FailedVersion).decode),
+    "corrected": (CorrectedEntry, msgspec.json.Decoder(ClockCorrection).decode),
 }
 
 

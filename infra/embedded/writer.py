@@ -27,6 +27,7 @@ from infra.readmodel.projector import Projector
 from issuance.signer import Signer
 from issuance.status_lists import sign_edition
 from processors.decisions.due import next_due
+from processors.kept import is_correctable
 from processors.number import Series
 from processors.stages import (
     FACTS,
@@ -43,9 +44,18 @@ from processors.stages import (
     number_step,
     unnumbered,
 )
+from processors.state import decode
 from processors.topology import TOPOLOGY
 from schemas import facts as f
-from schemas.ledger import CatalogueEntry, Entry, TickEntry, decode_entry, encode_entry, moment_of
+from schemas.ledger import (
+    CatalogueEntry,
+    CorrectedEntry,
+    Entry,
+    TickEntry,
+    clock_after,
+    decode_entry,
+    encode_entry,
+)
 from schemas.licence import Grant, Issued, Numbered, decode_job, encode_job
 from schemas.ports import Store
 from schemas.trust import TrustStore
@@ -172,6 +182,8 @@ class Batch:
                         return position  # more holders wait for this tick, so it stays the next entry
                 elif isinstance(entry, CatalogueEntry):
                     self._items.enter(entry)
+                elif isinstance(entry, CorrectedEntry):
+                    self._correct(seq, entry)
                 else:
                     self._holder(seq, entry, entry.holder)
                 self._advance(entry)
@@ -194,6 +206,14 @@ class Batch:
                 one = encode_entry(msgspec.structs.replace(entry, holder=holder))
                 self.letters.append(DeadLetter("decide", describe(error), seq, one))
         return len(rows) == DUE_AT_ONCE
+
+    def _correct(self, seq: int, entry: CorrectedEntry) -> None:
+        """Decide a correction of the clock for the holders whom it concerns."""
+        self._projector.write()
+        states = self._db.db.execute("SELECT holder, state FROM states ORDER BY holder").fetchall()
+        for holder, raw in states:
+            if is_correctable(decode(raw), entry.payload.time):
+                self._holder(seq, entry, holder)
 
     def _holder(self, seq: int, entry: Entry, holder: str) -> None:
         state, catalogue = self._projector.state(holder), self._items.in_force()
@@ -252,7 +272,7 @@ class Batch:
         self._db.set_meta("clock", str(self._clock))
 
     def _advance(self, entry: Entry) -> None:
-        self._clock = max(self._clock, moment_of(entry))
+        self._clock = clock_after(self._clock, entry)
 
     def _write_letters(self) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -41,8 +41,8 @@ from schemas.ledger import (
     EventEntry,
     IssuedEntry,
     NumberedEntry,
+    clock_after,
     decode_entry,
-    moment_of,
 )
 from schemas.licence import Job, Numbered, encode_job
 from schemas.ports import checked_key
@@ -231,7 +231,7 @@ class _Rebuilt:
         """Take an entry of the ledger into account."""
         if isinstance(entry, EventEntry):
             self._seen.append((entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]))
-        self._clock = max(self._clock, moment_of(entry))
+        self._clock = clock_after(self._clock, entry)
         if isinstance(entry, CatalogueEntry):
             self._catalogue = entry.payload.digest
         elif isinstance(entry, NumberedEntry):

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from processors.context import DecisionContext
+from processors.kept import DUE
 from processors.decisions import grants, orders, reasons
 from processors.state import Case, HolderState, Licence
 from schemas import calendar
@@ -93,7 +94,8 @@ def run(context: DecisionContext, until: str) -> None:
         first = min(dues(context.state), default=None)
         if first is None or first.moment > until:
             return
-        context.open(f"due:{first.kind}:{first.subject}:{first.moment}", first.moment)
+        again = f":{context.state.corrected}" if context.state.corrected else ""  # else a fact of the same id
+        context.open(f"{DUE}{first.kind}:{first.subject}:{first.moment}{again}", first.moment)
         _HANDLERS[first.kind](context, first.subject)
 
 
