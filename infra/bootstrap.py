@@ -385,9 +385,11 @@ class Installation:
     def tick(self, at: datetime, received_at: datetime, *, confirmed: bool = False) -> None:
         """Enter the time `at` into the ledger. Raises Rejected where it is over five minutes in the future.
 
-        Raises ClockJumped where it is more than a day past the last moment decided and was not confirmed.
+        Raises ClockJumped where it is more than a day past the last moment decided, or an hour past what the running
+        time since the last receipt gives, and was not confirmed.
         """
-        from processors.route import ClockJumped, check_tick, tick
+        from infra.embedded.inbox import CLOCK_REFUSED, last_receipt, note_receipt, running_time
+        from processors.route import ClockJumped, check_running, check_tick, tick
         from schemas.calendar import read_time
 
         read_time(at.isoformat(), received_at)
@@ -398,14 +400,50 @@ class Installation:
             return
         with self.database(create=True) as db:
             try:
-                check_tick(at, 0 if confirmed else int(db.meta("clock", "0")))
+                if not confirmed:
+                    check_tick(at, int(db.meta("clock", "0")))
+                    check_running(at, running_time(received_at), last_receipt(db))
             except ClockJumped as error:
-                db.set_meta("clock-refused", error.message)  # `doctor` reports it
+                db.set_meta(CLOCK_REFUSED, error.message)
                 raise
-            if db.meta("clock-refused"):
-                db.set_meta("clock-refused", "")
+            if db.meta(CLOCK_REFUSED):
+                db.set_meta(CLOCK_REFUSED, "")
+            if confirmed:
+                note_receipt(db, received_at, confirmed=True)
         with self.embedded_inbox() as inbox:
             inbox.append(tick(at, received_at, "clock", "internal"), received_at)
+
+    def correct_clock(
+        self,
+        to: datetime,
+        received_at: datetime,
+        reason: str,
+        *,
+        say: Callable[[str], None] = _ignore,
+        report: Callable[[DrainProgress], None] = _ignore,
+    ) -> list[str]:
+        """Take back what fell due after `to`, and set the clock of the ledger back to it.
+
+        Nothing is taken back where something irrevocable was published or decided on it: that is returned, in words.
+        Raises FolderHeld where a service decides in the folder.
+        """
+        from infra.readmodel.lists import irrevocable_after
+        from processors.route import correction
+        from schemas.calendar import read_time
+
+        read_time(to.isoformat(), received_at)
+        entry = correction(to, received_at, reason)
+        if self.settings.on_kafka:
+            from infra.kafka.replay import correct_kafka_clock
+
+            return correct_kafka_clock(self, entry, say)
+        with self.engine("tick --correct", say=say) as engine:
+            if found := irrevocable_after(engine.db, to):
+                return found
+            with self.embedded_inbox() as inbox:
+                inbox.append(entry, received_at)
+            engine.drain(report)
+            return irrevocable_after(engine.db, to)
 
     # --- deciding
 

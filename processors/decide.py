@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from processors.context import DecisionContext, MustAsk, MustWait
-from processors.kept import is_correctable
 from processors.decisions import cases, due, inspections, intake, orders, reasons, registrations
 from processors.evolve import KEY_LENGTH
+from processors.kept import is_correctable
 from processors.state import HolderState
 from schemas import event_types as e
 from schemas import facts as f

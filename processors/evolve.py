@@ -8,8 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from processors import evolve_cases
-from processors.kept import DUE, after, restore, undo_of
 from processors.evolve_cases import keep_folds, text_of, write_line
+from processors.kept import DUE, after, restore, undo_of
 from processors.state import (
     MOST_REFUSALS,
     MOST_SEEN,

@@ -68,9 +68,7 @@ def irrevocable(state: HolderState, moment: str) -> list[str]:
     """Return what happened to a holder after a moment and cannot be taken back, in words."""
     taken_back = after(state, moment)
     name = state.display or state.holder
-    found = [
-        f"{name}: 视为准予延续 / deemed renewed, {one.moment}" for one in taken_back if one.final
-    ]
+    found = [f"{name}: 视为准予延续 / deemed renewed, {one.moment}" for one in taken_back if one.final]
     left = taken_back[0].upto if taken_back else state.upto
     if left > moment:
         found.append(f"{name}: 其后已有决定 / something was decided as of {left}")

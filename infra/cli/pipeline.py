@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,13 +60,26 @@ def tick(
             help="确认时钟跳跃 / the time is right although it is more than a day past the last moment decided",
         ),
     ] = False,
+    correct: Annotated[
+        str | None,
+        typer.Option(
+            "--correct",
+            metavar="TIME",
+            help="更正时钟 / take back what fell due after this time, by a wrong tick",
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="更正的理由，记录在案 / why, which is recorded")] = "",
 ) -> None:
     """报时 / Enter the time into the ledger once, and decide what that makes due.
 
-    A time more than a day past the last moment decided is refused, since it may be a wrong clock's: licences would
-    expire for good. `--confirm` enters it.
+    A time more than a day past the last moment decided, or an hour past what this machine's running time gives, is
+    refused, since it may be a wrong clock's: licences would expire for good. `--confirm` enters it. `--correct` takes a
+    wrong tick back; exit 1, and nothing changes, where something irrevocable was published or decided on it.
     """
     moment = now()
+    if correct is not None:
+        _correct(correct, moment, reason.strip(), alone=at is None and not confirm)
+        return
     with output.installation() as here, output.progress("tick") as bar:
         here.tick(read_moment(at, "--at") if at else moment, moment, confirmed=confirm)
         try:
@@ -75,6 +89,29 @@ def tick(
             return
     if progress is not None:
         _show(progress)
+
+
+def _correct(to: str, moment: datetime, reason: str, *, alone: bool) -> None:
+    if not reason or not alone:
+        raise UsageError(
+            "更正时钟须说明理由，且不与 --at、--confirm 同用 / a correction needs a reason, and no --at or --confirm",
+            where="--correct",
+            hint="zhengzhao tick --correct TIME --reason TEXT",
+        )
+    with output.installation() as here, output.progress("tick") as bar:
+        found = here.correct_clock(
+            read_moment(to, "--correct"), moment, reason, say=output.note, report=_on(bar)
+        )
+    if output.as_json():
+        output.print_json({"corrected": not found, "to": to, "irrevocable": found})
+    elif found:
+        output.note("error: 未更正：以下已无法收回 / not corrected: this cannot be taken back")
+        for line in found:
+            output.line(line)
+    else:
+        output.line(f"已更正 / the clock is corrected to {to}")
+    if found:
+        raise typer.Exit(1)
 
 
 def _on(bar: output.ProgressBar) -> Callable[[DrainProgress], None]:

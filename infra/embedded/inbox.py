@@ -9,8 +9,10 @@ is tried again.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from infra.embedded.writer import Batch
@@ -18,7 +20,17 @@ from infra.failpoints import failpoint
 from infra.readmodel.database import Database
 from infra.readmodel.lists import chosen_letters, mark_closed, mark_returned, open_letters, stored_content
 from processors import stages
-from processors.route import Draws, Files, Unprintable, catalogue_entry, entry_id, route
+from processors.route import (
+    ClockJumped,
+    Draws,
+    Files,
+    RunningTime,
+    Unprintable,
+    catalogue_entry,
+    check_running,
+    entry_id,
+    route,
+)
 from processors.stages import is_duplicate
 from processors.topology import returns_to
 from producers.files import Accepted, Outcome
@@ -26,7 +38,7 @@ from schemas.calendar import check_backdate
 from schemas.errors import Rejected
 from schemas.events import Event
 from schemas.items import Catalogue
-from schemas.ledger import Auth, Entry, decode_entry, encode_entry
+from schemas.ledger import Auth, Entry, TickEntry, decode_entry, encode_entry
 from schemas.persons import Persons
 
 Authenticate = Callable[[Event], Auth]
@@ -37,6 +49,43 @@ NameSender = Callable[[Event], str]
 
 def _source(event: Event) -> str:
     return event.source
+
+
+RECEIPT = "receipt"  # the clock and the machine's running time at the last receipt
+_UPTIME, _BOOT = Path("/proc/uptime"), Path("/proc/sys/kernel/random/boot_id")
+
+
+def running_time(at: datetime) -> RunningTime:
+    """Return the machine's running time now, suspension included, beside what its clock says.
+
+    The kernel's own figures are read where there are any, since those stay right where the clock is faked.
+    """
+    try:
+        return RunningTime(at, float(_UPTIME.read_text().split()[0]), _BOOT.read_text().strip())
+    except (OSError, ValueError):
+        return RunningTime(at, time.monotonic(), "monotonic")
+
+
+def last_receipt(db: Database) -> RunningTime | None:
+    """Return clock and running time at the last receipt; None before the first."""
+    at, _, rest = db.meta(RECEIPT).partition(" ")
+    seconds, _, start = rest.partition(" ")
+    return RunningTime(datetime.fromisoformat(at), float(seconds), start) if at else None
+
+
+def note_receipt(db: Database, at: datetime, *, confirmed: bool = False) -> None:
+    """Note clock and running time of a receipt, unless the clock has jumped and nobody has confirmed that it is right."""
+    now = running_time(at)
+    try:
+        if not confirmed:
+            check_running(at, now, last_receipt(db))
+    except ClockJumped as error:
+        db.set_meta(CLOCK_REFUSED, error.message)
+        return
+    db.set_meta(RECEIPT, f"{at.isoformat()} {now.seconds} {now.start}")
+
+
+CLOCK_REFUSED = "clock-refused"  # why ticks have stopped; `doctor` reports it
 
 
 class EmbeddedInbox:
@@ -88,6 +137,7 @@ class EmbeddedInbox:
             self._append([entry], received_at)
 
     def _append(self, entries: Sequence[Entry], received_at: datetime) -> None:
+        note_receipt(self._db, received_at)
         if self._db.meta("catalogue") != self._catalogue.digest:
             in_force = catalogue_entry(self._catalogue, received_at)
             self._db.append([(in_force.kind, in_force.holder, encode_entry(in_force))])
@@ -100,7 +150,7 @@ class EmbeddedInbox:
     def _route(self, event: Event, received_at: datetime) -> Entry | Rejected:
         try:
             auth = self._authenticate(event)
-            return route(
+            entry = route(
                 event,
                 received_at,
                 self._sender(event),
@@ -110,6 +160,11 @@ class EmbeddedInbox:
                 self._unprintable,
                 self._draws,
             )
+            if isinstance(entry, TickEntry):
+                check_running(event.time, running_time(received_at), last_receipt(self._db))
+            return entry
+        except ClockJumped as error:
+            return Rejected(error.message, where="time", hint=error.hint)
         except Rejected as error:
             return error
 

@@ -38,6 +38,7 @@ from schemas.items import Catalogue, from_record
 from schemas.ledger import (
     LEDGER_PARTITIONS,
     CatalogueEntry,
+    CorrectedEntry,
     Entry,
     TickEntry,
     decode_entry,
@@ -202,6 +203,10 @@ class Partition:
             yield from self._tick(entry, offset, event, dead)
         elif isinstance(entry, CatalogueEntry):
             yield self._catalogue(entry, offset)
+        elif isinstance(entry, CorrectedEntry):
+            for key in self.holders.every_key():
+                if partition_of(key.decode()) == self._number:
+                    yield self._one(entry, key, offset, event, dead)
         else:
             yield self._one(entry, entry.holder.encode(), offset, event, dead)
         if offset - self.newest >= _MARK_EVERY:

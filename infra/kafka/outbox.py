@@ -133,6 +133,10 @@ class Outbox(Generic[S]):
         """Return the keys for which something is due by a moment, in the order of their due moments."""
         return self._dues.until(until)
 
+    def every_key(self) -> list[bytes]:
+        """Return the keys of the table, of other partitions too."""
+        return list(self._table)
+
     def state(self, key: bytes) -> S:
         """Return the state of a key as it stands."""
         return self._load(key)[1]

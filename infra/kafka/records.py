@@ -30,7 +30,15 @@ from schemas import facts as f
 from schemas.canonical_json import derived_id
 from schemas.errors import BrokerUnavailable
 from schemas.facts import Fact
-from schemas.ledger import LEDGER_PARTITIONS, Entry, TickEntry, decode_entry, encode_entry, partition_of
+from schemas.ledger import (
+    LEDGER_PARTITIONS,
+    CorrectedEntry,
+    Entry,
+    TickEntry,
+    decode_entry,
+    encode_entry,
+    partition_of,
+)
 from schemas.licence import Job, encode_job
 
 encode_fact = f.encode
@@ -215,6 +223,8 @@ def _moment(line: MergedLine) -> tuple[str, str, str]:
     entry = line.entry
     if isinstance(entry, TickEntry):
         return "1", entry.payload.time, entry.received_at
+    if isinstance(entry, CorrectedEntry):
+        return "2", "", entry.received_at  # after the tick that it corrects
     return "0", "", entry.received_at  # a catalogue precedes the first event, so it never waits for a tick
 
 

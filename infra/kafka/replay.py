@@ -7,8 +7,9 @@ with are those in the changelog of `decide`, which are the live ones.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from infra.kafka import topics
@@ -16,17 +17,18 @@ from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
 from infra.kafka.outbox import decode, offset_of
 from infra.kafka.projection import Projection
-from infra.kafka.records import Place, PublishedEdition, Reader, decode_edition_record, merge
+from infra.kafka.publisher import send_all
+from infra.kafka.records import Place, PublishedEdition, Reader, decode_edition_record, merge, send_entry
 from infra.parts import Parts
 from infra.readmodel.database import Database, RecordedItems
-from infra.readmodel.lists import follows_last, record_edition
+from infra.readmodel.lists import follows_last, irrevocable_after, record_edition
 from infra.readmodel.projector import FORM
 from infra.recovery.replay import BY_HOLDER, ReplayReport, Say, prepare
 from infra.recovery.replay import replay as replay_file
 from infra.settings import Settings
 from processors.state import STATE_SCHEMA
 from schemas.agencies import AgencyRegister
-from schemas.ledger import CatalogueEntry
+from schemas.ledger import CatalogueEntry, CorrectedEntry
 
 _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRIMARY KEY (partition, offset))"
 
@@ -38,6 +40,19 @@ def replay_kafka(
     prepare(into)
     with copied(parts, say) as copy_of:
         return replay_file(copy_of, into, decide=decide, register=register, say=say)
+
+
+def correct_kafka_clock(parts: Parts, entry: CorrectedEntry, say: Callable[[str], None]) -> list[str]:
+    """Write a correction of the clock into every partition, once nothing is under way.
+
+    Nothing is written where something cannot be taken back: that is returned, in words.
+    """
+    with copied(parts) as one, Database(one.settings.database) as db:
+        found = irrevocable_after(db, datetime.fromisoformat(entry.payload.time))
+    if not found:
+        send_all(parse(parts.settings.broker or ""), send_entry(entry))
+        wait_until_idle(parts, say)
+    return found
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from infra.readmodel.lists import due_lists, follows_last, read_list, set_publis
 from issuance.status_lists import sign_edition
 from processors import topology
 from schemas.errors import TransientError
-from schemas.ledger import decode_entry, moment_of
+from schemas.ledger import clock_after, decode_entry
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -130,7 +130,8 @@ class _Open:
         self._ticks = Reader(connection, [topics.LEDGER])
         self._backlog = Backlog(connection)
         self._store, self._trust, self._signer = parts.store, parts.trust, parts.signer
-        self._clock = self._seen = 0
+        self._clock = 0
+        self._seen: dict[int, int] = {}  # partition → the latest moment that its entries vouch for
         self._facts.seek(self._projection.positions())
         self._editions.seek({})
         # Only the last events and ticks can be the latest moment.
@@ -158,17 +159,16 @@ class _Open:
     def _read_facts(self) -> None:
         """Fold every fact, then set the clock to the last event or tick that all partitions have decided."""
         ends = self._ticks.ends()
-        moment = self._seen
         for records in self._ticks.up_to(ends):
             for record in records:
-                moment = max(moment, _moment(record.value))
+                before = self._seen.get(record.partition, 0)
+                self._seen[record.partition] = clock_after(before, decode_entry(record.value))
         committed = self._backlog.committed("decide")
         decided = all(committed.get(place, 0) >= end for place, end in ends.items())
         for records in self._facts.up_to(self._facts.ends()):
             self._projection.take(records)
-        self._seen = moment
         if decided:
-            self._clock = moment
+            self._clock = max(self._seen.values(), default=0)
 
     def _read_editions(self) -> None:
         for records in self._editions.up_to(self._editions.ends()):
@@ -188,7 +188,3 @@ class _Open:
                 self._store.put(key, data)
         with db.transaction():
             set_published(db, edition.record, changed=True)
-
-
-def _moment(raw: bytes) -> int:
-    return moment_of(decode_entry(raw))

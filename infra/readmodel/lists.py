@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
@@ -19,10 +20,19 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from infra.readmodel.database import MARKS, Database
-from issuance.status_lists import EditionRecord, Published, StatusList, encode_edition, is_due
+from issuance.status_lists import (
+    EditionRecord,
+    Published,
+    StatusList,
+    decode_edition,
+    encode_edition,
+    is_due,
+)
 from processors import state
+from processors.kept import irrevocable
 from processors.queries.listings import MARKS_FORM
 from processors.state import HolderState
+from schemas.calendar import time_text
 from schemas.errors import NotFound
 from schemas.facts import EventWaits, Fact, decode
 from schemas.item_types import ServiceItem
@@ -58,6 +68,19 @@ def due_lists(db: Database, now: int) -> list[str]:
             listed, last = read_list(db, name)
             if is_due(listed, last, now):
                 found.append(name)
+    return found
+
+
+def irrevocable_after(db: Database, to: datetime) -> list[str]:
+    """Return, in words, what was published or decided after a moment and cannot be taken back."""
+    found = []
+    for (raw,) in db.db.execute("SELECT edition FROM editions ORDER BY seq"):
+        record = decode_edition(raw)
+        if record.published.issued_at > int(to.timestamp()):
+            at = time_text(datetime.fromtimestamp(record.published.issued_at, UTC))
+            found.append(f"状态列表 / status list {record.name}, {at}")
+    for (raw,) in db.db.execute("SELECT state FROM states ORDER BY holder"):
+        found += irrevocable(state.decode(raw), time_text(to))
     return found
 
 

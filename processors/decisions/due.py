@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from processors.context import DecisionContext
-from processors.kept import DUE
 from processors.decisions import grants, orders, reasons
+from processors.kept import DUE
 from processors.state import Case, HolderState, Licence
 from schemas import calendar
 from schemas import facts as f

@@ -16,7 +16,7 @@ from schemas.errors import NotFound
 from schemas.events import parse_event
 from schemas.facts import Fact
 from schemas.items import Catalogue, load_catalogue
-from schemas.ledger import Entry, TickEntry
+from schemas.ledger import CorrectedEntry, Entry, TickEntry
 from schemas.licence import Grant, Issued, Numbered, object_key
 from schemas.persons import Sealer, holder_key, keys_of, pseudonym
 from schemas.rows import as_json
@@ -114,6 +114,9 @@ class World:
                 when = due.next_due(state)
                 if when and when <= entry.payload.time:
                     self._decide(holder, entry)
+        elif isinstance(entry, CorrectedEntry):
+            for holder in sorted(self.states):
+                self._decide(holder, entry)
         else:
             self._decide(entry.holder, entry)
         if self.prompt:

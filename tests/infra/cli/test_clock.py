@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from story import Events, Office, uscc
 
+from infra.embedded.inbox import RECEIPT, last_receipt
 from infra.kafka.stages import ClockStage
+from infra.readmodel.database import Database
 from processors.route import ClockJumped, check_tick
 
 NOW = datetime(2018, 3, 2, 12, tzinfo=UTC)
@@ -45,6 +47,61 @@ def test_the_operator_confirms_a_jump(tmp_path: Path) -> None:
     (row,) = office.rows("licence", "list")
     assert row["status"] == "expired"
     assert "tick" not in {row["name"] for row in office.rows("doctor", code=None)}
+
+
+def test_the_operator_takes_a_wrong_tick_back(tmp_path: Path) -> None:
+    """A lapsed case is open again, the correction is replayed, and the next tick compares with the right time."""
+    office = Office(tmp_path)
+    office.init()
+    e = Events()
+    e.apply("2018-03-01T10:00:00+08:00", "N-1", uscc(1), materials=[{"kind": "application-form"}])
+    office.tell(e)
+    right = "2018-03-02T00:00:00+08:00"
+    office.run("tick", "--at", "2024-03-01T00:00:00+08:00", "--confirm")
+    assert office.case("N-1")["state"] == "lapsed"
+    office.run("tick", "--correct", right, code=2)  # without a reason
+    said = office.json("tick", "--correct", right, "--reason", "时钟错误")
+    assert said == {"corrected": True, "to": right, "irrevocable": []}
+    assert office.case("N-1")["state"] == "correction-requested"
+    office.run("tick", "--at", "2018-03-02T08:00:00+08:00")
+    office.run("tick", "--at", "2018-03-09T08:00:00+08:00", code=2)
+    office.run("replay", "--into", tmp_path / "again", "--decide")
+
+
+def test_what_was_published_on_a_wrong_tick_is_listed(tmp_path: Path) -> None:
+    """A status list that says expired is signed and dated: nothing is taken back, exit 1."""
+    office = Office(tmp_path)
+    office.init()
+    e = Events()
+    e.apply("2018-03-01T10:00:00+08:00", "N-1", uscc(1))
+    office.tell(e)
+    office.run("tick", "--at", "2024-03-01T00:00:00+08:00", "--confirm")
+    said = office.json("tick", "--correct", "2018-03-02T00:00:00+08:00", "--reason", "时钟错误", code=1)
+    assert (said["corrected"], [line.split(" ")[2:4] for line in said["irrevocable"]]) == (
+        False,
+        [["status", "list"]],
+    )
+    (row,) = office.rows("licence", "list")
+    assert row["status"] == "expired"
+
+
+def test_a_clock_that_ran_ahead_of_the_machine_stops_the_tick(tmp_path: Path) -> None:
+    """The last receipt is compared by the running time of the machine, whatever the clock says."""
+    office = Office(tmp_path)
+    office.init()
+    office.run("tick", "--at", "2018-03-02T12:00:00+08:00")
+    with Database(office.data / "zhengzhao.sqlite") as db, db.transaction():
+        before = last_receipt(db)
+        assert before is not None
+        ago = before.at - timedelta(days=2)  # as if the clock had been set two days forward since
+        db.set_meta(RECEIPT, f"{ago.isoformat()} {before.seconds} {before.start}")
+        db.set_meta("clock", "0")
+    office.run("tick", code=2)
+    assert "--confirm" in office.err
+    findings = {row["name"]: row for row in office.rows("doctor", code=1)}
+    assert findings["tick"]["ok"] is False
+    office.run("tick", "--confirm")
+    office.run("tick")
 
 
 class App:
