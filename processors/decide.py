@@ -6,7 +6,7 @@ decided as of its own time, or as of the last moment decided for that holder whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ from processors.context import DecisionContext, MustAsk, MustWait
 from processors.decisions import cases, due, inspections, intake, orders, reasons, registrations
 from processors.evolve import KEY_LENGTH
 from processors.kept import is_correctable
-from processors.state import HolderState
+from processors.state import MOST_WAITING, MOST_WAITING_BYTES, HolderState, seen_content
 from schemas import event_types as e
 from schemas import facts as f
 from schemas.calendar import day_of, workday_calendar
@@ -119,7 +119,8 @@ def contradicts(state: HolderState, entry: Entry) -> bool:
     if not isinstance(entry, EventEntry):
         return False
     key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
-    known = [state.seen[key]] if key in state.seen else []
+    before = seen_content(state, key)
+    known = [before] if before is not None else []
     known += [str(w["id"])[KEY_LENGTH:] for w in state.waiting if str(w["id"]).startswith(key)]
     return bool(known) and content not in known
 
@@ -130,7 +131,7 @@ def _known(state: HolderState, entry: EventEntry | TickEntry) -> bool:
         return _covered(state, entry)
     key, content = entry.id[:KEY_LENGTH], entry.id[KEY_LENGTH:]
     return (
-        state.seen.get(key) == content
+        seen_content(state, key) == content
         or entry.id in state.seen
         or any(w["id"] == entry.id for w in state.waiting)
     )
@@ -168,7 +169,7 @@ def _one(context: DecisionContext, entry: EventEntry | TickEntry) -> None:
         context.told, context.received = sent.time, entry.received_at
     context.display = sent.who.display
     context.event_day = day_of(sent.time)
-    if entry.id[:KEY_LENGTH] in context.state.seen:
+    if seen_content(context.state, entry.id[:KEY_LENGTH]) is not None:
         context.refuse_event(reasons.other_content())
         return
     data = msgspec.convert(sent.data, e.EVENT_TYPES[context.event])
@@ -179,8 +180,21 @@ def _one(context: DecisionContext, entry: EventEntry | TickEntry) -> None:
 
 
 def _wait(context: DecisionContext, entry: EventEntry | TickEntry) -> None:
+    if isinstance(entry, EventEntry) and entry.payload.rules >= 3 and _is_full(context.state.waiting):
+        sent = entry.payload
+        context.open(entry.id, context.state.upto or sent.time)
+        context.event, context.source, context.display = sent.type, sent.source, sent.who.display
+        context.refuse_event(reasons.too_many_wait())
+        return
     context.open(f"waits:{entry.id}", context.state.upto or entry.payload.time)
     context.write(f.EventWaits(entry_record(entry)))
+
+
+def _is_full(waiting: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether so much waits that a further event has to come again later."""
+    if len(waiting) >= MOST_WAITING:
+        return True
+    return sum(len(msgspec.json.encode(one)) for one in waiting) >= MOST_WAITING_BYTES
 
 
 def _ask(context: DecisionContext, entry: EventEntry | TickEntry, question: MustAsk) -> None:

@@ -9,10 +9,8 @@ from msgspec.structs import replace
 
 from processors import evolve_cases
 from processors.evolve_cases import keep_folds, text_of, write_line
-from processors.kept import DUE, after, restore, undo_of
+from processors.kept import DUE, after, remember, restore, trim, undo_of, with_line
 from processors.state import (
-    MOST_REFUSALS,
-    MOST_SEEN,
     Bar,
     Case,
     Filing,
@@ -63,16 +61,16 @@ def apply(state: HolderState, fact: Fact) -> None:
     if fact.time > state.upto and kind not in _DECIDE_NOTHING:
         state.upto = fact.time
     if ":" not in fact.cause and kind is not f.EventWaits:
-        state.seen[fact.cause[:KEY_LENGTH]] = fact.cause[KEY_LENGTH:]
-        if len(state.seen) > MOST_SEEN:
-            del state.seen[next(iter(state.seen))]
+        key, content = fact.cause[:KEY_LENGTH], fact.cause[KEY_LENGTH:]
+        remember(state, key, content, refused=kind is f.EventRefused)
     _HANDLERS[kind](state, fact, fact.body)
+    trim(state)
 
 
 def _licence(state: HolderState, fact: Fact, key: str, event: str, detail: str = "", /, **new: Any) -> None:
     licence = state.licences[key]
     line = Happening(fact.time, event, detail)
-    state.licences[key] = replace(licence, history=(*licence.history, line), **new)
+    state.licences[key] = replace(licence, history=with_line(state, licence.history, line), **new)
 
 
 def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
@@ -85,7 +83,8 @@ def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
             grant.licence_id, grant.item, (Version(grant),), number=grant.number or "", history=(line,)
         )
     else:
-        new = replace(old, versions=(*old.versions, Version(grant)), history=(*old.history, line))
+        history = with_line(state, old.history, line)
+        new = replace(old, versions=(*old.versions, Version(grant)), history=history)
     state.licences[grant.licence_id] = new
     state.kind, state.display = grant.holder_kind, grant.holder_id
     first = b.action == "new" and not known
@@ -142,7 +141,7 @@ def _issued(state: HolderState, fact: Fact, b: f.LicenceIssued) -> None:
     state.licences[issued.licence_id] = replace(licence, versions=versions, unissued=left)
     for case in _granted_cases(state, issued.licence_id, issued.version):
         line = Happening(fact.time, "issued", issued.number)
-        state.cases[case.key] = replace(case, state="issued", history=(*case.history, line))
+        state.cases[case.key] = replace(case, state="issued", history=with_line(state, case.history, line))
 
 
 def _granted_cases(state: HolderState, licence: str, version: int) -> list[Case]:
@@ -257,23 +256,15 @@ def _classified(state: HolderState, fact: Fact, b: f.ClassRecorded) -> None:
 
 
 def _event_refused(state: HolderState, fact: Fact, b: f.EventRefused) -> None:
-    state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons, b.source))[-MOST_REFUSALS:]
+    state.refused = (*state.refused, Refusal(fact.time, b.event, b.reasons, b.source))
     state.display = state.display or b.display
     line = Happening(fact.time, f"refused:{b.event}", text_of(b.reasons))
     if b.licence in state.licences:
         licence = state.licences[b.licence]
-        state.licences[b.licence] = replace(licence, history=_with_refusal(licence.history, line))
+        state.licences[b.licence] = replace(licence, history=with_line(state, licence.history, line))
     if b.case in state.cases:
         case = state.cases[b.case]
-        state.cases[b.case] = replace(case, history=_with_refusal(case.history, line))
-
-
-def _with_refusal(history: tuple[Happening, ...], line: Happening) -> tuple[Happening, ...]:
-    """Return a history with one more refusal; of too many the oldest goes, since anybody can cause refusals."""
-    refusals = [n for n, one in enumerate(history) if one.event.startswith("refused:")]
-    if len(refusals) >= MOST_REFUSALS:
-        history = history[: refusals[0]] + history[refusals[0] + 1 :]
-    return (*history, line)
+        state.cases[b.case] = replace(case, history=with_line(state, case.history, line))
 
 
 def _repeated(state: HolderState, fact: Fact, b: f.EventRepeated) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from processors.kept import with_line
 from processors.state import Case, Happening, HolderState
 from schemas import facts as f
 from schemas.facts import Fact, Reason
@@ -23,7 +24,7 @@ def write_line(
     """Add a line to a case\'s history and replace what is new; the event is the fact\'s type unless given."""
     case = state.cases[key]
     line = Happening(fact.time, event or fact.type.removeprefix("case."), detail)
-    state.cases[key] = replace(case, history=(*case.history, line), **new)
+    state.cases[key] = replace(case, history=with_line(state, case.history, line), **new)
 
 
 def _opened(state: HolderState, fact: Fact, b: f.CaseOpened) -> None:

@@ -346,14 +346,17 @@ def _back(made: type[Any], cause: str, holder: str, payload: Any) -> Entry:
 # --- state
 
 
-def refold(facts: Iterable[Fact]) -> dict[str, HolderState]:
-    """Fold facts into the states of their holders, each fact once, although some may come twice."""
+def refold(facts: Iterable[Fact], *, whole: bool = False) -> dict[str, HolderState]:
+    """Fold facts into the states of their holders, each fact once, although some may come twice.
+
+    A `whole` state leaves nothing of the past out: queries show it, nothing is decided by it.
+    """
     folded: dict[str, HolderState] = {}
     seen: set[str] = set()
     for fact in facts:
         if fact.id not in seen:
             seen.add(fact.id)
             if fact.holder not in folded:
-                folded[fact.holder] = states.initial(fact.holder)
+                folded[fact.holder] = states.initial(fact.holder, whole=whole)
             apply(folded[fact.holder], fact)
     return folded

@@ -18,10 +18,20 @@ from schemas.facts import (
 from schemas.licence import FilingRef, Grant, HolderKind, Product
 
 STATE_SCHEMA = 4  # stored state of another number is rebuilt from facts
-MOST_REFUSALS = (
-    200  # the last refusals of a holder, a case or a licence that state keeps; facts keep them all
+# What the state of one holder keeps of the past; facts keep everything, and queries read it there.
+MOST_REFUSALS = 50  # the last refusals of a holder, a case or a licence
+MOST_LINES = 300  # of the history of a case or a licence
+MOST_CLOSED = 20  # cases that ended without a licence
+MOST_KNOWN = 2_000  # such cases of which only id, content and end are known
+MOST_CHECKS = 100  # checks that are done
+MOST_INSPECTIONS = 2_000  # ids of inspections, which may not come twice
+MOST_FOLDS = 100  # sealed texts of a person with another folded form
+MOST_SEEN = 2_000  # the last events that had an effect and are known again by their id
+MOST_SEEN_REFUSED = (
+    500  # the last refused events that are known again: many of them push out none with an effect
 )
-MOST_SEEN = 10_000  # the last events of a holder that are known again by their id
+MOST_WAITING = 100  # entries that wait for a number
+MOST_WAITING_BYTES = 256 * 1024
 
 
 class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -171,6 +181,18 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
 
 
+class ClosedCase(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A case that ended without a licence and of which the state keeps no more; its id stays taken."""
+
+    content: str
+    state: CaseState
+    application_id: str = ""  # where it was spelt otherwise than the key
+
+    def name(self, key: str) -> str:
+        """Return the application id as first sent."""
+        return self.application_id or key
+
+
 class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     """The parts of a state before something fell due, so that a corrected clock can take it back.
 
@@ -212,6 +234,10 @@ class HolderState(msgspec.Struct, omit_defaults=True):
     ] = {}  # sealed name or address of a person → its sealed folded form, where they differ
     undo: tuple[Undo, ...] = ()  # what fell due since the last event, oldest first
     corrected: int = 0  # how often the clock was corrected for this holder
+    closed: dict[str, ClosedCase] = {}
+    seen_refused: dict[str, str] = {}  # as `seen`, of events that had no effect
+    pruned: bool = False  # something that queries show stands in the facts alone
+    whole: bool = False  # nothing is left out: for queries, never stored
     schema: int = STATE_SCHEMA
 
     def copy(self) -> HolderState:
@@ -220,7 +246,8 @@ class HolderState(msgspec.Struct, omit_defaults=True):
             self.holder, self.kind, self.display, self.name, self.address, self.division, self.credit_class, self.upto,
             dict(self.cases), dict(self.licences), dict(self.checks), dict(self.filings),
             self.bars, self.refused, self.inspections, dict(self.seen), self.waiting, self.asked,
-            self.folds, self.undo, self.corrected, self.schema,
+            self.folds, self.undo, self.corrected, dict(self.closed), dict(self.seen_refused), self.pruned,
+            self.whole, self.schema,
         )  # fmt: skip
 
 
@@ -228,9 +255,14 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(HolderState).decode
 
 
-def initial(holder: str) -> HolderState:
-    """Return the state of a holder of whom nothing is known."""
-    return HolderState(holder)
+def initial(holder: str, *, whole: bool = False) -> HolderState:
+    """Return the state of a holder of whom nothing is known; a `whole` one will keep everything, for queries."""
+    return HolderState(holder, whole=whole)
+
+
+def seen_content(state: HolderState, key: str) -> str | None:
+    """Return the digest of the content with which an event came before, by the key of its id."""
+    return state.seen.get(key) or state.seen_refused.get(key)
 
 
 def version_of(state: HolderState, case: Case) -> int:

@@ -31,6 +31,7 @@ from issuance.status_lists import (
 from processors import state
 from processors.kept import irrevocable
 from processors.queries.listings import MARKS_FORM
+from processors.stages import refold
 from processors.state import HolderState
 from schemas.calendar import time_text
 from schemas.errors import NotFound
@@ -206,7 +207,15 @@ class EmbeddedRegister:
 
     def state(self, holder: str) -> HolderState | None:
         row = self._db.db.execute("SELECT state FROM states WHERE holder = ?", (holder,)).fetchone()
-        return state.decode(row[0]) if row else None
+        return self._whole(state.decode(row[0])) if row else None
+
+    def _whole(self, stored: HolderState) -> HolderState:
+        """Return a holder with the whole past, which the facts have where the stored state has not."""
+        if not stored.pruned:
+            return stored
+        rows = "SELECT CAST(fact AS BLOB) FROM facts WHERE holder = ? ORDER BY seq"
+        found = (decode(raw) for (raw,) in self._db.db.execute(rows, (stored.holder,)))
+        return refold(found, whole=True).get(stored.holder, stored)
 
     def holders_of_case(self, application: str) -> list[str]:
         sql = "SELECT holder FROM cases WHERE application = ? ORDER BY holder"
@@ -219,7 +228,7 @@ class EmbeddedRegister:
     def states(self, start: str = "", marks: Sequence[str] | None = None) -> Iterator[HolderState]:
         if marks is None or not self._indexed:
             sql = "SELECT state FROM states WHERE holder >= ? ORDER BY holder"
-            yield from (state.decode(raw) for (raw,) in self._db.db.execute(sql, (start,)))
+            yield from (self._whole(state.decode(raw)) for (raw,) in self._db.db.execute(sql, (start,)))
             return
         sql = "SELECT holder FROM marks WHERE mark = ? AND holder >= ? ORDER BY holder"
         found = (self._db.db.execute(sql, (mark, start)) for mark in marks)

@@ -169,6 +169,8 @@ class Projector:
         fresh: list[tuple[str, str]] = []
         for holder in self._changed:
             before, after = self._marks[holder], marks_of(self._states[holder])
+            if self._states[holder].pruned:  # what the state left out has its marks all the same
+                after |= before
             gone += [(mark, holder) for mark in before - after]
             fresh += [(mark, holder) for mark in after - before]
             self._marks[holder] = after
@@ -261,6 +263,12 @@ def _refold(db: Database) -> int:
 def _mark(db: Database) -> None:
     db.db.execute("DELETE FROM marks")
     for holder, raw in db.db.execute("SELECT holder, CAST(state AS BLOB) FROM states").fetchall():
-        rows = [(mark, holder) for mark in marks_of(states.decode(raw))]
+        state = states.decode(raw)
+        if state.pruned:
+            found = db.db.execute(
+                "SELECT CAST(fact AS BLOB) FROM facts WHERE holder = ? ORDER BY seq", (holder,)
+            )
+            state = refold((f.decode(one) for (one,) in found), whole=True).get(holder, state)
+        rows = [(mark, holder) for mark in marks_of(state)]
         db.db.executemany("INSERT INTO marks VALUES (?, ?)", rows)
     db.set_meta(MARKS, MARKS_FORM)

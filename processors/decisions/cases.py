@@ -18,6 +18,7 @@ from schemas.authorities import competent_for_review, issuing_authority
 from schemas.calendar import add_with_stops
 from schemas.event_types import ApplicationReviewed, ApplicationWithdrawn, ClockChanged, MaterialsSupplied
 from schemas.facts import ApplicantSeen
+from schemas.identifiers import compare
 from schemas.item_types import ServiceItem
 from schemas.licence import Authority
 
@@ -26,7 +27,11 @@ def _open_case(context: DecisionContext, application_id: str) -> tuple[Case, Ser
     """Return the open case of an event; refuse the event and return None where there is none."""
     case = context.case(application_id)
     if case is None:
-        context.refuse_event(reasons.unknown_case(application_id))
+        key = compare(application_id)
+        if (closed := context.state.closed.get(key)) is not None:
+            context.refuse_event(reasons.not_open(closed.state), case=key)
+        else:
+            context.refuse_event(reasons.unknown_case(application_id))
         return None
     item = context.item(case.item)
     if not case.open or item is None:

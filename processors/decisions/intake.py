@@ -67,12 +67,15 @@ def submitted(context: DecisionContext, data: ApplicationSubmitted, payload: dic
 def repeats(context: DecisionContext, key: str, content: str) -> bool:
     """Tell whether an application id is taken: the same application changes nothing, another one is refused."""
     known = context.state.cases.get(key)
-    if known is None:
+    closed = context.state.closed.get(key)
+    if known is None and closed is None:
         return False
-    if known.content == content:
+    if content == (known.content if known else closed.content if closed else ""):
         context.write(f.EventRepeated(key))
     else:
-        context.refuse_event(reasons.used_id(known.application_id))
+        context.refuse_event(
+            reasons.used_id(known.application_id if known else closed.name(key) if closed else key)
+        )
     return True
 
 

@@ -119,6 +119,13 @@ def not_open(state: str) -> Reason:
     return Reason(f"申请已办结（{state}）", f"the application is not open ({state})")
 
 
+def too_many_wait() -> Reason:
+    return Reason(
+        "该持证人的许多事件在等待证照编号，请稍后以新的事件编号重发",
+        "many events of this holder wait for a licence's number: send it again later, as a new event",
+    )
+
+
 def nothing_missing() -> Reason:
     return Reason("没有待补之件", "nothing is missing")
 
