@@ -394,8 +394,15 @@ class Installation:
 
         read_time(at.isoformat(), received_at)
         if self.settings.on_kafka:
-            from infra.kafka.inbox import send_kafka_tick
+            from infra.kafka.connection import parse
+            from infra.kafka.inbox import last_moment, note_refused, send_kafka_tick
 
+            try:
+                check_tick(at, 0 if confirmed else last_moment(parse(self.settings.broker or "")))
+            except ClockJumped as error:
+                note_refused(self.settings, error.message)
+                raise
+            note_refused(self.settings, "")
             send_kafka_tick(self.settings, at)
             return
         with self.database(create=True) as db:
@@ -412,6 +419,13 @@ class Installation:
                 note_receipt(db, received_at, confirmed=True)
         with self.embedded_inbox() as inbox:
             inbox.append(tick(at, received_at, "clock", "internal"), received_at)
+
+    def ticks_refused(self) -> str:
+        """Return why a worker or command of this data folder stopped ticks on Kafka; empty where none did."""
+        from infra.kafka.inbox import REFUSED
+
+        path = self.settings.data / REFUSED
+        return path.read_text("utf-8") if path.is_file() else ""
 
     def correct_clock(
         self,

@@ -39,6 +39,7 @@ from schemas.trust import FOREIGN_USES
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _ANSWER_SECONDS: Final = 2.0  # a department's server gets so long to accept a connection
 _LOW_ROOM: Final = 1 << 30  # bytes
+_CHECK_CLOCK: Final = "核对时钟；无误则 / check the clock; if it is right: zhengzhao tick --at TIME --confirm"
 _CLOCK_YEARS: Final = (2024, 2100)
 
 
@@ -151,6 +152,8 @@ def _storage(here: Installation) -> Findings:
 def _broker(here: Installation) -> Findings:
     if here.settings.broker is None:
         return
+    if refused := here.ticks_refused():
+        yield DoctorFinding("tick", False, f"已停止报时 / ticks have stopped: {refused}", _CHECK_CLOCK)
     wrong, lags = here.broker_state()
     for detail in wrong:
         yield DoctorFinding(
@@ -186,8 +189,7 @@ def _data(here: Installation) -> Findings:
             detail = f"待决定 / entries to decide {pending} · 待制证 / licences to issue {jobs}"
             yield DoctorFinding("pending", None, detail, here.next_step())
         if refused := db.meta("clock-refused"):
-            hint = "核对时钟；无误则 / check the clock; if it is right: zhengzhao tick --at TIME --confirm"
-            yield DoctorFinding("tick", False, f"已停止报时 / ticks have stopped: {refused}", hint)
+            yield DoctorFinding("tick", False, f"已停止报时 / ticks have stopped: {refused}", _CHECK_CLOCK)
         if unsigned := int(db.meta("without_proof", "0")):
             detail = (
                 f"{unsigned} 条事件没有签名（auth: none） / {unsigned} events were taken in without a proof"

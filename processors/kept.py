@@ -38,6 +38,7 @@ DUE = "due:"  # begins the cause of everything that falls due by itself
 _FINAL = (f.LicenceGranted, f.CaseGranted)
 
 
+CONTENT_LENGTH = 16  # characters of the digest of a closed case's content
 _ENDED = ("refused", "withdrawn", "lapsed")
 _DONE = ("passed", "failed")
 
@@ -62,7 +63,7 @@ def _close_cases(state: HolderState) -> None:
     ended = [case for case in state.cases.values() if case.state in _ENDED]
     for case in sorted(ended, key=lambda one: one.closed_at)[: max(0, len(ended) - MOST_CLOSED)]:
         spelt = case.application_id if case.application_id != case.key else ""
-        state.closed[case.key] = ClosedCase(case.content, case.state, spelt)
+        state.closed[case.key] = ClosedCase(case.content[:CONTENT_LENGTH], case.state, spelt)
         del state.cases[case.key]
         state.pruned = True
     while len(state.closed) > MOST_KNOWN:

@@ -181,8 +181,11 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
 
 
-class ClosedCase(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A case that ended without a licence and of which the state keeps no more; its id stays taken."""
+class ClosedCase(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A case that ended without a licence and of which the state keeps no more; its id stays taken.
+
+    `content` is the beginning of the digest of its content.
+    """
 
     content: str
     state: CaseState

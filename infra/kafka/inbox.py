@@ -25,7 +25,7 @@ from infra.kafka.connection import Connection, parse
 from infra.kafka.outbox import Send
 from infra.kafka.publisher import Publisher, send_all
 from infra.kafka.records import Reader, cluster_id, send_entry
-from infra.kafka.topics import CATALOGUE
+from infra.kafka.topics import CATALOGUE, LEDGER
 from infra.settings import Settings
 from processors.route import catalogue_entry, entry_id
 from processors.stages import is_duplicate
@@ -34,11 +34,13 @@ from schemas.calendar import check_backdate, time_text
 from schemas.errors import BrokerUnavailable, Rejected, TransientError
 from schemas.events import Event
 from schemas.items import Catalogue
-from schemas.ledger import Auth, CatalogueEntry, decode_entry, encode_entry
+from schemas.ledger import Auth, CatalogueEntry, clock_after, decode_entry, encode_entry
 from schemas.persons import subkey
 
 _SENT = "CREATE TABLE IF NOT EXISTS sent (event TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID"
 _encode = msgspec.json.Encoder().encode
+_LAST = 50  # entries of each partition that are looked at for the time
+REFUSED = "worker/clock-refused"
 _PAUSE: Final = 2.0  # seconds after a fault of the broker in which it is not asked again
 ATTESTED: Final = "zhengzhao-attested"  # the header
 _AUTHS: Final[tuple[Auth, ...]] = ("none", "proof", "token", "session")
@@ -204,6 +206,29 @@ class SentEvents:
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("INSERT OR REPLACE INTO sent VALUES (?, ?)", sent.items())
         self._db.execute("COMMIT")
+
+
+def last_moment(connection: Connection) -> int:
+    """Return the latest moment (Unix seconds) that the last entries of the ledger vouch for; 0 where there are none."""
+    moments: dict[int, int] = {}
+    with Reader(connection, [LEDGER]) as reader:
+        ends = reader.ends()
+        reader.seek({place: end - _LAST for place, end in ends.items()})
+        for records in reader.up_to(ends):
+            for record in records:
+                before = moments.get(record.partition, 0)
+                moments[record.partition] = clock_after(before, decode_entry(record.value))
+    return max(moments.values(), default=0)
+
+
+def note_refused(settings: Settings, problem: str) -> None:
+    """Note in the data folder why ticks have stopped, for `doctor`; an empty text: they go on."""
+    path = settings.data / REFUSED
+    if problem:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(problem, "utf-8")
+    else:
+        path.unlink(missing_ok=True)
 
 
 def send_kafka_tick(settings: Settings, at: datetime) -> None:

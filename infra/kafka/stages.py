@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.deciding import Deciding
 from infra.kafka.faust_app import StageApp, make_app
-from infra.kafka.inbox import ATTESTED, Attestations
+from infra.kafka.inbox import ATTESTED, Attestations, last_moment, note_refused
 from infra.kafka.issuing import Issuing
 from infra.kafka.log import Logging
 from infra.kafka.numbering import Numbering
@@ -37,8 +38,9 @@ from infra.parts import Parts
 from infra.persons.keys import installation_secret
 from infra.settings import Settings
 from processors import topology
-from processors.route import route, tick
+from processors.route import MOST_AHEAD, route, tick
 from processors.topology import TOPOLOGY
+from schemas.calendar import time_text
 from schemas.errors import Rejected, TransientError, UsageError
 from schemas.events import Event, parse_event, with_data
 from schemas.ledger import Auth, Entry
@@ -110,6 +112,7 @@ log = logging.getLogger(__name__)
 SOURCE = "urn:agency:000000:clock"
 _STEP = 1.0
 _MOST_AHEAD = 3600.0  # seconds; a tick lets licences expire for good
+_LOOK_SECONDS = 10.0  # between two looks at the ledger while ticks have stopped
 
 
 class ClockStage(StageLoop):
@@ -123,13 +126,18 @@ class ClockStage(StageLoop):
         seconds: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         steady: Callable[[], float] = time.monotonic,
+        decided: Callable[[], int] = lambda: 0,
+        refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(app)
         self._seconds = seconds
+        self._decided = decided  # the last moment decided, as the ledger has it
+        self._refused = refused  # takes the reason why ticks have stopped; empty where they go on
+        self._problem = ""
+        self._look_at = 0.0
         self._now = now
         self._steady = steady
         self._since = 0.0  # steady seconds at the last tick
-        self._stopped = False
         self._last: datetime | None = None
         app.timer(interval=_STEP)(self._maybe)
 
@@ -141,22 +149,42 @@ class ClockStage(StageLoop):
         if not self.loop.consumer.owns(self.topic):
             return
         moment = self.moment(self._now())
-        if moment == self._last or self.jumped(moment):
+        if moment == self._last:
+            return
+        if (self._last is None or self.jumped(moment)) and not await self._confirmed(moment):
             return
         sends = send_entry(tick(moment, moment, SOURCE, "internal"))
         await asyncio.gather(*await self.loop.send(sends))
         self._last, self._since = moment, self._steady()
         self.metrics.handled(None)
 
+    async def _confirmed(self, moment: datetime) -> bool:
+        if self._steady() < self._look_at:
+            return False
+        self._look_at = self._steady() + _LOOK_SECONDS
+        return self.vouched(moment, await asyncio.to_thread(self._decided))
+
+    def vouched(self, moment: datetime, last: int) -> bool:
+        """Tell whether the last moment decided (Unix seconds) vouches for one that no running time gives; log a stop once.
+
+        The first tick may be a day past it; after a jump an hour, which an operator's `tick --confirm` gives.
+        """
+        most = _MOST_AHEAD if self._last is not None else MOST_AHEAD.total_seconds()
+        ahead = moment.timestamp() - last if last else 0.0
+        problem = ""
+        if ahead > most:
+            problem = f"{time_text(moment)} is {ahead:.0f} s past the last moment decided"
+        if problem and not self._problem:
+            log.error("ticks stop: %s; set the clock, or: zhengzhao tick --confirm", problem)
+        self._problem = problem
+        self._refused(problem)
+        return not problem
+
     def jumped(self, moment: datetime) -> bool:
-        """Tell whether the wall clock is over an hour ahead of the running time since the last tick, and log it once."""
+        """Tell whether the wall clock is over an hour ahead of the running time since the last tick."""
         if self._last is None:
             return False
-        ahead = (moment - self._last).total_seconds() - (self._steady() - self._since)
-        if ahead > _MOST_AHEAD and not self._stopped:
-            log.error("the clock jumped by %.0f s: ticks stop; set it, or start this worker anew", ahead)
-        self._stopped = ahead > _MOST_AHEAD
-        return self._stopped
+        return (moment - self._last).total_seconds() - (self._steady() - self._since) > _MOST_AHEAD
 
     def moment(self, now: datetime) -> datetime:
         """Return the start of the current period, which is the same for every clock."""
@@ -223,7 +251,12 @@ def build(parts: Parts, options: Options, connection: Connection) -> list[StageL
 
     builders: dict[str, Callable[[StageApp], StageLoop]] = {
         "route": lambda made: Routing(made, router(parts), parts.persons.seal_file, settings.inboxes),
-        "clock": lambda made: ClockStage(made, options.tick),
+        "clock": lambda made: ClockStage(
+            made,
+            options.tick,
+            decided=lambda: last_moment(connection),
+            refused=partial(note_refused, settings),
+        ),
         "decide": lambda made: Deciding(made, connection),
         "number": Numbering,
         "issue": lambda made: Issuing(made, issue_worker.recipe(settings), settings.workers),

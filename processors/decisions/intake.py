@@ -70,7 +70,8 @@ def repeats(context: DecisionContext, key: str, content: str) -> bool:
     closed = context.state.closed.get(key)
     if known is None and closed is None:
         return False
-    if content == (known.content if known else closed.content if closed else ""):
+    same = content == known.content if known else closed is not None and content.startswith(closed.content)
+    if same:
         context.write(f.EventRepeated(key))
     else:
         context.refuse_event(

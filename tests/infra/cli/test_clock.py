@@ -130,3 +130,18 @@ def test_the_clock_of_a_worker_stops_at_a_jump_and_goes_on_when_it_is_set() -> N
     assert not clock.jumped(NOW + timedelta(minutes=1))
     steady[0] += 86_400 * 3  # it was paused: the time has passed indeed
     assert not clock.jumped(NOW + timedelta(days=3))
+
+
+def test_the_clock_of_a_worker_starts_where_the_ledger_vouches_for_it() -> None:
+    """A first tick may be a day past the last moment decided; after a jump the operator's tick has to be there."""
+    said: list[str] = []
+    clock = ClockStage(App(), 60, refused=said.append)  # type: ignore[arg-type]
+    last = int(NOW.timestamp())
+    assert clock.vouched(NOW, 0)  # nothing was decided yet
+    assert clock.vouched(NOW + timedelta(hours=23), last)
+    assert not clock.vouched(NOW + timedelta(hours=25), last)
+    assert "past the last moment decided" in said[-1]
+    clock._last = NOW
+    assert not clock.vouched(NOW + timedelta(hours=2), last)
+    assert clock.vouched(NOW + timedelta(hours=2), last + 7200)
+    assert said[-1] == ""

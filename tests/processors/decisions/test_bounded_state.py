@@ -52,9 +52,9 @@ def flooded() -> World:
 
 
 def test_ten_thousand_junk_events_leave_a_small_state(flooded: World) -> None:
-    """What is stored stays below 400 kB; the licence is what it was."""
+    """What is stored stays below 300 kB; the licence is what it was."""
     state = flooded.state(H)
-    assert len(encode(state)) < 400_000
+    assert len(encode(state)) < 300_000
     assert ("valid", True) == (flooded.licences(H)[0]["status"], state.pruned)
     assert MOST_CLOSED >= sum(case.state in ("refused", "withdrawn") for case in state.cases.values())
 
