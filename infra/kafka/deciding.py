@@ -25,7 +25,7 @@ from faust.types import TP
 from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.faust_app import StageApp
-from infra.kafka.outbox import Codec, Outbox, Record, Send, decode, encode, offset_of
+from infra.kafka.outbox import Codec, InputChain, Outbox, Record, Send, decode, encode, offset_of
 from infra.kafka.records import Reader, decode_facts, send_outside, sends
 from infra.kafka.stage import StageLoop
 from processors import state as states
@@ -78,7 +78,8 @@ def rebuild(old: Mapping[bytes, bytes], facts: Iterable[Fact]) -> dict[bytes, by
     rebuilt = {}
     for key, record in records.items():
         state = folded.get(key.decode()) or states.initial(key.decode())
-        fresh = Record(states.STATE_SCHEMA, states.encode(state), record.pending, next_due(state) or "")
+        due = next_due(state) or ""
+        fresh = Record(states.STATE_SCHEMA, states.encode(state), record.pending, due, record.link)
         rebuilt[key] = encode(offset_of(old[key]), fresh)
     return rebuilt
 
@@ -182,6 +183,8 @@ class Partition:
         self._number = number
         self.holders: Outbox[HolderState] = Outbox(holders, _HOLDERS, committed)
         self.catalogues: Outbox[bytes] = Outbox(catalogues, _RAW, committed)
+        self._chain: InputChain | None = None
+        self._link = b""  # the chain up to the entry being decided
         self._in_force: Catalogue | None = None
         self._papers: dict[str, bytes] = {}
 
@@ -194,6 +197,10 @@ class Partition:
         """Yield what the ledger entry in an event has to send, in portions."""
         offset = event.message.offset
         yield self._again(offset)
+        if self._chain is None:
+            kept = ((box.newest, box.newest_link) for box in (self.holders, self.catalogues))
+            self._chain = InputChain(*max(kept))
+        self._link = self._chain.take(offset, event.message.value or b"")
         try:
             entry = decode_entry(event.message.value)
         except (msgspec.DecodeError, TypeError) as error:
@@ -233,7 +240,10 @@ class Partition:
         facts: list[Fact] = []
         try:
             applied = self.holders.apply(
-                key, offset, lambda state: self._step(state, entry, facts, partial(dead, event))
+                key,
+                offset,
+                lambda state: self._step(state, entry, facts, partial(dead, event)),
+                self._link,
             )
         except Exception as error:
             # A fault of ours, or content that nobody foresaw: the entry is kept, and no other one waits for it.
@@ -261,7 +271,7 @@ class Partition:
 
     def _store_raw(self, name: bytes, offset: int, raw: bytes) -> list[Send]:
         key = b"%s:%d" % (name, self._number)
-        applied = self.catalogues.apply(key, offset, lambda _: (raw, ()))
+        applied = self.catalogues.apply(key, offset, lambda _: (raw, ()), self._link)
         if applied is None:
             return []
         return [Send(topics.changelog(topics.CATALOGUES_TABLE), key, applied[0], self._number)]

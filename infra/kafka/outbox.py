@@ -8,8 +8,9 @@ silently would lose what a crash kept from being sent.)
 
 from __future__ import annotations
 
+import hashlib
 import heapq
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -37,13 +38,63 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """The value that the table holds under a key.
 
-    `schema` is the number of the state's form, `due` the moment when something next falls due by itself.
+    `schema` is the number of the state's form, `due` the moment when something next falls due by itself, `link` the
+    chain of the inputs up to the one that the record reflects (`InputChain`), empty where it is not known.
     """
 
     schema: int
     state: bytes
     pending: tuple[Pending, ...] = ()
     due: str = ""
+    link: bytes = b""
+
+
+class InputChain:
+    """The chain of one partition's inputs: SHA-256(link before ‖ bytes), from the offset at which it began.
+
+    Its stored form names that offset in front of the link, so that whoever has the inputs can compute it again.
+    """
+
+    def __init__(self, upto: int = -1, stored: bytes = b"") -> None:
+        self._upto = upto if stored else -1
+        self._start = int.from_bytes(stored[:_OFFSET_BYTES], "big")
+        self._link = stored[_OFFSET_BYTES:]
+
+    def take(self, offset: int, raw: bytes) -> bytes:
+        """Return the stored form after an input; empty for one of before the last that was taken."""
+        if self._link and offset <= self._upto:
+            return self.stored if offset == self._upto else b""
+        if not self._link or offset != self._upto + 1:
+            self._start, self._link = offset, b""
+        self._link, self._upto = hashlib.sha256(self._link + raw).digest(), offset
+        return self.stored
+
+    @property
+    def stored(self) -> bytes:
+        """Return the chain as a record keeps it."""
+        return self._start.to_bytes(_OFFSET_BYTES, "big") + self._link
+
+
+def broken_links(inputs: Iterable[tuple[int, bytes]], recorded: Mapping[int, bytes]) -> list[tuple[int, int]]:
+    """Return the spans of offsets in which an input is not what it was, by links that were recorded at offsets.
+
+    `inputs` are all of a partition in their order. A span begins after the last link that holds.
+    """
+    chains: dict[int, InputChain] = {}
+    starts = {int.from_bytes(link[:_OFFSET_BYTES], "big") for link in recorded.values()}
+    good = dict.fromkeys(starts, -1)
+    broken: dict[int, tuple[int, int]] = {}
+    for offset, raw in inputs:
+        if offset in starts:
+            chains[offset] = InputChain()
+        links = {start: chain.take(offset, raw) for start, chain in chains.items()}
+        if (told := recorded.get(offset)) is not None:
+            start = int.from_bytes(told[:_OFFSET_BYTES], "big")
+            if links.get(start) == told:
+                good[start] = offset
+            elif start not in broken:
+                broken[start] = (max(start, good[start] + 1), offset)
+    return sorted(set(broken.values()))
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -109,13 +160,16 @@ class Outbox(Generic[S]):
             bytes, bytes
         ] = {}  # records of another release, rebuilt, until they are written next
         self.newest = -1  # the highest offset that any record reflects
+        self.newest_link = b""  # the link in the record that reflects it
 
     def restore(self, key: bytes, raw: bytes) -> None:
         """Take a record of this partition into account after the partition was assigned."""
         record = decode(raw)
         if record.schema != self._codec.schema:
             raise OldState(key, record.schema)
-        self.newest = max(self.newest, offset_of(raw))
+        if (offset := offset_of(raw)) >= self.newest:
+            self.newest_link = record.link or (self.newest_link if offset == self.newest else b"")
+            self.newest = offset
         self._dues.put(key, record.due)
         for item in record.pending:
             self._keys_of.setdefault(item.offset, set()).add(key)
@@ -155,12 +209,16 @@ class Outbox(Generic[S]):
         return found
 
     def apply(
-        self, key: bytes, offset: int, step: Callable[[S], tuple[S, tuple[Send, ...]] | None]
+        self,
+        key: bytes,
+        offset: int,
+        step: Callable[[S], tuple[S, tuple[Send, ...]] | None],
+        link: bytes = b"",
     ) -> tuple[bytes, tuple[Send, ...]] | None:
         """Apply the input at `offset` to a key, unless its record reflects it already.
 
         `step` returns the new state and what to send, or None where nothing changes. Returns the record
-        written and what to send; None where there was nothing to do.
+        written and what to send; None where there was nothing to do. `link` is kept in the record.
         """
         seen, state, pending = self._load(key)
         if offset <= seen or (outcome := step(state)) is None:
@@ -169,7 +227,7 @@ class Outbox(Generic[S]):
         self._tidy()
         keep = (*(p for p in pending if p.offset >= self.committed()), Pending(offset, sends))
         due = self._codec.due(after) or ""
-        record = encode(offset, Record(self._codec.schema, self._codec.to_bytes(after), keep, due))
+        record = encode(offset, Record(self._codec.schema, self._codec.to_bytes(after), keep, due, link))
         self._table[key] = record
         self._renewed.pop(key, None)
         self._dues.put(key, due)

@@ -7,15 +7,17 @@ with are those in the changelog of `decide`, which are the live ones.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
 from infra.kafka import topics
 from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
-from infra.kafka.outbox import decode, offset_of
+from infra.kafka.outbox import broken_links, decode, offset_of
 from infra.kafka.projection import Projection
 from infra.kafka.publisher import send_all
 from infra.kafka.records import Place, PublishedEdition, Reader, decode_edition_record, merge, send_entry
@@ -23,7 +25,7 @@ from infra.parts import Parts
 from infra.readmodel.database import Database, RecordedItems
 from infra.readmodel.lists import follows_last, irrevocable_after, record_edition
 from infra.readmodel.projector import FORM
-from infra.recovery.replay import BY_HOLDER, ReplayReport, Say, prepare
+from infra.recovery.replay import BY_HOLDER, LEDGER_FAULTS, ReplayReport, Say, prepare
 from infra.recovery.replay import replay as replay_file
 from infra.settings import Settings
 from processors.state import STATE_SCHEMA
@@ -142,6 +144,7 @@ def _ledger(connection: Connection, db: Database, say: Say) -> None:
                     [(r.partition, r.offset, r.value) for r in records],
                 )
     partitions = [int(row[0]) for row in db.db.execute("SELECT DISTINCT partition FROM copied")]
+    db.set_meta(LEDGER_FAULTS, msgspec.json.encode(_faults(connection, db, partitions)).decode())
     items, count = RecordedItems(db), 0
     with db.transaction():
         for line in merge({n: _rows(db, n) for n in partitions}):
@@ -155,12 +158,30 @@ def _ledger(connection: Connection, db: Database, say: Say) -> None:
     say("ledger", count, count)
 
 
+def _faults(connection: Connection, db: Database, partitions: Iterable[int]) -> list[str]:
+    """Return the places where the ledger is not what `decide` read, by the links that it kept with the states."""
+    links: dict[int, dict[int, bytes]] = {}
+    for table in (topics.HOLDERS_TABLE, topics.CATALOGUES_TABLE):
+        for key, (partition, raw) in _live(connection, table).items():
+            if key and (link := decode(raw).link):
+                links.setdefault(partition, {})[offset_of(raw)] = link
+    return [
+        f"{topics.LEDGER}[{n}] {first}…{last}"
+        for n in partitions
+        for first, last in broken_links(_placed(db, n), links.get(n, {}))
+    ]
+
+
 def _rows(db: Database, partition: int) -> Iterator[bytes]:
+    return (raw for _, raw in _placed(db, partition))
+
+
+def _placed(db: Database, partition: int) -> Iterator[tuple[int, bytes]]:
     after = -1
     sql = "SELECT offset, entry FROM copied WHERE partition = ? AND offset > ? ORDER BY offset LIMIT 500"
     while rows := db.db.execute(sql, (partition, after)).fetchall():
         for offset, entry in rows:
-            yield bytes(entry)
+            yield int(offset), bytes(entry)
             after = offset
 
 
@@ -177,12 +198,17 @@ def _states(connection: Connection, db: Database) -> None:
 
 def live_records(connection: Connection) -> dict[bytes, bytes]:
     """Return each holder's record that reflects the latest input, from the changelog of `decide`."""
-    newest: dict[bytes, bytes] = {}
-    with Reader(connection, [topics.changelog(topics.HOLDERS_TABLE)]) as changelog:
+    return {key: raw for key, (_, raw) in _live(connection, topics.HOLDERS_TABLE).items()}
+
+
+def _live(connection: Connection, table: tuple[str, str]) -> dict[bytes, tuple[int, bytes]]:
+    """Return the newest record of each key of a table of `decide`, with its partition."""
+    newest: dict[bytes, tuple[int, bytes]] = {}
+    with Reader(connection, [topics.changelog(table)]) as changelog:
         changelog.seek({})
         for records in changelog.up_to(changelog.ends()):
             for record in records:
                 known = newest.get(record.key)
-                if known is None or offset_of(record.value) >= offset_of(known):
-                    newest[record.key] = record.value
+                if known is None or offset_of(record.value) >= offset_of(known[1]):
+                    newest[record.key] = (record.partition, record.value)
     return newest

@@ -134,6 +134,10 @@ def _ledger(source: Database, register: AgencyRegister | None, report: ReplayRep
         report.entries += 1
         if register is not None:
             check_kept_proof(seq, entry, register, count, report.add)
+    for place in msgspec.json.decode(source.meta(LEDGER_FAULTS, "[]")):
+        report.add(
+            "ledger", place, "differs from the chain that was kept when it was decided / 与裁决时所存的链不符"
+        )
     report.ledger, report.proofs = source.ledger_head()[1].hex(), count.good
     if count.unkept:
         problem = "taken in by a release that kept no proofs / 由未保存签名的版本收入"
@@ -340,6 +344,7 @@ def _too_many(store: Store, expected: set[str], report: ReplayReport) -> None:
             report.add("object", key, "too many: no fact accounts for it / 多出")
 
 
+LEDGER_FAULTS = "ledger-faults"  # in a copy of topics: places where the ledger is not what was decided
 BY_HOLDER = "by-holder"  # set where the ledger has an order for each holder, and none among series
 _DECIDE_STEP = 500
 
