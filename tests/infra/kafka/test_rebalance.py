@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 from aiokafka.codec import has_gzip, has_lz4, has_snappy, has_zstd
 from aiokafka.errors import IllegalStateError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from crc32c import crc32c
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
 from kafka import codec
 
 from infra.kafka.faust_app import Consumer, Loop
 from infra.kafka.progress import OffsetProgress
+from infra.kafka.stage import ForgivingRecords, SlicedRecords, Unreadable
 from infra.metrics import StageMetrics
 
 LOST = TP("zhengzhao.ledger", 3)
@@ -93,3 +98,42 @@ def test_records_of_every_codec_are_read() -> None:
         True,
         True,
     )
+
+
+def batch(base: int, values: list[bytes], codec: int = 0) -> bytearray:
+    """A batch of records as a broker stores it."""
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 20)
+    for n, value in enumerate(values):
+        builder.append(n, 1_600_000_000_000 + n, None, value, [])
+    raw = bytearray(builder.build())
+    raw[:8] = base.to_bytes(8)
+    return raw
+
+
+def test_a_batch_that_cannot_be_decoded_is_passed() -> None:
+    """A wrong checksum, a broken compression: a marker for each offset, the bytes with the first, and the rest is read."""
+    damaged = batch(2, [b"c" * 50, b"d" * 50], 1)
+    damaged[70] ^= 0xFF
+    broken = batch(5, [b"x" * 100], 4)
+    broken[-10:] = b"0" * 10
+    broken[17:21] = crc32c(bytes(broken[21:])).to_bytes(4)
+    whole = bytes(batch(0, [b"a", b"b"]) + damaged + batch(4, [b"e"]) + broken + batch(6, [b"y"]))
+    records = ForgivingRecords(LOST, SlicedRecords(whole), [], 1, None, None, True, 0)
+    found = [(r.offset, "?" if isinstance(r.value, Unreadable) else bytes(r.value)) for r in records]
+    assert [(1, b"b"), (2, "?"), (3, "?"), (4, b"e"), (5, "?"), (6, b"y")] == found
+    assert 7 == records.next_fetch_offset
+    alone = list(ForgivingRecords(LOST, SlicedRecords(bytes(damaged)), [], 2, None, None, True, 0))
+    assert [2] == [one.offset for one in alone]  # its length cannot be trusted: the next one is asked for
+    again = list(ForgivingRecords(LOST, SlicedRecords(whole), [], 0, None, None, True, 0))
+    assert [bytes(damaged), b""] == [bytes(one.value) for one in again[2:4]]
+    assert "CRC" in again[2].value.reason
+
+
+@given(st.binary(max_size=400), st.integers(0, 300))
+def test_no_bytes_stop_the_reading(junk: bytes, place: int) -> None:
+    """Whatever stands in the place of a batch, the next good one is read."""
+    raw = batch(0, [b"a" * 100, b"b" * 100], 1)
+    raw[12 + place % (len(raw) - 12) :] = (junk + bytes(raw))[: len(raw) - 12 - place % (len(raw) - 12)]
+    whole = bytes(raw + batch(2, [b"z"]))
+    records = ForgivingRecords(LOST, SlicedRecords(whole), [], 0, None, None, True, 0)
+    assert b"z" in [bytes(one.value) for one in records]
