@@ -204,7 +204,7 @@ class Installation:
         from infra.stores.uploads import artefact
 
         with self.queries() as ask:
-            return artefact(ask, self.store, number, version, form)
+            return artefact(ask, self.store, number, version, form, self.next_step())
 
     @cached_property
     def notices(self) -> Notices:

@@ -122,13 +122,21 @@ def _check_visible(text: str) -> None:
         )
 
 
-def _check_date(day: date) -> None:
+def _check_date(day: date, hint: str = "更正此日期 / correct this date") -> None:
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise Rejected(
             f"日期不在 {FIRST_YEAR} 至 {LAST_YEAR} 年之间：{day} / not from {FIRST_YEAR} to {LAST_YEAR}: {day}",
-            hint="长期有效的 valid_until 写 null 或不写，不写 9999-12-31 / "
-            "for no end leave valid_until out or null, and do not write 9999-12-31",
+            hint=hint,
         )
+
+
+def _check_end(day: date) -> None:
+    """Check the end of a licence, which a licence may lack."""
+    _check_date(
+        day,
+        "长期有效的 valid_until 写 null 或不写，不写 9999-12-31 / "
+        "for no end leave valid_until out or null, and do not write 9999-12-31",
+    )
 
 
 def _check_free(text: str) -> None:
@@ -203,6 +211,7 @@ def _nothing(_: Any) -> None:
 def _of_struct(struct: type[Any], controls: bool) -> Check | None:
     hints = typing.get_type_hints(struct, include_extras=True)
     fields = [(name, _of_hint(hints[name], controls)) for name in struct.__struct_fields__]
+    fields = [(name, _check_end if name == "valid_until" else check) for name, check in fields]
     checks = [(name, check) for name, check in fields if check is not None]
     together = _TOGETHER.get(struct)
     if not checks:

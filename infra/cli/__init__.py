@@ -16,6 +16,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,9 @@ _GROUPS: Mapping[str, Mapping[str, str]] = {
     "witness": {"transparency:witness_commands": ""},
 }
 """Group → its Typer apps; where there are several, the commands of each."""
+
+_SERVING = frozenset({"run", "worker", "witness"})
+"""Commands whose silence is no wait."""
 
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -141,7 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # whatever a command writes is its user's alone: events and licences name persons
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = build(words).main(args=words, prog_name="zhengzhao", standalone_mode=False)
+        with nullcontext() if _named(words)[0] in _SERVING else output.signs_of_life():
+            code = build(words).main(args=words, prog_name="zhengzhao", standalone_mode=False)
     except Exception as error:
         return _failed(error)
     except KeyboardInterrupt:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time as time_module
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
@@ -25,6 +27,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
@@ -38,6 +41,61 @@ from schemas.errors import TransientError, UsageError, ZhengzhaoError
 T = TypeVar("T")
 TRY_AGAIN: Final = 75
 """Exit code where the surroundings failed (EX_TEMPFAIL of sysexits.h)."""
+
+
+_PATIENCE: Final = 3.0  # seconds without a word, after which a terminal shows that something is done
+
+
+class _Spinner:
+    """The sign of life of a silent command on a terminal; whatever is printed takes it away first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._spoken = time_module.monotonic()
+        self._shown: Status | None = None
+        self.held = 0  # progress bars under way, which are signs of life of their own
+
+    def speak(self) -> None:
+        """Take the spinner away and begin to wait anew."""
+        with self._lock:
+            self._spoken = time_module.monotonic()
+            if self._shown is not None:
+                self._shown.stop()
+                self._shown = None
+
+    def look(self) -> None:
+        """Show the spinner where nothing was said for a while."""
+        with self._lock:
+            silent = time_module.monotonic() - self._spoken > _PATIENCE
+            if silent and self._shown is None and not self.held:
+                self._shown = Console(stderr=True).status("处理中 / working …")
+                self._shown.start()
+
+
+_SPINNER: Final = _Spinner()
+
+
+@contextmanager
+def signs_of_life() -> Iterator[None]:
+    """Show a spinner on standard error, where that is a terminal, whenever nothing was printed for three seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.25):
+            _SPINNER.look()
+
+    _SPINNER.speak()
+    watcher = threading.Thread(target=watch, name="spinner", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+        _SPINNER.speak()
 
 
 class _Call:
@@ -67,6 +125,7 @@ def as_json() -> bool:
 
 def print_json(value: Any) -> None:
     """Print one JSON value on one line of standard output."""
+    _SPINNER.speak()
     sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
@@ -74,6 +133,7 @@ def print_json(value: Any) -> None:
 def print_rows(rows: Iterable[Any]) -> None:
     """Print a list for machines: one JSON value a line."""
     for row in rows:
+        _SPINNER.speak()
         sys.stdout.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
@@ -119,12 +179,14 @@ def shown(value: Any) -> str:
 
 def line(text: str = "") -> None:
     """Print a line of a result for people on standard output."""
+    _SPINNER.speak()
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Print a remark on standard error, such as what is being done."""
+    _SPINNER.speak()
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
@@ -177,11 +239,17 @@ def progress(label: str, total: float | None = None) -> Iterator[ProgressBar]:
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
-        yield ProgressBar(display, display.add_task(label, total=total))
+    _SPINNER.speak()
+    _SPINNER.held += 1
+    try:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as display:
+            yield ProgressBar(display, display.add_task(label, total=total))
+    finally:
+        _SPINNER.held -= 1
 
 
 def _console(stream: Any) -> Console:
+    _SPINNER.speak()
     # Outside a terminal no line is folded at 80 columns, so that files and pipes keep whole values.
     return Console(file=stream, highlight=False, width=None if stream.isatty() else 200)
 

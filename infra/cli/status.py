@@ -59,12 +59,12 @@ def show(
     moment = _NEVER if at is None else int(read_moment(at, "--at").timestamp())
     with output.installation() as here:
         found = _editions(here.published_lists(), name, moment, every=editions)
-        trust = here.trust
+        trust, waits = here.trust, here.next_step()
     if not found:
         raise NotFound(
             "没有已发布的状态列表 / no status list is published" if name is None
             else f"没有已发布的状态列表 / no edition of this list is published: {name}",
-            hint="zhengzhao drain 发布 / publishes them",
+            hint=f"有变化时发布 / they are published when something changed: {waits}",
         )  # fmt: skip
     if name is None or editions:
         _show([summary(candidate, trust) for candidate in found], "")

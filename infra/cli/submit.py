@@ -104,6 +104,8 @@ def submit(
     for name, fault in given.faults.items():
         summary.refuse(name, 0, fault)
     _show(msgspec.to_builtins(summary))
+    if summary.accepted and not output.as_json():
+        output.note(f"hint: {installation.next_step()}")
     raise typer.Exit(2 if given.faults else 1 if summary.rejected else 0)
 
 

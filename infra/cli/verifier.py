@@ -47,7 +47,8 @@ def verifier(
         output.print_json({"file": str(file), "lists": len(names)})
     else:
         output.line(f"{file}: 已写 / written")
-        output.note(f"内含 {len(names)} 份状态列表 / {len(names)} status lists are inside")
+        lists = "1 status list is" if len(names) == 1 else f"{len(names)} status lists are"
+        output.note(f"内含 {len(names)} 份状态列表 / {lists} inside")
 
 
 def _newest(stored: Stored, names: list[str]) -> list[EnclosedList]:

@@ -171,7 +171,8 @@ class Lookups:
             raise Problem(406, hint="format=pdf, cwt, json, manifest")
         wanted = cast("Form", form)
         with self._queries(principal) as ask:
-            content = artefact(ask, self._store, number, version, wanted)
+            waits = self._installation.next_step()
+            content = artefact(ask, self._store, number, version, wanted, waits)
         return content, _MEDIA[form], FILES.get(wanted, "manifest.json")
 
     @contextmanager

@@ -156,7 +156,7 @@ class Deciding(StageLoop):
             if n % 1000 == 0:
                 await asyncio.sleep(0)
         if old:
-            log.warning("states of another release: %d are rebuilt from facts", len(old))
+            log.info("states of another release: %d are rebuilt from facts", len(old))
             for key, raw in (await asyncio.to_thread(rebuild_from, self._connection, old)).items():
                 partitions[partition_of(key.decode())].holders.renew(key, raw)
         for key, raw in list(self.catalogues.items()):

@@ -88,7 +88,7 @@ async def _run(
     site = await _serve(stages, following, http, stop) if http else None
     try:
         await asyncio.gather(*(stage.app.start() for stage in stages))
-        log.warning("worker ready: %s", ", ".join(stage.name for stage in stages))
+        log.info("worker ready: %s", ", ".join(stage.name for stage in stages))
         while not stop.is_set() and not any(stage.app.crashed for stage in stages):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 0.5)

@@ -22,8 +22,10 @@ Form = Literal["pdf", "cwt", "json", "manifest"]
 FILES: Final[dict[Form, str]] = {"pdf": "licence.pdf", "cwt": "credential.cwt", "json": "licence.json"}
 
 
-def artefact(ask: Queries, store: Store, number: str, version: int | None, form: Form) -> bytes:
-    """Return the bytes of an artefact; `manifest` lists keys and digests.
+def artefact(
+    ask: Queries, store: Store, number: str, version: int | None, form: Form, waits: str = ""
+) -> bytes:
+    """Return the bytes of an artefact; `manifest` lists keys and digests. `waits` says when what waits is issued.
 
     Raises NotFound for a version without artefacts, or an erased holder: an erased person's licence stays sealed in
     the store, so that replay can compare its digest, and nobody can open it.
@@ -40,7 +42,7 @@ def artefact(ask: Queries, store: Store, number: str, version: int | None, form:
         raise NotFound(
             "这一版没有证照文件 / this version has no artefacts",
             where=shown(number),
-            hint="尚未发证：zhengzhao drain；导入的证照在下一版之前没有文件 / not issued yet: `zhengzhao drain`; an imported licence has none before its next version",
+            hint=f"尚未发证 / not issued yet: {waits}；导入的证照在下一版之前没有文件 / an imported licence has none before its next version",
         )
     stored = store.get(key)
     pdf = ask.opened(number, stored)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -77,3 +79,21 @@ def test_plan_and_result_texts_as_the_page_has_them() -> None:
     assert 2 == len(read_plan(tomllib.loads(block)).groups)
     page = TEXT.replace("\n", "")
     assert [] == [text for text in official_results() if text not in page]
+
+
+def test_lines_after_a_draw_can_be_pasted(office: Office) -> None:
+    """A replacement, and the second implementation alone with python3; a target's name is filled in."""
+    text = re.sub(r"weights = .*\n", "", PLAN)
+    transcript = office.draw(plan=office.plan(text))
+    shutil.copy(transcript, office.path("TRANSCRIPT.json"))
+    drawn = json.loads(transcript.read_bytes())["strata"][0]["drawn"][0]["id"]
+    (line,) = re.findall(r"^zhengzhao (draw replace .*)$", TEXT, re.M)
+    words = [str(office.path(w)) if re.search(r"\.(json|csv)$", w) else w for w in shlex.split(line)]
+    office.ok(*(drawn if word == "T007" else word for word in words))
+    assert json.loads(office.path("REPLACEMENT.json").read_bytes())["unavailable"] == drawn
+    shutil.copy(ROOT / "verification" / "verify_draw.py", office.path("verify_draw.py"))
+    (block,) = re.findall(r"```\n(python3 verify_draw.py .*?)```", TEXT, re.S)
+    done = subprocess.run(
+        ["bash", "-euc", block], cwd=office.folder, capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
