@@ -21,7 +21,7 @@ from typing import NamedTuple
 import pytest
 import typst
 from cluster import free_ports
-from papers import item_of, kinds, licence
+from papers import item_of, kinds
 from story import Events, uscc
 
 from infra.delivery.webhooks import load_departments
@@ -114,6 +114,20 @@ def test_tests_of_blocks_exist(named: str) -> None:
     assert f"def {name}(" in (ROOT / path).read_text("utf-8")
 
 
+def test_cases_have_their_tests() -> None:
+    """Forty situations of others, each with a test of ours that is there."""
+    text = (ROOT / "docs" / "cases.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \|.*`([a-z0-9_/]+\.py)::(test_\w+)` \|$", text, re.MULTILINE)
+    assert [str(n) for n in range(1, len(rows) + 1)] == [number for number, _, _ in rows]
+    assert len(rows) >= 40
+    missing = [
+        f"{path}::{name}"
+        for _, path, name in rows
+        if f"def {name}(" not in (ROOT / "tests" / path).read_text("utf-8")
+    ]
+    assert [] == missing
+
+
 def test_rooms_exist() -> None:
     """Every room that the architecture lists is a folder or a module."""
     room, missing = ROOT, []
@@ -158,7 +172,7 @@ def test_a_template_of_a_page(tmp_path: Path) -> None:
     text = block("licence-page.md", "//! qr")
     (folder / "new.typ").write_text(text, "utf-8")
     assert {"qr", "seal"} == {kind for kind, *_ in page._ROOM.findall(text)}
-    numbered = licence(next(iter(kinds())))
+    numbered = kinds()["short"]
     body = licence_body(numbered, numbered.grant.holder_name, numbered.grant.address, item_of(numbered.grant))
     sheet = page.sheet(body, "general")
     for layer in (sheet.form, sheet.values):
