@@ -335,12 +335,12 @@ class Installation:
         return upload_state(self.store, self.persons, uri)
 
     def drawn_visit(self, announcement: str, target: str) -> DrawnVisit | None:
-        """Return the visit that a draw on record orders to a target (`infra.draw.store.OrderedVisits`)."""
+        """Return the visit that a draw on record orders to a target (`infra.draw.results_page.OrderedVisits`)."""
         return self._visits(announcement, target)
 
     @cached_property
     def _visits(self) -> Callable[[str, str], DrawnVisit | None]:
-        from infra.draw.store import OrderedVisits
+        from infra.draw.results_page import OrderedVisits
 
         return OrderedVisits(self.settings.data)
 

@@ -17,7 +17,7 @@ Every check is made even after one fails. `unchecked` names the parts that the f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -35,7 +35,6 @@ from schemas.draw.documents import (
     RegisterSummary,
     Skipped,
     Transcript,
-    Void,
     read_announcement,
 )
 from schemas.draw.plan import PublicSource
@@ -61,7 +60,6 @@ from verification.draw_result import (
     compare_tickets,
     compare_unavailable,
     discarded,
-    seed_of_void,
 )
 from verification.publication import published_at
 
@@ -359,19 +357,7 @@ class _Verifier:
                 if file in announcement.earlier
             ]
             out = left_out(announcement.plan, past) if len(past) == len(announcement.earlier) else None
-            self.checks.run("discarded", partial(self._shown, void, announcement, targets, out))
-
-    def _shown(
-        self,
-        void: Void,
-        announcement: Announcement,
-        targets: DrawRegister | None,
-        out: Mapping[str, str] | None,
-    ) -> str:
-        seed = seed_of_void(void, announcement, self.trust)
-        if seed is None:
-            return f"number {announcement.sequence} was voided before its public value"
-        return discarded(announcement, seed, targets, out)
+            self.checks.run("discarded", partial(discarded, void, announcement, self.trust, targets, out))
 
     # 9. Replacements.
 
@@ -385,6 +371,13 @@ class _Verifier:
             self.unchecked.add("replacements")
             return
         files = draw_chain.recorded(self.files.chain, self.announcement)
+        later = not isinstance(self.plan.replacements, UnsetType)
+        absences = None
+        if later and (chain := self.chain):
+            own = (chain, self.announcement, self.trust)
+            absences = self.checks.run("absences", lambda: draw_chain.absences_in(*own, len(files)))
+            if not draw_chain.shown_before_round(absences or {}, chain, self.plan, self.trust):
+                self.unchecked.add("replacements")
         if not files:
             return
         rolls = None
@@ -396,5 +389,7 @@ class _Verifier:
             self.unchecked.add("replacements")
         self.checks.run(
             "replacements",
-            lambda: draw_chain.check(files, self.transcript, self.announcement, self.trust, rolls),
+            lambda: draw_chain.check(
+                files, self.transcript, self.announcement, self.trust, rolls, absences or {}
+            ),
         )

@@ -17,13 +17,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 import orjson
+from msgspec import UnsetType
 
 from schemas.draw import inspectors as staff
-from schemas.draw.aftermath import MAX_BYTES, Aftermath, Replacement, read_replacement
+from schemas.draw.aftermath import MAX_BYTES, Absence, Aftermath, Replacement, read_absence, read_replacement
 from schemas.draw.documents import (
     FIRST,
     Announcement,
@@ -35,11 +37,13 @@ from schemas.draw.documents import (
     read_void,
 )
 from schemas.draw.encoding import convert, encode
+from schemas.draw.plan import Plan
+from schemas.draw.public import BeaconValue, beacon_named
 from schemas.draw.seed import check_signature
 from schemas.draw.strata import DrawRegister, counts_for
 from schemas.errors import DrawError, UsageError
 from schemas.trust import TrustStore
-from verification.publication import MAX_TOKEN
+from verification.publication import MAX_TOKEN, stamped_at
 
 
 class Chain:
@@ -53,6 +57,7 @@ class Chain:
         self.good: set[int] = set()  # The sequences of announcements signed by a key that is not revoked.
         self.files: dict[str, tuple[Announcement, Path]] = {}  # by SHA-256 the transcript files of the folder
         self.reveals: list[Reveal] = []  # reveals that lie in the folder
+        self.absences: list[Absence] = []  # announced absences that lie in the folder
         self.timestamps: list[bytes] = []  # RFC 3161 timestamps that lie in the folder
         self.revoked: dict[int, Path] = {}  # By sequence a document about it that a revoked key signed.
 
@@ -209,6 +214,8 @@ def _read_into(chain: Chain, path: Path, trust: TrustStore, itself: bytes) -> No
     elif content.keys() >= {"party", "secret", "signature"}:
         with suppress(DrawError):  # Another file may have these keys.
             chain.reveals.append(convert(content, Reveal))
+    elif "absence" in content and "round" in content and content.get("authority") == chain.authority:
+        chain.absences.append(read_absence(data, str(path)))
     elif "algorithm" in content and content.get("authority") == chain.authority:
         announcement = read_announcement(data, str(path))
         _announced(announcement, chain, trust, path)
@@ -275,8 +282,12 @@ def check(
     announcement: Announcement,
     trust: TrustStore,
     rolls: Rolls | None,
+    absences: Mapping[str, Absence] = MappingProxyType({}),
 ) -> str:
-    """Return the number of replacements. Raise DrawError for the first fault. Without `rolls` their order is unchecked."""
+    """Return the number of replacements. Raise DrawError for the first fault. Without `rolls` their order is unchecked.
+
+    `absences` (by digest) are those announced in a plan with a beacon for replacements.
+    """
     done = sorted(
         (read_replacement(data, str(path)) for path, data in files), key=lambda r: (r.number, encode(r))
     )
@@ -292,16 +303,65 @@ def check(
             raise DrawError(
                 f"replacement {number} does not name the one before it / 第 {number} 号递补未接续"
             )
-        _replacement_signed(one, announcement, trust)
+        _signed_by_authority(one, announcement, trust)
+        _from_absence(one, announcement, trust, absences)
         before = hashlib.sha256(encode(one)).hexdigest()
     if rolls is not None:
         after = Aftermath(transcript, announcement, rolls.targets, rolls.inspectors, rolls.conflicts)
         for one in done:
-            after.apply(one)
+            after.apply(one, absences.get(str(one.absence)))
     return f"{len(done)} replacements"
 
 
-def _replacement_signed(one: Replacement, announcement: Announcement, trust: TrustStore) -> None:
+def absences_in(
+    chain: Chain, announcement: Announcement, trust: TrustStore, replaced: int
+) -> dict[str, Absence]:
+    """Return the announced absences of a draw by digest. Raise DrawError where one is unsigned, lost, or doubled."""
+    found = {one.digest: one for one in chain.absences if one.absence == announcement.digest}
+    numbers = sorted(one.number for one in found.values())
+    if len(set(numbers)) != len(numbers):
+        raise DrawError("同一编号有两份缺席公告 / two absences have one number")
+    if any(number > replaced + 1 for number in numbers):
+        raise DrawError("前一缺席尚未递补 / an absence was announced while the one before had no replacement")
+    for one in found.values():
+        _signed_by_authority(one, announcement, trust)
+    return found
+
+
+def shown_before_round(absences: Mapping[str, Absence], chain: Chain, plan: Plan, trust: TrustStore) -> bool:
+    """Return True where a timestamp of the chain's folder shows each absence to be older than its round."""
+    if isinstance(plan.replacements, UnsetType):
+        return True
+    beacon = beacon_named(plan.replacements.beacon, trust)
+    for digest, one in absences.items():
+        times = []
+        for token in chain.timestamps:
+            with suppress(DrawError):
+                times.append(stamped_at(token, {bytes.fromhex(digest)}, trust))
+        if not times or min(times) >= beacon.time_of(one.round):
+            return False
+    return True
+
+
+def _from_absence(
+    one: Replacement, announcement: Announcement, trust: TrustStore, absences: Mapping[str, Absence]
+) -> None:
+    """Raise DrawError where a replacement in a plan with a beacon does not follow an absence of an earlier moment."""
+    later = announcement.plan.replacements
+    if isinstance(later, UnsetType):
+        return
+    absence = absences.get(str(one.absence))
+    if absence is None or not isinstance(one.public, BeaconValue):
+        raise DrawError(f"缺少缺席公告 / the absence of replacement {one.number} is missing")
+    said = (absence.number, absence.previous, absence.unavailable, absence.reason, absence.target)
+    if said != (one.number, one.previous, one.unavailable, one.reason, one.target):
+        raise DrawError(f"递补与缺席公告不符 / replacement {one.number} is not of its absence")
+    if (one.public.beacon, one.public.round) != (later.beacon, absence.round):
+        raise DrawError(f"轮次与缺席公告不符 / replacement {one.number} takes another round than announced")
+    beacon_named(later.beacon, trust).check(one.public)
+
+
+def _signed_by_authority(one: Replacement | Absence, announcement: Announcement, trust: TrustStore) -> None:
     if one.authority != announcement.plan.authority:
         raise DrawError(f"replacement {one.number} is of another authority / 递补机关不符")
     try:

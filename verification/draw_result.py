@@ -267,9 +267,16 @@ def seed_of_void(void: Void, announcement: Announcement, trust: TrustStore) -> s
 
 
 def discarded(
-    announcement: Announcement, seed: str, targets: DrawRegister | None, left_out: Mapping[str, str] | None
+    void: Void,
+    announcement: Announcement,
+    trust: TrustStore,
+    targets: DrawRegister | None,
+    left_out: Mapping[str, str] | None,
 ) -> str:
     """Describe a discarded draw: its seed and, where the register given is its own, its targets."""
+    seed = seed_of_void(void, announcement, trust)
+    if seed is None:
+        return f"number {announcement.sequence} was voided before its public value"
     told = f"number {announcement.sequence}, seed {seed}"
     if targets is None or left_out is None or targets.summary() != announcement.registers.targets:
         return f"{told}; give its register to compute the discarded draw"

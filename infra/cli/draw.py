@@ -19,12 +19,12 @@ from msgspec import UNSET, UnsetType
 from infra.bootstrap import Installation
 from infra.cli import draw_parties, draw_party, draw_reading, output
 from infra.cli.output import Several, now
-from infra.draw import files, pages
+from infra.draw import files, pages, results_page
 from infra.draw.files import write_whole
 from infra.draw.store import DrawStore, draw_key
 from processors.draw.compute import Prepared, check_given, compute, prepare
 from schemas.calendar import china_date
-from schemas.draw.aftermath import Aftermath, PublishedDraw, Replacement
+from schemas.draw.aftermath import Absence, Aftermath, PublishedDraw, Replacement
 from schemas.draw.annual import compare_annual, read_annual
 from schemas.draw.documents import Announcement, Reveal, Transcript
 from schemas.draw.encoding import read_file
@@ -278,18 +278,29 @@ def replace(
     inspectors: InspectorsFile,
     unavailable: Annotated[
         str, typer.Option(metavar="ID", help="无法检查的对象或人员 / who is not available")
-    ],
-    reason: Annotated[str, typer.Option(help="理由 / why, for everybody to read")],
+    ] = "",
+    reason: Annotated[str, typer.Option(help="理由 / why, for everybody to read")] = "",
     target: Annotated[
         str | None,
         typer.Option(metavar="ID", help="人员缺席的检查对象 / the visit that an inspector cannot make"),
     ] = None,
     conflicts: ConflictsFile = None,
+    public: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|TEXT",
+            help="缺席公告所指轮次 / the round of the announced absence, where the plan has a beacon for it",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="REPLACEMENT.json", help="where to write it")
     ] = None,
 ) -> None:
-    """顺位递补 / Record the next in order for a target, or for an inspector at one target, with the reason."""
+    """顺位递补 / Record the next in order for a target, or for an inspector at one target, with the reason.
+
+    In a plan with `replacements = { beacon }` there are two steps: the first one prints the absence, which names a
+    later round and is to be published with a timestamp; the second one (`--public`) takes the next by that round.
+    """
     installation = Installation(output.settings())
     store, shown = DrawStore(installation.settings.data), files.published(transcript)
     announced, drawn = shown.announcement, shown.transcript
@@ -310,11 +321,21 @@ def replace(
         after = Aftermath(drawn, announced, given.targets, staff, apart)
 
         def next_() -> Replacement:
-            for done in store.replacements(announced):
-                after.apply(done)
+            results_page.apply_recorded(after, store, announced)
+            if public is not None:
+                return results_page.by_round(store, after, announced, public, installation.trust, now())
             return after.next(unavailable, reason, target)
 
-        data = store.replace(announced, next_, signer)
+        def absent() -> Absence:
+            results_page.apply_recorded(after, store, announced)
+            return after.absent(
+                unavailable, reason, target, results_page.later_round(announced, installation.trust, now())
+            )
+
+        if announced.plan.replacements is not UNSET and public is None:
+            data = store.announce_absence(announced, absent, signer)
+        else:
+            data = store.replace(announced, next_, signer)
     installation.log_papers()
     if out:
         write_whole(out, data)

@@ -1,23 +1,38 @@
-"""Results of inspections for publication: a page in one file, CSV, and a workbook."""
+"""What follows a draw: visits looked up for events, replacements in order, and results for publication.
+
+Results are written as a page in one file, as CSV, and as a workbook.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
+from msgspec import UnsetType
 
+from infra.draw import files
 from infra.draw.pages import authority_name
-from infra.draw.register import TargetRegister, kept_register
-from infra.draw.store import DrawStore
+from infra.draw.register import TargetRegister, departments_in, kept_register
+from infra.draw.store import DrawStore, Link
 from infra.pages.frame import BOTH, TableRow, render_file, word
 from processors.draw import visits
+from processors.draw.visits import inspection_id
 from producers.table_writer import quoted, xlsx_bytes
-from schemas.draw.aftermath import PublishedDraw
+from schemas.draw.aftermath import Aftermath, PublishedDraw, Replacement, visits_after
+from schemas.draw.documents import Announcement, read_transcript
+from schemas.draw.plan import PublicSource
+from schemas.draw.public import BeaconValue, beacon_named, read_value, time_of
+from schemas.errors import DrawError
+from schemas.identifiers import compare
+from schemas.ledger import DrawnVisit
+from schemas.trust import TrustStore
 
 _COLUMNS = ("inspection_id", "target", "name", "plan", "item", "authority", "authority_name", "inspectors",
             "inspected_on", "result", "passed", "publish_by", "published_on", "late")  # fmt: skip
@@ -128,3 +143,94 @@ def target_names(draws: Sequence[PublishedDraw], register: Path | None, data: Pa
             for frame in targets.frames():
                 found |= dict(frame.filter(pl.col("id").is_in(wanted)).select("id", "name").iter_rows())
     return found
+
+
+class _Ordered(msgspec.Struct, frozen=True):
+    """The visits of one draw by the compared id of their target, as they stand after some replacements."""
+
+    link: Link
+    replacements: list[Path]
+    departments: dict[str, str]
+    visits: dict[str, tuple[str, list[str]]]
+
+
+class OrderedVisits:
+    """The visits that the draws on record order, looked up for events one by one.
+
+    What was read of a draw is kept until somebody else is replaced in it.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._store = DrawStore(data)
+        self._registers = data / "registers"
+        self._drawn: dict[str, _Ordered] = {}
+
+    def __call__(self, announcement: str, target: str) -> DrawnVisit | None:
+        """Return the visit to a target; None where no draw of this announcement (its digest) is on record."""
+        known = self._drawn.get(announcement)
+        link = known.link if known else self._find(announcement)
+        if link is None:
+            return None
+        done = self._store.replacement_files(link.announcement)
+        if known is None or known.replacements != done:
+            known = self._drawn[announcement] = self._read(link, done)
+        plan = link.announcement.plan
+        own = [plan.authority.rpartition(":")[2], *(name for name, _ in plan.groups if name is not None)]
+        visit = DrawnVisit(plan.authority, tuple(dict.fromkeys(own)))
+        drawn, who = known.visits.get(compare(target), ("", []))
+        if not drawn:
+            return visit
+        sent = {inspector: known.departments.get(inspector, "") for inspector in who}
+        own_id = inspection_id(announcement, drawn)
+        return msgspec.structs.replace(visit, visit=own_id, target=drawn, inspectors=sent)
+
+    def _find(self, announcement: str) -> Link | None:
+        drawn = (link for link in self._store.every() if link.transcript)
+        return next((link for link in drawn if link.announcement.digest == announcement), None)
+
+    def _read(self, link: Link, done: list[Path]) -> _Ordered:
+        assert link.transcript is not None  # _find has seen to it
+        transcript = read_transcript(link.transcript.read_bytes(), str(link.transcript))
+        ordered = visits_after(transcript.assignments, self._store.replacements(link.announcement))
+        announced = link.announcement.registers.inspectors
+        found = {compare(target): (target, who) for target, who in ordered.items()}
+        return _Ordered(link, done, departments_in(self._registers, announced), found)
+
+
+def apply_recorded(after: Aftermath, store: DrawStore, announced: Announcement) -> None:
+    """Apply the replacements on record."""
+    absences = {one.digest: one for one in store.absences(announced)}
+    for done in store.replacements(announced):
+        after.apply(done, absences.get(str(done.absence)))
+
+
+def later_round(announced: Announcement, trust: TrustStore, at: datetime) -> int:
+    """Return the round that an absence of now waits for."""
+    later = announced.plan.replacements
+    assert not isinstance(later, UnsetType)  # the caller asked
+    return beacon_named(later.beacon, trust).round_after(at + timedelta(seconds=later.wait))
+
+
+def by_round(
+    store: DrawStore,
+    after: Aftermath,
+    announced: Announcement,
+    public: str,
+    trust: TrustStore,
+    now: datetime,
+) -> Replacement:
+    """Return the replacement of the absence that waits, by its round. Raise DrawError where none waits, or too early."""
+    later, absence = announced.plan.replacements, store.pending(announced)
+    if absence is None or isinstance(later, UnsetType):
+        raise DrawError(
+            "没有等待递补的缺席公告 / no announced absence waits",
+            hint="draw replace --unavailable ID --reason TEXT",
+        )
+    source = PublicSource(beacon=later.beacon, round=absence.round)
+    if now < (at := time_of(source, trust)):
+        raise DrawError(
+            f"该轮次尚未产生 / the round does not exist before {at.isoformat()}", hint="wait for it"
+        )
+    value = read_value(files.text_or_file(public), source, trust)
+    assert isinstance(value, BeaconValue)  # the source is a beacon's
+    return after.ordered(absence, value)

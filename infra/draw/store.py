@@ -19,11 +19,16 @@ import msgspec
 from msgspec import UNSET
 
 from infra.draw.files import write_whole
-from infra.draw.register import departments_in, kept_register
+from infra.draw.register import kept_register
 from issuance.signer import ES256, Signer
-from processors.draw.visits import inspection_id
 from schemas.calendar import CHINA
-from schemas.draw.aftermath import MAX_BYTES, Replacement, read_replacement, visits_after
+from schemas.draw.aftermath import (
+    MAX_BYTES,
+    Absence,
+    Replacement,
+    read_absence,
+    read_replacement,
+)
 from schemas.draw.documents import (
     FIRST,
     Announcement,
@@ -41,8 +46,6 @@ from schemas.draw.public import PublicValue
 from schemas.draw.seed import DrawSigner, sign
 from schemas.draw.strata import counts_for
 from schemas.errors import DrawError, LintError, NotFound
-from schemas.identifiers import compare
-from schemas.ledger import DrawnVisit
 from schemas.trust import ANY_AUTHORITY, TrustStore
 
 
@@ -246,7 +249,10 @@ class DrawStore:
 
     def replacement_files(self, announcement: Announcement) -> list[Path]:
         """Return the files of the replacements of a draw on record, in order."""
-        own = self._path(announcement, "replacement").name.removesuffix("json")
+        return self._numbered(announcement, "replacement")
+
+    def _numbered(self, announcement: Announcement, what: str) -> list[Path]:
+        own = self._path(announcement, what).name.removesuffix("json")
         return sorted(self._of(announcement.plan.authority).glob(f"{own}*.json"))
 
     def replace(
@@ -274,6 +280,31 @@ class DrawStore:
         path = self._results(announcement, digest)
         table = path.read_bytes() if path.is_file() else b""
         return table if sha256(table).hexdigest() == digest else None
+
+    def pending(self, announcement: Announcement) -> Absence | None:
+        """Return the announced absence that waits for its round; None where none does."""
+        number = len(self.replacement_files(announcement)) + 1
+        return next((one for one in self.absences(announcement) if one.number == number), None)
+
+    def absences(self, announcement: Announcement) -> list[Absence]:
+        """Return the announced absences of a draw, in order."""
+        files = self._numbered(announcement, "absence")
+        return [read_absence(path.read_bytes(), str(path)) for path in files]
+
+    def announce_absence(
+        self, announcement: Announcement, make: Callable[[], Absence], signer: DrawSigner
+    ) -> bytes:
+        """Sign and record the absence that `make` returns; its replacement follows once its round exists."""
+        with self._lock():
+            if waiting := self.pending(announcement):
+                raise DrawError(
+                    f"第 {waiting.number} 号缺席等待递补 / absence {waiting.number} waits for round {waiting.round}",
+                    hint="zhengzhao draw replace --public ROUND.json",
+                )
+            made = make()
+            data = encode(msgspec.structs.replace(made, signature=sign(made.to_be_signed, signer)))
+            self._write(self._path(announcement, f"absence.{made.number:06d}"), data)
+            return data
 
     def refuse_voided(self, link: Link) -> None:
         """Raise DrawError where an announcement is voided."""
@@ -334,58 +365,6 @@ class DrawStore:
         with (self._folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-class _Ordered(msgspec.Struct, frozen=True):
-    """The visits of one draw by the compared id of their target, as they stand after some replacements."""
-
-    link: Link
-    replacements: list[Path]
-    departments: dict[str, str]
-    visits: dict[str, tuple[str, list[str]]]
-
-
-class OrderedVisits:
-    """The visits that the draws on record order, looked up for events one by one.
-
-    What was read of a draw is kept until somebody else is replaced in it.
-    """
-
-    def __init__(self, data: Path) -> None:
-        self._store = DrawStore(data)
-        self._registers = data / "registers"
-        self._drawn: dict[str, _Ordered] = {}
-
-    def __call__(self, announcement: str, target: str) -> DrawnVisit | None:
-        """Return the visit to a target; None where no draw of this announcement (its digest) is on record."""
-        known = self._drawn.get(announcement)
-        link = known.link if known else self._find(announcement)
-        if link is None:
-            return None
-        files = self._store.replacement_files(link.announcement)
-        if known is None or known.replacements != files:
-            known = self._drawn[announcement] = self._read(link, files)
-        plan = link.announcement.plan
-        own = [plan.authority.rpartition(":")[2], *(name for name, _ in plan.groups if name is not None)]
-        visit = DrawnVisit(plan.authority, tuple(dict.fromkeys(own)))
-        drawn, who = known.visits.get(compare(target), ("", []))
-        if not drawn:
-            return visit
-        sent = {inspector: known.departments.get(inspector, "") for inspector in who}
-        own_id = inspection_id(announcement, drawn)
-        return msgspec.structs.replace(visit, visit=own_id, target=drawn, inspectors=sent)
-
-    def _find(self, announcement: str) -> Link | None:
-        drawn = (link for link in self._store.every() if link.transcript)
-        return next((link for link in drawn if link.announcement.digest == announcement), None)
-
-    def _read(self, link: Link, files: list[Path]) -> _Ordered:
-        assert link.transcript is not None  # _find has seen to it
-        transcript = read_transcript(link.transcript.read_bytes(), str(link.transcript))
-        ordered = visits_after(transcript.assignments, self._store.replacements(link.announcement))
-        announced = link.announcement.registers.inspectors
-        found = {compare(target): (target, who) for target, who in ordered.items()}
-        return _Ordered(link, files, departments_in(self._registers, announced), found)
 
 
 def _draw_of(transcript: Transcript) -> bytes:

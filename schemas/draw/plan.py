@@ -25,6 +25,8 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 MAX_WEIGHT = 65_536  # A ticket costs one hash per unit of weight.
 MAX_ROUND = 2**53 - 1
+_LONGEST_WAIT = 30 * 86_400  # seconds
+_LATER = 'replacements = { beacon = "quicknet", wait = 60 }'
 MAX_INSPECTORS = 100  # The limit per target.
 NEVER_BY = ("id", "name")  # A stratum by these columns would single out targets.
 
@@ -67,6 +69,13 @@ class Department(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inspectors: int = 1
 
 
+class LaterOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The beacon whose later round gives the order of a replacement, `wait` seconds or more after its absence."""
+
+    beacon: str
+    wait: int = 60
+
+
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A plan that keeps the rules of `read_plan`; `period` is the first and last day of the inspections."""
 
@@ -85,6 +94,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     single: bool | UnsetType = UNSET  # True allows strata of one target
     departments: list[Department] | UnsetType = UNSET  # 部门联合; the first one leads
     annual: str | UnsetType = UNSET  # digest of the year's plan from which this draw comes
+    replacements: LaterOrder | UnsetType = UNSET  # who comes next follows from a later round
     limit: str | UnsetType = (
         UNSET  # the highest share of each stratum that may be drawn, from the class of its item
     )
@@ -188,6 +198,10 @@ def _numbers(plan: Plan, where: str) -> None:
         raise refuse("at least 1", where, "total")
     if isinstance(plan.limit, str) and not is_ratio(plan.limit):
         raise refuse("an exact decimal from 0 to 1 as text", where, "limit", 'limit = "0.05"')
+    if isinstance(plan.replacements, LaterOrder) and (
+        not is_text(plan.replacements.beacon) or not 1 <= plan.replacements.wait <= _LONGEST_WAIT
+    ):
+        raise refuse("names a beacon, and from 1 second to 30 days", where, "replacements", _LATER)
     if isinstance(plan.annual, str) and not HEX64.fullmatch(plan.annual):
         raise refuse("is the SHA-256 of the year's plan", where, "annual", "zhengzhao draw announce --annual")
 

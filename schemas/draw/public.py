@@ -49,6 +49,11 @@ class Beacon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except (OverflowError, OSError, ValueError):
             raise DrawError(f"轮次不存在 / the beacon has no round {round_}") from None
 
+    def round_after(self, at: datetime) -> int:
+        """Return the first round that does not exist before a moment."""
+        passed = (at - datetime.fromtimestamp(self.genesis_time, UTC)).total_seconds()
+        return max(1, -int(-passed // self.period) + 1)
+
     def check(self, value: BeaconValue) -> None:
         """Raise DrawError where a round's signature is not the beacon's."""
         check = {
@@ -127,6 +132,11 @@ def beacon_of(source: PublicSource, trust: TrustStore) -> Beacon:
             hint=f"beacons.json: {', '.join(sorted(known))}",
         )
     return known[str(source.beacon)]
+
+
+def beacon_named(name: str, trust: TrustStore) -> Beacon:
+    """Return the beacon of a name. Raise DrawError where the trust folder has none of it."""
+    return beacon_of(PublicSource(beacon=name), trust)
 
 
 def time_of(source: PublicSource, trust: TrustStore) -> datetime:

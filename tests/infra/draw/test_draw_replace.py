@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import time
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 import msgspec
 import naive
 import pytest
+from beacon import install, signature
+from timestamps import TimestampAuthority
 
 from infra.draw.store import draw_key
 from issuance.keys import open_signer
@@ -162,3 +166,80 @@ def test_page_and_visits_follow_replacements(office: Office) -> None:
     }
     assert gone not in rows
     assert came["inspectors"] == rows[came["next"]]["inspectors"]
+
+
+LATER = PLAN.replace("[[strata]]", 'replacements = { beacon = "test", wait = 2 }\n[[strata]]', 1)
+
+
+def wait_for(genesis: int, round_: int) -> None:
+    time.sleep(max(0.0, genesis + round_ - 1 - time.time()) + 0.2)
+
+
+def test_order_comes_from_a_later_round(office: Office, tmp_path: Path) -> None:
+    """An absence names a round to come; who comes next follows from that round's signature, and not from the seed."""
+    authority = TimestampAuthority(tmp_path / "tsa")
+    office.ok("draw", "party", "add", "TSA", authority.certificate, "--timestamp")
+    genesis = install(office.data / "trust")
+    path = office.draw(plan=office.plan(LATER))
+    transcript = json.loads(path.read_bytes())
+    visit = transcript["assignments"][0]
+    gone, stays = visit["inspectors"]
+    absence = replaced(office, path, gone, "--target", visit["target"], "-o", office.path("absence.json"))
+    assert ("next" in absence, absence["number"]) == (False, 1)
+    assert genesis + absence["round"] - 1 > time.time()
+    digest = hashlib.sha256(office.path("absence.json").read_bytes()).hexdigest()
+    authority.stamp(digest, office.data / "draws" / "absence.tsr")
+    words = ["draw", "replace", path, *office.registers]
+    assert office(*words, "--public", signature(absence["round"]))[0] == 1  # the round does not exist yet
+    assert office(*words, "--unavailable", stays, "--target", visit["target"], "--reason", "x")[0] == 1
+    wait_for(genesis, absence["round"])
+    assert office(*words, "--public", signature(absence["round"] - 1))[0] == 1
+    found = json.loads(office.ok(*words, "--public", signature(absence["round"])))
+    last = hashlib.sha256(bytes.fromhex(signature(absence["round"]))).hexdigest()
+    order = naive.sha(f"{transcript['seed']}:{digest}:{last}")
+    load = {i["id"]: 0 for i in office.inspectors}
+    for assignment in transcript["assignments"]:
+        for inspector in assignment["inspectors"]:
+            load[inspector] += 1
+    division = {row["id"]: row["division"] for row in office.rows}[visit["target"]]
+    apart = {c["inspector_id"] for c in office.conflicts if c["target_id"] == visit["target"]}
+    fit = {i["id"] for i in office.inspectors if "market" in i["qualifications"]}
+    able = [
+        i["id"]
+        for i in office.inspectors
+        if naive.competent(i, division)
+        and i["id"] not in apart | {gone, stays}
+        and (stays in fit or i["id"] in fit)
+    ]
+    expected = min(able, key=lambda i: (load[i], naive.sha(f"{order}:inspector:{i}:{load[i]}")))
+    assert (digest, expected) == (found["absence"], found["next"])
+    code, report = office.verify(path, "--chain", office.data / "draws")
+    assert (code, report["unchecked"]) == (0, ["parties", "publication"])
+    (office.data / "draws" / "absence.tsr").unlink()
+    assert "replacements" in office.verify(path, "--chain", office.data / "draws")[1]["unchecked"]
+
+
+@pytest.mark.parametrize("fault", ["chosen", "lost", "second"])
+def test_absence_cannot_be_chosen(office: Office, fault: str) -> None:
+    """Somebody else than the round gives, a lost absence, a second one of a number: `verify --chain` fails."""
+    genesis = install(office.data / "trust")
+    path, chain = office.draw(plan=office.plan(LATER)), office.data / "draws"
+    target = json.loads(path.read_bytes())["strata"][1]["drawn"][0]["id"]
+    absence = replaced(office, path, target)
+    wait_for(genesis, absence["round"])
+    office.ok("draw", "replace", path, *office.registers, "--public", signature(absence["round"]))
+    assert office.failed(path, "--chain", chain) == []
+    (done,) = chain.rglob("*.replacement.*.json")
+    (announced,) = chain.rglob("*.absence.*.json")
+    if fault == "chosen":
+        drawn = {d["id"] for s in json.loads(path.read_bytes())["strata"] for d in s["drawn"]}
+        others = {row["id"] for row in office.rows if row["category"] == "other"} - drawn
+        done.write_bytes(forged(office, done, next=min(others - {json.loads(done.read_bytes())["next"]})))
+        assert office.failed(path, "--chain", chain) == ["replacements"]
+    elif fault == "lost":
+        announced.unlink()
+        assert office.failed(path, "--chain", chain) == ["replacements"]
+    else:
+        other = json.loads(announced.read_bytes()) | {"round": absence["round"] + 5}
+        announced.with_name("other.json").write_bytes(canonical(other))
+        assert office.failed(path, "--chain", chain) == ["absences", "replacements"]
