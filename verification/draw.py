@@ -56,6 +56,7 @@ from verification.draw_result import (
     compare_excluded,
     compare_populations,
     compare_register,
+    compare_root,
     compare_smallest_choice,
     compare_tickets,
     compare_unavailable,
@@ -73,6 +74,7 @@ class Files(msgspec.Struct, frozen=True):
     earlier: Sequence[Callable[[], Earlier]] = ()
     chain: Path | None = None
     annual: AnnualPlan | None = None
+    salt: str | None = None
 
 
 def verify(transcript: Transcript, files: Files, trust: TrustStore, now: datetime) -> DrawReport:
@@ -133,6 +135,9 @@ class _Verifier:
         )
         targets = self.checks.run("targets-readable", lambda: self._opened(self.files.targets))
         summary = pool.submit(targets.summary) if targets else None
+        if targets and self.files.salt and announcement.targets_root:
+            salt, root = self.files.salt, announcement.targets_root
+            self.checks.run("targets-root", lambda: compare_root(targets, salt, root))
         conflicts = self._register("conflicts", self.files.conflicts)
         inspectors = self._register("inspectors", self.files.inspectors)
         visits = (

@@ -158,6 +158,13 @@ def compare_register(found: RegisterSummary, announced: RegisterSummary) -> str:
     return f"{found.count} rows, {found.digest}"
 
 
+def compare_root(targets: DrawRegister, salt: str, root: str) -> str:
+    """Return the Merkle root of a register. Raise DrawError where the announced one is another."""
+    if tickets.merkle_root(tickets.row_lines(targets), salt) != root:
+        raise DrawError("名录的默克尔根与公告不符 / the register's Merkle root is not the announced one")
+    return root
+
+
 def compare_excluded(listed: list[Excluded], due: list[Excluded]) -> str:
     if listed != due:
         wrong = {(e.id, e.reason) for e in listed} ^ {(e.id, e.reason) for e in due}

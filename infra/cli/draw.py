@@ -5,6 +5,7 @@ This module has the authority's steps. `draw_parties` has those of the parties, 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -17,7 +18,7 @@ import typer
 from msgspec import UNSET, UnsetType
 
 from infra.bootstrap import Installation
-from infra.cli import draw_parties, draw_party, draw_reading, output
+from infra.cli import draw_parties, draw_party, draw_reading, output, verifier
 from infra.cli.output import Several, now
 from infra.draw import files, pages, results_page
 from infra.draw.files import write_whole
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(draw_parties.app)
 app.add_typer(draw_reading.app)
+app.add_typer(verifier.drawing)
 app.add_typer(draw_party.app, name="party")
 
 RegisterFile = Annotated[Path, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")]
@@ -123,8 +125,9 @@ def announce(
             register, inspectors, conflicts, earlier or [], installation.trust, progress, recorded
         ) as given,
     ):
-        prepared = prepare(content, given, promised, installation.trust, now(), str(plan))
-        announced = store.announce(prepared.content, checked, signer)
+        salt = secrets.token_hex(32) if checked.row_proofs is True else ""
+        prepared = prepare(content, given, promised, installation.trust, now(), str(plan), salt)
+        announced = store.announce(prepared.content, checked, signer, salt)
     kept = announced.registers.inspectors.digest
     files.keep_register(installation.settings.data / "registers", "inspectors", kept, inspectors)
     installation.log_papers()

@@ -19,17 +19,16 @@ from infra.draw.files import write_whole
 from infra.draw.register import TargetRegister
 from infra.draw.store import DrawStore
 from processors.draw.lookup import lookup as look_up
-from processors.draw.lookup import preview
+from processors.draw.lookup import lookup_by_proof, preview
 from processors.draw.lookup import simulate as repeat
 from schemas.calendar import china_date
 from schemas.draw.annual import DrawOfYear, is_annual, plans_of, read_annual
-from schemas.draw.documents import read_transcript
-from schemas.draw.encoding import read_file
+from schemas.draw.documents import Transcript, read_announcement, read_transcript
+from schemas.draw.encoding import convert, parse_json, read_file
 from schemas.draw.plan import Plan, parse_toml, read_plan
+from schemas.draw.tickets import RowProof, prove_row
 from schemas.errors import DrawError, UsageError
 from verification import draw as verification
-from verification import verify_draw
-from verification.browser_page import draw_page, trust_bundle, trust_files
 from verification.draw import Files
 from verification.draw_result import DrawCheck, DrawReport
 
@@ -80,9 +79,9 @@ def verify(
     except DrawError as error:
         report = DrawReport("invalid", [], [DrawCheck("form", False, error.message)])
     else:
-        report = verification.verify(
-            read, _files(register, inspectors, conflicts, earlier or [], chain, annual), store, now()
-        )
+        salt = _salt(read)
+        given = _files(register, inspectors, conflicts, earlier or [], chain, annual, salt)
+        report = verification.verify(read, given, store, now())
     _report(transcript, report)
     raise typer.Exit(0 if report.verdict == "valid" else 1)
 
@@ -94,6 +93,7 @@ def _files(
     earlier: list[Path],
     chain: Path | None,
     annual: Path | None,
+    salt: str | None,
 ) -> Files:
     year = read_annual(parse_toml(read_file(annual), str(annual)), str(annual)) if annual else None
     return Files(
@@ -103,7 +103,17 @@ def _files(
         [partial(files.earlier_file, path) for path in earlier],
         chain,
         year,
+        salt,
     )
+
+
+def _salt(transcript: Transcript) -> str | None:
+    """Return the salt of the announced Merkle root where this data folder made the announcement."""
+    try:
+        announced = read_announcement(bytes(transcript.announcement))
+    except DrawError:
+        return None
+    return DrawStore(output.settings().data).salt(announced)
 
 
 def _readable(*paths: Path | None) -> None:
@@ -200,17 +210,54 @@ def _all_draws() -> None:
 @app.command(epilog="Example: zhengzhao draw lookup TRANSCRIPT.json --register R.csv --id 91320000134750820C")
 def lookup(
     transcript: TranscriptFile,
-    register: RegisterFile,
+    register: Annotated[
+        Path | None, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")
+    ] = None,
     id: Annotated[
         str, typer.Option("--id", metavar="ID", help="检查对象编号 / the target's id, as in the register")
-    ],
+    ] = "",
+    proof: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PROOF.json", help="本行的证明，代替名录 / the proof of a row, in place of the register"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PROOF.json",
+            help="写出本行的证明，由公告机关 / write the proof of the row, at the authority",
+        ),
+    ] = None,
 ) -> None:
-    """查询一个检查对象的概率与结果 / Show one target's stratum, chance, ticket and rank. Exit 1 for an unknown id."""
+    """查询一个检查对象的概率与结果 / Show one target's stratum, chance, ticket and rank. Exit 1 for an unknown id.
+
+    Where the plan has `row_proofs`, `-o` writes the proof of a row, and `--proof` checks it without the register.
+    """
     shown = files.published(transcript)
     if shown.transcript is None:
         raise UsageError("不是抽取记录 / not a transcript", where=str(transcript))
-    with TargetRegister(register, "targets") as targets:
-        found = look_up(shown.transcript, shown.announcement, targets, id)
+    if proof is not None:
+        row = convert(parse_json(read_file(proof), str(proof)), RowProof, str(proof))
+        found = lookup_by_proof(shown.transcript, shown.announcement, row)
+    elif register is None:
+        raise UsageError(
+            "请给出名录或证明 / a register or a proof is needed",
+            hint="--register R.csv, or --proof PROOF.json",
+        )
+    else:
+        with TargetRegister(register, "targets") as targets:
+            found = look_up(shown.transcript, shown.announcement, targets, id)
+            if out:
+                salt = DrawStore(output.settings().data).salt(shown.announcement)
+                if salt is None:
+                    raise DrawError(
+                        "本目录没有该公告的盐值 / this data folder has no salt of that announcement",
+                        hint="row_proofs = true in the plan; the authority that announced writes proofs",
+                    )
+                write_whole(out, msgspec.json.encode(prove_row(targets, salt, id)))
     if output.as_json():
         output.print_json(found)
     else:
@@ -337,37 +384,3 @@ def simulate(
     else:
         output.print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     raise typer.Exit(0 if all(row["fair"] for row in rows) else 1)
-
-
-@app.command(epilog="Example: zhengzhao draw page -o draw.html")
-def page(
-    out: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="网页 / the page")] = Path(
-        "draw.html"
-    ),
-    transcript: Annotated[
-        Path | None,
-        typer.Option(metavar="TRANSCRIPT.json", help="抽取记录，放入网页 / a transcript to put inside"),
-    ] = None,
-    trust: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="trust folder [default: the data folder's]")
-    ] = None,
-) -> None:
-    """写出重新抽取的网页 / Write one page that draws again from the files dropped onto it, without a network.
-
-    With a trust folder it checks signatures and the parties' keys too.
-    """
-    files_of_trust = trust_files(trust or output.settings().trust)
-    bundle = trust_bundle(files_of_trust) if files_of_trust else None
-    write_whole(out, draw_page(bundle, read_file(transcript) if transcript else None).content)
-    output.line(f"{out}: 已写 / written")
-
-
-@app.command(epilog="Example: zhengzhao draw verifier -o verify_draw.py")
-def verifier(
-    out: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="where to write it")] = Path(
-        "verify_draw.py"
-    ),
-) -> None:
-    """写出单文件复核程序，仅需 Python / Write the one-file verifier, which needs Python alone."""
-    write_whole(out, Path(verify_draw.__file__).read_bytes())
-    output.line(f"python {out} TRANSCRIPT.json REGISTER.csv [INSPECTORS.csv [CONFLICTS.csv]]")

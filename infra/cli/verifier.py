@@ -1,4 +1,4 @@
-"""`zhengzhao verifier`: the verifier as one page for a browser without a network."""
+"""Verifiers that leave the house: the licence's as one page, the draw's as one page and as one Python file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import typer
 
 from infra.cli import later, output
 from infra.cli.output import now
+from infra.draw.files import write_whole
+from schemas.draw.encoding import read_file
 from schemas.errors import UsageError
-from verification.browser_page import EnclosedList, standalone_page
+from verification import verify_draw
+from verification.browser_page import EnclosedList, draw_page, standalone_page
 from verification.status_sources import latest
 
 if TYPE_CHECKING:
     from verification.status_sources import Stored
 
 app = typer.Typer()
+drawing = typer.Typer()  # commands of `zhengzhao draw`
 trust_bundle = later("verification.browser_page:trust_bundle")
 trust_files = later("verification.browser_page:trust_files")
 
@@ -57,3 +61,37 @@ def _newest(stored: Stored, names: list[str]) -> list[EnclosedList]:
     chosen = [(name, latest(stored.editions(name), moment)) for name in names]
     editions = [stored.candidate(name, edition) for name, edition in chosen if edition is not None]
     return [EnclosedList(edition.data, edition.reasons()) for edition in editions]
+
+
+@drawing.command(epilog="Example: zhengzhao draw page -o draw.html")
+def page(
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="网页 / the page")] = Path(
+        "draw.html"
+    ),
+    transcript: Annotated[
+        Path | None,
+        typer.Option(metavar="TRANSCRIPT.json", help="抽取记录，放入网页 / a transcript to put inside"),
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="trust folder [default: the data folder's]")
+    ] = None,
+) -> None:
+    """写出重新抽取的网页 / Write one page that draws again from the files dropped onto it, without a network.
+
+    With a trust folder it checks signatures and the parties' keys too.
+    """
+    files_of_trust = trust_files(trust or output.settings().trust)
+    bundle = trust_bundle(files_of_trust) if files_of_trust else None
+    write_whole(out, draw_page(bundle, read_file(transcript) if transcript else None).content)
+    output.line(f"{out}: 已写 / written")
+
+
+@drawing.command("verifier", epilog="Example: zhengzhao draw verifier -o verify_draw.py")
+def draw_verifier(
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="where to write it")] = Path(
+        "verify_draw.py"
+    ),
+) -> None:
+    """写出单文件复核程序，仅需 Python / Write the one-file verifier, which needs Python alone."""
+    write_whole(out, Path(verify_draw.__file__).read_bytes())
+    output.line(f"python {out} TRANSCRIPT.json REGISTER.csv [INSPECTORS.csv [CONFLICTS.csv]]")

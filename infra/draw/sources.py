@@ -203,7 +203,9 @@ def _csv(path: Path, where: str, batch_rows: int, *, whole: bool) -> Iterator[pl
     check_quoting(content, where)
     columns, start = _header(content, where)
     check_columns(columns, where)
-    buffer = pa.py_buffer(content).slice(start)
+    # Arrow maps the file itself: its threads may let go of a buffer after the interpreter has begun to end, and memory
+    # that Python owns would then end the process by SIGABRT.
+    buffer = pa.memory_map(str(path)).read_buffer().slice(start)
     try:
         if whole:
             yield _whole(buffer, columns)

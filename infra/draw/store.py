@@ -156,8 +156,10 @@ class DrawStore:
 
     # --- writing
 
-    def announce(self, content: dict[str, Any], plan: Plan, signer: DrawSigner) -> Announcement:
-        """Give a prepared announcement its place in the chain, sign and record it."""
+    def announce(
+        self, content: dict[str, Any], plan: Plan, signer: DrawSigner, salt: str = ""
+    ) -> Announcement:
+        """Give a prepared announcement its place in the chain, sign and record it, with the salt of its Merkle root."""
         with self._lock():
             chain = self.chain(plan.authority)
             replaces = self._replaces(chain, plan)
@@ -171,6 +173,8 @@ class DrawStore:
             unsigned = announcement_of(content | place, signed=False)
             signature = msgspec.to_builtins(sign(unsigned.to_be_signed, signer))
             announcement = announcement_of(unsigned.content | {"signature": signature})
+            if salt:
+                write_whole(self._salt(announcement), salt.encode(), private=True)
             self._write(self._path(announcement, "announcement"), announcement.bytes)
             return announcement
 
@@ -341,6 +345,16 @@ class DrawStore:
 
     def _path(self, announcement: Announcement, what: str) -> Path:
         return self._of(announcement.plan.authority) / f"{announcement.sequence:06d}.{what}.json"
+
+    def salt(self, announcement: Announcement) -> str | None:
+        """Return the salt of an announced Merkle root, or None where this data folder does not have it."""
+        path = self._salt(announcement)
+        return path.read_text("ascii") if path.is_file() else None
+
+    def _salt(self, announcement: Announcement) -> Path:
+        path = self._path(announcement, "announcement").with_suffix(".salt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def _results(self, announcement: Announcement, digest: str) -> Path:
         return self._path(announcement, f"results.{digest[:16]}").with_suffix(".csv")

@@ -87,8 +87,12 @@ def prepare(
     trust: TrustStore,
     now: datetime,
     where: str = "",
+    salt: str = "",
 ) -> Prepared:
-    """Check plan, registers, parties and times, and that every target can be visited. Raise DrawError otherwise."""
+    """Check plan, registers, parties and times, and that every target can be visited. Raise DrawError otherwise.
+
+    `salt` is that of the register's Merkle root, in a plan with `row_proofs`.
+    """
     plan = read_plan(content, where)
     promised = _commitments(plan, commitments)
     check_parties(promised, plan, trust, now)
@@ -118,6 +122,8 @@ def prepare(
         "commitments": msgspec.to_builtins(promised),
         "smallest_choice": smallest,
     }
+    if plan.row_proofs is True:
+        announced["targets_root"] = tickets.merkle_root(tickets.row_lines(given.targets), salt)
     if absent is not None:
         announced["unavailable"] = absent
     return Prepared(announced, frame, counts, smallest)

@@ -23,7 +23,7 @@ from schemas.draw.strata import (
     left_out,
     placed,
 )
-from schemas.draw.tickets import chances
+from schemas.draw.tickets import RowProof, chances, check_row
 from schemas.errors import DrawError, NotFound
 
 # A fair draw exceeds this quantile one time in a hundred thousand (Wilson-Hilferty approximation of χ²).
@@ -68,6 +68,27 @@ def lookup(
         "drawn": rank <= stratum.drawn,
         "inspectors": [shown_id(i) for i in visit],
     }
+
+
+def lookup_by_proof(transcript: Transcript, announcement: Announcement, proof: RowProof) -> dict[str, Any]:
+    """Return stratum, ticket and result of a target from the proof of its row alone. Raise DrawError where it is wrong."""
+    if announcement.targets_root is None:
+        raise DrawError("公告没有名录的默克尔根 / the announcement has no Merkle root of its targets")
+    row, plan = check_row(proof, announcement.targets_root), announcement.plan
+    target = row["id"]
+    shown: dict[str, Any] = {"id": shown_id(target), "row": row | {"id": shown_id(target)}}
+    if excluded := next((e.reason for e in transcript.excluded if e.id == target), None):
+        return shown | {"stratum": None, "excluded": excluded}
+    fits = (s for s in plan.strata if all(row.get(k) == v for k, v in s.conditions().items()))
+    stratum = next(fits, None)
+    if stratum is None:
+        raise DrawError("该对象不属于任何一层，却未列入排除 / in no stratum, and not among the excluded")
+    ticket = tickets.ticket(transcript.seed, stratum.name, target, plan.weight(row["credit_class"]))
+    listed = next(s.drawn for s in transcript.strata if s.name == stratum.name)
+    drawn = target in {d.id for d in listed}
+    if drawn is not (bool(listed) and (ticket, target) <= (listed[-1].ticket, listed[-1].id)):
+        raise DrawError("抽取结果与该对象的签号不符 / the result does not follow from this target's ticket")
+    return shown | {"stratum": stratum.name, "ticket": ticket, "drawn": drawn}
 
 
 def _row(targets: DrawRegister, target: str) -> pl.DataFrame | None:

@@ -95,6 +95,7 @@ class _Added(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replaces: str | UnsetType = UNSET
     smallest_choice: int | UnsetType = UNSET
     unavailable: dict[str, int] | UnsetType = UNSET
+    targets_root: str | UnsetType = UNSET
     signature: Signature | UnsetType = UNSET
 
 
@@ -112,6 +113,7 @@ class Announcement(msgspec.Struct, frozen=True):
     replaces: str | None
     signature: Signature | None
     smallest_choice: int | None = None  # the fewest inspectors that any target has to choose from
+    targets_root: str | None = None  # salted Merkle root of the register of targets
     unavailable: dict[str, int] | None = None  # inspectors who cannot be drawn, by reason
 
     @property
@@ -253,6 +255,7 @@ def announcement_of(content: dict[str, Any], where: str = "", *, signed: bool = 
         None if isinstance(added.replaces, UnsetType) else added.replaces,
         None if isinstance(added.signature, UnsetType) else added.signature,
         None if isinstance(added.smallest_choice, UnsetType) else added.smallest_choice,
+        None if isinstance(added.targets_root, UnsetType) else added.targets_root,
         None if isinstance(added.unavailable, UnsetType) else added.unavailable,
     )
 
@@ -260,6 +263,7 @@ def announcement_of(content: dict[str, Any], where: str = "", *, signed: bool = 
 def _check_added(plan: Plan, added: _Added, strata: list[AnnouncedStratum], where: str) -> None:
     summaries = (added.registers.targets, added.registers.inspectors, added.registers.conflicts)
     hashes = [added.previous, *added.earlier, *(c.commitment for c in added.commitments)]
+    hashes += [added.targets_root] if isinstance(added.targets_root, str) else []
     hashes += [s.digest for s in summaries] + ([added.replaces] if isinstance(added.replaces, str) else [])
     if not all(HEX64.fullmatch(text) for text in hashes):
         raise DrawError("摘要不是 SHA-256 / a digest is not a SHA-256 in lower-case hex", where=where)

@@ -94,6 +94,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     single: bool | UnsetType = UNSET  # True allows strata of one target
     departments: list[Department] | UnsetType = UNSET  # 部门联合; the first one leads
     annual: str | UnsetType = UNSET  # digest of the year's plan from which this draw comes
+    row_proofs: bool | UnsetType = (
+        UNSET  # True puts a salted Merkle root of the targets into the announcement
+    )
     replacements: LaterOrder | UnsetType = UNSET  # who comes next follows from a later round
     limit: str | UnsetType = (
         UNSET  # the highest share of each stratum that may be drawn, from the class of its item

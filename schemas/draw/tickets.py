@@ -16,12 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import cache
 from math import comb
+from typing import Literal
 
+import msgspec
 import polars as pl
 import polars_hash as plh
 
 from schemas.draw.documents import Drawn
 from schemas.draw.plan import Plan
+from schemas.draw.strata import DrawRegister
 from schemas.errors import DrawError
 
 _PIECE = 200_000  # Targets hashed at once.
@@ -233,3 +236,83 @@ def enumerated(weights: Sequence[int], count: int) -> list[Fraction]:
         return tuple(result)
 
     return list(drawn(frozenset(range(len(weights))), count))
+
+
+class RowProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The proof that a row stands in an announced register of targets, which needs no other row.
+
+    `path` has the hashes beside the way from the row's leaf to the root, each with its side.
+    """
+
+    columns: list[str]
+    row: list[str]
+    salt: str
+    index: int
+    count: int
+    path: list[tuple[Literal["left", "right"], str]]
+
+
+def row_lines(targets: DrawRegister) -> pl.Series:
+    """Return the rows of a register as lines (values joined by TAB) in byte order. Raise DrawError beyond memory."""
+    if not targets.in_memory:
+        raise DrawError(
+            "名录过大，不能逐行证明 / the register is too big for `row_proofs`", where=str(targets.path),
+            hint="leave row_proofs out of the plan",
+        )  # fmt: skip
+    texts = [f.select(pl.concat_str(targets.columns, separator="\t").alias("line")) for f in targets.frames()]
+    return pl.concat(texts)["line"].sort()
+
+
+def merkle_levels(rows: pl.Series, salt: str) -> list[pl.Series]:
+    """Return the salted Merkle tree over lines in order, from the leaves to the root.
+
+    A leaf is the hex SHA-256 of `leaf:<salt of the row>:<line>`, the salt of a row that of `salt:<salt>:<line>`, a node
+    that of `node:<left>:<right>`. One without a neighbour goes up as it is.
+    """
+    frame = pl.DataFrame({"line": rows})
+    salts = frame.select(_sha256(pl.concat_str(pl.lit(f"salt:{salt}:"), "line")).alias("salt"))["salt"]
+    leaf = pl.concat_str(pl.lit("leaf:"), "salt", pl.lit(":"), "line")
+    levels = [frame.with_columns(salts).select(_sha256(leaf).alias("node"))["node"]]
+    while len(levels[-1]) > 1:
+        left, right = levels[-1].gather_every(2), levels[-1].gather_every(2, 1)
+        pairs = pl.DataFrame({"left": left[: len(right)], "right": right})
+        node = pl.concat_str(pl.lit("node:"), "left", pl.lit(":"), "right")
+        above = pairs.select(_sha256(node).alias("node"))["node"]
+        levels.append(above if len(left) == len(right) else pl.concat([above, left[-1:]]))
+    return levels
+
+
+def merkle_root(rows: pl.Series, salt: str) -> str:
+    """Return the root of the tree; the SHA-256 of nothing where there are no rows."""
+    return str(merkle_levels(rows, salt)[-1][0]) if len(rows) else hashlib.sha256(b"").hexdigest()
+
+
+def prove_row(targets: DrawRegister, salt: str, target: str) -> RowProof:
+    """Return the proof of a target's row. Raise DrawError for an unknown one."""
+    rows, place = row_lines(targets), targets.columns.index("id")
+    own = rows.str.split("\t").list.get(place)
+    found = (own == target).arg_true()
+    if not len(found):
+        raise DrawError("名录中没有该对象 / the register has no such target", where=str(targets.path))
+    index = at = int(found[0])
+    path: list[tuple[Literal["left", "right"], str]] = []
+    for level in merkle_levels(rows, salt)[:-1]:
+        beside = at ^ 1
+        if beside < len(level):
+            path.append(("left" if beside < at else "right", str(level[beside])))
+        at //= 2
+    line = str(rows[index])
+    own_salt = hashlib.sha256(f"salt:{salt}:{line}".encode()).hexdigest()
+    return RowProof(targets.columns, line.split("\t"), own_salt, index, len(rows), path)
+
+
+def check_row(proof: RowProof, root: str) -> dict[str, str]:
+    """Return the row that a proof shows. Raise DrawError where it does not lead to the announced root."""
+    line = "\t".join(proof.row)
+    node = hashlib.sha256(f"leaf:{proof.salt}:{line}".encode()).hexdigest()
+    for side, other in proof.path:
+        pair = f"{other}:{node}" if side == "left" else f"{node}:{other}"
+        node = hashlib.sha256(f"node:{pair}".encode()).hexdigest()
+    if node != root or len(proof.columns) != len(proof.row) or "\t" in "".join(proof.row):
+        raise DrawError("该行不在公告的名录中 / the proof does not lead to the announced root")
+    return dict(zip(proof.columns, proof.row, strict=True))

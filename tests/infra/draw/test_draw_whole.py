@@ -269,3 +269,43 @@ def test_in_no_stratum(office: Office) -> None:
     ]
     assert expected == excluded
     assert office.failed(transcript) == []
+
+
+def test_a_row_is_proved_without_the_register(office: Office) -> None:
+    """A salted Merkle root stands in the announcement; a row's proof leads to it and shows if the target was drawn."""
+    transcript = office.draw(plan=office.plan(PLAN.replace("[[strata]]", "row_proofs = true\n[[strata]]", 1)))
+    read = json.loads(transcript.read_bytes())
+    drawn = {d["id"] for stratum in read["strata"] for d in stratum["drawn"]}
+    lookup: list[str | Path] = ["draw", "lookup", transcript, "--json"]
+    for n in (0, 1, 31, 58, 59):
+        target = office.rows[n]["id"]
+        office.ok(*lookup, "--register", office.path("R.csv"), "--id", target, "-o", office.path("p.json"))
+        found = json.loads(office.ok(*lookup, "--proof", office.path("p.json")))
+        assert (target, office.rows[n]["name"], target in drawn) == (
+            found["id"],
+            found["row"]["name"],
+            found["drawn"],
+        )
+    code, report = office.verify(transcript)
+    assert (code, "targets-root") == (
+        0,
+        next(c["name"] for c in report["checks"] if c["name"] == "targets-root"),
+    )
+    proof = json.loads(office.path("p.json").read_bytes())
+    for changed in (
+        {"row": [*proof["row"][:3], "D", *proof["row"][4:]]},
+        {"salt": "0" * 64},
+        {"path": proof["path"][1:]},
+    ):
+        office.path("q.json").write_text(json.dumps(proof | changed))
+        assert office(*lookup, "--proof", office.path("q.json"))[0] == 1
+    lines = sorted("\t".join(row.values()) for row in office.rows)
+    salt = next((office.data / "draws").rglob("*.salt")).read_text()
+    nodes = [naive.sha(f"leaf:{naive.sha(f'salt:{salt}:{line}')}:{line}") for line in lines]
+    while len(nodes) > 1:
+        pairs = [nodes[i : i + 2] for i in range(0, len(nodes), 2)]
+        nodes = [naive.sha("node:" + ":".join(pair)) if len(pair) == 2 else pair[0] for pair in pairs]
+    assert nodes == [read["announcement"]["targets_root"]]
+    plain = office.draw("2", office.plan(PLAN.replace("QH-1", "QH-2"), "p2.toml"))
+    assert "targets_root" not in json.loads(plain.read_bytes())["announcement"]
+    assert office(*lookup[:2], plain, "--proof", office.path("p.json"))[0] == 1
