@@ -28,10 +28,21 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Deposit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A party's secret sealed to the P-256 key (PEM) of a supervisor, who opens it if the party stays silent."""
+    """A party's secret, sealed so that it can be opened if the party stays silent.
 
-    supervisor: str
-    sealed: str
+    It is sealed to the P-256 key (PEM) of a `supervisor`, who opens it, or to a `round` of a `beacon`, with whose
+    signature everybody can open it once the round exists, and nobody before.
+    """
+
+    supervisor: str | UnsetType = UNSET
+    sealed: str = ""
+    beacon: str | UnsetType = UNSET
+    round: int | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        kinds = [isinstance(self.supervisor, str), isinstance(self.beacon, str)]
+        if sum(kinds) != 1 or isinstance(self.round, int) is not kinds[1] or not self.sealed:
+            raise ValueError("a deposit names a supervisor, or a beacon and a round, and what is sealed")
 
 
 class Commitment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

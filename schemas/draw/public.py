@@ -8,6 +8,7 @@ ships with this package.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
@@ -120,6 +121,11 @@ def beacons(trust: TrustStore) -> dict[str, Beacon]:
                 f"信标 {name} 的数据有误 / the beacon {name} is not well-formed", where=BEACONS_FILE
             )
     return found
+
+
+def quicknet() -> Beacon:
+    """Return drand's quicknet as it ships, the one beacon to which secrets are sealed."""
+    return msgspec.json.decode(_shipped(), type=dict[str, Beacon])["quicknet"]
 
 
 def beacon_of(source: PublicSource, trust: TrustStore) -> Beacon:
@@ -239,3 +245,45 @@ def refuse_times(
             raise refuse(f"时间已过 / {at.isoformat()} is past", "", key, "a time in the future")
         if at > last_day_end:
             raise refuse(f"晚于检查时间 / {at.isoformat()} is after the end of the period", "", key)
+
+
+def seal(secret: bytes, round_: int) -> bytes:
+    """Seal a secret to a round of quicknet (timelock): nobody opens it before the round exists, everybody after."""
+    import bittensor_drand  # Few draws need it.
+
+    sealed, _ = bittensor_drand.encrypt_at_round(secret, round_)
+    return bytes(sealed)
+
+
+def unseal(sealed: bytes, round_: int, signature: str) -> bytes:
+    """Open what was sealed to a round by the round's signature (hex). Raise DrawError where that is not its own."""
+    import bittensor_drand
+
+    quicknet().check(BeaconValue("quicknet", round_, signature))
+    try:
+        return bytes(bittensor_drand.decrypt_with_signature(sealed, signature))
+    except ValueError:
+        raise DrawError("封存无法开启 / what was sealed does not open") from None
+
+
+def check_round(signature: str, round_: int | UnsetType) -> None:
+    """Raise DrawError where base64url is not the signature of a round of quicknet."""
+    try:
+        raw = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    except ValueError:
+        raw = b""
+    exact = base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == signature
+    if not exact or not isinstance(round_, int):
+        raise DrawError("签名不是该轮次的 / not the signature of the round")
+    quicknet().check(BeaconValue("quicknet", round_, raw.hex()))
+
+
+def refuse_round(round_: int, by: str | UnsetType, end: datetime, now: datetime) -> None:
+    """Raise DrawError where the round of a sealed secret is past, before `reveal_by`, or after the period."""
+    at = quicknet().time_of(round_)
+    if at <= now or at > end or (isinstance(by, str) and at < moment(by, "seed.reveal_by")):
+        raise DrawError(
+            f"封存的轮次时间不符 / a secret is sealed to a round ({at.isoformat()}) that is past, before `reveal_by`, or "
+            "after the period",
+            hint="zhengzhao draw seal --round N",
+        )

@@ -41,7 +41,7 @@ from schemas.calendar import CHINA, moment
 from schemas.draw.documents import ALGORITHM, Announcement, Commitment, Deposit, Reveal, Signature
 from schemas.draw.encoding import HEX64, is_text
 from schemas.draw.plan import Plan, day
-from schemas.draw.public import PublicValue, seed_part
+from schemas.draw.public import PublicValue, check_round, refuse_round, seal, seed_part, unseal
 from schemas.errors import DrawError, UsageError
 from schemas.trust import ANY_AUTHORITY, TrustStore, key_id
 
@@ -148,6 +148,11 @@ def open_deposit(commitment: Commitment, supervisor_key: ec.EllipticCurvePrivate
             f"该参与方没有托管 / {commitment.party} deposited nothing",
             hint="ask the party to reveal, or void the draw",
         )
+    if not isinstance(deposited.supervisor, str):
+        raise DrawError(
+            f"该秘密封存于信标轮次 / {commitment.party} sealed its secret to round {deposited.round} of {deposited.beacon}",
+            hint="draw open --round ROUND.json, once it exists",
+        )
     if public_pem(supervisor_key.public_key()) != public_pem(public_key(deposited.supervisor)):
         raise DrawError(f"托管于另一监督方 / {commitment.party} deposited with another supervisor")
     try:
@@ -166,6 +171,24 @@ def open_deposit(commitment: Commitment, supervisor_key: ec.EllipticCurvePrivate
             f"托管的秘密与承诺不符 / what {commitment.party} deposited is not the secret it committed to"
         )
     return bytes(secret)
+
+
+def seal_to_round(secret: bytes, round_: int) -> Deposit:
+    """Seal a secret to a round of quicknet, as a deposit."""
+    return Deposit(UNSET, encode_base64url(seal(secret, round_)), "quicknet", round_)
+
+
+def open_sealed(commitment: Commitment, signature: str) -> Reveal:
+    """Open a secret sealed to a round by the round's signature (hex), which becomes the reveal's."""
+    sealed = commitment.deposit
+    if not isinstance(sealed, Deposit) or not isinstance(sealed.round, int):
+        raise DrawError(f"没有按轮次封存的秘密 / {commitment.party} sealed nothing to a round")
+    secret = unseal(decode_base64url(sealed.sealed), sealed.round, signature)
+    if not fits(secret, commitment):
+        raise DrawError(
+            f"封存的秘密与承诺不符 / what {commitment.party} sealed is not the secret it committed to"
+        )
+    return Reveal(commitment.party, secret.hex(), encode_base64url(bytes.fromhex(signature)), True)
 
 
 # --- reveals
@@ -203,6 +226,9 @@ def check_reveal(shown: Reveal, commitment: Commitment, announcement_digest: str
     if shown.opened is True:
         if not isinstance(commitment.deposit, Deposit):
             raise DrawError(f"没有可开启的托管 / {shown.party} deposited nothing that can be opened")
+        if not isinstance(commitment.deposit.supervisor, str):
+            check_round(shown.signature, commitment.deposit.round)
+            return
         pem = commitment.deposit.supervisor
     try:
         signature = decode_base64url(shown.signature)
@@ -221,7 +247,10 @@ def check_commitment(given: Commitment, where: str = "") -> None:
         )
     public_key(given.key, where)
     if isinstance(given.deposit, Deposit):
-        public_key(given.deposit.supervisor, where)
+        if isinstance(given.deposit.supervisor, str):
+            public_key(given.deposit.supervisor, where)
+        elif given.deposit.beacon != "quicknet":
+            raise DrawError("只能封存于 quicknet / secrets are sealed to quicknet alone", where=where)
         try:
             decode_base64url(given.deposit.sealed)
         except ValueError:
@@ -311,6 +340,9 @@ def check_parties(
         owners[pem] = commitment.party
     for commitment in commitments:
         _check_deposit(commitment, plan, owners)
+        deposit, by = commitment.deposit, plan.seed.reveal_by
+        if now is not None and isinstance(deposit, Deposit) and isinstance(deposit.round, int):
+            refuse_round(deposit.round, by, end_of_period(plan), now)
     return [c.party for c in commitments if not _registered(c, plan, trust, now)]
 
 
@@ -322,6 +354,8 @@ def _check_deposit(commitment: Commitment, plan: Plan, owners: dict[str, str]) -
                 f"{commitment.party} 未作托管 / {commitment.party} made no deposit, which the plan requires",
                 hint="zhengzhao draw commit --deposit SUPERVISOR.pem",
             )
+        return
+    if not isinstance(deposit.supervisor, str):
         return
     owner = owners.get(public_pem(public_key(deposit.supervisor)))
     if owner is not None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from beacon import QUICKNET
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from eth_typing import BLSPubkey, BLSSignature
+from msgspec import structs
 from naive import sha
+from py_ecc.bls.g2_primitives import pubkey_to_G1, signature_to_G2
+from py_ecc.optimized_bls12_381 import field_modulus, pairing
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKey
 
 from schemas.draw import seed
 from schemas.draw.documents import Commitment
 from schemas.errors import DrawError
-from tests.infra.draw.conftest import Office
+from tests.infra.draw.conftest import PLAN, Office
 
 
 @pytest.fixture
@@ -191,3 +199,81 @@ def test_seed_by_hand() -> None:
     """The seed is the hash of digest, secrets and public text, with colons between them."""
     assert sha("d:" + "aa:bb") == seed.seed_of("d", ["aa", "bb"])
     assert sha("d:aa:bb:5.7./") == seed.seed_of("d", ["aa", "bb"], "5.7./")
+
+
+def _opened_by_py_ecc(sealed: bytes, signature: str) -> bytes:
+    """Open a sealed secret with another implementation of the pairing, by the scheme's own steps (Boneh-Franklin, AES-GCM)."""
+    length = int.from_bytes(sealed[:2], "little") >> 2
+    data = sealed[2 : 2 + length]
+
+    def part(of: bytes, at: int) -> tuple[bytes, int]:
+        size = int.from_bytes(of[at : at + 8], "little")
+        return of[at + 8 : at + 8 + size], at + 8 + size
+
+    masked_sigma, at = part(data, 96)
+    masked_key, at = part(data, at)
+    body, _ = part(data, at)
+    text, at = part(body, 0)
+    nonce, _ = part(body, at)
+    pair = pairing(
+        signature_to_G2(BLSSignature(data[:96])), pubkey_to_G1(BLSPubkey(bytes.fromhex(signature)))
+    )
+    own = [int(c) for c in (pair**3).inv().coeffs]
+    tower = b"".join(
+        ((own[j] + own[j + 6]) % field_modulus).to_bytes(48, "little") + own[j + 6].to_bytes(48, "little")
+        for j in (0, 2, 4, 1, 3, 5)
+    )
+    sigma = bytes(a ^ b for a, b in zip(masked_sigma, hashlib.sha256(tower).digest(), strict=True))
+    key = bytes(a ^ b for a, b in zip(masked_key, hashlib.sha256(sigma).digest(), strict=True))
+    return AESGCM(key).decrypt(nonce, text, None)
+
+
+def test_sealed_secret_opens_by_its_round_alone() -> None:
+    """What is sealed to a round of quicknet opens with its signature, by another implementation too, and with no other."""
+    secret = hashlib.sha256(b"sealed").digest()
+    deposit = seed.seal_to_round(secret, 1000)
+    promise = Commitment("a", seed.commitment_of(secret), "", deposit)
+    shown = seed.open_sealed(promise, QUICKNET[1000])
+    assert (secret.hex(), True) == (shown.secret, shown.opened)
+    seed.check_reveal(shown, promise, "0" * 64)
+    assert secret == _opened_by_py_ecc(seed.decode_base64url(deposit.sealed), QUICKNET[1000])
+    with pytest.raises(DrawError):
+        seed.open_sealed(promise, QUICKNET[12040883])
+    with pytest.raises(DrawError):
+        seed.check_reveal(structs.replace(shown, signature=shown.signature[:-4] + "AAAA"), promise, "0" * 64)
+    other = structs.replace(promise, commitment=seed.commitment_of(b"x" * 32))
+    with pytest.raises(DrawError):
+        seed.open_sealed(other, QUICKNET[1000])
+
+
+def test_sealing_by_the_command(office: Office) -> None:
+    """`draw seal` makes a deposit that an announcement takes where its round lies ahead, and that nobody opens before."""
+    text = PLAN.replace('"2018-04-01", "2018-06-30"', '"2099-04-01", "2099-06-30"').replace(
+        "[seed]", "[seed]\ndeposits = true"
+    )
+    ahead = int((datetime(2099, 3, 1, tzinfo=UTC).timestamp() - 1692803367) // 3)
+    words: list[str | Path] = [
+        "draw",
+        "announce",
+        office.plan(text),
+        *office.registers,
+        "-o",
+        office.path("A.json"),
+    ]
+    for party in ("regulator", "discipline"):
+        office.commit(party)
+        sealed = office.ok("draw", "seal", office.path(f"{party}.secret"), "--round", str(ahead))
+        office.path(f"{party}.commitment").write_text(sealed)
+        words += ["--commitment", office.path(f"{party}.commitment")]
+        assert office("draw", "seal", office.path(f"{party}.secret"), "--round", str(ahead))[0] == 1
+    office.ok(*words)
+    office.reveal("regulator", office.path("A.json"))
+    opening = ["draw", "open", office.path("A.json"), "--party", "discipline"]
+    assert office(*opening, "--round", QUICKNET[1000])[0] == 1
+    assert office(*opening)[0] == 2
+    past = json.loads(office.path("regulator.commitment").read_text())
+    office.commit("regulator", "2")
+    said = office.ok("draw", "seal", office.path("regulator2.secret"), "--round", "1000")
+    office.path("regulator.commitment").write_text(said)
+    code, _, err = office(*words)
+    assert (code, "round" in err, past["deposit"]["round"]) == (1, True, ahead)
