@@ -317,11 +317,8 @@ def replace(
         files.opened(register, inspectors, conflicts, [], installation.trust, progress) as given,
     ):
         check_given(announced, given, earlier=False)
-        staff, apart = (
-            read_inspectors(given.inspectors, announced.leave_period),
-            read_conflicts(given.conflicts),
-        )
-        after = Aftermath(drawn, announced, given.targets, staff, apart)
+        staff = read_inspectors(given.inspectors, announced.leave_period)
+        after = Aftermath(drawn, announced, given.targets, staff, read_conflicts(given.conflicts))
 
         def next_() -> Replacement:
             results_page.apply_recorded(after, store, announced)
