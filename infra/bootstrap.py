@@ -229,6 +229,14 @@ class Installation:
 
         return proof_of(self.log, self.artefact(number, version, "cwt"), self.trust)
 
+    def timestamp(self, number: str, version: int | None) -> bytes:
+        """Return the timestamp (RFC 3161) that lies beside a licence version. Raises NotFound without one."""
+        from infra.transparency.timestamps import timestamp_key
+
+        with self.queries() as ask:
+            key = ask.version(number, version)["objects"].get("licence.pdf", "none/none")
+        return self.store.get(timestamp_key(key))
+
     def log_papers(self) -> None:
         """Bring papers of draws into the public log, where there is one, before anybody is handed them.
 

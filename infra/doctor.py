@@ -33,8 +33,9 @@ from processors.draw import visits
 from schemas.calendar import CHINA
 from schemas.draw.aftermath import PublishedDraw
 from schemas.draw.documents import read_transcript
-from schemas.errors import ZhengzhaoError
+from schemas.errors import NotFound, ZhengzhaoError
 from schemas.trust import FOREIGN_USES
+from verification.log_book import policy_of, verify_checkpoint
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _ANSWER_SECONDS: Final = 2.0  # a department's server gets so long to accept a connection
@@ -58,7 +59,7 @@ Findings = Iterator[DoctorFinding]
 def examine(here: Installation) -> list[DoctorFinding]:
     """Make all checks, each even if one before it failed, and return their findings."""
     checks: tuple[Callable[[Installation], Findings], ...] = (
-        _fonts, _keys, _storage, _broker, _data, _letters, _deliveries, _draws, _clock, _proof, _machine,
+        _fonts, _keys, _storage, _broker, _data, _letters, _deliveries, _draws, _log, _clock, _proof, _machine,
     )  # fmt: skip
     found: list[DoctorFinding] = []
     for check in checks:
@@ -340,6 +341,37 @@ def _clock(_: Installation) -> Findings:
     if drift > 0.02:
         hint = "是否正在校时 / is it being set right now?"
         yield DoctorFinding("clock", None, f"时钟跳动 / the clock jumped by {drift:.3f} s", hint)
+
+
+def _log(here: Installation) -> Findings:
+    """Find witnesses whose signatures are missing, heads that their tiles do not support, timestamps that wait."""
+    policy = policy_of(here.trust)
+    if policy is None:
+        hint = "zhengzhao keys rotate --use log"
+        yield DoctorFinding("log", None, "没有透明日志 / there is no transparency log", hint)
+        return
+    set_up = {str(witness.key) for witness in here.settings.log.witnesses}
+    told = {str(key) for key in policy.witnesses}
+    if set_up != told or here.settings.log.needed != policy.needed:
+        yield DoctorFinding(
+            "log", False, "trust.json 与设置中的见证人不同 / trust.json names other witnesses than the settings",
+            "zhengzhao keys rotate --use log；以后的新版次会写入 / its next edition names those of settings.toml",
+        )  # fmt: skip
+    try:
+        note = here.log.fetch("checkpoint")
+    except NotFound:
+        yield DoctorFinding("log", None, "日志尚未发布 / no head is published yet", "zhengzhao drain")
+        return
+    seen = verify_checkpoint(note, msgspec.structs.replace(policy, needed=0))
+    signed = {one.witness.name for one in seen.cosignatures}
+    away = [key.name for key in policy.witnesses if key.name not in signed]
+    said = (
+        f"{seen.checkpoint.size} 条 / entries · 见证 / witnesses {len(signed)}, 需 / needed {policy.needed}"
+    )
+    enough = policy.needed == 0 or seen.witnessed_by(policy.needed) is not None
+    missing = f" · 缺少 / missing: {', '.join(away)}" if away else ""
+    hint = "查看见证服务；它恢复后 zhengzhao drain 会再请其签署 / look after it; the next drain asks it again"
+    yield DoctorFinding("log", enough and (not away or None), said + missing, hint if away else "")
 
 
 def _proof(here: Installation) -> Findings:

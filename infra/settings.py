@@ -47,6 +47,7 @@ _KEYS = frozenset(
         "mail",
         "webhook",
         "oidc",
+        "timestamp",
     }
 )
 _TRUE = {"1", "true", "yes", "on"}
@@ -115,6 +116,7 @@ class Settings:
         mail: MailSettings | None = None,
         webhook: str = "",
         oidc: ProviderSettings | None = None,
+        timestamp: str = "",
     ) -> None:
         self.data = data
         self.broker = broker
@@ -135,6 +137,7 @@ class Settings:
         self.mail = mail  # where letters go by e-mail; None: nowhere
         self.webhook = webhook  # where letters are told; empty: nowhere
         self.oidc = oidc  # who identifies those who log in; None: local accounts alone
+        self.timestamp = timestamp
         self.proxies = proxies  # networks whose X-Forwarded-For the HTTP service believes
 
     def __repr__(self) -> str:
@@ -229,6 +232,7 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         mail=_mail(file.get("mail"), env, folder / "settings.toml"),
         webhook=_address(file.get("webhook", ""), folder / "settings.toml"),
         oidc=_provider(file.get("oidc"), env, folder / "settings.toml"),
+        timestamp=_timestamp(file.get("timestamp", ""), folder / "settings.toml"),
     )
 
 
@@ -296,6 +300,17 @@ def _proxies(named: object, where: Path) -> tuple[IPv4Network | IPv6Network, ...
             where=str(where),
             hint='proxies = ["10.0.0.7", "192.168.0.0/24"]',
         ) from None
+
+
+def _timestamp(named: object, where: Path) -> str:
+    """Return the address of the timestamp authority, empty where there is none."""
+    if not isinstance(named, str) or (named and urlsplit(named).scheme not in ("http", "https")):
+        raise UsageError(
+            f"timestamp 不是网址 / timestamp is no http(s) address: {named!r}",
+            where=str(where),
+            hint='timestamp = "https://tsa.example.cn/"',
+        )
+    return named
 
 
 def _log(named: object, where: Path) -> LogSettings:

@@ -49,7 +49,7 @@ def stamped_at(token: bytes, digests: Collection[bytes], trust: TrustStore) -> d
     digest = bytes(info.message_imprint.message)
     if info.message_imprint.hash_algorithm.dotted_string != _SHA256 or digest not in digests:
         raise DrawError(
-            "时间戳不是对该公告的 / the timestamp is over other bytes",
+            "时间戳不是对这份内容的 / the timestamp is over other bytes",
             hint="openssl ts -query -sha256 -digest <announcement_digest>",
         )
     if not any(_verifies(response, digest, trust.timestamps, signer) for signer in (None, *trust.timestamps)):
@@ -275,6 +275,17 @@ def said_of_log(
         True,
         f"第 {found.index} 条，共 {size} 条 / entry {found.index} of {size}; 见证 / witnesses: {names}",
     )
+
+
+def said_of_timestamp(token: bytes, pdf: bytes | None, trust: TrustStore) -> tuple[bool, str]:
+    """Tell whether a timestamp is over a licence's PDF, with the finding in words."""
+    if pdf is None:
+        return False, "时间戳是对 PDF 的 / the timestamp is over the PDF, which was not given"
+    try:
+        at = stamped_at(token, {hashlib.sha256(pdf).digest()}, trust)
+    except DrawError as error:
+        return False, error.message
+    return True, f"时间戳 / timestamp of {at.isoformat()}"
 
 
 class NoProofs:

@@ -40,7 +40,13 @@ from verification.credential import Credential, check_body, check_key_time, chin
 from verification.inputs import MAX_PICTURE, Kind, look_at_copy, sniff, text_in_picture
 from verification.page_text import check_page
 from verification.pdf import check_seal
-from verification.publication import LoggedLicence, ProofSource, outlived_its_key, said_of_log
+from verification.publication import (
+    LoggedLicence,
+    ProofSource,
+    outlived_its_key,
+    said_of_log,
+    said_of_timestamp,
+)
 from verification.status import Found, StatusSource, find_status
 
 Answer = Literal["valid", "invalid", "unknown"]
@@ -127,10 +133,12 @@ def verify_bytes(
     at: datetime,
     credential: bytes | None = None,
     log: ProofSource | None = None,
+    timestamp: bytes | None = None,
 ) -> Verdict:
     """Return the verdict on one file as of a moment (with zone).
 
-    `credential` goes with a `licence.json`; `log` gives proofs that the licence is in the transparency log. Raises UsageError for an empty file, or for a `licence.json` alone;
+    `credential` goes with a `licence.json`; `log` gives proofs that the licence is in the transparency
+    log, `timestamp` is an RFC 3161 token over the PDF. Raises UsageError for an empty file, or for a `licence.json` alone;
     TrustError where the trust folder itself does not hold. Nothing else is raised, whatever the bytes.
     """
     case = _Case(trust)
@@ -146,6 +154,10 @@ def verify_bytes(
     if log is not None and not proved:
         ok, said = said_of_log(_logged(case, case.credential), case.credential.issued_at, log, trust)
         case.checks.append(CheckResult("log", ok, said))
+        answer = "unknown" if answer == "valid" and not ok else answer
+    if timestamp is not None:
+        ok, said = said_of_timestamp(timestamp, case.pdf, trust)
+        case.checks.append(CheckResult("timestamp", ok, said))
         answer = "unknown" if answer == "valid" and not ok else answer
     licence = _licence(case.credential, case.body, answer, found, at)
     return Verdict(name, answer, True, tuple(case.checks), licence)

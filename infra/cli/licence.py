@@ -31,6 +31,7 @@ class Format(StrEnum):
     JSON = "json"
     MANIFEST = "manifest"
     PROOF = "proof"
+    TSR = "tsr"
 
 
 @app.callback()
@@ -81,7 +82,7 @@ def show(number: Annotated[str, typer.Argument(metavar="NUMBER", help="证照编
 def get(
     number: Annotated[str, typer.Argument(metavar="NUMBER", help="证照编号 / its number")],
     form: Annotated[
-        Format, typer.Option("--format", help="格式 / pdf, cwt, json, manifest or proof")
+        Format, typer.Option("--format", help="格式 / pdf, cwt, json, manifest, proof or tsr")
     ] = Format.PDF,
     target: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="写到 / file; - 标准输出 / standard output")
@@ -90,10 +91,14 @@ def get(
         int | None, typer.Option(metavar="N", help="版本 / the version [default: the newest]")
     ] = None,
 ) -> None:
-    """取证照 / Write the PDF, the credential, licence.json, a manifest, or a proof (C2SP tlog-proof) of the public log."""
+    """取证照 / Write the PDF, the credential, licence.json, a manifest, a proof (C2SP tlog-proof) of the public log, or the
+    timestamp (RFC 3161) of a licence without end.
+    """
     with output.installation() as here:
         if form is Format.PROOF:
             content = here.proof(number, version)
+        elif form is Format.TSR:
+            content = here.timestamp(number, version)
         else:
             content = here.artefact(number, version, cast("Form", form.value))
     if target == "-":
@@ -108,7 +113,7 @@ def get(
 
 
 def _to_stdout(content: bytes, form: Format) -> None:
-    if form in (Format.PDF, Format.CWT) and sys.stdout.isatty():
+    if form in (Format.PDF, Format.CWT, Format.TSR) and sys.stdout.isatty():
         raise UsageError("终端不显示二进制 / binary data on a terminal", hint="-o FILE")
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

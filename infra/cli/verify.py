@@ -66,6 +66,13 @@ def verify(
             help="透明日志或收录证明 / the transparency log, or a proof of it: a licence that is not in it is not valid",
         ),
     ] = None,
+    timestamp: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TSR",
+            help="RFC 3161 时间戳 / timestamp over the PDF [default: the .tsr of the same name beside it]",
+        ),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +99,7 @@ def verify(
                     at=moment,
                     credential=beside,
                     log=proofs,
+                    timestamp=_beside(name, timestamp),
                 )
             except UsageError as error:
                 codes.append(output.fail(error))
@@ -99,6 +107,13 @@ def verify(
             codes.append(_CODES[verdict.verdict])
             _show(verdict)
     raise typer.Exit(output.worst(codes))
+
+
+def _beside(name: str, given: Path | None) -> bytes | None:
+    """Return the timestamp that was given, or that lies beside a PDF; None without one."""
+    beside = Path(name).with_suffix(".tsr") if name.lower().endswith(".pdf") else None
+    path = given or (beside if beside is not None and beside.is_file() else None)
+    return None if path is None else _content(str(path))
 
 
 def _content(name: str) -> bytes:

@@ -59,6 +59,7 @@ from schemas.trust import TrustStore
 
 TIMEOUT: Final = 10.0  # seconds for one answer of a log
 WITNESS_TIMEOUT: Final = 5.0  # a witness that is slow must not hold the log up
+_TEXT: Final = "text/plain; charset=utf-8"
 _KEPT = re.compile(r"checkpoints/[0-9]{19}", re.ASCII)
 _OLDER: Final = 3  # kept heads by which a proof is made: the oldest ones that have the entry
 _HINT = "an http(s) address of a log, or a folder with `checkpoint` and `tile/`"
@@ -319,8 +320,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None  # a log lies at the address given, or nowhere
 
 
-def exchange(address: str, limit: int, timeout: float, body: bytes | None = None) -> tuple[int, bytes]:
-    """Send a GET, or a POST with `body`; return status and answer of at most `limit` bytes.
+def exchange(
+    address: str, limit: int, timeout: float, body: bytes | None = None, kind: str = _TEXT
+) -> tuple[int, bytes]:
+    """Send a GET, or a POST with `body` of a media type; return status and answer of at most `limit` bytes.
 
     Raises StoreUnavailable without an answer, VerificationError for a longer or slower one.
     """
@@ -328,7 +331,7 @@ def exchange(address: str, limit: int, timeout: float, body: bytes | None = None
     opener = urllib.request.build_opener(_NoRedirect, secure)
     request = urllib.request.Request(address, data=body, headers={"Accept-Encoding": "gzip, identity"})
     if body is not None:
-        request.add_header("Content-Type", "text/plain; charset=utf-8")
+        request.add_header("Content-Type", kind)
     try:
         try:
             answer = opener.open(request, timeout=timeout)

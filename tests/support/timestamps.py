@@ -57,3 +57,12 @@ class TimestampAuthority:
             "-config", self._folder / "ts.cnf", "-section", "t", *(["-token_out"] if bare else []), "-out", out,
         )  # fmt: skip
         return out
+
+    def answer(self, query: Path) -> bytes:
+        """Return the response to a query, as the authority's server sends it."""
+        out = query.with_suffix(".tsr")
+        _openssl(
+            "ts", "-reply", "-queryfile", query, "-signer", self._folder / "t.pem", "-inkey", self._folder / "t.key",
+            "-config", self._folder / "ts.cnf", "-section", "t", "-out", out,
+        )  # fmt: skip
+        return out.read_bytes()
