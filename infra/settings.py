@@ -137,7 +137,7 @@ class Settings:
         self.mail = mail  # where letters go by e-mail; None: nowhere
         self.webhook = webhook  # where letters are told; empty: nowhere
         self.oidc = oidc  # who identifies those who log in; None: local accounts alone
-        self.timestamp = timestamp
+        self.timestamp = timestamp  # the authority that stamps licences without end (RFC 3161); empty: none
         self.proxies = proxies  # networks whose X-Forwarded-For the HTTP service believes
 
     def __repr__(self) -> str:
@@ -230,9 +230,9 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         log=_log(file.get("log", {}), folder / "settings.toml"),
         window=_window(file.get("window", ""), folder / "settings.toml"),
         mail=_mail(file.get("mail"), env, folder / "settings.toml"),
-        webhook=_address(file.get("webhook", ""), folder / "settings.toml"),
+        webhook=_address("webhook", file.get("webhook", ""), folder / "settings.toml"),
         oidc=_provider(file.get("oidc"), env, folder / "settings.toml"),
-        timestamp=_timestamp(file.get("timestamp", ""), folder / "settings.toml"),
+        timestamp=_address("timestamp", file.get("timestamp", ""), folder / "settings.toml"),
     )
 
 
@@ -302,17 +302,6 @@ def _proxies(named: object, where: Path) -> tuple[IPv4Network | IPv6Network, ...
         ) from None
 
 
-def _timestamp(named: object, where: Path) -> str:
-    """Return the address of the timestamp authority, empty where there is none."""
-    if not isinstance(named, str) or (named and urlsplit(named).scheme not in ("http", "https")):
-        raise UsageError(
-            f"timestamp 不是网址 / timestamp is no http(s) address: {named!r}",
-            where=str(where),
-            hint='timestamp = "https://tsa.example.cn/"',
-        )
-    return named
-
-
 def _log(named: object, where: Path) -> LogSettings:
     """Return what the table `[log]` says."""
     try:
@@ -369,12 +358,12 @@ def _window(code: object, where: Path) -> str:
     return code
 
 
-def _address(address: object, where: Path) -> str:
+def _address(name: str, address: object, where: Path) -> str:
     if not isinstance(address, str) or (address and urlsplit(address).scheme not in ("http", "https")):
         raise UsageError(
-            "webhook 不是 http(s) 地址 / webhook is no http(s) address",
+            f"{name} 不是 http(s) 地址 / {name} is no http(s) address",
             where=str(where),
-            hint='webhook = "https://…"',
+            hint=f'{name} = "https://…"',
         )
     return address
 

@@ -28,6 +28,7 @@ def read(folder: Path, text: str, **env: str) -> Settings:
         ('items = "my-items"', "items"),
         ("inboxes = 1", "inboxes"),
         ('proxies = ["nowhere"]', "proxies"),
+        ('timestamp = "tsa.example.cn"', "timestamp"),
         ("workers =", "settings.toml"),
     ],
 )
