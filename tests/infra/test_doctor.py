@@ -9,6 +9,8 @@ import pytest
 from filings import story
 from story import Events, Office, uscc
 
+from infra.transparency.sequencer import seeded_signer
+
 
 @pytest.fixture
 def office(tmp_path: Path) -> Office:
@@ -45,6 +47,21 @@ def test_a_good_set_up(office: Office) -> None:
     assert all(row["ok"] is not False for rows in found.values() for row in rows)
     assert found["require_proof"][0]["ok"] is None
     assert found["require_proof"][0]["hint"]
+
+
+def test_a_witness_that_is_away_is_an_alarm(office: Office) -> None:
+    """Its signature is missing from the head; a witness that `trust.json` does not name yet is one too."""
+    key = seeded_signer("witness.example.cn", bytes(32)).witness_key
+    settings = office.data / "settings.toml"
+    witness = f'witnesses = [{{address = "http://127.0.0.1:9", key = "{key}"}}]'
+    settings.write_text(f"{settings.read_text()}\n[log]\nneeded = 1\n{witness}\n")
+    found = findings(office, code=1)["log"]
+    assert "trust.json" in str(found[0]["detail"])
+    office.run("keys", "rotate", "--use", "log", "--from", "2018-02-01")
+    office.run("drain")
+    (found,) = [row for row in findings(office, code=1)["log"] if row["ok"] is False]
+    assert "missing: witness.example.cn" in str(found["detail"])
+    assert found["hint"]
 
 
 def test_proofs_that_are_required(office: Office) -> None:
