@@ -355,7 +355,7 @@ def _log(here: Installation) -> Findings:
     if set_up != told or here.settings.log.needed != policy.needed:
         yield DoctorFinding(
             "log", False, "trust.json 与设置中的见证人不同 / trust.json names other witnesses than the settings",
-            "zhengzhao keys rotate --use log；以后的新版次会写入 / its next edition names those of settings.toml",
+            "zhengzhao keys rotate --use status：新版次写入设置中的见证人 / its next edition names those of the settings",
         )  # fmt: skip
     try:
         note = here.log.fetch("checkpoint")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from story import Events, Office, uscc
+from story import COMMAND, ROOT, Events, Office, uscc
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +108,49 @@ def test_a_witness_signs_a_continuation_and_no_cut_log(office: Office) -> None:
     assert office.json("witness", "sign", folder, log)["size"] > 0
     office.run("witness", "sign", folder, older, code=1)
     office.run("witness", "sign", office.folder / "nobody", log, code=2)
+
+
+def test_what_a_revoked_key_signed_counts_by_a_witnessed_proof(tmp_path: Path) -> None:
+    """The way of an operator: a witness beside, told by `trust.json`; a key leaks; old licences need their proof."""
+    office = Office(tmp_path)
+    office.init()
+    grant(office, 1)
+    key, folder = office.json("transparency", "show")["keys"][0], tmp_path / "witness"
+    office.json("witness", "init", folder, "--name", "w.example.cn", "--log", key)
+    command = [*COMMAND, "witness", "serve", str(folder), "--port", "0", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as witness:
+        assert witness.stdout is not None
+        said = json.loads(witness.stdout.readline())
+        settings = office.data / "settings.toml"
+        named = f'witnesses = [{{address = "{said["url"]}", key = "{said["key"]}"}}]'
+        settings.write_text(f"{settings.read_text()}\n[log]\nneeded = 1\n{named}\n")
+        office.run("keys", "rotate", "--use", "status")
+        office.run("drain")
+        witness.terminate()
+    assert (["w.example.cn"], 1) == tuple(
+        office.json("transparency", "show")[name] for name in ("witnesses", "witnesses_needed")
+    )
+    number = office.rows("licence", "list")[0]["number"]
+    pdf, proof, at = (
+        tmp_path / "licence.pdf",
+        tmp_path / "licence.proof",
+        ("--at", "2018-03-02T12:00:00+08:00"),
+    )
+    office.run("licence", "get", number, "-o", pdf)
+    office.run("licence", "get", number, "--format", "proof", "-o", proof)
+    assert "w.example.cn" in office.rows("verify", pdf, "--log", proof, *at)[0]["checks"][-1]["detail"]
+    kid = next(
+        row["kid"]
+        for row in office.rows("keys", "list")
+        if row["use"] == "credential" and row["authority"] == "urn:agency:630000:market-regulation"
+    )
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    office.run("keys", "revoke", kid, "--since", tomorrow)
+    found = office.rows("verify", pdf, *at, code=3)[0]
+    assert ("unknown", False) == (found["verdict"], found["genuine"])
+    for place in (proof, office.data):
+        assert "valid" == office.rows("verify", pdf, "--log", place, *at)[0]["verdict"]
+    again = tmp_path / "again.proof"
+    office.run("licence", "get", number, "--format", "proof", "-o", again)
+    assert "valid" == office.rows("verify", pdf, "--log", again, *at)[0]["verdict"]

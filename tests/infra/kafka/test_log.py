@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 from cluster import Cluster, Worker
 from story import Events, Office, uscc
 
+from infra.bootstrap import Installation
+from infra.settings import load
 from infra.stores.folder import FolderStore
 from infra.stores.s3 import S3Store
 from infra.transparency.client import read_head
 from infra.transparency.tiles import StoredLog
+from schemas.calendar import CHINA
 from schemas.transparency.entries import LicenceEntry, LogEntry, read_entry
 from schemas.trust import load_trust
 from verification.log_audit import AuditReport, audit
@@ -21,28 +25,27 @@ from verification.log_book import policy_of
 
 pytestmark = pytest.mark.servers
 CATEGORIES = ("化肥", "钢丝绳", "电线电缆", "人造板")
+MORE_CATEGORIES = (*CATEGORIES, "砂轮", "饲料粉碎机械", "耐火材料", "建筑防水卷材", "汽车制动液", "救生设备")
 VERSIONS = 5
+START = datetime(2018, 3, 1, 9, tzinfo=CHINA)
 
 
-def story() -> Events:
-    """Return four licences with five versions each; each is the only one of its series."""
+def story(categories: Sequence[str] = CATEGORIES, versions: int = VERSIONS) -> Events:
+    """Return a licence of each category with so many versions; each is the only one of its series."""
     events = Events()
-    for n, category in enumerate(CATEGORIES, 1):
-        products = [{"category": category, "site": "厂区1号", "detail": "型号0"}]
-        events.apply(f"2018-03-01T1{n}:00:00+08:00", f"N-{n}", uscc(n), products=products)
-        for version in range(1, VERSIONS):
-            more = [{"category": category, "site": "厂区1号", "detail": f"型号{version}"}]
+    for n, category in enumerate(categories, 1):
+        products = [{"category": category, "site": "厂区1号", "detail": "型号"}]
+        at = START + timedelta(minutes=n)
+        events.apply(at.isoformat(), f"N-{n}", uscc(n), products=products)
+        for version in range(1, versions):
             events.apply(
-                f"2018-03-{1 + version:02d}T1{n}:00:00+08:00",
+                (at + timedelta(hours=version)).isoformat(),
                 f"N-{n}-{version}",
                 uscc(n),
-                action="extend",
+                action="reissue",
                 granted_by=f"N-{n}",
-                products=more,
-                materials=[
-                    {"kind": "application-form"},
-                    {"kind": "commitment-letter", "signed_on": "2018-02-28"},
-                ],
+                products=...,
+                materials=[{"kind": "application-form"}],
             )
     return events
 
@@ -95,6 +98,17 @@ def writer(cluster: Cluster, name: str, failpoint: str = "") -> Worker:
         del cluster.env["ZHENGZHAO_FAILPOINT"]
 
 
+def as_on_one_machine(log: StoredLog, embedded: Office, seconds: float) -> dict[str, LogEntry]:
+    """Wait until the log has the entries of the one on one machine, and no others; return them."""
+    expected = {entry.id for entry in entries(StoredLog(FolderStore(embedded.data / "objects")))}
+    deadline = time.monotonic() + seconds
+    while {entry.id for entry in entries(log)} != expected and time.monotonic() < deadline:
+        time.sleep(0.5)
+    told = {entry.id: entry for entry in entries(log)}
+    assert expected == set(told)
+    return told
+
+
 def test_killed_writers_leave_a_log_that_its_tiles_support(cluster: Cluster, embedded: Office) -> None:
     """Three writers die, each elsewhere; the fourth one's log has the entries of one machine, and goes on from the last."""
     log = StoredLog(S3Store(cluster.stack.store))
@@ -107,12 +121,7 @@ def test_killed_writers_leave_a_log_that_its_tiles_support(cluster: Cluster, emb
             assert [] == [check for check in report.checks if not check.ok]
             seen = report.checkpoint
     writer(cluster, "b").wait_ready()
-    expected = {entry.id for entry in entries(StoredLog(FolderStore(embedded.data / "objects")))}
-    deadline = time.monotonic() + 60
-    while {entry.id for entry in entries(log)} != expected and time.monotonic() < deadline:
-        time.sleep(0.5)
-    told = {entry.id: entry for entry in entries(log)}
-    assert expected == set(told)
+    told = as_on_one_machine(log, embedded, 60)
     assert len(CATEGORIES) * VERSIONS == licences(log)
     report = audited(cluster, log, seen)
     assert [] == [check for check in report.checks if not check.ok]
@@ -120,3 +129,25 @@ def test_killed_writers_leave_a_log_that_its_tiles_support(cluster: Cluster, emb
     proof = cluster.folder / "licence.tlog-proof"
     cluster.run("licence", "get", number, "--format", "proof", "-o", proof)
     assert proof.read_bytes().startswith(b"c2sp.org/tlog-proof@v1\n")
+
+
+@pytest.mark.soak
+def test_twenty_thousand_licences(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Both engines log the same entries of 20,000 versions."""
+    told = story(MORE_CATEGORIES, 2_000)
+    office = Office(tmp_path_factory.mktemp("embedded"))
+    office.init()
+    office.submit(told)
+    with Installation(load(office.data, {})) as here, here.engine("soak") as engine:
+        engine.drain()
+    one = Cluster(tmp_path_factory.mktemp("cluster"), keys_of=office.data)
+    try:
+        one.start("a", "route,decide,number,issue").wait_ready()
+        one.submit(told.lines)
+        one.idle(7200)
+        one.start("b", "status,log").wait_ready()
+        log = StoredLog(S3Store(one.stack.store))
+        as_on_one_machine(log, office, 1200)
+        assert len(MORE_CATEGORIES) * 2_000 == licences(log)
+    finally:
+        one.close()
