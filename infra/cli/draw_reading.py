@@ -18,13 +18,14 @@ from infra.draw import files, pages
 from infra.draw.files import write_whole
 from infra.draw.register import TargetRegister
 from infra.draw.store import DrawStore
+from processors.draw.lookup import Staffed, lookup_by_proof, preview
 from processors.draw.lookup import lookup as look_up
-from processors.draw.lookup import lookup_by_proof, preview
 from processors.draw.lookup import simulate as repeat
 from schemas.calendar import china_date
 from schemas.draw.annual import DrawOfYear, is_annual, plans_of, read_annual
 from schemas.draw.documents import Transcript, read_announcement, read_transcript
 from schemas.draw.encoding import convert, parse_json, read_file
+from schemas.draw.inspectors import read_conflicts, read_inspectors
 from schemas.draw.plan import Plan, parse_toml, read_plan
 from schemas.draw.tickets import RowProof, prove_row
 from schemas.errors import DrawError, UsageError
@@ -368,19 +369,31 @@ def simulate(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="抽查计划 / the plan, TOML")],
     register: RegisterFile,
     times: Annotated[int, typer.Option(min=10, max=1_000_000, help="次数 / how many draws")] = 10_000,
+    inspectors: Annotated[Path | None, typer.Option(help="检查人员名录 / inspectors, tested too")] = None,
+    conflicts: Annotated[Path | None, typer.Option(help="回避名单 / conflicts of interest")] = None,
 ) -> None:
     """以多个种子反复抽取 / Repeat a draw over many seeds; compare frequencies with chances. Exit 1 if they differ.
 
-    Chi-square per stratum; a fair draw fails one time in a hundred thousand.
+    Chi-square per stratum and, with inspectors, per division for who comes and for the pairs; a fair draw fails one time in a hundred thousand.
     """
     checked = read_plan(parse_toml(read_file(plan), str(plan)), str(plan))
+    staffing = _staffed(checked, inspectors, conflicts) if inspectors else None
     with (
         output.progress("抽取 / draws", total=times) as bar,
         TargetRegister(register, "targets") as targets,
     ):
-        rows = repeat(checked, targets, times, bar.advance)
+        rows = repeat(checked, targets, times, bar.advance, staffing)
     if output.as_json():
         output.print_rows(rows)
     else:
         output.print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     raise typer.Exit(0 if all(row["fair"] for row in rows) else 1)
+
+
+def _staffed(plan: Plan, inspectors: Path, conflicts: Path | None) -> Staffed:
+    with TargetRegister(inspectors, "inspectors") as register:
+        people = read_inspectors(register, plan.period)
+    if conflicts is None:
+        return Staffed(people, {})
+    with TargetRegister(conflicts, "conflicts") as apart:
+        return Staffed(people, read_conflicts(apart))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from heapq import nsmallest
-from typing import Any
+from itertools import combinations
+from math import comb
+from typing import Any, NamedTuple
 
 import polars as pl
 
+from schemas.draw import inspectors as staff
 from schemas.draw import tickets
 from schemas.draw.documents import Announcement, Transcript
 from schemas.draw.encoding import shown_id
@@ -28,6 +32,7 @@ from schemas.errors import DrawError, NotFound
 
 # A fair draw exceeds this quantile one time in a hundred thousand (Wilson-Hilferty approximation of χ²).
 _Z = 4.265
+_EXPECTED = 5  # χ² is not judged below so many expected cases of each kind.
 
 
 def lookup(
@@ -134,10 +139,16 @@ def preview(plan: Plan, targets: DrawRegister, earlier: Iterable[Earlier]) -> li
 
 
 def simulate(
-    plan: Plan, targets: DrawRegister, times: int, advance: Callable[[int], None]
+    plan: Plan,
+    targets: DrawRegister,
+    times: int,
+    advance: Callable[[int], None],
+    staffing: Staffed | None = None,
 ) -> list[dict[str, Any]]:
     """Draw a plan with many seeds; compare how often each target was drawn with its chance, a row for each stratum.
 
+    With inspectors also how often each of those competent in a division comes to the first target drawn there, and,
+    where the plan asks for no qualification, how often each pair of them does: both are equally likely.
     Seeds are hashes of a counter: the same call gives the same figures. `advance` is called after each draw.
     """
     frame = build_frame(plan, targets, {})
@@ -147,13 +158,19 @@ def simulate(
         list(people.filter(pl.col("stratum") == n).select("id", "credit_class").iter_rows())
         for n in range(len(counts))
     ]
+    sent = _Sent(plan, staffing) if staffing else None
+    division = dict(people.select("id", "division").iter_rows())
     hits = {name: dict.fromkeys((i for i, _ in own), 0) for name, own in zip(counts, members, strict=True)}
     for n in range(times):
         seed = sha256(f"zhengzhao-simulation:{n}".encode()).hexdigest()
+        first = ""
         for (name, count), own in zip(counts.items(), members, strict=True):
             made = ((tickets.ticket(seed, name, i, plan.weight(c)), i) for i, c in own)
             for _, target in nsmallest(count, made):
                 hits[name][target] += 1
+                first = first or target
+        if sent and first:
+            sent.visit(seed, first, division[first])
         advance(1)
     chance = chance_by_class(plan, frame.classes, counts)
     class_of = dict(people.select("id", "credit_class").iter_rows())
@@ -161,7 +178,64 @@ def simulate(
         _judged(name, times, hits[name], {i: chance[name][class_of[i]] for i in hits[name]}, counts[name])
         for name in counts
         if hits[name]
-    ]
+    ] + (sent.rows() if sent else [])
+
+
+class Staffed(NamedTuple):
+    """The inspectors of a simulation and their conflicts."""
+
+    inspectors: Sequence[staff.DrawInspector]
+    conflicts: staff.Conflicts
+
+
+class _Sent:
+    """The inspectors sent to the first target of each simulated draw, by the inspectors who could have been."""
+
+    def __init__(self, plan: Plan, staffing: Staffed) -> None:
+        self._plan, self._staffing = plan, staffing
+        self._places = plan.groups[0][1]
+        self._counts: dict[tuple[str, tuple[str, ...]], Counter[frozenset[str]]] = {}
+
+    def visit(self, seed: str, target: str, division: str) -> None:
+        """Assign inspectors to one target as a draw does, and count who came first and which pair came."""
+        near, apart = set(staff.covering(division)), self._staffing.conflicts.get(target, {})
+        people = [i for i in self._staffing.inspectors if i.division in near and not i.absent]
+        roster = staff.roster_of(self._plan, seed, people, 1)
+        (visit,), _ = staff.assign(roster, [(target, division)], {target: apart}, self._plan.groups)
+        department = self._plan.groups[0][0]
+        able = tuple(sorted(i.id for i in people if i.id not in apart and department in (None, i.department)))
+        self._count(f"{division}: inspectors", able, visit.inspectors[:1])
+        if self._plan.needs is None and self._places > 1:
+            self._count(f"{division}: pairs", able, visit.inspectors[:2])
+
+    def _count(self, name: str, able: tuple[str, ...], came: Sequence[str]) -> None:
+        self._counts.setdefault((name, able), Counter())[frozenset(came)] += 1
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each group of equally likely inspectors or pairs that came often enough to be judged."""
+        found = []
+        for (name, able), counts in sorted(self._counts.items()):
+            size = 2 if name.endswith("pairs") else 1
+            times, ways = counts.total(), comb(len(able), size)
+            if times < _EXPECTED * ways:
+                continue
+            each = (frozenset(some) for some in combinations(able, size))
+            square = sum((counts[one] - times / ways) ** 2 / (times / ways) for one in each)
+            limit = _limit_of(max(ways - 1, 1))
+            apart = max(abs(counts[frozenset(some)] / times - 1 / ways) for some in combinations(able, size))
+            found.append(
+                {
+                    "stratum": name, "targets": ways, "drawn": size, "draws": times, "largest_difference": round(apart, 6),
+                    "chi_square": round(square, 2), "limit": round(limit, 2), "fair": square <= limit,
+                }
+            )  # fmt: skip
+        return found
+
+
+def _limit_of(freedom: int) -> float:
+    """Return the value of χ² that a fair draw exceeds one time in a hundred thousand."""
+    spread = 2 / (9 * freedom)
+    return freedom * float((1 - spread + _Z * spread**0.5) ** 3)
 
 
 def _judged(
@@ -174,7 +248,7 @@ def _judged(
     square *= freedom / max(
         len(open_), 1
     )  # The expected value of the sum is the number of targets, not the degrees of freedom.
-    limit = freedom * (1 - 2 / (9 * freedom) + _Z * (2 / (9 * freedom)) ** 0.5) ** 3
+    limit = _limit_of(freedom)
     apart = max((abs(hits[i] / times - chance[i]) for i in hits), default=0.0)
     return {
         "stratum": name,

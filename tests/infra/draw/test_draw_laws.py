@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import tomllib
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import naive
@@ -274,3 +276,33 @@ def test_simulate(office: Office) -> None:
         "draw", "simulate", office.plan(), "--register", office.path("R.csv"), "--times", "300", "--json"
     )
     assert out.count('"fair":true') == 2
+
+
+def simulated_rows(office: Office, times: int) -> dict[str, dict[str, Any]]:
+    """The rows of `draw simulate` for six alike inspectors and twelve targets, two of whom one inspector may not visit."""
+    office.rows = [row | {"division": "630102"} for row in office.rows[:12]]
+    office.inspectors = [row | {"division": "630000"} for row in office.inspectors[:6]]
+    office.conflicts = [
+        {"inspector_id": "I1", "target_id": target, "reason": "亲属"} for target in ("T000", "T004")
+    ]
+    office.write_all()
+    plan = office.plan(PLAN.replace('qualification = "market"\n', "").replace("count = 9", "count = 4"))
+    words: list[str | Path] = ["draw", "simulate", plan, *office.registers, "--times", str(times), "--json"]
+    rows = [json.loads(line) for line in office.ok(*words).splitlines()]
+    assert all(row["fair"] for row in rows)
+    return {f"{row['stratum']} {row['targets']}": row for row in rows}
+
+
+def test_simulate_tests_inspectors(office: Office) -> None:
+    """Who comes first and which pair comes are judged too, for each choice of inspectors."""
+    rows = simulated_rows(office, 400)
+    assert {"630102: inspectors 6", "630102: pairs 15"} <= rows.keys()
+
+
+@pytest.mark.slow
+def test_targets_pairs_and_inspectors_over_thirty_thousand_draws(office: Office) -> None:
+    """Targets by class, inspectors and pairs come as often as their chance says, with and without a conflict."""
+    rows = simulated_rows(office, 30_000)
+    counted = sum(row["draws"] for name, row in rows.items() if "inspectors" in name)
+    assert counted == 30_000
+    assert max(row["largest_difference"] for row in rows.values()) < 0.02
