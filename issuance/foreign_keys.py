@@ -95,3 +95,14 @@ def enter_timestamp_authority(
     change.certificates[file] = certificate.public_bytes(Encoding.PEM)
     change.publish(now=now, passphrase=passphrase, root_passphrase=root_passphrase)
     return entry
+
+
+def enter_beacons(
+    data: Path, store: TrustStore, beacons: bytes, *, now: datetime, passphrase: str | None
+) -> None:
+    """Put `beacons.json` into the trust folder, under the root's signature; the same bytes change nothing."""
+    if store.beacons == beacons and store.listing.beacons_sha256:
+        return
+    change = open_edition(data, store, passphrase)
+    change.beacons = beacons
+    change.publish(now=now, passphrase=passphrase)

@@ -15,6 +15,7 @@ until the last licence signed with it has ended (RFC 5280's 9999-12-31 where a l
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -44,6 +45,7 @@ from issuance.signer import (
 from schemas.calendar import CHINA, china_date
 from schemas.errors import KeysMissing, NotFound, UsageError
 from schemas.trust import (
+    BEACONS_FILE,
     FOREIGN_USES,
     ROOT_FILE,
     TRUST_FILE,
@@ -210,6 +212,7 @@ class TrustEdition:
         self.keys = {key.kid: key for key in before.keys}
         self.certificates: dict[str, bytes] = {}
         self.timestamps: tuple[TimestampAuthority, ...] = ()
+        self.beacons: bytes | None = None  # a new `beacons.json`
         public = root.public_key()
         assert isinstance(public, ec.EllipticCurvePublicKey)  # load_trust has seen to it
         self.root_kid = key_id(public)
@@ -267,6 +270,9 @@ class TrustEdition:
             issued=now.isoformat(timespec="seconds"),
             keys=tuple(self.keys.values()),
             timestamp_authorities=self.timestamps or UNSET,
+            beacons_sha256=hashlib.sha256(self.beacons).hexdigest()
+            if self.beacons
+            else self.before.beacons_sha256,
         )
         if any(key.use == "log" for key in self.keys.values()):
             plain = self._logged(plain)
@@ -278,6 +284,8 @@ class TrustEdition:
         (trust / "editions").mkdir(parents=True, exist_ok=True)
         for name, pem in self.certificates.items():
             (trust / name).write_bytes(pem)
+        if self.beacons is not None:
+            write_whole(trust / BEACONS_FILE, self.beacons)
         if not root_path(self.data).exists():
             write_root(self.data, {self.root_kid: self.root_scalar}, root_passphrase or passphrase)
         log = {key.kid for key in self.keys.values() if key.use == "log"}

@@ -11,7 +11,8 @@ in canonical JSON (RFC 8785); the signature is over the canonical JSON without i
 content are refused. An installation with a transparency log has a key of use `log` (alg Ed25519), and beside `keys`
 `log_origin` (the log's name), `logged_from` (every licence decided from then on is in the log), `witnesses` (their
 verifier keys) and `witnesses_needed`. A key signs for one authority (claim 1 of a credential); `*` in `authority` means the
-installation as a whole, as for status lists and draws. Times have a zone.
+installation as a whole, as for status lists and draws. Times have a zone. `beacons_sha256` names the `beacons.json` beside
+it, where one was entered.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     logged_from: str = ""
     witnesses: tuple[str, ...] = ()
     witnesses_needed: int = 0
+    beacons_sha256: str = ""  # of `beacons.json`, once the root vouches for it
 
     @property
     def timestamps(self) -> tuple[TimestampAuthority, ...]:
@@ -288,8 +290,21 @@ def load_trust(folder: Path) -> TrustStore:
         listing,
         {k.kid: _named_certificate(folder, k) for k in listing.keys},
         timestamps=tuple(_named_certificate(folder, named) for named in listing.timestamps),
-        beacons=_read(folder / BEACONS_FILE) if (folder / BEACONS_FILE).exists() else None,
+        beacons=_beacons(folder, listing),
     )
+
+
+def _beacons(folder: Path, listing: TrustList) -> bytes | None:
+    """Return the bytes of `beacons.json`, if there is one. Raises TrustError where it is not what the root vouches for."""
+    path = folder / BEACONS_FILE
+    found = _read(path) if path.exists() or listing.beacons_sha256 else None
+    if found is not None and listing.beacons_sha256 not in ("", hashlib.sha256(found).hexdigest()):
+        raise TrustError(
+            "信标文件与 trust.json 不符 / not the beacons.json that trust.json names",
+            where=str(path),
+            hint=_HINT,
+        )
+    return found
 
 
 def _named_certificate(folder: Path, key: TrustKey | TimestampAuthority) -> x509.Certificate:

@@ -13,10 +13,11 @@ from infra.bootstrap import Installation
 from infra.cli import output
 from infra.cli.output import now
 from issuance.certificates import Role
-from issuance.foreign_keys import end_keys, enter_public_key, enter_timestamp_authority
+from issuance.foreign_keys import end_keys, enter_beacons, enter_public_key, enter_timestamp_authority
 from schemas.draw import seed
 from schemas.draw.encoding import is_text, read_file
-from schemas.errors import DrawError, UsageError
+from schemas.draw.public import read_beacons
+from schemas.errors import DrawError, TrustError, UsageError
 from schemas.trust import FOREIGN_USES, TrustKey
 
 app = typer.Typer(
@@ -86,6 +87,21 @@ def add(
         root_passphrase=settings.root_passphrase,
     )
     _show([_row(entered, datetime.now(UTC))])
+
+
+@app.command("beacons", epilog="Example: zhengzhao draw party beacons beacons.json")
+def beacons_(
+    file: Annotated[Path, typer.Argument(metavar="BEACONS.json", help="信标（名称与参数）/ beacons by name")],
+) -> None:
+    """登记信标 / Put beacons.json into the trust folder, under the root's signature. It replaces the shipped list."""
+    data, settings = read_file(file), output.settings()
+    try:
+        names = sorted(read_beacons(data))
+    except TrustError as error:
+        raise UsageError(error.message, where=str(file), hint="docs/draw.md") from None
+    trust = Installation(settings).trust
+    enter_beacons(settings.data, trust, data, now=now(), passphrase=settings.passphrase)
+    _show([{"name": name, "use": "beacon", "kid": None, "state": "in force"} for name in names])
 
 
 @app.command("list", epilog="Example: zhengzhao draw party list --json")

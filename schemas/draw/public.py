@@ -102,7 +102,11 @@ def beacons(trust: TrustStore) -> dict[str, Beacon]:
 
     Raise TrustError where the file is damaged.
     """
-    data = _shipped() if trust.beacons is None else trust.beacons
+    return read_beacons(_shipped() if trust.beacons is None else trust.beacons)
+
+
+def read_beacons(data: bytes) -> dict[str, Beacon]:
+    """Read the content of a `beacons.json`. Raise TrustError where it is damaged."""
     try:
         found = msgspec.json.decode(data, type=dict[str, Beacon])
     except msgspec.MsgspecError as error:

@@ -50,6 +50,7 @@ const MORE = {
   log_origin: (value) => isText(value) && value !== "",
   logged_from: isTime,
   witnesses: (value) => listOf(isText)(value) && value.length > 0,
+  beacons_sha256: (value) => isText(value) && /^[0-9a-f]{64}$/.test(value),
   witnesses_needed: (value) => isWhole(value) && value > 0,
 };
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import naive
 import pytest
-from beacon import DOMAIN, QUICKNET, install, signature
+from beacon import DOMAIN, QUICKNET, beacon, install, signature
 from logs import ORIGIN, NearWitness, TestLog, licences, seed
 from py_ecc.bls.g2_primitives import pubkey_to_G1, signature_to_G2
 from py_ecc.bls.hash_to_curve import hash_to_G1
@@ -26,8 +26,9 @@ from infra.transparency.sequencer import seeded_signer
 from schemas.canonical_json import canonical
 from schemas.draw.documents import read_announcement
 from schemas.draw.public import canonical_numbers
-from schemas.errors import DrawError
+from schemas.errors import DrawError, TrustError
 from schemas.transparency.entries import AnnouncementEntry
+from schemas.trust import load_trust
 from tests.infra.draw.conftest import PLAN, Office
 from verification.publication import witnessed_at
 
@@ -198,7 +199,6 @@ def test_quicknet_rounds(office: Office, round_: int, signed: str) -> None:
     """Rounds of the public network verify, and no others (and another library agrees: `tests/support/beacon.py`)."""
     from schemas.draw.plan import PublicSource
     from schemas.draw.public import read_value, seed_part
-    from schemas.trust import load_trust
 
     trust = load_trust(office.data / "trust")
     source = PublicSource(beacon="quicknet", round=round_)
@@ -479,3 +479,22 @@ def test_two_departments(office: Office) -> None:
     assert one_file(transcript, office.path("R.csv"), office.path("I.csv"), office.path("C.csv")) == 0
     wrong = plan.replace("inspectors = 2", "inspectors = 1").replace("QH-1", "QH-2")
     assert office(*office.announce_words("b", office.plan(wrong, "b.toml")))[0] == 1
+
+
+def test_beacons_under_the_roots_signature(office: Office) -> None:
+    """Entered beacons are named by trust.json: another file, or none, is refused; a damaged one is not entered."""
+    own = office.path("beacons.json")
+    own.write_text(json.dumps({"test": beacon(0)}))
+    assert '"test"' in office.ok("draw", "party", "beacons", own, "--json")
+    trust = office.data / "trust"
+    named = json.loads((trust / "trust.json").read_bytes())["beacons_sha256"]
+    assert hashlib.sha256(own.read_bytes()).hexdigest() == named
+    assert load_trust(trust).beacons == own.read_bytes()
+    (trust / "beacons.json").write_text(json.dumps({"test": beacon(1)}))
+    with pytest.raises(TrustError):
+        load_trust(trust)
+    (trust / "beacons.json").unlink()
+    with pytest.raises(TrustError):
+        load_trust(trust)
+    own.write_text('{"test": {}}')
+    assert office("draw", "party", "beacons", own)[0] == 2
