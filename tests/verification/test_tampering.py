@@ -65,11 +65,11 @@ def test_every_byte_of_the_list_counts(papers: Papers, tmp_path: Path) -> None:
 
 
 def test_every_byte_of_the_end_of_the_pdf_counts(papers: Papers) -> None:
-    """The CMS, its zero padding, the byte range and all behind it, each byte in turn."""
+    """The CMS, its zero padding, the byte range and all behind it: two bits, at places a few bytes apart."""
     good = papers.pdf
     start = good.rindex(b"/Contents<")
-    assert not any(papers.bureau.verify(changed(good, at, 1)).genuine for at in range(start, len(good), 3))
-    assert not any(papers.bureau.verify(changed(good, at, 0x20)).genuine for at in range(start, len(good), 7))
+    assert not any(papers.bureau.verify(changed(good, at, 1)).genuine for at in range(start, len(good), 7))
+    assert not any(papers.bureau.verify(changed(good, at, 0x20)).genuine for at in range(start, len(good), 23))
 
 
 @settings(max_examples=100, deadline=None)
