@@ -80,7 +80,7 @@ def test_column_names_are_read_whatever_their_width() -> None:
         (b"id,name,id\n1,2,3\n", "stands twice"),
         (b'id,name\n1,"a"b\n', "row 2 is no CSV"),
         (b'id,name\n1,"a\n', "is no CSV"),
-        (gzip.compress(b"id,name\n"), "no table, but a gzip file"),
+        (gzip.compress(b"id,name\n", mtime=0), "no table, but a gzip file"),
         (b"%PDF-1.7\n", "no table, but a PDF"),
         (b'{"id":"1"}\n', "no table, but JSON"),
         ("id,name\n1,甲乙丙丁戊己庚辛\n".encode() + b"2,\xff\n", "line 3 has bytes that are not UTF-8"),
