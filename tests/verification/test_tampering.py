@@ -69,7 +69,9 @@ def test_every_byte_of_the_end_of_the_pdf_counts(papers: Papers) -> None:
     good = papers.pdf
     start = good.rindex(b"/Contents<")
     assert not any(papers.bureau.verify(changed(good, at, 1)).genuine for at in range(start, len(good), 7))
-    assert not any(papers.bureau.verify(changed(good, at, 0x20)).genuine for at in range(start, len(good), 23))
+    assert not any(
+        papers.bureau.verify(changed(good, at, 0x20)).genuine for at in range(start, len(good), 23)
+    )
 
 
 @settings(max_examples=100, deadline=None)
