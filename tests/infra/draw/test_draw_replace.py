@@ -180,7 +180,7 @@ def test_order_comes_from_a_later_round(office: Office, tmp_path: Path) -> None:
     authority = TimestampAuthority(tmp_path / "tsa")
     office.ok("draw", "party", "add", "TSA", authority.certificate, "--timestamp")
     genesis = install(office.data / "trust")
-    path = office.draw(plan=office.plan(LATER))
+    path = office.draw(plan=office.plan(LATER.replace("wait = 2", "wait = 20")))
     transcript = json.loads(path.read_bytes())
     visit = transcript["assignments"][0]
     gone, stays = visit["inspectors"]
