@@ -203,8 +203,8 @@ worker_app = typer.Typer()
 )
 def worker(
     stages: Annotated[
-        str, typer.Option(help="环节 / stages; only issue and status hold keys; project keeps the projection")
-    ] = "route,decide,number,issue,status,clock",
+        str, typer.Option(help="环节 / stages; only issue, status and log hold keys; project keeps the projection")
+    ] = "route,decide,number,issue,status,clock,log",
     project: Annotated[bool, typer.Option("--project", help="查询库 / also keep the projection for queries")] = False,
     name: Annotated[str, typer.Option(help="同一目录多个进程须各有名称 / several workers in one data folder need a name each")] = "",
     http: Annotated[str, typer.Option(metavar="HOST:PORT", help="健康与指标 / /live, /ready and /metrics")] = "",

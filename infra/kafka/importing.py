@@ -80,7 +80,7 @@ def import_log_kafka(parts: Parts, file: Path, say: Say = lambda *_: None) -> Re
             (staged.data / "secret").symlink_to(secret.absolute())
         with parts.over(staged) as staged_parts:
             report = archive.import_log(staged_parts, file, say)
-        if not report.findings:
+        if report.is_whole:
             _beside(staged, parts, say)
             with Database(staged.database) as db:
                 _log(db, connection)

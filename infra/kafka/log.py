@@ -48,6 +48,7 @@ from schemas.ports import ReplacingStore
 from schemas.signatures import STATUS_LIST_CWT, decode, read_sign1
 from schemas.status_list import MAX_LIST_CWT, SUBJECT
 from schemas.transparency.entries import LogEntry, StatusEntry, read_entry
+from schemas.transparency.notes import read_checkpoint, read_note
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -201,6 +202,8 @@ class _Open:
 
     def poll(self) -> list[LogEntry]:
         self._read_back()
+        if untold := self._untold():
+            return untold
         if self._order.size():
             self._publisher().publish()
         found = [
@@ -228,6 +231,16 @@ class _Open:
             except BaseException:
                 self._database.execute("ROLLBACK")
                 raise
+
+    def _untold(self) -> list[LogEntry]:
+        """Return what a published log has beyond the order: after an import it is told to the topic anew, in its order."""
+        note, have = self._stored.head(), self._order.size()
+        if note is None or read_checkpoint(read_note(note)).size <= have:
+            return []
+        published = [raw for _, raw in read_head(self._stored).entries()]
+        if list(self._order.read(0, have)) != published[:have]:
+            return []  # The sequencer says what is wrong.
+        return [read_entry(raw) for raw in published[have:]]
 
     def _publisher(self) -> Sequencer:
         if self._sequencer is None or not self._sequencer.is_current():

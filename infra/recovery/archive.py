@@ -100,7 +100,7 @@ def import_log(parts: Parts, source: Path, say: Say = lambda *_: None) -> Replay
                 (staged.data / SECRET.parent).symlink_to(secret.absolute())
             with parts.over(staged) as staged_parts:
                 report = _replayed(staged_parts, Path(scratch) / "again", source, say)
-            if not report.findings:
+            if report.is_whole:
                 with Database(staged.database) as db:
                     complete(db)
                     db.db.execute("PRAGMA journal_mode = DELETE")  # one file again, to be moved

@@ -143,7 +143,7 @@ class Cluster:
     def connection(self) -> Connection:
         return parse(self.stack.broker)
 
-    def start(self, name: str, stages: str = f"{CORE},issue,status", *more: str) -> Worker:
+    def start(self, name: str, stages: str = f"{CORE},issue,status,log", *more: str) -> Worker:
         self.workers[name] = Worker(self, name, stages, *more)
         return self.workers[name]
 

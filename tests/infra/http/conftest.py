@@ -18,7 +18,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Real servers with one worker that decides, issues and publishes; it has no clock, since the stories are of 2018."""
     one = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
-        one.start("a", f"{CORE},issue,status").wait_ready()
+        one.start("a", f"{CORE},issue,status,log").wait_ready()
         yield one
     finally:
         one.close()

@@ -16,7 +16,7 @@ from story import Events, uscc
 from infra.kafka import topics
 
 pytestmark = pytest.mark.servers
-STAGES = f"{CORE},issue,status"
+STAGES = f"{CORE},issue,status,log"
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def moved(cluster: Cluster, county: Office) -> Cluster:
     county.run("log", "export", archive)
     report = json.loads(cluster.run("log", "import", archive, "--json"))
     assert (report["findings"], report["objects"]) == ([], 31)
-    cluster.start("a", f"{CORE},issue,status", "--tables", "rocksdb").wait_ready()
+    cluster.start("a", f"{CORE},issue,status,log", "--tables", "rocksdb").wait_ready()
     return cluster
 
 
