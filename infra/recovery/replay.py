@@ -80,11 +80,6 @@ class ReplayReport(msgspec.Struct):
         """1 where something differs, 3 where something could not be proved, else 0."""
         return 1 if self.findings else 3 if self.unproved else 0
 
-    @property
-    def is_whole(self) -> bool:
-        """Tell whether an import may count: a log that is a few seconds behind the facts catches up afterwards."""
-        return all(finding.what == "log" for finding in self.findings)
-
     def add(self, what: str, subject: object, problem: str) -> None:
         """Note a difference."""
         self.findings.append(Difference(what, str(subject), problem))
