@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from verification.status_sources import Stored
 
 SERVICE_SECONDS = 8.0  # the broker's time to take what a service was sent
+HOST_HINT = (
+    "在数据目录写 authorities/*.toml / write authorities/*.toml in the data folder: "
+    '["urn:agency:630000:market-regulation"] host = "…"'
+)
 TURN_SECONDS = 600.0  # a command waits so long for another process to finish with the data folder
 
 
@@ -88,10 +92,12 @@ class Installation:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """The service items: those shipped, and those of the settings' folders."""
-        from schemas.items import load_catalogue
+        """The service items, shipped and of the settings' folders, and the authorities that the data folder describes."""
+        from schemas.authorities import load_directory
+        from schemas.items import described, load_catalogue
 
-        return load_catalogue(self.settings.items)
+        directory = load_directory(self.settings.data / "authorities", self.settings.authorities)
+        return described(load_catalogue(self.settings.items), directory)
 
     @cached_property
     def trust(self) -> TrustStore:
@@ -266,6 +272,38 @@ class Installation:
             return None
         return published_lists(self.store)
 
+    def example_hosts(self) -> list[str]:
+        """Return the authorities whose new licences lead to the example host, which nobody has.
+
+        Before the first licence none where at least one authority has a host of its own.
+        """
+        from schemas.authorities import EXAMPLE_HOST, host_of, issuing_authorities
+
+        with self.register() as register:
+            issuing = register.authorities()
+        known = {one.code: one.host for one in issuing_authorities(self.catalogue)}
+        hosts = {code: host_of(code, self.catalogue.directory) for code in issuing} or known
+        found = [code for code, host in hosts.items() if host == EXAMPLE_HOST]
+        return found if issuing or len(found) == len(hosts) else []
+
+    def check_hosts(self) -> None:
+        """Refuse authorities whose licences would lead to another host than those printed before. Raises UsageError."""
+        from schemas.authorities import host_of
+        from schemas.items import AuthorityEntry
+
+        directory = self.catalogue.directory
+        with self.register() as register:
+            for code in register.authorities():
+                own = directory.authorities.get(code, AuthorityEntry())
+                for host in register.hosts(code):
+                    if host not in (host_of(code, directory), *own.former_hosts):
+                        raise UsageError(
+                            f"{code} 已发的证照印有主机 {host}，不能改换 / licences of {code} are printed with the "
+                            f"host {host}, which is fixed",
+                            where="authorities/*.toml",
+                            hint=f'保留旧主机，或在该机关下写明 / keep it, or add there: former_hosts = ["{host}"]',
+                        )
+
     # --- ways in
 
     @contextmanager
@@ -318,6 +356,8 @@ class Installation:
         from infra.embedded.inbox import EmbeddedInbox
 
         with self.database(create=True) as db:
+            if db.meta("catalogue") != self.catalogue.digest:
+                self.check_hosts()
             yield EmbeddedInbox(
                 db,
                 self.persons,

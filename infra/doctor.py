@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from infra.bootstrap import Installation
+from infra.bootstrap import HOST_HINT, Installation
 from infra.delivery.outbox import DATABASE, OUTBOX
 from infra.delivery.webhooks import FILE, Hook, load_departments
 from infra.draw import results_page
@@ -30,6 +30,7 @@ from infra.stores import Conditional
 from issuance import fonts, page
 from issuance.signer import root_path
 from processors.draw import visits
+from schemas.authorities import EXAMPLE_HOST
 from schemas.calendar import CHINA
 from schemas.draw.aftermath import PublishedDraw
 from schemas.draw.documents import read_transcript
@@ -59,7 +60,7 @@ Findings = Iterator[DoctorFinding]
 def examine(here: Installation) -> list[DoctorFinding]:
     """Make all checks, each even if one before it failed, and return their findings."""
     checks: tuple[Callable[[Installation], Findings], ...] = (
-        _fonts, _keys, _storage, _broker, _data, _letters, _deliveries, _draws, _log, _clock, _proof, _machine,
+        _fonts, _keys, _hosts, _storage, _broker, _data, _letters, _deliveries, _draws, _log, _clock, _proof, _machine,
     )  # fmt: skip
     found: list[DoctorFinding] = []
     for check in checks:
@@ -122,6 +123,21 @@ def _root(here: Installation, private: frozenset[str]) -> DoctorFinding:
         hint = "移到别处保管，换发或吊销密钥时再放回 / take it away; put it back to rotate or revoke keys"
         return DoctorFinding("root", None, detail, hint)
     return DoctorFinding("root", True, "根密钥不在本机 / the root's key is not on this machine")
+
+
+def _hosts(here: Installation) -> Findings:
+    """Check that the QR codes lead somewhere: to no example, and for each authority to the host printed before."""
+    example = here.example_hosts()
+    if example:
+        yield DoctorFinding(
+            "hosts", False,
+            f"二维码指向示例主机，扫描打不开 / the QR codes of {len(example)} authorities lead to the example host "
+            f"{EXAMPLE_HOST}, which nobody has: {', '.join(example[:3])}{'…' if len(example) > 3 else ''}",
+            HOST_HINT,
+        )  # fmt: skip
+    else:
+        yield DoctorFinding("hosts", True, "二维码指向本单位的主机 / the QR codes lead to hosts of your own")
+    here.check_hosts()
 
 
 def _storage(here: Installation) -> Findings:

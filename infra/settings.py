@@ -48,6 +48,7 @@ _KEYS = frozenset(
         "webhook",
         "oidc",
         "timestamp",
+        "authorities",
     }
 )
 _TRUE = {"1", "true", "yes", "on"}
@@ -117,6 +118,7 @@ class Settings:
         webhook: str = "",
         oidc: ProviderSettings | None = None,
         timestamp: str = "",
+        authorities: object = None,
     ) -> None:
         self.data = data
         self.broker = broker
@@ -138,6 +140,7 @@ class Settings:
         self.webhook = webhook  # where letters are told; empty: nowhere
         self.oidc = oidc  # who identifies those who log in; None: local accounts alone
         self.timestamp = timestamp  # the authority that stamps licences without end (RFC 3161); empty: none
+        self.authorities = authorities  # as in a file of the folder `authorities`; None: nothing
         self.proxies = proxies  # networks whose X-Forwarded-For the HTTP service believes
 
     def __repr__(self) -> str:
@@ -233,6 +236,7 @@ def load(data: Path | None = None, env: Mapping[str, str] | None = None) -> Sett
         webhook=_address("webhook", file.get("webhook", ""), folder / "settings.toml"),
         oidc=_provider(file.get("oidc"), env, folder / "settings.toml"),
         timestamp=_address("timestamp", file.get("timestamp", ""), folder / "settings.toml"),
+        authorities=file.get("authorities"),
     )
 
 

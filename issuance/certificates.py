@@ -173,7 +173,7 @@ def _names_of(catalogue: Catalogue, issuer: Authority) -> list[tuple[str, str]]:
     names: list[tuple[str, str]] = []
     for day in days:
         on = day or "0001-01-01"
-        known = [named_on(issuer, item, on).name for item in items] or [issuer.name]
+        known = [named_on(issuer, item, on, catalogue.directory).name for item in items] or [issuer.name]
         if not names or names[-1][1] != known[0]:
             names.append((day, known[0]))
     return names

@@ -9,6 +9,7 @@ import hashlib
 
 import msgspec
 
+from schemas.authorities import EXAMPLE_HOST
 from schemas.errors import ZhengzhaoError
 from schemas.identifiers import make_identifier, serial_text
 from schemas.licence import Grant, Numbered
@@ -17,11 +18,17 @@ LIST_CAPACITY = 65_536  # statuses in one list: 16 KiB before compression
 
 
 class Series(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a series: the next serial, and the next place in its status lists."""
+    """The state of a series: the next serial, and the next place in its status lists.
+
+    A status list has one address, and so one host. `next_status` counts the places of the lists of `host`; `lists` has
+    the next place for each further host, whose lists begin where no other one's are.
+    """
 
     series: str
     next_serial: int = 1
     next_status: int = 0
+    host: str = ""  # the host of the first licence
+    lists: dict[str, int] = {}
 
 
 class SeriesFull(ZhengzhaoError):
@@ -48,8 +55,8 @@ def number(series: Series, grant: Grant, known: str | None = None) -> tuple[Seri
             raise SeriesFull(series.series)
         series = msgspec.structs.replace(series, next_serial=serial + 1)
         given = f"{grant.series}{serial:0{grant.digits}d}"
-    place = series.next_status
-    series = msgspec.structs.replace(series, next_status=place + 1)
+    place = _next_place(series, grant.authority.host)
+    series = placed(series, grant.authority.host, place)
     return series, Numbered(
         grant=grant,
         number=given,
@@ -59,6 +66,31 @@ def number(series: Series, grant: Grant, known: str | None = None) -> tuple[Seri
         status_list=f"{list_name(series.series)}-{place // LIST_CAPACITY + 1}",
         status_index=place % LIST_CAPACITY,
     )
+
+
+def placed(series: Series, host: str, place: int) -> Series:
+    """Return the series after a place in the lists of a host was given."""
+    if (first := _first_host(series)) in ("", host):
+        return msgspec.structs.replace(series, next_status=max(series.next_status, place + 1), host=host)
+    after = max(series.lists.get(host, 0), place + 1)
+    return msgspec.structs.replace(series, lists={**series.lists, host: after}, host=first)
+
+
+def _next_place(series: Series, host: str) -> int:
+    """Return the next place in the lists of a host; a list that is full, or has another host, is never gone on with."""
+    first = _first_host(series) in ("", host)
+    place = series.next_status if first else series.lists.get(host, 0)
+    if place % LIST_CAPACITY or (first and not series.lists):
+        return place
+    return (
+        max(-(-used // LIST_CAPACITY) for used in (series.next_status, *series.lists.values()))
+        * LIST_CAPACITY
+    )
+
+
+def _first_host(series: Series) -> str:
+    """Return the host of the first licence, empty before it; releases that kept none knew the host of the examples only."""
+    return series.host or (EXAMPLE_HOST if series.next_status else "")
 
 
 def place_in_series(numbered: Numbered) -> int:

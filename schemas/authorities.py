@@ -12,13 +12,16 @@ import re
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
+from schemas.errors import UsageError
 from schemas.item_types import ServiceItem
-from schemas.items import Catalogue
-from schemas.licence import Authority
+from schemas.items import AuthorityEntry, Catalogue, Directory, ProvinceEntry
+from schemas.licence import HOST, Authority
 
 Level = Literal["province", "prefecture", "county"]
 LEVELS: tuple[Level, ...] = ("province", "prefecture", "county")
@@ -114,6 +117,9 @@ def full_name(code: str) -> str:
     return "".join(division.name for c in reversed(chain(code)) if (division := find(c)))
 
 
+EXAMPLE_HOST: Final = "ZHENGZHAO.EXAMPLE"
+"""The host that nobody has: a QR code with it leads nowhere."""
+NO_DIRECTORY: Final = Directory()
 SERVICE_HALL = "service-hall"
 _SOURCE = re.compile(r"urn:agency:([0-9]{6}):([a-z0-9-]{1,64})")
 
@@ -166,29 +172,41 @@ def department_title(department: str, at: Level) -> str:
     return str(pattern).replace("{division}", where)
 
 
-def province(division: str) -> dict[str, str]:
-    """Short name and QR host of a division's province."""
-    found: dict[str, str] = _data()["provinces"].get(division[:2], {"short": "", "host": "ZHENGZHAO.EXAMPLE"})
-    return found
+def province(division: str, directory: Directory = NO_DIRECTORY) -> dict[str, str]:
+    """Return the short name and the QR host of a division's province."""
+    found: dict[str, str] = _data()["provinces"].get(division[:2], {"short": "", "host": EXAMPLE_HOST})
+    own = directory.provinces.get(division[:2], ProvinceEntry())
+    return {"short": own.short or found["short"], "host": own.host or found["host"]}
 
 
 def host(division: str) -> str:
-    """HOST of the QR text."""
+    """Return the HOST of the QR text where no directory names another."""
     return province(division)["host"]
 
 
-def issuing_authority(item: ServiceItem, division: str, on: str = "") -> Authority | None:
+def issuing_authority(
+    item: ServiceItem, division: str, on: str = "", directory: Directory = NO_DIRECTORY
+) -> Authority | None:
     """Return the item's department at the item's level above the applicant's division, whatever the window.
 
     None where the division is unknown, or lies above the item's level and so has no such authority. Its name is that
-    of the day `on` (ISO), or today's.
+    of the day `on` (ISO), or today's; a directory says name and host of its own.
     """
     at = at_level(division, item.level)
-    return named_on(authority(at, item.department), item, on) if at else None
+    if at is None:
+        return None
+    return named_on(_described(authority(at, item.department), directory), item, on, directory)
 
 
-def named_on(issuer: Authority, item: ServiceItem | None, on: str) -> Authority:
-    """Return the issuing authority of an item under the name that it had on a day; an empty day means now."""
+def named_on(
+    issuer: Authority, item: ServiceItem | None, on: str, directory: Directory = NO_DIRECTORY
+) -> Authority:
+    """Return the issuing authority of an item under the name that it had on a day; an empty day means now.
+
+    Its host stays as it is, since what was printed with it leads there for ever.
+    """
+    if (own := directory.authorities.get(issuer.code)) is not None and own.name:
+        return replace(issuer, name=own.name)
     then = authority(issuer.division, issuer.department, on)
     old = item.former(on) if item is not None and on else None
     if old is None or not old.authority:
@@ -205,7 +223,28 @@ def issuing_authorities(catalogue: Catalogue) -> tuple[Authority, ...]:
         for division in everything()
         if level(division.code) == item.level
     }
-    return tuple(authority(*pair) for pair in sorted(found))
+    return tuple(_described(authority(*pair), catalogue.directory) for pair in sorted(found))
+
+
+def described_authority(code: str, directory: Directory) -> Authority | None:
+    """Return an authority by its URN, with the name and host that a directory gives it; None for no known agency."""
+    source = source_of(code)
+    if source is None or find(source.division) is None:
+        return None
+    return _described(authority(*source), directory)
+
+
+def host_of(code: str, directory: Directory) -> str:
+    """Return the HOST to which new licences of an authority lead, by its URN; empty for no known agency."""
+    found = described_authority(code, directory)
+    return found.host if found else ""
+
+
+def _described(found: Authority, directory: Directory) -> Authority:
+    """Return an authority with the name and host that a directory gives it."""
+    own = directory.authorities.get(found.code, AuthorityEntry())
+    at = own.host or province(found.division, directory)["host"]
+    return replace(found, name=own.name or found.name, host=at)
 
 
 def competent_for_application(source: str, item: ServiceItem, division: str) -> bool:
@@ -247,3 +286,82 @@ def competent_in_division(source: str, department: str, division: str) -> bool:
     if division and find(division):
         return is_at_or_above(agency.division, division)
     return level(agency.division) == "province"
+
+
+# ---- what an installation says of its authorities ------------------------------------------------------------
+
+_HINT: Final = "name, host, former_hosts, address, hours, telephone, complaints, email, logo; [provinces.44]: short, host"
+
+
+def load_directory(folder: Path, settings: object = None) -> Directory:
+    """Return the directory that the files `*.toml` of a folder describe, and the table `[authorities]` of settings.
+
+    A later file's entry replaces one of the same authority. Raises UsageError, naming file and key, for what is not
+    known or breaks a rule.
+    """
+    found = NO_DIRECTORY
+    tables = [(path, _toml(path)) for path in sorted(folder.glob("*.toml"))] if folder.is_dir() else []
+    if settings is not None and not isinstance(settings, dict):
+        raise _wrong("不是表 / not a table", str(folder.parent / "settings.toml"), "authorities")
+    for path, table in [*tables, (folder.parent / "settings.toml", dict(settings or {}))]:
+        read = _directory(table, str(path))
+        found = Directory(found.authorities | read.authorities, found.provinces | read.provinces)
+    return found
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(
+            f"机关文件无法读取 / the file of authorities cannot be read: {error}",
+            where=str(path),
+            hint="TOML, UTF-8",
+        ) from None
+
+
+def _directory(table: dict[str, Any], where: str) -> Directory:
+    provinces = table.pop("provinces", {})
+    for key, value in {**table, "provinces": provinces}.items():
+        if not isinstance(value, dict):
+            raise _wrong("不是表 / not a table", where, key)
+    try:
+        read = msgspec.convert({"authorities": table, "provinces": provinces}, Directory)
+    except msgspec.ValidationError as error:
+        raise _wrong(f"{error}", where, "") from None
+    for code, entry in read.authorities.items():
+        source = source_of(code)
+        if source is None or find(source.division) is None:
+            raise _wrong("不是已知机关的代码 / not the code of a known agency", where, code)
+        for name in (entry.host, *entry.former_hosts):
+            _check_host(name, where, f"{code}: host")
+    for short, province_entry in read.provinces.items():
+        if find(f"{short}0000") is None:
+            raise _wrong("没有这个省级区划 / there is no such province", where, f"provinces.{short}")
+        _check_host(province_entry.host, where, f"provinces.{short}: host")
+    return _upper(read)
+
+
+def _check_host(name: str, where: str, key: str) -> None:
+    if name and not HOST.fullmatch(name.upper()):
+        raise _wrong(f"不是主机名 / not a host name: {name}", where, key)
+
+
+def _upper(read: Directory) -> Directory:
+    """Return a directory with its hosts in the capitals of the QR text."""
+    authorities = {
+        code: replace(
+            one, host=one.host.upper(), former_hosts=tuple(name.upper() for name in one.former_hosts)
+        )
+        for code, one in read.authorities.items()
+    }
+    return Directory(
+        authorities, {c: replace(one, host=one.host.upper()) for c, one in read.provinces.items()}
+    )
+
+
+def _wrong(message: str, where: str, key: str) -> UsageError:
+    place = f"{where}: {key}" if key else where
+    return UsageError(
+        f"机关数据有误 / the data of authorities break a rule: {message}", where=place, hint=_HINT
+    )

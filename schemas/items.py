@@ -21,40 +21,92 @@ from schemas.errors import ItemError
 from schemas.item_types import FieldRule, ServiceItem, faults, field_faults
 
 
+class AuthorityEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An authority as an installation describes it; what is empty is not known, or is as shipped.
+
+    `host` is the HOST of the QR text of its licences, `former_hosts` those of earlier ones. The rest is for people:
+    it stands on guides and licence pages, and influences no decision.
+    """
+
+    name: str = ""
+    host: str = ""
+    former_hosts: tuple[str, ...] = ()
+    address: str = ""
+    hours: str = ""
+    telephone: str = ""
+    complaints: str = ""
+    email: str = ""
+    logo: str = ""
+
+
+class ProvinceEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A province as an installation describes it: its short name in licence numbers, and the HOST of its authorities."""
+
+    short: str = ""
+    host: str = ""
+
+
+class Directory(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The authorities (by URN) and provinces (by the first two digits of their codes) that an installation describes."""
+
+    authorities: dict[str, AuthorityEntry] = {}
+    provinces: dict[str, ProvinceEntry] = {}
+
+    def decisive(self) -> Directory:
+        """Return the part that influences decisions and what is printed: names and hosts."""
+        kept = {
+            code: AuthorityEntry(name=one.name, host=one.host)
+            for code, one in sorted(self.authorities.items())
+            if one.name or one.host
+        }
+        return Directory(kept, dict(sorted(self.provinces.items())))
+
+
 class Catalogue(msgspec.Struct, frozen=True):
-    """The items in force. `digest` names the whole, `digests` each item."""
+    """The items in force. `digest` names the whole, `digests` each item; `directory` describes authorities."""
 
     items: dict[str, ServiceItem]
     digests: dict[str, str]
     digest: str
+    directory: Directory = Directory()
 
     def get(self, code: str) -> ServiceItem | None:
         """Return the item of a code, or None where there is none."""
         return self.items.get(code)
 
 
-def catalogue_of(items: Sequence[ServiceItem]) -> Catalogue:
-    """Return a catalogue of items, in the order of their codes."""
+def catalogue_of(items: Sequence[ServiceItem], directory: Directory = Directory()) -> Catalogue:  # noqa: B008  # frozen
+    """Return a catalogue of items, in the order of their codes, and of the authorities that a directory describes."""
     by_code = {item.code: item for item in sorted(items, key=lambda i: i.code)}
     digests = {code: digest(msgspec.to_builtins(item)) for code, item in by_code.items()}
-    return Catalogue(by_code, digests, digest(digests))
+    named: dict[str, Any] = dict(digests)
+    if (decisive := directory.decisive()) != Directory():
+        named["authorities/"] = msgspec.to_builtins(decisive)  # no item has such a code
+    return Catalogue(by_code, digests, digest(named), directory)
 
 
-class RecordedCatalogue(msgspec.Struct, frozen=True):
-    """A catalogue as the ledger keeps it: its digest, and its items as plain data."""
+def described(catalogue: Catalogue, directory: Directory) -> Catalogue:
+    """Return a catalogue with the authorities that a directory describes."""
+    return catalogue_of(list(catalogue.items.values()), directory) if directory != Directory() else catalogue
+
+
+class RecordedCatalogue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A catalogue as the ledger keeps it: its digest, its items as plain data, and what decides of its directory."""
 
     digest: str
     items: list[dict[str, Any]]
+    directory: Directory = Directory()
 
 
 def to_record(catalogue: Catalogue) -> RecordedCatalogue:
     """Return the catalogue in the form that the ledger keeps."""
-    return RecordedCatalogue(catalogue.digest, msgspec.to_builtins(list(catalogue.items.values())))
+    items = msgspec.to_builtins(list(catalogue.items.values()))
+    return RecordedCatalogue(catalogue.digest, items, catalogue.directory.decisive())
 
 
 def from_record(recorded: RecordedCatalogue) -> Catalogue:
     """Read a catalogue from the ledger. Raises ItemError where its digest is not its own."""
-    catalogue = catalogue_of(msgspec.convert(recorded.items, list[ServiceItem]))
+    catalogue = catalogue_of(msgspec.convert(recorded.items, list[ServiceItem]), recorded.directory)
     if catalogue.digest != recorded.digest:
         raise ItemError("the catalogue in the ledger is not the one that its digest names")
     return catalogue

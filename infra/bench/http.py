@@ -1,4 +1,4 @@
-"""Benchmark of the HTTP service: events accepted per second with proofs checked, and the time to an answer.
+"""Benchmark of the HTTP service: events accepted per second with proofs checked, the time to an answer, public pages.
 
 The service runs as a process of its own, kept to one core with everything that it starts, in a temporary folder.
 Accepted means durable in the ledger. Two runs: a service that only accepts, and `zhengzhao run`, which decides and
@@ -20,12 +20,15 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any, Final
+from urllib.parse import quote
 
+import msgspec
 import psutil
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -34,12 +37,21 @@ from infra.agencies import change_register, event_signer
 from infra.bench.licences import Say, lines
 from infra.bootstrap import Installation
 from infra.demo.samples_day import PROVINCE
+from infra.http.limits import RequestLimits
 from infra.http.service import listen, serve, service
+from infra.readmodel.database import Database
+from infra.readmodel.search import index_holder
 from infra.settings import allow_past, load
 from issuance.certificates import longest_validity, roles_of
 from issuance.keys import Lifetime, init
+from processors import state as states
+from processors.state import HolderState, Licence, Version
 from schemas.agencies import AgencyKey, public_pem, with_key
+from schemas.authorities import authority
 from schemas.calendar import CHINA
+from schemas.facts import LicenceStatus
+from schemas.identifiers import compare
+from schemas.licence import Authority, Grant
 from schemas.trust import key_id
 
 BATCH: Final = 100
@@ -72,7 +84,11 @@ def bench_http(events: int, say: Say = lambda _: None) -> dict[str, Any]:
 
 def accept(data: str) -> None:
     """Run a service that only takes in, on any free port; print its address."""
-    with listen("127.0.0.1", 0) as listening, service(load(Path(data)), deciding=False) as built:
+    limits = RequestLimits(rate=1e6, burst=1_000_000)  # one client asks for everything here
+    with (
+        listen("127.0.0.1", 0) as listening,
+        service(load(Path(data)), limits=limits, deciding=False) as built,
+    ):
         print(json.dumps({"url": f"http://127.0.0.1:{listening.getsockname()[1]}"}), flush=True)
         serve(built, listening)
 
@@ -215,3 +231,122 @@ def _send(bodies: list[bytes], port: int) -> list[float]:
     if faults:
         raise RuntimeError(f"{len(faults)} batches were not taken in: {faults[0]}")
     return seconds
+
+
+_CHARACTERS: Final = (
+    "青海西宁东湖昆仑雪山高原三江祁连天峻绿源宏达金鼎瑞祥恒通泰和鑫盛盐化农牧科技贸易能源矿业建材食品机械"
+)
+_WEB_ITEM: Final = "industrial-product-licence"
+_WEB_RUNS: Final = 400  # requests of each page
+
+
+def bench_web(licences: int, say: Say = lambda _: None) -> dict[str, Any]:
+    """Measure the public pages over a made-up register of so many licences: times to an answer, pages a second.
+
+    The searches are of parts of names of two to six characters, of former names, and of whole numbers, all at random.
+    """
+    with tempfile.TemporaryDirectory(prefix="zhengzhao-bench-") as folder:
+        data = Path(folder) / "data"
+        _prepared(data)
+        say(f"a register of {licences} licences")
+        start = time.perf_counter()
+        names = _made_up(data, licences)
+        built = time.perf_counter() - start
+        say("asking for pages")
+        asked = {
+            "home": ["/"] * _WEB_RUNS,
+            "search": [f"/register?q={quote(text)}" for text in _searches(names, _WEB_RUNS)],
+            "licence": [
+                f"/register/{quote(_number(n))}" for n in Random(2).choices(range(licences), k=_WEB_RUNS)
+            ],
+        }
+        with _server(data, _ACCEPT) as (process, port):
+            found = {name: _asked(paths, process.pid, port) for name, paths in asked.items()}
+        size = sum(path.stat().st_size for path in data.glob("zhengzhao.sqlite*"))
+    return {
+        "licences": licences,
+        "built_seconds": round(built, 1),
+        "data_file_mb": round(size / 1e6),
+        **found,
+    }
+
+
+def _asked(paths: Sequence[str], pid: int, port: int) -> dict[str, Any]:
+    """Ask for pages one after another on one connection; return times, and pages a second of one core's time."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Accept": "text/html", "Accept-Language": "zh"}
+    seconds: list[float] = []
+    before = _spent(pid)[0]
+    for path in paths:
+        start = time.perf_counter()
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        seconds.append(time.perf_counter() - start)
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status}")
+    spent = _spent(pid)[0] - before
+    seconds.sort()
+    return {
+        "p50_ms": round(seconds[len(seconds) // 2] * 1000, 2),
+        "p95_ms": round(seconds[int(len(seconds) * 0.95)] * 1000, 2),
+        "max_ms": round(seconds[-1] * 1000, 2),
+        "pages_per_core_second": round(len(seconds) / spent, 1) if spent else None,
+        "runs": len(seconds),
+    }
+
+
+def _searches(names: Sequence[tuple[str, str]], count: int) -> Iterator[str]:
+    chance = Random(3)
+    for n in range(count):
+        place = chance.randrange(len(names))
+        if n % 4 == 3:
+            yield _number(place)
+            continue
+        name = names[place][n % 2]
+        start = chance.randrange(len(name) - 1)
+        yield name[start : start + chance.randint(2, 6)]
+
+
+def _number(n: int) -> str:
+    return f"(青)XK{n // 100_000:02d}-001-{n % 100_000:05d}"
+
+
+def _made_up(data: Path, licences: int) -> list[tuple[str, str]]:
+    """Write a register of enterprises with one licence each, every tenth under a second name; return their names."""
+    chance, names = Random(1), []
+    issuer = authority("630000", "market-regulation")
+
+    def name() -> str:
+        return f"青海{''.join(chance.choices(_CHARACTERS, k=chance.randint(3, 6)))}有限公司"
+
+    with Database(data / "zhengzhao.sqlite", create=True) as db, db.transaction():
+        for n in range(licences):
+            before = name()
+            after = name() if n % 10 == 0 else before
+            names.append((before, after))
+            state = _holder(n, before, after, issuer)
+            raw = states.encode(state)
+            db.db.execute("INSERT INTO states VALUES (?, ?, NULL)", (state.holder, raw))
+            db.db.execute("INSERT INTO licences VALUES (?, ?)", (compare(_number(n)), state.holder))
+            index_holder(db.db, state)
+    return names
+
+
+def _holder(n: int, before: str, after: str, issuer: Authority) -> HolderState:
+    holder = f"9163{n:014d}"
+    first = Grant(
+        grant_id=f"g{n}", licence_id=f"l{n}", version=1, item=_WEB_ITEM, item_digest="", application_id=f"a{n}",
+        holder=holder, holder_kind="enterprise", holder_id=holder, holder_name=before, address="青海省西宁市",
+        division="630100", authority=issuer, issued_on="2024-01-02", valid_from="2024-01-02",
+        valid_until="2029-01-01", decided_at="2024-01-02T09:00:00+08:00", series="", digits=5, type_code="",
+    )  # fmt: skip
+    grants = [first]
+    if after != before:
+        grants.append(msgspec.structs.replace(first, grant_id=f"h{n}", version=2, holder_name=after))
+    versions = tuple(Version(grant) for grant in grants)
+    status: LicenceStatus = "revoked" if n % 97 == 0 else "valid"
+    licence = Licence(f"l{n}", _WEB_ITEM, versions, status, _number(n))
+    return HolderState(
+        holder, "enterprise", holder, after, "青海省西宁市", "630100", licences={f"l{n}": licence}
+    )

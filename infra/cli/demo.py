@@ -12,6 +12,7 @@ import typer
 
 from infra.cli import later, output
 from infra.portal.accounts import Accounts
+from schemas.authorities import EXAMPLE_HOST
 
 if TYPE_CHECKING:
     from infra.demo import Story
@@ -196,6 +197,10 @@ def _open(story: Story, logins: dict[str, str]) -> None:
 def _next(story: Story) -> None:
     line, folder, draw = output.line, story.folder, story.draw.folder
     line()
+    line(
+        f"演示的证照印有示例主机 {EXAMPLE_HOST}，二维码扫不开；正式使用先写 authorities/*.toml / the demo's licences bear "
+        "the example host, so their QR codes lead nowhere; before real use write authorities/*.toml (docs/operations.md)"
+    )
     line("接下来可以试 / what to try next:")
     for command in (
         f"zhengzhao verify {story.day.licences[0]['pdf']} --data {folder} --at 2018-09-12T18:00:00+08:00",

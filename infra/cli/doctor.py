@@ -14,6 +14,7 @@ app = typer.Typer()
 examine = later("infra.doctor:examine")
 bench_licences = later("infra.bench.licences:bench")
 bench_http = later("infra.bench.http:bench_http")
+bench_web = later("infra.bench.http:bench_web")
 bench_kafka = later("infra.bench.kafka:bench_kafka")
 bench_shared = later("infra.bench.kafka:bench_shared")
 bench_draw = later("infra.bench.draw:bench_draw")
@@ -43,7 +44,12 @@ bench_app = typer.Typer()
 @bench_app.command(epilog="Example: zhengzhao bench --licences 2000")
 def bench(
     licences: Annotated[
-        int, typer.Option(min=10, max=100_000, help="件数 / licences to issue end to end")
+        int,
+        typer.Option(
+            min=10,
+            max=10_000_000,
+            help="件数 / licences to issue end to end; --web: licences in the register",
+        ),
     ] = 1000,
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="签发进程 / issuing processes; 0: one a core")
@@ -53,6 +59,10 @@ def bench(
         typer.Option(
             "--http", help="只测 HTTP 收件 / only the HTTP service: signed events in batches of 100"
         ),
+    ] = False,
+    web: Annotated[
+        bool,
+        typer.Option("--web", help="只测公开网页 / only the public pages: home, search, licence"),
     ] = False,
     draw: Annotated[
         bool,
@@ -94,6 +104,9 @@ def bench(
         output.print_json(
             bench_shared(licences, share, output.note) if share else bench_kafka(licences, output.note)
         )
+        return
+    if web:
+        output.print_json(bench_web(licences, output.note))
         return
     if http:
         output.print_json(bench_http(max(licences, 10_000) // 100 * 100, output.note))

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.bootstrap import HOST_HINT
 from infra.cli import later, output
 from infra.cli.output import now, read_moment
 from infra.settings import masked
+from schemas.authorities import EXAMPLE_HOST
 from schemas.errors import FolderHeld, KeysMissing, UsageError
 
 if TYPE_CHECKING:
@@ -44,8 +46,9 @@ def drain() -> None:
     """
     with output.installation() as here, output.progress("drain") as bar:
         progress = here.drain("drain", say=output.note, report=_on(bar))
+        example = progress is not None and progress.issued > 0 and bool(here.example_hosts())
     if progress is not None:
-        _show(progress)
+        _show(progress, example=example)
 
 
 @app.command(epilog="Example: zhengzhao tick --at 2018-12-31T00:00:00+08:00 --confirm")
@@ -119,7 +122,13 @@ def _on(bar: output.ProgressBar) -> Callable[[DrainProgress], None]:
     return lambda p: bar.at(p.decided + p.issued, p.decided + p.issued + p.pending)
 
 
-def _show(progress: DrainProgress) -> None:
+def _show(progress: DrainProgress, *, example: bool = False) -> None:
+    if example:
+        output.warn(
+            f"{progress.issued} 份证照的二维码指向示例主机 {EXAMPLE_HOST}，扫描打不开 / the QR codes of these "
+            f"{progress.issued} licences lead to the example host, which nobody has",
+            HOST_HINT,
+        )
     if output.as_json():
         output.print_json(
             {

@@ -82,7 +82,7 @@ def html(
     smallest_choice: int | None = None,
 ) -> str:
     """Write the page of an announcement or a transcript; `smallest_choice` is the fewest inspectors of any target."""
-    places = _places(shown, register, before) if register else None
+    places = page_facts(shown, register, before) if register else None
     return render_file("draw.html", **draw_values(shown, places, today, BOTH, smallest_choice))
 
 
@@ -113,6 +113,7 @@ def draw_values(
             ("voided", "results", "where", "loads", "later", "visits", "replaced", "skipped", "excluded")
         ),
         "more": 0,
+        "again": "",
         "files": (),
     }
     if transcript is None:
@@ -132,7 +133,8 @@ def draw_values(
     }
 
 
-def _places(shown: PublishedDraw, register: Path, before: Path | None) -> PageFacts:
+def page_facts(shown: PublishedDraw, register: Path, before: Path | None) -> PageFacts:
+    """Read what a page shows of the register of the targets, and of the one before it where that is at hand."""
     plan = shown.announcement.plan
     transcript = shown.transcript
     listed = [d.id for s in transcript.strata for d in s.drawn] if transcript else []
@@ -260,7 +262,7 @@ class _DrawView:
         return [(f"{count:,}", self._said(name)) for name, count in (found or {}).items()]
 
     def where(self, transcript: Transcript) -> list[Bar]:
-        if self._places is None:
+        if self._places is None or not self._places.divisions:
             return []
         divisions = self._places.divisions
         near = Counter(divisions.get(d.id, "") for s in transcript.strata for d in s.drawn)
@@ -273,7 +275,7 @@ class _DrawView:
         loads = Counter(Counter(i for a in transcript.assignments for i in a.inspectors).values())
         most = max(loads.values(), default=0)
         return [
-            (self._word("visits_n", n=n), people, most, self._word("people_n", n=f"{people:,}"))
+            (self._word("load_n", n=n), people, most, self._word("people_n", n=f"{people:,}"))
             for n, people in sorted(loads.items())[:60]
         ]
 

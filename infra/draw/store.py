@@ -251,6 +251,10 @@ class DrawStore:
         files = self.replacement_files(announcement)
         return [read_replacement(path.read_bytes(), str(path)) for path in files]
 
+    def announcement_file(self, announcement: Announcement) -> Path:
+        """Return the file of an announcement on record."""
+        return self._path(announcement, "announcement")
+
     def replacement_files(self, announcement: Announcement) -> list[Path]:
         """Return the files of the replacements of a draw on record, in order."""
         return self._numbered(announcement, "replacement")

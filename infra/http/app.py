@@ -42,6 +42,7 @@ from infra.http.lookups import Lookups
 from infra.http.multipart import check_papers_type, only_file
 from infra.http.openapi import document
 from infra.http.problems import Problem, of_error, response
+from infra.http.public_pages import PublicPages
 from infra.http.verdicts import Overrun
 from infra.http.verifier_pages import ANY_ORIGIN, VerifierPages
 from infra.metrics import EXPOSITION, Metrics, StageMetrics
@@ -92,6 +93,7 @@ class Service:
         self.bodies = Bodies(limits)
         self.turns = Turns(limits.verify_client, limits.verify_waiting)
         self.pages = VerifierPages(lookups, self._work)
+        self.public = PublicPages(lookups, self._work)
         self.door = StageMetrics("door", timed=False)
         self.door.under_way = lambda: intake.waiting
         self.door.healthy = lambda: intake.alive
@@ -125,7 +127,11 @@ class Service:
             self._route("/v1/verify", "POST", self.verify, public=True, query=("at",)),
             self._route("/status/{path:path}", "GET", self.status, public=True, query=("time",)),
             self._route("/trust/bundle", "GET", pages.bundle, public=True),
-            self._route("/trust/{name}", "GET", self.trust, public=True),
+            self._route("/trust/{name:path}", "GET", self.trust, public=True),
+            *(
+                self._route(path, "GET", handler, public=True, query=(*query, "lang"))
+                for path, handler, query in self.public.routes()
+            ),
             self._route("/log/{path:path}", "GET", self.log, public=True),
         ]
         routes += portal_routes(self.portal)

@@ -39,7 +39,7 @@ from schemas.trust import TRUST_FILE
 from verification.browser_page import SinglePage, draw_page, trust_bundle, trust_files
 from verification.status_sources import Stored
 
-_TRUST_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+_TRUST_FILE: Final = re.compile(r"(?:editions/)?[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _LIST: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _MEDIA: Final = {
@@ -323,7 +323,7 @@ class Lookups:
         raise NotFound("没有此次抽取 / there is no such draw", hint="zhengzhao draw show")
 
     def trust_file(self, name: str) -> tuple[bytes, str]:
-        """Return a file of the trust folder, and its media type. Raises NotFound."""
+        """Return a file of the trust folder or of its earlier editions, and its media type. Raises NotFound."""
         path = self._settings.trust / name
         media = {".pem": "application/x-pem-file", ".json": "application/json"}.get(path.suffix)
         if not _TRUST_FILE.fullmatch(name) or media is None:

@@ -12,7 +12,7 @@ from infra.pages.frame import LANGUAGES, chosen_language, render
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; "
-    "img-src 'self' blob: data:; media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "img-src 'self' blob: data:; font-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 """Content-Security-Policy of the pages: nothing is loaded from anybody else, nothing inline runs."""
 COOKIE: Final = "lang"
@@ -29,7 +29,7 @@ def reader_language(request: Request) -> str:
     )
 
 
-def page(request: Request, template: str, /, status: int = 200, **values: Any) -> Response:
+def page(request: Request, template: str, status: int = 200, /, **values: Any) -> Response:
     """Answer with a page made from a template."""
     language = reader_language(request)
     frame = {"path": request.url.path, "switch": switch(request, language)}

@@ -142,7 +142,10 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises UsageError where address or port cannot be used."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=512)
+        made = socket.create_server((host, port), family=family, backlog=512)
+        # asyncio sets this for sockets whose protocol is named alone; without it each answer would wait 40 ms.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from infra.http.answers import JSON, file_answer
 from infra.http.lookups import Lookups
 from infra.http.pages import page
-from infra.pages.frame import icon, stylesheet
+from infra.pages.frame import site_files
 from processors.queries.access import Principal
 from schemas.errors import NotFound
 from verification.browser_page import Asset, SinglePage, assets, fragment, modules
@@ -35,10 +35,7 @@ def verifier(*, hidden: bool = False) -> dict[str, Any]:
 
 @cache
 def _site_assets() -> dict[str, Asset]:
-    return {
-        "/assets/site.css": Asset("text/css; charset=utf-8", stylesheet()),
-        "/assets/icon.svg": Asset("image/svg+xml", icon()),
-    }
+    return {place: Asset(*found) for place, found in site_files().items()}
 
 
 class VerifierPages:

@@ -167,7 +167,8 @@ class SeriesBook:
 
 def given_again(question: ToNumber, given: GivenNumber) -> Numbered:
     """Return the numbered grant as it was, from what is kept of it."""
-    as_it_was = Series(question.grant.series, max(given.serial, 1), given.place)
+    host = question.grant.authority.host
+    as_it_was = Series(question.grant.series, max(given.serial, 1), given.place, host)
     return number(as_it_was, question.grant, None if given.serial else given.number)[1]
 
 

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -47,6 +48,8 @@ TONES: Final = {
 }  # fmt: skip
 """The colour of each state: good, mid or bad."""
 _FOLDER: Final = Path(__file__).parent
+_TYPEFACES: Final = Path(str(files("issuance") / "typefaces"))
+_FACES: Final = ("NotoSerifTibetan-Regular.ttf", "NotoSansMongolian-Regular.ttf")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _HTML_LANGUAGE: Final = {"zh": "zh-CN", "en": "en", BOTH: "zh-CN"}
 
@@ -80,9 +83,18 @@ def stylesheet() -> bytes:
     return (_FOLDER / "site.css").read_bytes()
 
 
-def icon() -> bytes:
-    """Return the mark of the site, an SVG picture."""
-    return (_FOLDER / "icon.svg").read_bytes()
+def site_files() -> dict[str, tuple[str, bytes]]:
+    """Return the files of the site's frame by their paths: media type and content.
+
+    The typefaces are for scripts that few devices have; a browser fetches one where a page has such a character.
+    """
+    css = "text/css; charset=utf-8"
+    return {
+        "/assets/site.css": (css, stylesheet()),
+        "/assets/scripts.css": (css, (_FOLDER / "scripts.css").read_bytes()),
+        "/assets/icon.svg": ("image/svg+xml", (_FOLDER / "icon.svg").read_bytes()),
+        **{f"/assets/{name}": ("font/ttf", (_TYPEFACES / name).read_bytes()) for name in _FACES},
+    }
 
 
 def chosen_language(asked: str | None, kept: str | None, accepted: str) -> str:

@@ -20,9 +20,17 @@ from infra.pages.frame import BOTH, TableRow, pair, render_file
 from infra.pages.promises import percent
 from issuance import fonts
 from processors.queries.promises import compression
-from schemas.authorities import department_title, full_name, issuing_authority
+from schemas.authorities import (
+    NO_DIRECTORY,
+    department_title,
+    described_authority,
+    full_name,
+    issuing_authority,
+)
 from schemas.errors import ZhengzhaoError
 from schemas.item_types import MaterialRule, ServiceItem
+from schemas.items import AuthorityEntry, Directory
+from schemas.licence import Authority
 
 LANGUAGES: Final = ("bo", "mn")
 _WORDS: Final = Path(__file__).parent / "languages.toml"
@@ -92,10 +100,11 @@ class Guide(NamedTuple):
     source: str = ""
 
 
-def guide_of(item: ServiceItem, division: str = "") -> Guide:
+def guide_of(item: ServiceItem, division: str = "", directory: Directory = NO_DIRECTORY) -> Guide:
     """Return the guide of an item; with a division (GB/T 2260) it names the authority that decides there."""
+    deciding = _deciding(item, division, directory)
     lines = {
-        "basics": _basics(item, division),
+        "basics": _basics(item, deciding),
         "limits": _limits(item),
         "materials": _materials(item),
         "categories": _categories(item),
@@ -113,7 +122,7 @@ def guide_of(item: ServiceItem, division: str = "") -> Guide:
         )
         for name, heading in texts["parts"].items()
     ]
-    parts += _other_languages(item, division)
+    parts += _other_languages(item, deciding)
     shown = tuple(part for part in parts if part.lines or part.steps)
     return Guide(item.code, item.name.zh, item.titles, shown, item.evidence)
 
@@ -135,21 +144,21 @@ def _both(name: str, pair: Sequence[str]) -> GuideLine:
     return _line(name, zh=zh, en=en)
 
 
-def _other_languages(item: ServiceItem, division: str) -> Iterator[Part]:
+def _other_languages(item: ServiceItem, deciding: str) -> Iterator[Part]:
     for language in LANGUAGES:
-        if found := short_form(item, language, _deciding(item, division)):
+        if found := short_form(item, language, deciding):
             heading, rows = found
             yield Part(heading, "", tuple(GuideLine(*row) for row in rows))
 
 
-def _basics(item: ServiceItem, division: str) -> Iterator[GuideLine]:
+def _basics(item: ServiceItem, deciding: str) -> Iterator[GuideLine]:
     texts = _texts()
     yield _line("code", code=item.code)
     yield _both("mode", texts["modes"][item.mode])
     yield _both("handling", (item.handling, texts["handling"][item.handling]))
     yield _both("holder", texts["words"][item.holder])
     level, departments = texts["levels"][item.level][1], ", ".join(item.deciding)
-    yield _line("deciding", authority=_deciding(item, division), level=level, departments=departments)
+    yield _line("deciding", authority=deciding, level=level, departments=departments)
     yield _line("fees")
     if item.mode != "filing":
         validity = texts["words"]["years" if item.validity_years else "endless"]
@@ -158,8 +167,8 @@ def _basics(item: ServiceItem, division: str) -> Iterator[GuideLine]:
         yield _line("basis", basis=item.legal_basis)
 
 
-def _deciding(item: ServiceItem, division: str) -> str:
-    issuer = issuing_authority(item, division) if division else None
+def _deciding(item: ServiceItem, division: str, directory: Directory) -> str:
+    issuer = issuing_authority(item, division, "", directory) if division else None
     if issuer is not None and len(item.deciding) == 1:
         return issuer.name
     names = "、".join(department_title(department, item.level) for department in item.deciding)
@@ -307,3 +316,39 @@ def item_rows(items: Sequence[ServiceItem], language: str, address: str) -> list
         )
         for item in items
     ]
+
+
+class Contact(NamedTuple):
+    """Where an authority is reached, as the installation says; `known`: it says something."""
+
+    name: str
+    known: bool
+    address: str
+    hours: str
+    telephone: str
+    dial: str
+    complaints: str
+    email: str
+
+
+def contact(issuer: Authority, directory: Directory) -> Contact:
+    """Return where an authority is reached."""
+    own = directory.authorities.get(issuer.code, AuthorityEntry())
+    dial = "".join(c for c in own.telephone if c in "+0123456789")
+    said = (own.address, own.hours, own.telephone, own.complaints, own.email)
+    return Contact(
+        issuer.name, any(said), own.address, own.hours, own.telephone, dial, own.complaints, own.email
+    )
+
+
+def contacts_of(item: ServiceItem, division: str, directory: Directory) -> list[Contact]:
+    """Return where the authority of an item in a division is reached; without a division every one that is described."""
+    if division:
+        issuer = issuing_authority(item, division, "", directory)
+        return [contact(issuer, directory)] if issuer is not None else []
+    departments = {item.department, *item.deciding}
+    described = (described_authority(code, directory) for code in sorted(directory.authorities))
+    found = [
+        contact(one, directory) for one in described if one is not None and one.department in departments
+    ]
+    return [one for one in found if one.known]

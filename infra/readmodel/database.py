@@ -77,11 +77,21 @@ UPDATE head SET entries = (SELECT coalesce(max(seq), 0) FROM ledger),
     chained_from = (SELECT coalesce(max(seq), 0) + 1 FROM ledger);
 CREATE INDEX facts_holder ON facts (holder, seq);
 """
+_FIFTH = """
+CREATE TABLE register (
+    seq INTEGER PRIMARY KEY, licence TEXT NOT NULL UNIQUE, holder TEXT NOT NULL, number TEXT NOT NULL,
+    item TEXT NOT NULL, status TEXT NOT NULL, name TEXT NOT NULL, issued_on TEXT NOT NULL, valid_until TEXT,
+    authority TEXT NOT NULL, host TEXT NOT NULL, words TEXT NOT NULL);
+CREATE INDEX register_authority ON register (authority, host, seq);
+CREATE VIRTUAL TABLE register_words USING fts5(words, content='', tokenize='ascii', columnsize=0, prefix='6');
+INSERT INTO meta SELECT 'register-form', '1' WHERE NOT EXISTS (SELECT 1 FROM states);
+"""
 _FORMS = (
     _TABLES,
     _SECOND,
     _THIRD,
     _FOURTH,
+    _FIFTH,
 )  # what leads from each form of the file to the next; none ever leaves
 
 

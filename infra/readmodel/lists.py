@@ -2,7 +2,7 @@
 
 Dead letters in a data file: what is open, and what `letters retry` chooses.
 
-Adapters of the port `processors.queries.listings.Register` over the data file of the embedded engine.
+Adapters of the port `processors.queries.listings.PublicRegister` over the data file of the embedded engine.
 
 Queries work while another process drains: each opens the data file for itself and reads one moment of it.
 """
@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from infra.readmodel.database import MARKS, Database
+from infra.readmodel.search import expression
 from issuance.status_lists import (
     EditionRecord,
     Published,
@@ -30,7 +31,7 @@ from issuance.status_lists import (
 )
 from processors import state
 from processors.kept import irrevocable
-from processors.queries.listings import MARKS_FORM
+from processors.queries.listings import MARKS_FORM, ListedLicence, RegisterQuery
 from processors.stages import refold
 from processors.state import HolderState
 from schemas.calendar import time_text
@@ -41,6 +42,10 @@ from schemas.ledger import EventEntry, decode_entry, entry_of
 from schemas.status_list import StatusReason
 
 _DAY = 86_400
+_NEXT_AUTHORITY: Final = (
+    "SELECT authority FROM register WHERE authority > ? AND host != '' ORDER BY authority LIMIT 1"
+)
+_ENDLESS: Final = 1 << 62  # above every place of a row
 FindEntries = Callable[[str, set[str]], Mapping[str, EventEntry]]
 
 
@@ -303,6 +308,25 @@ class EmbeddedRegister:
         row = self._db.db.execute("SELECT item FROM items WHERE digest = ?", (digest,)).fetchone()
         return msgspec.json.decode(row[0], type=ServiceItem) if row else None
 
+    def search(self, wanted: RegisterQuery) -> list[ListedLicence]:
+        sql = (
+            "SELECT r.seq, r.number, r.item, r.status, r.name, r.issued_on, r.valid_until"
+            " FROM register_words w JOIN register r ON r.seq = w.rowid"
+            " WHERE register_words MATCH ? AND w.rowid < ? ORDER BY w.rowid DESC LIMIT ?"
+        )
+        values = (expression(wanted), wanted.after or _ENDLESS, wanted.most)
+        return [ListedLicence(*row) for row in self._db.db.execute(sql, values)]
+
+    def authorities(self) -> list[str]:
+        found: list[str] = []
+        while row := self._db.db.execute(_NEXT_AUTHORITY, (found[-1] if found else "",)).fetchone():
+            found.append(str(row[0]))
+        return found
+
+    def hosts(self, authority: str) -> list[str]:
+        sql = "SELECT host FROM register WHERE authority = ? AND host != '' GROUP BY host ORDER BY min(seq)"
+        return [str(row[0]) for row in self._db.db.execute(sql, (authority,))]
+
 
 class EmptyRegister:
     """The register of a folder in which nothing has happened yet."""
@@ -345,3 +369,12 @@ class EmptyRegister:
 
     def recorded_item(self, digest: str) -> ServiceItem | None:
         return None
+
+    def search(self, wanted: RegisterQuery) -> list[ListedLicence]:
+        return []
+
+    def authorities(self) -> list[str]:
+        return []
+
+    def hosts(self, authority: str) -> list[str]:
+        return []

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from infra.readmodel.database import MARKS, Database
+from infra.readmodel.search import index_everything, index_holder
 from processors import state as states
 from processors.decisions.due import next_due
 from processors.evolve import apply
@@ -111,6 +112,7 @@ class Projector:
         self._endings: dict[str, StatusReason | None] = {}
         self._licences: dict[str, str] = {}  # licence id → holder: whose places may have changed
         self._lists: dict[str, tuple[str, int]] = {}
+        self._listed: set[str] = set()  # holders whose rows of the public register may have changed
 
     def state(self, holder: str) -> HolderState:
         """Return the state of a holder as it stands; not to be changed."""
@@ -152,6 +154,9 @@ class Projector:
             [(key, _pack(reason)) for key, reason in self._endings.items()],
         )
         self._write_lists()
+        for holder in sorted(self._listed | set(self._licences.values())):
+            index_holder(db, self._states[holder])
+        self._listed.clear()
         self._changed.clear()
         self._cases.clear()
         self._numbers.clear()
@@ -183,6 +188,7 @@ class Projector:
             self._cases.add((body.case, fact.holder))
         elif isinstance(body, f.ImportRecorded):
             self._numbers[compare(body.grant.number or "")] = fact.holder
+            self._listed.add(fact.holder)
         elif isinstance(body, f.LicenceGranted):
             self._licences[body.grant.licence_id] = fact.holder
         elif isinstance(body, f.LicenceNumbered):
@@ -233,10 +239,11 @@ FORM = "state-schema"  # absent: the first form
 def renew(db: Database) -> int:
     """Fold every state anew where another release wrote them; how many. Nothing happens where this one did.
 
-    Marks are made anew where another release made them, or none.
+    Marks and the public register are made anew where another release made them, or none.
     """
     count = _refold(db)
     renew_marks(db)
+    index_everything(db)
     return count
 
 

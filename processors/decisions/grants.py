@@ -117,13 +117,15 @@ def _first(context: DecisionContext, case: Case, item: ServiceItem) -> None:
 
 def new_grant(context: DecisionContext, case: Case, item: ServiceItem) -> Grant:
     """Version 1 of a new licence of an item."""
-    authority = issuing_authority(item, case.applicant.division, context.day)
+    directory = context.catalogue.directory
+    authority = issuing_authority(item, case.applicant.division, context.day, directory)
     assert authority is not None  # intake has looked at the division
     assert item.number is not None  # the item loader asks for it
     state = context.state
     licence_id = derived_id("licence", state.holder, case.key, item.code)
     category = item.category(case.products[0].category) if case.products else None
-    series = _series(item.number.prefix, authority.division, category.code if category else "")
+    short = province(authority.division, directory)["short"]
+    series = _series(item.number.prefix, short, authority.division, category.code if category else "")
     return Grant(
         grant_id=derived_id(licence_id, 1),
         licence_id=licence_id,
@@ -151,8 +153,8 @@ def new_grant(context: DecisionContext, case: Case, item: ServiceItem) -> Grant:
 
 
 @lru_cache(maxsize=4096)
-def _series(prefix: str, division: str, category: str) -> str:
-    return prefix.format(province=province(division)["short"], division=division, category=category)
+def _series(prefix: str, short: str, division: str, category: str) -> str:
+    return prefix.format(province=short, division=division, category=category)
 
 
 @lru_cache(maxsize=4096)
@@ -218,7 +220,7 @@ def next_grant(
         version=version,
         application_id=application_id,
         item_digest=context.catalogue.digests.get(licence.item, licence.now.item_digest),
-        authority=named_on(licence.now.authority, item, today),
+        authority=named_on(licence.now.authority, item, today, context.catalogue.directory),
         issued_on=today,
         valid_from=today,
         decided_at=context.time,

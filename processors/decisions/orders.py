@@ -238,7 +238,9 @@ def annulled(context: DecisionContext, data: DecisionAnnulled) -> None:
         licence_id=key,
         version=1,
         number=None,
-        authority=named_on(licence.now.authority, context.item(licence.item), today),
+        authority=named_on(
+            licence.now.authority, context.item(licence.item), today, context.catalogue.directory
+        ),
         issued_on=today,
         valid_from=today,
         decided_at=context.time,
@@ -278,7 +280,9 @@ def imported(context: DecisionContext, data: LicenceImported, payload: dict[str,
     if find(holder.division) is None:
         grounds.append(reasons.unknown_division(holder.division))
     issued = data.issued_on.isoformat()
-    authority = issuing_authority(item, holder.division, issued) if item and find(holder.division) else None
+    directory = context.catalogue.directory
+    known = item if find(holder.division) else None
+    authority = issuing_authority(known, holder.division, issued, directory) if known else None
     if authority is not None and not competent_as_authority(context.source, authority):
         grounds.append(reasons.not_competent(context.source))
     elif context.rules >= 2 and context.state.licences and _contradicts_record(context, holder):

@@ -71,6 +71,47 @@ class Register(Protocol):
         ...
 
 
+class RegisterQuery(NamedTuple):
+    """A search of the public register: part of a number or of an enterprise's name, an item, a status; empty for any.
+
+    `after` is the place of the last row of the page before (0: the first page), `most` the most rows wanted.
+    """
+
+    text: str = ""
+    item: str = ""
+    status: str = ""
+    after: int = 0
+    most: int = 20
+
+
+class ListedLicence(NamedTuple):
+    """A row of the public register; `place` gives its order, the newest having the highest."""
+
+    place: int
+    number: str
+    item: str
+    status: str
+    name: str
+    issued_on: str
+    valid_until: str | None
+
+
+class PublicRegister(Register, Protocol):
+    """The register with the index by which everybody may search it. It finds no licence of a person."""
+
+    def search(self, wanted: RegisterQuery) -> list[ListedLicence]:
+        """Return the licences of enterprises that a search finds, the newest first."""
+        ...
+
+    def authorities(self) -> list[str]:
+        """Return the authorities (URNs) that have issued a licence, in the order of their URNs."""
+        ...
+
+    def hosts(self, authority: str) -> list[str]:
+        """Return the hosts to which the QR codes of an authority's licences lead, the first one first."""
+        ...
+
+
 def marks_of(state: HolderState) -> frozenset[str]:
     """Return the marks of a holder: who sent its cases, where they belong, and what lists ask for."""
     found = {f"filing:{x.ref.department}:{state.division}" for x in state.filings.values()}
@@ -95,7 +136,7 @@ def window_of(case: Case) -> str:
     return case.window or (agency.division if agency else "")
 
 
-class WholeRegister(Register, Protocol):
+class WholeRegister(PublicRegister, Protocol):
     """The register with the facts behind it, for what is made of facts: letters."""
 
     def facts_of(self, holder: str) -> Iterator[Fact]:

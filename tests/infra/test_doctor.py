@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -16,12 +17,21 @@ from infra.transparency.sequencer import seeded_signer
 def office(tmp_path: Path) -> Office:
     made = Office(tmp_path)
     made.init()
+    lead(made, "licences.example.org")
     return made
 
 
-def findings(office: Office, code: int = 0, **env: str) -> dict[str, list[dict[str, object]]]:
-    import json
+def lead(office: Office, host: str, *former: str) -> None:
+    """Let the QR codes of the province's authority lead to a host."""
+    folder = office.data / "authorities"
+    folder.mkdir(exist_ok=True)
+    (folder / "own.toml").write_text(f"""["urn:agency:630000:market-regulation"]
+host = "{host}"
+former_hosts = {list(former)}
+""")
 
+
+def findings(office: Office, code: int = 0, **env: str) -> dict[str, list[dict[str, object]]]:
     found: dict[str, list[dict[str, object]]] = {}
     for line in office.run("doctor", "--json", code=code, env=env).splitlines():
         row = json.loads(line)
@@ -150,3 +160,43 @@ def test_filings_that_a_department_does_not_take(office: Office) -> None:
     (waits,) = findings(office)["deliveries"]
     assert "1 filings not delivered, 1 attempts" in str(waits["detail"])
     assert waits["hint"] == "zhengzhao filing deliver"
+
+
+def test_host_that_is_printed_is_asked_for_and_fixed(tmp_path: Path) -> None:
+    """The example host is wrong, and said by `drain`; a host is fixed by its first licence; a second one is named."""
+    office = Office(tmp_path)
+    office.init()
+    assert findings(office, code=1)["hosts"][0]["ok"] is False
+    e = Events()
+    e.apply("2018-09-10T09:00:00+08:00", "A-1", uscc(1))
+    office.submit(e)
+    office.run("drain")
+    assert 1 == office.err.count("ZHENGZHAO.EXAMPLE")
+    assert "authorities/*.toml" in office.err
+    office.run("drain")
+    assert "ZHENGZHAO.EXAMPLE" not in office.err
+    lead(office, "licences.example.org")
+    assert [row["ok"] for row in findings(office, code=1)["hosts"]] == [True, False]
+    later = Events()
+    later.apply(
+        "2018-09-11T09:00:00+08:00",
+        "A-2",
+        uscc(2),
+        products=[{"category": "化肥", "site": "乙地", "detail": "x"}],
+    )
+    later.lines[0]["id"] = "second"
+    file = tmp_path / "later.jsonl"
+    file.write_text(later.text(), "utf-8")
+    office.run("submit", str(file), code=2)
+    assert 'former_hosts = ["ZHENGZHAO.EXAMPLE"]' in office.err
+    lead(office, "licences.example.org", "zhengzhao.example")
+    office.run("submit", str(file))
+    office.run("drain")
+    assert "ZHENGZHAO.EXAMPLE" not in office.err
+    assert {row["ok"] for row in findings(office)["hosts"]} == {True}
+    for name in ("A-1", "A-2"):
+        licence = office.licence(office.case(name)["licence_number"])
+        pdf = office.data / "objects" / licence["objects"]["licence.pdf"]
+        office.run("verify", pdf, "--at", "2018-09-12T00:00:00+08:00")
+    assert 2 == len(list((office.data / "objects" / "status").iterdir()))
+    office.run("replay", "--into", str(tmp_path / "again"), "--decide")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from schemas.authorities import (
@@ -12,11 +14,13 @@ from schemas.authorities import (
     competent_in_division,
     issuing_authorities,
     issuing_authority,
+    load_directory,
     named_on,
     source_of,
 )
+from schemas.errors import UsageError
 from schemas.item_types import ServiceItem
-from schemas.items import load_catalogue
+from schemas.items import described, from_record, load_catalogue, to_record
 
 INDUSTRIAL, OPERATOR, LICENCE, CHEMICALS = (
     item
@@ -155,3 +159,66 @@ def test_names_by_level() -> None:
     assert authority("630000", "finance").name == "青海省财政厅"
     assert authority("630225", "finance").name == "循化撒拉族自治县财政局"
     assert authority("630225", "archives").name == "循化撒拉族自治县（archives）"
+
+
+PROVINCE = "urn:agency:630000:market-regulation"
+
+
+def test_installation_describes_its_authorities(tmp_path: Path) -> None:
+    """Name and host of an authority, or the host of a province, count for new licences; later files before earlier."""
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    (folder / "a.toml").write_text(
+        f'["{PROVINCE}"]\nname = "青海省市监局"\nhost = "a.example.org"\n[provinces.63]\nhost = "qh.example.org:8443"\n'
+    )
+    (folder / "b.toml").write_text(f'["{PROVINCE}"]\nhost = "b.example.org"\ntelephone = "12345"\n')
+    directory = load_directory(folder, {PROVINCE: {"host": "c.example.org"}})
+    assert INDUSTRIAL is not None
+    assert OPERATOR is not None
+    found = issuing_authority(INDUSTRIAL, "630225", "", load_directory(folder))
+    assert found is not None
+    assert ("B.EXAMPLE.ORG", "青海省市场监督管理局") == (found.host, found.name)
+    other = issuing_authority(OPERATOR, "630225", "", directory)
+    assert other is not None
+    assert "QH.EXAMPLE.ORG:8443" == other.host
+    assert "C.EXAMPLE.ORG" == getattr(issuing_authority(INDUSTRIAL, "630225", "", directory), "host", "")
+
+
+def test_what_decides_of_authorities_travels_with_the_catalogue(tmp_path: Path) -> None:
+    """Names and hosts change its digest and are read back from the ledger; a telephone number does neither."""
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    plain = load_catalogue()
+    (folder / "a.toml").write_text(f'["{PROVINCE}"]\ntelephone = "12345"\n')
+    assert plain.digest == described(plain, load_directory(folder)).digest
+    (folder / "a.toml").write_text(f'["{PROVINCE}"]\nhost = "a.example.org"\ntelephone = "12345"\n')
+    mine = described(plain, load_directory(folder))
+    assert plain.digest != mine.digest
+    again = from_record(to_record(mine))
+    assert (mine.digest, mine.directory.decisive()) == (again.digest, again.directory)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (f'["{PROVINCE}"]\nhots = "a.example.org"\n', "hots"),
+        (f'["{PROVINCE}"]\nhost = "no host"\n', "host"),
+        (f'["{PROVINCE}"]\nhost = 7\n', "host"),
+        ('["urn:agency:999999:market-regulation"]\nhost = "a.example.org"\n', "999999"),
+        ('["market-regulation"]\nhost = "a.example.org"\n', "market-regulation"),
+        ('[provinces.99]\nshort = "x"\n', "provinces.99"),
+        ('[provinces.63]\nlong = "x"\n', "long"),
+        ('host = "a.example.org"\n', "host"),
+        ("[", ""),
+    ],
+)
+def test_unusable_description_is_refused_with_file_and_key(tmp_path: Path, text: str, key: str) -> None:
+    """Nothing is read past: the error names the file and what is wrong in it."""
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    (folder / "x.toml").write_text(text)
+    with pytest.raises(UsageError) as wrong:
+        load_directory(folder)
+    assert "x.toml" in wrong.value.where
+    assert key in f"{wrong.value.where} {wrong.value.message}"
+    assert wrong.value.hint

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Playwright
 
 from infra.http.pages import POLICY
 from infra.http.verifier_pages import verifier
-from infra.pages.frame import icon, render, stylesheet
+from infra.pages.frame import render, site_files
 from infra.transparency.sequencer import seeded_signer
 from issuance import keys
 from issuance.certificates import Role
@@ -100,8 +100,7 @@ class Site:
             "/", "text/html; charset=utf-8", render("home.html", "zh", **verifier(hidden=True)).encode()
         )
         self.serve("/verify", "text/html; charset=utf-8", render("verify.html", "zh", **verifier()).encode())
-        self.serve("/assets/site.css", "text/css", stylesheet())
-        self.serve("/assets/icon.svg", "image/svg+xml", icon())
+        self.paths.update(site_files())
         self.serve("/trust/bundle", "application/json", self.bundle)
         self.edition = self.publish()
 

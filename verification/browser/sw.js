@@ -9,7 +9,7 @@ const KEPT = "zhengzhao-verifier-1";
 const KEPT_HEADER = "x-zhengzhao-kept";
 const PATIENCE = 4000; // milliseconds for an answer while there is something kept
 const SHELL = "/verify";
-const FRAME = ["/assets/site.css", "/assets/icon.svg"];
+const FRAME = ["/assets/site.css", "/assets/scripts.css", "/assets/icon.svg"];
 const FILES = [
   "answer.js", "body.js", "bytes.js", "camera.js", "canonical.js", "cbor.js", "cose.js", "credential.js", "der.js",
   "inputs.js", "log.js", "look.js", "moments.js", "notes.js", "page.js", "page_text.js", "pdf.js", "pictures.js", "qr_text.js",

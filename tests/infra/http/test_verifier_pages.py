@@ -70,6 +70,7 @@ def test_language_is_the_address_or_the_browsers(client: TestClient) -> None:
         ("/verify", "zh-CN", "zh-CN"), ("/verify", "en-GB,zh", "en"), ("/verify?lang=zh", "en", "zh-CN"),
         ("/?lang=en", "zh-CN", "en"), ("/", "de", "zh-CN"),
     ):  # fmt: skip
+        client.cookies.clear()  # which would keep the language of the address before
         page = client.get(place, headers={**HTML, "Accept-Language": asked})
         assert f'<html lang="{language}">' in page.text, (place, asked)
     assert 400 == client.get("/verify?other=1", headers=HTML).status_code
@@ -90,6 +91,10 @@ def test_bundle_is_the_trust_folder_for_every_origin(client: TestClient, data: P
     names = sorted(path.name for path in (data / "objects" / "status").iterdir())
     assert names
     assert trust_bundle(trust_files(data / "trust"), names) == answer.content
+    edition = next((data / "trust" / "editions").iterdir())
+    assert edition.read_bytes() == client.get(f"/trust/editions/{edition.name}").content
+    for place in ("editions/", "editions/none.json", "editions/..%2Ftrust.json", "editions/x/y.json"):
+        assert 404 == client.get(f"/trust/{place}").status_code, place
     for place in ("/trust/bundle", "/trust/trust.json", "/trust/root.pem", f"/status/{names[0]}"):
         assert "*" == client.get(place).headers["access-control-allow-origin"], place
     for place in ("/verify", "/v1/licences"):
