@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from verification.status_sources import Stored
 
 SERVICE_SECONDS = 8.0  # the broker's time to take what a service was sent
+HOSTS_GOOD = "二维码指向本单位的主机 / the QR codes lead to hosts of your own"
 HOST_HINT = (
     "在数据目录写 authorities/*.toml / write authorities/*.toml in the data folder: "
     '["urn:agency:630000:market-regulation"] host = "…"'

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from infra.bootstrap import HOST_HINT, Installation
+from infra.bootstrap import HOST_HINT, HOSTS_GOOD, Installation
 from infra.delivery.outbox import DATABASE, OUTBOX
 from infra.delivery.webhooks import FILE, Hook, load_departments
 from infra.draw import results_page
@@ -126,17 +126,10 @@ def _root(here: Installation, private: frozenset[str]) -> DoctorFinding:
 
 
 def _hosts(here: Installation) -> Findings:
-    """Check that the QR codes lead somewhere: to no example, and for each authority to the host printed before."""
+    """Check that the QR codes lead somewhere, for each authority to the host printed before."""
     example = here.example_hosts()
-    if example:
-        yield DoctorFinding(
-            "hosts", False,
-            f"二维码指向示例主机，扫描打不开 / the QR codes of {len(example)} authorities lead to the example host "
-            f"{EXAMPLE_HOST}, which nobody has: {', '.join(example[:3])}{'…' if len(example) > 3 else ''}",
-            HOST_HINT,
-        )  # fmt: skip
-    else:
-        yield DoctorFinding("hosts", True, "二维码指向本单位的主机 / the QR codes lead to hosts of your own")
+    wrong = f"二维码指向示例主机 / {len(example)} authorities print {EXAMPLE_HOST}, which nobody has: {example[:3]}"
+    yield DoctorFinding("hosts", not example, wrong if example else HOSTS_GOOD, HOST_HINT if example else "")
     here.check_hosts()
 
 

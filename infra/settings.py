@@ -34,23 +34,10 @@ PAST_DAYS = 36_500  # the limit for stories of the past
 _INBOXES_HINT = '[inboxes] with lines like "zhengzhao.inbox.630100" = "urn:agency:630100:market-regulation"'
 _KEYS = frozenset(
     {
-        "require_proof",
-        "items",
-        "workers",
-        "patience",
-        "retention_years",
-        "backdate_days",
-        "inboxes",
-        "proxies",
-        "log",
-        "window",
-        "mail",
-        "webhook",
-        "oidc",
-        "timestamp",
-        "authorities",
+        "require_proof", "items", "workers", "patience", "retention_years", "backdate_days", "inboxes", "proxies", "log",
+        "window", "mail", "webhook", "oidc", "timestamp", "authorities",
     }
-)
+)  # fmt: skip
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
