@@ -638,6 +638,18 @@ class Installation:
         with self.database() as db:
             yield EmbeddedLetters(db)
 
+    def open_letters(self) -> int | None:
+        """Return how many dead letters wait for somebody; None where that is not known yet."""
+        from infra.readmodel.database import Database
+
+        path: Path | None = self.settings.database
+        if self.settings.on_kafka:
+            path = self.following.path if self.following and self.following.caught_up else None
+        if path is None or not path.exists():
+            return None
+        with Database(path) as db:
+            return int(db.db.execute("SELECT count(*) FROM letters WHERE state = 'open'").fetchone()[0])
+
     # --- recovery
 
     def replay(self, into: Path, *, decide: bool, say: Say, proofs: bool = False) -> ReplayReport:

@@ -1,7 +1,7 @@
 """The one set of metrics of service and workers: the same names and labels, in the exposition format of Prometheus.
 
 A stage is one of the topology's, or `door` (the HTTP service takes in), `engine` (what one machine decides and issues
-altogether), `project` (the records of the workers are followed). Labels name stages, routes and classes, never a path,
+altogether), `deliver` (filings that webhooks have not taken), `project` (the workers' records are followed). Labels name stages, routes and classes, never a path,
 an id or a person. Beside them stand the figures of the process that every client library of Prometheus gives.
 """
 
@@ -55,11 +55,19 @@ class StageMetrics:
 
 
 class Metrics:
-    """The metrics of one process; `stages` gives the figures of its stages whenever they are asked for."""
+    """The metrics of one process.
 
-    def __init__(self, stages: Callable[[], Iterable[StageMetrics]]) -> None:
+    `stages` gives the figures of its stages whenever they are asked for, `letters` how many dead letters are open (None:
+    this process does not know).
+    """
+
+    def __init__(
+        self,
+        stages: Callable[[], Iterable[StageMetrics]],
+        letters: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Stages(stages))
+        self.registry.register(_Stages(stages, letters))
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "zhengzhao_http_requests",
@@ -91,8 +99,11 @@ _GAUGES: Final[tuple[tuple[str, str, _Value], ...]] = (
 class _Stages(Collector):
     """The figures of stages, which their loops and threads keep."""
 
-    def __init__(self, stages: Callable[[], Iterable[StageMetrics]]) -> None:
+    def __init__(
+        self, stages: Callable[[], Iterable[StageMetrics]], letters: Callable[[], int | None]
+    ) -> None:
         self._stages = stages
+        self._letters = letters
 
     def collect(self) -> Iterator[Metric]:
         stages = list(self._stages())
@@ -113,6 +124,8 @@ class _Stages(Collector):
             for stage in stages:
                 shown.add_metric([stage.stage], value(stage))
             yield shown
+        if (letters := self._letters()) is not None:
+            yield GaugeMetricFamily("zhengzhao_letters_open", "Dead letters that wait for somebody", letters)
         yield _latency([stage for stage in stages if stage.timed])
 
 

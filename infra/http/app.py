@@ -97,7 +97,7 @@ class Service:
         self.door = StageMetrics("door", timed=False)
         self.door.under_way = lambda: intake.waiting
         self.door.healthy = lambda: intake.alive
-        self.metrics = Metrics(lambda: [self.door, *drainer.metrics()])
+        self.metrics = Metrics(lambda: [self.door, *drainer.metrics()], lookups.installation.open_letters)
         self.portal = Portal(lookups.installation, self.callers, intake, self.bodies, limits)
         self.openapi = msgspec.json.encode(document(limits))
 
@@ -357,7 +357,7 @@ class Service:
 
     async def metrics_text(self, request: Request, principal: Principal | None) -> Response:
         """Answer with the metrics for Prometheus."""
-        return Response(self.metrics.text(), media_type=EXPOSITION)
+        return Response(await self._work(self.metrics.text), media_type=EXPOSITION)
 
     async def describe(self, request: Request, principal: Principal | None) -> Response:
         """Answer with the OpenAPI document."""

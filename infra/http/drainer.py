@@ -203,6 +203,7 @@ class Drainer:
         self.issued = 0
         self.letters = 0
         self.pending = 0
+        self.filings = 0  # filings that webhooks have not taken
         self.ticks = 0
 
     def start(self) -> None:
@@ -223,7 +224,9 @@ class Drainer:
         engine.dead_letters = self.letters
         engine.lag = lambda: self.pending
         engine.healthy = lambda: self.alive
-        stages = [engine]
+        deliver = StageMetrics("deliver", timed=False)
+        deliver.lag = lambda: self.filings
+        stages = [engine, deliver]
         for name, done in (("decide", self.decided), ("issue", self.issued), ("clock", self.ticks)):
             stages.append(StageMetrics(name, timed=False))
             stages[-1].outcomes["done"] = done
@@ -310,5 +313,6 @@ class Drainer:
             self.pending = progress.pending
             self._give_way()
 
-        engine.drain(report, lambda: _FEW if self._busy() else BATCH)
+        done = engine.drain(report, lambda: _FEW if self._busy() else BATCH)
+        self.filings = done.filings.waiting
         self.pending = 0

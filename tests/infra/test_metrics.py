@@ -12,13 +12,14 @@ def test_figures_of_a_stage() -> None:
     stage.lag = lambda: 3
     door = StageMetrics("door", timed=False)
     door.outcomes["rejected"] += 1
-    lines = Metrics(lambda: [door, stage]).text().decode().splitlines()
+    lines = Metrics(lambda: [door, stage], lambda: 4).text().decode().splitlines()
     for line in (
         'zhengzhao_events_total{outcome="done",stage="decide"} 2.0',
         'zhengzhao_events_total{outcome="rejected",stage="door"} 1.0',
         'zhengzhao_retries_total{stage="decide"} 1.2345678e+07',
         'zhengzhao_lag{stage="decide"} 3.0',
         'zhengzhao_healthy{stage="door"} 1.0',
+        "zhengzhao_letters_open 4.0",
         'zhengzhao_latency_seconds_bucket{le="0.025",stage="decide"} 1.0',
         'zhengzhao_latency_seconds_bucket{le="+Inf",stage="decide"} 2.0',
         'zhengzhao_latency_seconds_count{stage="decide"} 2.0',
