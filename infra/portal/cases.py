@@ -21,12 +21,12 @@ from processors.state import Case, HolderState, Licence
 from producers import agency_events
 from producers.agency_events import Sender
 from producers.forms import COMMITMENT, notice_lines
+from producers.packet_events import form_row
 from schemas.errors import NotFound
 from schemas.facts import Reason
 from schemas.identifiers import kept_id
 from schemas.item_types import ServiceItem
 from schemas.items import fields_once
-from schemas.items import row as item_row
 from schemas.persons import holder_key
 from schemas.rows import as_json
 
@@ -86,7 +86,7 @@ def _form(
         changed=_rows(values, "change.products", visit.typed.get("more") == "change.products"),
         divisions=divisions(portal, values.get("applicant.division", "")),
         commitment=COMMITMENT,
-        notice=list(notice_lines(item_row(item))) if item else [],
+        notice=list(notice_lines(form_row(item))) if item else [],
         filings=chosen if whole else [],
         rules=[rule for rule, _ in fields_once([item, *chosen])] if whole else item.fields,
         officer=officer,
@@ -264,7 +264,7 @@ def _case(
         kept=kept or {},
         divisions=divisions(portal, case.applicant.division),
         commitment=COMMITMENT,
-        notice=list(notice_lines(item_row(item))) if item else [],
+        notice=list(notice_lines(form_row(item))) if item else [],
         today=portal.now().date().isoformat(),
         nonce=secrets.token_hex(8),
         letters=portal.notices.of_case(state.holder, case.key),
