@@ -245,6 +245,12 @@ class Accounts:
         """Remember that a holder's application was sent and may not be decided yet."""
         self._do("INSERT OR IGNORE INTO sent VALUES (?, ?, ?)", (subject, application, self._clock()))
 
+    def sent_at(self, subject: str, application: str) -> float:
+        """Return when a holder sent an application here (Unix seconds); 0 where it did not."""
+        sql = "SELECT at FROM sent WHERE subject = ? AND application = ?"
+        rows = self._do(sql, (subject, application))
+        return float(rows[0][0]) if rows else 0.0
+
     def was_sent(self, subject: str, application: str) -> bool:
         """Tell whether a holder sent an application here."""
         return bool(

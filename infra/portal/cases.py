@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -217,9 +218,11 @@ def case_page(portal: Portal, visit: Visit) -> Response:
     try:
         case = own_case(state, wanted)
     except NotFound:
-        if not portal.accounts.was_sent(visit.account.subject, kept_id(wanted)):
+        sent_at = portal.accounts.sent_at(visit.account.subject, kept_id(wanted))
+        if not sent_at:
             raise
-        return portal.page(visit, "waiting", application=kept_id(wanted), refused=_refusal(state))
+        refused = _refusal(state, sent_at)
+        return portal.page(visit, "waiting", application=kept_id(wanted), refused=refused)
     assert state is not None
     if visit.request.method == "GET":
         return _case(portal, visit, state, case, {})
@@ -228,9 +231,12 @@ def case_page(portal: Portal, visit: Visit) -> Response:
     return _supply(portal, visit, state, case)
 
 
-def _refusal(state: HolderState | None) -> str:
-    """Return the reasons of a holder's last event without effect, for an application that opened no case."""
-    return "；".join(map(str, state.refused[-1].reasons)) if state and state.refused else ""
+def _refusal(state: HolderState | None, since: float) -> str:
+    """Return the reasons of a holder's last event without effect since a moment, for an application without a case."""
+    last = state.refused[-1] if state and state.refused else None
+    if last is None or datetime.fromisoformat(last.time).timestamp() < since - 1:
+        return ""
+    return "；".join(map(str, last.reasons))
 
 
 def _case(
