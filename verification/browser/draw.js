@@ -331,18 +331,19 @@ function compareExcluded(listed, found) {
   must(canonical(order.map(([, one]) => one)) === canonical(listed), "not the right targets are excluded");
 }
 
+/** Return the exact share of a population, rounded up. */
+function ofRatio(ratio, size, name) {
+  must(/^(0(\.[0-9]{1,30})?|1(\.0{1,30})?)$/.test(ratio), `stratum ${name}: no exact decimal`);
+  const scale = 10n ** BigInt((ratio.split(".")[1] ?? "").length);
+  return Number((BigInt(ratio.replace(".", "")) * BigInt(size) + scale - 1n) / scale);
+}
+
 /** Count the targets of each stratum: ratios rounded up exactly, the rest of `total` by largest remainder. */
 function share(plan, size) {
   const due = {};
   for (const { name, count, ratio } of plan.strata) {
     if (count !== undefined) due[name] = count;
-    else if (ratio !== undefined) {
-      must(/^(0(\.[0-9]{1,30})?|1(\.0{1,30})?)$/.test(ratio), `stratum ${name}: no exact decimal`);
-      const decimals = ratio.split(".")[1] ?? "";
-      const scale = 10n ** BigInt(decimals.length);
-      const part = BigInt(ratio.replace(".", "")) * BigInt(size[name]);
-      due[name] = Number((part + scale - 1n) / scale);
-    }
+    else if (ratio !== undefined) due[name] = ofRatio(ratio, size[name], name);
   }
   const fixed = Object.values(due).reduce((sum, count) => sum + count, 0);
   const free = plan.strata.map((one) => one.name).filter((name) => due[name] === undefined);
@@ -358,6 +359,9 @@ function share(plan, size) {
   const name16 = (name) => toHex(toUtf8(name));
   const order = free.toSorted((a, b) => (rest(a) === rest(b) ? (name16(a) < name16(b) ? -1 : 1) : rest(a) > rest(b) ? -1 : 1));
   for (const name of order.slice(0, Number(over))) due[name]++;
+  for (const name of plan.limit === undefined ? [] : Object.keys(due)) {
+    must(due[name] <= ofRatio(plan.limit, size[name], name), `stratum ${name}: above the limit of the item's class`);
+  }
   for (const name of Object.keys(due)) must(due[name] <= size[name] && (due[name] || !size[name]), `stratum ${name}: a count that cannot be`);
   return due;
 }
