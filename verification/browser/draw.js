@@ -14,7 +14,7 @@
 import { equal, fromBase64, fromHex, fromUtf8, sha256, toBase64Url, toHex, toUtf8 } from "./bytes.js";
 import { canonical, isCanonical, parse } from "./canonical.js";
 import { isP256, rawSignature, verifies } from "./der.js";
-import { must, readRegister, Wrong } from "./draw_register.js";
+import { must, readRegister, textOf, Wrong } from "./draw_register.js";
 import { seconds } from "./moments.js";
 import { digest as digestOf, Hashing, hex } from "./sha256.js";
 
@@ -254,7 +254,7 @@ async function drawAgain(t, targets, progress) {
     const values = targets.values(row, places);
     const number = strata.findIndex((one) => one.fits.every(([n, value]) => equal(values[n], value)));
     if (number < 0 || early.size) {
-      const id = fromUtf8(values[0]);
+      const id = textOf(values[0]);
       if (number < 0 || early.has(id)) {
         excluded.push({ id, reason: number < 0 ? "in no stratum" : early.get(id) });
         continue;
@@ -262,8 +262,8 @@ async function drawAgain(t, targets, progress) {
     }
     const own = strata[number];
     own.size++;
-    divisions.add(fromUtf8(values[2]));
-    const weight = plan.weights?.[fromUtf8(values[1])] ?? 1;
+    divisions.add(textOf(values[2]));
+    const weight = plan.weights?.[textOf(values[1])] ?? 1;
     bounds[number].offer(lowestHash(own.hashing, values[0], weight, buffer), values[0]);
   }
   compareExcluded(t.excluded, excluded);
@@ -521,7 +521,7 @@ function divisions(t, targets, conflicts) {
   const places = ["id", "division"].map((name) => targets.columns.indexOf(name));
   const found = new Map();
   for (let row = 0; row < targets.count; row++) {
-    const [id, division] = targets.values(row, places).map(fromUtf8);
+    const [id, division] = targets.values(row, places).map(textOf);
     if (wanted.has(id)) found.set(id, division);
   }
   return found;

@@ -11,6 +11,13 @@ export const COLUMNS = {
   conflicts: ["inspector_id", "target_id", "reason"],
 };
 
+/** Return the text of UTF-8 bytes; short plain ASCII, which most values are, without a decoder. */
+export function textOf(bytes) {
+  if (bytes.length > 63) return fromUtf8(bytes);
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] > 127) return fromUtf8(bytes);
+  return String.fromCharCode.apply(null, bytes);
+}
+
 /** A fault of a draw's file, or a difference: a check that fails. */
 export class Wrong extends Error {}
 
@@ -31,14 +38,15 @@ export class Register {
 
   /** Return the values of a row as bytes, for the columns asked for by their places. */
   values(row, places) {
+    const { buffer } = this;
     const found = new Array(places.length);
     let column = 0;
     let from = this.starts[row];
     for (let at = from; ; at++) {
-      const byte = this.buffer[at];
-      if (byte !== TAB && byte !== LF) continue;
+      const byte = buffer[at];
+      if (byte > LF || byte < TAB) continue;
       const wanted = places.indexOf(column);
-      if (wanted >= 0) found[wanted] = this.buffer.subarray(from, at);
+      if (wanted >= 0) found[wanted] = buffer.subarray(from, at);
       if (byte === LF) return found;
       from = at + 1;
       column++;
@@ -196,7 +204,7 @@ function checkRows(register, kind) {
     must(keysOf(kind).every((_, n) => values[n].length), `${kind}: an empty id`);
     if (kind === "conflicts") continue;
     must(values[1].length === 6 && values[1].every((byte) => byte >= 48 && byte <= 57), `${kind}: a division without six digits`);
-    if (kind === "targets") must(/^[ABCD]?$/.test(fromUtf8(values[2])), `${kind}: a credit class that is not A to D`);
+    if (kind === "targets") must(/^[ABCD]?$/.test(textOf(values[2])), `${kind}: a credit class that is not A to D`);
   }
 }
 
@@ -206,7 +214,7 @@ function checkKeys(register) {
   const seen = new Set();
   let odd = false;
   for (let row = 0; row < register.count; row++) {
-    const id = register.values(row, places).map(fromUtf8).join("\t");
+    const id = register.values(row, places).map(textOf).join("\t");
     must(!seen.has(id), `${kind}: an id stands twice`);
     seen.add(id);
     odd ||= kind !== "conflicts" && /[^!-~]/.test(id);
