@@ -218,7 +218,7 @@ class Shell:
     def run(self, script: str, *codes: int) -> str:
         done = subprocess.run(
             ["bash", "-eu", "-c", script], cwd=self.folder, env=self.environment, capture_output=True, text=True,
-            timeout=300, check=False,
+            timeout=400, check=False,
         )  # fmt: skip
         assert done.returncode in (codes or (0,)), (script, done.stdout[-1500:], done.stderr[-1500:])
         return done.stdout
@@ -266,7 +266,7 @@ def test_the_walk_of_operations(tmp_path: Path) -> None:
         plain = re.sub(r"^\$ ", "", text, flags=re.MULTILINE)
         return re.sub(r"^(zhengzhao worker\b[^#\n]*?)( *#.*)?$", r"\1 >>worker.log 2>&1 & echo $! >>pids", plain, flags=re.MULTILINE)  # fmt: skip
 
-    ready = f"for n in $(seq 300); do curl -sf http://{ports['127.0.0.1:8080']}/ready >/dev/null && break; sleep 0.3; done\n"
+    ready = f"for n in $(seq 600); do curl -sf http://{ports['127.0.0.1:8080']}/ready >/dev/null && break; sleep 0.3; done\n"
     script = lines(block("operations.md", "stack up")) + ready + lines(block("operations.md", "kcat"))
     try:
         out = shell.run(script + "zhengzhao licence list --json\n")
