@@ -258,18 +258,20 @@ def test_the_walk_of_operations(tmp_path: Path) -> None:
         "stack up": f"stack up --kafka-port {first} --s3-port {first + 2}",
         "127.0.0.1:9092": f"127.0.0.1:{first}",
         "127.0.0.1:8080": f"127.0.0.1:{first + 11}",
+        "--port 8090": f"--port {first + 10}",
     }
 
     def lines(text: str) -> str:
         for old, new in ports.items():
             text = text.replace(old, new)
         plain = re.sub(r"^\$ ", "", text, flags=re.MULTILINE)
-        return re.sub(r"^(zhengzhao worker\b[^#\n]*?)( *#.*)?$", r"\1 >>worker.log 2>&1 & echo $! >>pids", plain, flags=re.MULTILINE)  # fmt: skip
+        return re.sub(r"^(zhengzhao (?:worker|run)\b[^#\n]*?)( *#.*)?$", r"\1 >>worker.log 2>&1 & echo $! >>pids", plain, flags=re.MULTILINE)  # fmt: skip
 
     ready = f"for n in $(seq 600); do curl -sf http://{ports['127.0.0.1:8080']}/ready >/dev/null && break; sleep 0.3; done\n"
     script = lines(block("operations.md", "stack up")) + ready + lines(block("operations.md", "kcat"))
     try:
-        out = shell.run(script + "zhengzhao licence list --json\n")
+        served = ready.replace(f"{first + 11}/ready", f"{first + 10}/healthz")
+        out = shell.run(f"{script}{served}zhengzhao licence list --json\n")
         rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
         assert {"N-1", "N-2"} == {row["application_id"] for row in rows if row["objects"]}
         assert "Traceback" not in (tmp_path / "worker.log").read_text("utf-8")
