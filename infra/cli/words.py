@@ -251,6 +251,7 @@ _EVENTS: Final[Mapping[str, str]] = {
     "holder.classified": "信用分类",
     "clock.ticked": "报时",
     "check.dropped": "核查取消",
+    "clock.corrected": "更正时钟",
     "opened": "收件",
     "version": "此前版本",
 }
