@@ -110,6 +110,9 @@ class Projector:
         self._cases: set[tuple[str, str]] = set()
         self._numbers: dict[str, str] = {}
         self._endings: dict[str, StatusReason | None] = {}
+        self._corrected: dict[
+            str, str
+        ] = {}  # licence id → holder: whose ending a corrected clock may have taken back
         self._licences: dict[str, str] = {}  # licence id → holder: whose places may have changed
         self._lists: dict[str, tuple[str, int]] = {}
         self._listed: set[str] = set()  # holders whose rows of the public register may have changed
@@ -147,6 +150,8 @@ class Projector:
             rows.append((holder, states.encode(state), self._due(state)))
         db.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", rows)
         self._write_marks()
+        for key, holder in self._corrected.items():
+            self._endings[key] = self._ending_of(self._states[holder].licences[key])
         db.executemany("INSERT OR IGNORE INTO cases VALUES (?, ?)", self._cases)
         db.executemany("INSERT OR REPLACE INTO licences VALUES (?, ?)", self._numbers.items())
         db.executemany(
@@ -161,6 +166,7 @@ class Projector:
         self._cases.clear()
         self._numbers.clear()
         self._endings.clear()
+        self._corrected.clear()
         self._licences.clear()
         self._lists.clear()
 
@@ -203,6 +209,25 @@ class Projector:
         elif isinstance(body, f.LicenceStatusChanged):
             self._licences[body.licence] = fact.holder
             self._endings[body.licence] = ending(body, fact.time)
+        elif isinstance(body, f.ClockCorrected):
+            found = dict.fromkeys(state.licences, fact.holder)
+            self._licences |= found
+            self._corrected |= found
+
+    def _ending_of(self, licence: Licence) -> StatusReason | None:
+        """Return why a licence is not valid, by the fact that gave it the status that it has again."""
+        if licence.status == "valid":
+            return None
+        rows = "SELECT CAST(fact AS BLOB) FROM facts WHERE holder = ? AND type = 'licence.status' ORDER BY seq DESC"
+        for (raw,) in self._db.db.execute(rows, (licence.now.holder,)):
+            fact = f.decode(raw)
+            body = fact.body
+            if isinstance(body, LicenceStatusChanged) and (body.licence, body.status) == (
+                licence.key,
+                licence.status,
+            ):
+                return ending(body, fact.time)
+        return None
 
     def _write_lists(self) -> None:
         db = self._db.db

@@ -27,6 +27,7 @@ TYPES = (
     "case.opened", "case.accepted", "case.completed", "case.clock-stopped", "case.clock-resumed", "case.granted", "case.refused",
     "case.withdrawn", "case.lapsed", "case.overdue", "licence.granted", "licence.imported", "licence.status",
     "licence.issue-failed", "licence.issued", "filing.pushed", "filing.moved", "filing.overdue", "check.overdue", "event.refused",
+    "clock.corrected",
 )  # fmt: skip
 
 
@@ -43,6 +44,7 @@ class Handled(msgspec.Struct):
     decided_on: str = ""
     unissued: bool = False  # its certificate could not be made
     outcome: str = ""  # granted, refused, withdrawn, lapsed, claimed, returned
+    decided_at: str = ""  # the moment, by which a corrected clock takes a decision back
 
 
 class Kept(NamedTuple):
@@ -107,6 +109,10 @@ class _Folding:
                 )
                 if filing is not None:
                     filing.decided_on, filing.outcome = day_of(fact.time).isoformat(), body.state
+            case f.ClockCorrected():
+                for (one, _), case in self._cases.items():
+                    if one == holder and case.outcome in ("lapsed", "refused") and case.decided_at > body.to:
+                        case.decided_on = case.decided_at = case.outcome = ""
             case _:
                 self._case(fact)
 
@@ -129,6 +135,7 @@ class _Folding:
                 case.promised = body.promised
             case f.CaseGranted() | f.CaseRefused() | f.CaseWithdrawn() | f.CaseLapsed():
                 case.decided_on, case.outcome = day_of(fact.time).isoformat(), fact.type.removeprefix("case.")
+                case.decided_at = fact.time
                 if isinstance(fact.body, f.CaseGranted):
                     granted = fact.body
                     self._versions[fact.holder, granted.licence, granted.version] = granted.case
