@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from story import Events, Office, uscc
 
-from infra.bootstrap import Installation
 from infra.embedded.inbox import RECEIPT, last_receipt
 from infra.kafka.stages import ClockStage
 from infra.readmodel.database import Database
-from infra.settings import Settings
-from processors.route import ClockJumped, check_tick, correction, tick
+from processors.route import ClockJumped, check_tick
 
 NOW = datetime(2018, 3, 2, 12, tzinfo=UTC)
 
@@ -104,30 +102,6 @@ def test_a_clock_that_ran_ahead_of_the_machine_stops_the_tick(tmp_path: Path) ->
     assert findings["tick"]["ok"] is False
     office.run("tick", "--confirm")
     office.run("tick")
-
-
-def test_a_wrong_tick_that_was_not_published_leaves_the_status_list_valid(tmp_path: Path) -> None:
-    """The licence expires by the tick and is valid by the correction, before any list says so; a suspension stays."""
-    office = Office(tmp_path)
-    office.init()
-    e = Events()
-    e.apply("2018-03-01T10:00:00+08:00", "N-1", uscc(1))
-    e.apply("2018-03-01T11:00:00+08:00", "N-2", uscc(2))
-    order = {"granted_by": "N-2", "holder_id": uscc(2), "ground": "整改", "decided_on": "2018-03-01"}
-    e.add("licence.suspended", "2018-03-01T12:00:00+08:00", {**order, "until": "2018-09-01"})
-    office.tell(e)
-    wrong, right = datetime(2024, 3, 1, tzinfo=UTC), datetime(2018, 3, 1, 12, tzinfo=UTC)
-    now = datetime.now(UTC)
-    with Installation(Settings(office.data, workers=1)) as here:
-        with here.embedded_inbox() as inbox:
-            inbox.append(tick(wrong, now, "clock", "internal"), now)
-            inbox.append(correction(right, now, "时钟错误"), now)
-        here.drain("test")
-        with here.database() as db:
-            places = db.db.execute("SELECT place, status FROM places").fetchall()
-    assert {row["status"] for row in office.rows("licence", "list")} == {"valid", "suspended"}
-    assert places == [(1, 2)]
-    office.run("replay", "--into", tmp_path / "again", "--decide")
 
 
 class App:
