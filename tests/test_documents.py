@@ -29,6 +29,7 @@ from infra.settings import load
 from infra.stack import local
 from issuance import fonts, page
 from producers.printed import read_told
+from schemas.authorities import load_directory
 from schemas.calendar import CHINA
 from schemas.items import load_catalogue
 from schemas.licence import licence_body
@@ -100,6 +101,7 @@ HERE = {
     ("operations.md", "stack up"), ("operations.md", "kcat"), ("licence-page.md", "//! qr"), ("verification.md", "trust/root.pem"),
     ("tables.md", "items template industrial"), ("tables.md", "application_id,action"), ("tables.md", "submit applications.csv"),
     ("tables.md", '"accepted"'), ("portal.md", "[mail]"),
+    ("operations.md", "[provinces.63]"),
 }  # fmt: skip
 
 
@@ -171,6 +173,11 @@ def test_settings_and_departments(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text(block("portal.md", "[mail]"), "utf-8")
     hall = load(tmp_path, {})
     assert ("630000", "mail.example") == (hall.window, hall.mail.host if hall.mail else None)
+    (tmp_path / "authorities").mkdir()
+    (tmp_path / "authorities" / "own.toml").write_text(block("operations.md", "[provinces.63]"), "utf-8")
+    directory = load_directory(tmp_path / "authorities")
+    assert ["LICENCES.EXAMPLE.ORG"] == [one.host for one in directory.provinces.values()]
+    assert ["青海省市场监督管理局"] == [one.name for one in directory.authorities.values()]
     (tmp_path / "departments.toml").write_text(block("lifecycle.md", "public-security"), "utf-8")
     assert ["public-security"] == list(load_departments(tmp_path))
     assert 10 == tomllib.loads(block("lifecycle.md", "public-security"))["public-security"]["timeout"]

@@ -108,6 +108,7 @@ def test_an_encrypted_keystore_needs_its_passphrase(tmp_path: Path) -> None:
     """Wrong or absent: wrong; right: no warning about keys at rest."""
     office = Office(tmp_path)
     office.run("keys", "init", env={"ZHENGZHAO_PASSPHRASE": "the right one"})
+    lead(office, "licences.example.org")
     assert findings(office, code=1, ZHENGZHAO_PASSPHRASE="wrong")["keys"][-1]["ok"] is False
     assert "passphrase" not in findings(office, ZHENGZHAO_PASSPHRASE="the right one")
 
