@@ -1,5 +1,7 @@
 """The agency register of a data folder, and the check of the proofs that events carry.
 
+What guards an installation is remembered beside its ledger, so that a restore without it is noticed.
+
 Signing events as an agency does, with its private key in a PEM file, or as this installation does what it makes from papers.
 """
 
@@ -8,9 +10,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -159,3 +162,57 @@ def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
             hint="zhengzhao agency keygen -o KEY.pem",
         )
     return key
+
+
+class Memory(Protocol):
+    """Values by name beside the ledger; `infra.readmodel.database.Database` is one."""
+
+    def meta(self, name: str, default: str = "") -> str:
+        """Return a value, `default` where there is none."""
+        ...
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Set a value."""
+        ...
+
+
+GUARD_FILES: Final = {"agencies": FILE, "tokens": "tokens.json", "accounts": "accounts.db"}
+_GUARDS: Final = "guards"
+
+
+def guards_of(settings: Settings) -> frozenset[str]:
+    """Return what guards this installation: registers of agencies, tokens and accounts, and that proofs are required."""
+    found = {name for name, file in GUARD_FILES.items() if (settings.data / file).is_file()}
+    return frozenset(found | ({"require_proof"} if settings.require_proof else set()))
+
+
+def missing_guards(settings: Settings, memory: Memory) -> list[str]:
+    """Return what guarded this installation once and is not there now, as after a restore that was not whole."""
+    known = set(memory.meta(_GUARDS).split(",")) - {""}
+    return sorted(known - guards_of(settings))
+
+
+def require_guards(settings: Settings, memory: Memory) -> None:
+    """Refuse to work where a guard is missing. Raise UsageError."""
+    if missing := missing_guards(settings, memory):
+        names = ", ".join(GUARD_FILES.get(name, f"{name} (settings.toml)") for name in missing)
+        raise UsageError(
+            f"缺少以前用过的安全设置 / what guarded this installation before is missing: {names}",
+            where=str(settings.data),
+            hint="从备份恢复；确属有意撤去 / restore it from a backup; given up on purpose: "
+            + " ".join(("zhengzhao doctor", *(f"--forget {name}" for name in missing))),
+        )
+
+
+def check_guards(settings: Settings, memory: Memory) -> None:
+    """Refuse to work where a guard is missing, and remember those that are there. Raise UsageError."""
+    require_guards(settings, memory)
+    now = ",".join(sorted(guards_of(settings)))
+    if now != memory.meta(_GUARDS):
+        memory.set_meta(_GUARDS, now)
+
+
+def forget_guards(memory: Memory, names: Iterable[str]) -> None:
+    """Note that guards were given up on purpose."""
+    known = set(memory.meta(_GUARDS).split(",")) - {"", *names}
+    memory.set_meta(_GUARDS, ",".join(sorted(known)))

@@ -353,12 +353,13 @@ class Installation:
         `authenticate` replaces the check of the event's proof, for a caller that has identified the sender; `sender`
         names who that is.
         """
-        from infra.agencies import check_proof
+        from infra.agencies import check_proof, require_guards
         from infra.embedded.inbox import EmbeddedInbox
 
         with self.database(create=True) as db:
             if db.meta("catalogue") != self.catalogue.digest:
                 self.check_hosts()
+            require_guards(self.settings, db)
             yield EmbeddedInbox(
                 db,
                 self.persons,
@@ -531,9 +532,11 @@ class Installation:
 
         Waits up to `wait` seconds for another process. Raises FolderHeld, KeysMissing.
         """
+        from infra.agencies import check_guards
         from infra.embedded.engine import holding
 
         with holding(self, purpose, wait=wait, say=say) as engine:
+            check_guards(self.settings, engine.db)
             yield engine
 
     def drain(
@@ -679,7 +682,7 @@ class Installation:
         from infra.kafka.replay import copied
 
         with copied(self, say) as copy:
-            return export_log(copy, file, say)
+            return export_log(copy, file, say, beside=self.settings.data)
 
     def import_log(self, file: Path, say: Say) -> ReplayReport:
         """Bring an archive into a data folder without data, or into empty topics."""

@@ -12,6 +12,7 @@ from infra.cli.words import check_name
 
 app = typer.Typer()
 examine = later("infra.doctor:examine")
+forget_guards = later("infra.agencies:forget_guards")
 bench_licences = later("infra.bench.licences:bench")
 bench_http = later("infra.bench.http:bench_http")
 bench_web = later("infra.bench.http:bench_web")
@@ -24,9 +25,21 @@ _MARKS = {True: "✓", False: "✗", None: "!"}
 
 
 @app.command(epilog="Example: zhengzhao doctor --json")
-def doctor() -> None:
-    """检查环境 / Check fonts, keys, storage, clock, proofs and what waits. Exit 1 where something is wrong."""
+def doctor(
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="有意撤去的安全设置 / a guard that was given up on purpose"),
+    ] = None,
+) -> None:
+    """检查环境 / Check fonts, keys, storage, clock, proofs and what waits. Exit 1 where something is wrong.
+
+    What guarded this installation before (require_proof, agencies, tokens, accounts) and is missing is wrong, until it
+    is restored or named with --forget.
+    """
     with output.installation() as here:
+        if forget:
+            with here.database() as db:
+                forget_guards(db, forget)
         findings = examine(here)
     if output.as_json():
         output.print_rows(msgspec.to_builtins(f) for f in findings)

@@ -2,7 +2,9 @@
 
 The file is a tar of plain files: `header.json`, `zhengzhao.sqlite` (a consistent copy, taken while others write),
 `persons.db` (keys of persons, wrapped, so that they open nothing without the installation's secret; only where there
-are persons), `trust/…` and `objects/…`. An import is verified by replay before it counts.
+are persons), `trust/…`, `objects/…`, and under `folder/…` what follows from nothing: settings, agency register, tokens'
+digests, accounts, accesses, draws and their registers, departments, outbox, further items, the order of the public log.
+`keys/` and `secret/` are never in it. An import is verified by replay before it counts.
 
 Reading a data folder that may not be written, such as an auditor's copy on a read-only medium.
 
@@ -27,12 +29,24 @@ from typing import IO, Final
 
 import msgspec
 
+from infra.agencies import check_guards
 from infra.embedded.engine import decider
 from infra.parts import Parts
 from infra.persons.keys import DATABASE, SECRET, PersonsStore
 from infra.readmodel.database import Database
 from infra.recovery.replay import ReplayReport, replay
-from infra.recovery.unpack import HEADER, SQLITE, Say, complete, described, unpack
+from infra.recovery.unpack import (
+    BESIDE,
+    DATABASES,
+    FILES,
+    FOLDERS,
+    HEADER,
+    SQLITE,
+    Say,
+    complete,
+    described,
+    unpack,
+)
 from infra.settings import Settings
 from infra.stores.folder import FolderStore
 from schemas.errors import UsageError, ZhengzhaoError
@@ -40,8 +54,13 @@ from schemas.errors import UsageError, ZhengzhaoError
 _SCRATCH = ".import-"
 
 
-def export_log(parts: Parts, target: Path, say: Say = lambda *_: None) -> dict[str, object]:
-    """Write the archive and return its header. Raises UsageError where the file exists."""
+def export_log(
+    parts: Parts, target: Path, say: Say = lambda *_: None, *, beside: Path | None = None
+) -> dict[str, object]:
+    """Write the archive and return its header. Raises UsageError where the file exists.
+
+    `beside` is the folder with settings and registers, where the data lie elsewhere.
+    """
     if target.exists():
         raise UsageError(
             "文件已存在 / the file exists", where=str(target), hint="另用新文件名 / name a new file"
@@ -54,7 +73,10 @@ def export_log(parts: Parts, target: Path, say: Say = lambda *_: None) -> dict[s
     # The copies lie beside the archive, where there has to be room anyway.
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         copy, draft = Path(scratch) / SQLITE, Path(scratch) / "archive"
+        beside = beside or settings.data
+        kept = list(_beside(beside, Path(scratch)))  # the log's order first: it may lag behind the facts
         with Database(settings.database) as db:
+            check_guards(settings, db)
             db.db.execute("VACUUM INTO ?", (str(copy),))
         # On Kafka the persons' keys lie in the store too; in the archive they are a part of their own.
         keys = [key for key in store.list() if not key.startswith(("persons/", "probe/"))]
@@ -68,6 +90,8 @@ def export_log(parts: Parts, target: Path, say: Say = lambda *_: None) -> dict[s
                     _add_file(tar, DATABASE, persons)
                 for path in sorted(p for p in settings.trust.rglob("*") if p.is_file()):
                     _add_file(tar, f"trust/{path.relative_to(settings.trust).as_posix()}", path)
+                for name, path in kept:
+                    _add_file(tar, f"{BESIDE}{name}", path)
                 for n, key in enumerate(keys, 1):
                     _add(tar, f"objects/{key}", store.get(key))
                     say("objects", n, len(keys))
@@ -122,9 +146,41 @@ def _replayed(staged: Parts, into: Path, source: Path, say: Say) -> ReplayReport
         ) from None
 
 
+def _beside(folder: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
+    """Yield names and files of a data folder that an archive takes along; databases as consistent copies."""
+    for name in DATABASES:
+        if (folder / name).is_file():
+            with closing(sqlite3.connect(folder / name)) as db:
+                db.execute("VACUUM INTO ?", (str(scratch / f"copy-{name}"),))
+            yield name, scratch / f"copy-{name}"
+    for name in FILES:
+        if (folder / name).is_file():
+            yield name, folder / name
+    for name in FOLDERS:
+        for path in sorted(p for p in (folder / name).rglob("*") if p.is_file()):
+            inner = path.relative_to(folder)
+            if not any(part.startswith(".") for part in inner.parts):
+                yield inner.as_posix(), path
+
+
+def place_beside(staged: Path, folder: Path) -> None:
+    """Put what an archive took along into a data folder. Raises UsageError, and writes nothing, where another file is there."""
+    names = [n for n in (*FILES, *DATABASES) if (staged / n).is_file()]
+    names += [
+        path.relative_to(staged).as_posix()
+        for name in FOLDERS
+        for path in sorted((staged / name).rglob("*"))
+        if path.is_file()
+    ]
+    for write in (False, True):
+        for name in names:
+            _place(folder / name, (staged / name).read_bytes(), write=write)
+
+
 def _take_over(staged: Settings, parts: Parts, say: Say) -> None:
     """Move the objects first and the data file last, because without that file nothing counts."""
     settings = parts.settings
+    place_beside(staged.data, settings.data)
     if settings.store is None and not settings.objects.exists() and staged.objects.exists():
         staged.objects.rename(settings.objects)
     objects, store = FolderStore(staged.objects), parts.store
@@ -142,8 +198,8 @@ def _take_over(staged: Settings, parts: Parts, say: Say) -> None:
     staged.database.replace(settings.database)
 
 
-def _place(path: Path, content: bytes) -> None:
-    """Write a file into the data folder. Raises UsageError where another one is there."""
+def _place(path: Path, content: bytes, *, write: bool = True) -> None:
+    """Write a file into the data folder. Raises UsageError where another one is there; without `write` only that."""
     if path.exists():
         if path.read_bytes() != content:
             raise UsageError(
@@ -152,9 +208,10 @@ def _place(path: Path, content: bytes) -> None:
                 hint="导入到新目录 / import into a new folder",
             )
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600 if path.name == DATABASE else 0o644)
-    path.write_bytes(content)
+    if write:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o644 if path.suffix == ".pem" else 0o600)
+        path.write_bytes(content)
 
 
 def _persons_file(parts: Parts, scratch: Path) -> Path:

@@ -54,7 +54,13 @@ _OBJECTS: Final = "objects/"
 _TRUST: Final = re.compile(
     r"trust/(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,2}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
 )
+BESIDE: Final = "folder/"  # parts of the data folder that follow from nothing
+FILES: Final = ("settings.toml", "agencies.json", "tokens.json", "departments.toml")
+DATABASES: Final = ("accesses.db", "accounts.db", "deliveries.db", "letters.db", "log.sqlite")
+FOLDERS: Final = ("draws", "registers", "outbox", "items", "divisions", "authorities", "calendar")
+_PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f/\\.][^\x00-\x1f\x7f/\\]{0,200}")
 _MOST: Final = {
+    BESIDE: 1 << 32,
     HEADER: 1 << 16,
     SQLITE: 1 << 40,
     DATABASE: 1 << 40,
@@ -105,7 +111,7 @@ def unpack(source: Path, folder: Path, say: Say) -> None:
                     objects += 1
                     say("objects", objects, header.objects)
                 else:
-                    _write(folder / name, file)
+                    _write(folder / name.removeprefix(BESIDE), file)
     except (tarfile.TarError, EOFError) as error:
         raise UsageError(
             f"不是存档，或不完整 / this is no archive, or not whole: {error}",
@@ -134,6 +140,11 @@ def _members(tar: tarfile.TarFile, source: Path) -> Iterator[tuple[tarfile.TarIn
 def _kind(name: str) -> str:
     if name.startswith(_OBJECTS):
         return _OBJECTS
+    if name.startswith(BESIDE):
+        first, *more = name.removeprefix(BESIDE).split("/")
+        file = first in (*FILES, *DATABASES) and not more
+        inside = first in FOLDERS and 0 < len(more) < 5 and all(map(_PLAIN.fullmatch, more))
+        return BESIDE if file or inside else name
     return "trust" if _TRUST.fullmatch(name) else name
 
 
@@ -156,7 +167,7 @@ def _write(path: Path, file: IO[bytes]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if path.name == DATABASE else 0o644
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 if path.suffix == ".pem" else 0o600
         )
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise UsageError(

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from story import Events, Office, uscc
+from story import PROVINCE, Events, Office, uscc
 
 from infra.recovery.unpack import unpack
+from schemas.agencies import AgencyRegister
 from schemas.errors import UsageError
 
 
@@ -82,7 +83,20 @@ def test_a_changed_archive_is_refused(office: Office, tmp_path: Path) -> None:
     assert other.rows("licence", "list") == []
 
 
-@pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "keys/evil", "objects/../../evil"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../evil",
+        "/etc/evil",
+        "keys/evil",
+        "objects/../../evil",
+        "folder/evil",
+        "folder/draws/../../evil",
+        "folder/outbox/.evil",
+        "folder/keys/evil",
+        "folder/items//evil",
+    ],
+)
 def test_an_archive_does_not_climb_out(office: Office, tmp_path: Path, name: str) -> None:
     """Only the parts of an archive are unpacked."""
     evil = _rewritten(office.folder / "log.tar", tmp_path / "evil.tar", {}, {name: b"x"})
@@ -225,3 +239,88 @@ def test_what_follows_from_ledger_and_facts_is_filled_in(office: Office, tmp_pat
     assert len(before[0]) == len(after[0]) + 1
     assert set(after[0]) <= set(before[0])
     assert before[1:] == after[1:]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """A machine with a token, an agency's key, required proofs, departments, further items, a register and a delivery."""
+    made = Office(tmp_path_factory.mktemp("guarded"))
+    made.init()
+    told = Events()
+    told.apply("2018-09-10T09:00:00+08:00", "A-1", uscc(1))
+    made.tell(told)
+    with (made.data / "settings.toml").open("a") as file:
+        file.write("require_proof = true\n")
+    made.run("token", "add", "--agency", PROVINCE)
+    (made.data / "agencies.json").write_bytes(AgencyRegister().to_bytes())
+    (made.data / "departments.toml").write_text('[tax]\nurl = "http://127.0.0.1:1/"\n')
+    for name in (
+        "registers/targets/x.csv",
+        "outbox/tax/R-40:印章-1.json",
+        "draws/630000-market-regulation/1.json",
+    ):
+        (made.data / name).parent.mkdir(parents=True, exist_ok=True)
+        (made.data / name).write_text(name)
+    made.run("drain")
+    made.run("log", "export", "whole.tar")
+    return made
+
+
+def beside(office: Office) -> dict[str, bytes]:
+    """What follows from nothing, by name."""
+    names = ("settings.toml", "tokens.json", "agencies.json", "departments.toml")
+    folders = ("registers", "outbox", "draws")
+    files = [office.data / name for name in names]
+    files += [p for name in folders for p in (office.data / name).rglob("*") if p.is_file()]
+    return {p.relative_to(office.data).as_posix(): p.read_bytes() for p in files}
+
+
+def test_everything_but_keys_and_secret_comes_along(guarded: Office, tmp_path: Path) -> None:
+    """Settings, tokens' digests, agency register, departments, registers, outbox, draws, the order of the public log."""
+    other = Office(tmp_path)
+    other.run("log", "import", guarded.folder / "whole.tar")
+    assert beside(guarded) == beside(other)
+    assert (other.data / "tokens.json").stat().st_mode & 0o777 == 0o600
+    assert not (other.data / "keys").exists()
+    shutil.copytree(guarded.data / "keys", other.data / "keys")
+    shutil.copytree(guarded.data / "secret", other.data / "secret", dirs_exist_ok=True)
+    other.run("drain")
+    audited = [
+        office.json("transparency", "audit", office.data / "objects" / "log") for office in (guarded, other)
+    ]
+    assert audited[0] == audited[1]
+
+
+@pytest.mark.parametrize("lost", ["tokens.json", "agencies.json", "settings.toml"])
+def test_a_restore_without_a_guard_opens_nothing(guarded: Office, tmp_path: Path, lost: str) -> None:
+    """Neither intake nor deciding; `doctor` is wrong, says what is missing, and takes a loss on purpose."""
+    other, name = Office(tmp_path), {"settings.toml": "require_proof"}.get(lost, lost.removesuffix(".json"))
+    other.run("log", "import", guarded.folder / "whole.tar")
+    (other.data / lost).unlink()
+    shutil.copytree(guarded.data / "keys", other.data / "keys")
+    shutil.copytree(guarded.data / "secret", other.data / "secret", dirs_exist_ok=True)
+    unsigned = Events()
+    unsigned.apply("2018-09-11T09:00:00+08:00", "A-2", uscc(2))
+    for command in (("drain",), ("submit", write(tmp_path, unsigned)), ("run", "--port", "0")):
+        other.run(*command, code=2)
+        assert name in other.err
+        assert "hint:" in other.err
+    found = [row for row in other.rows("doctor", code=1) if row["name"] == "guards"]
+    assert [False] == [row["ok"] for row in found]
+    other.run("doctor", "--forget", name, code=None)
+    other.run("drain")
+
+
+def write(folder: Path, events: Events) -> Path:
+    (folder / "more.jsonl").write_text(events.text())
+    return folder / "more.jsonl"
+
+
+def test_a_file_that_differs_is_never_overwritten(guarded: Office, tmp_path: Path) -> None:
+    """The import is refused before anything is placed."""
+    other = Office(tmp_path)
+    other.data.mkdir()
+    (other.data / "departments.toml").write_text("")
+    other.run("log", "import", guarded.folder / "whole.tar", code=2)
+    assert "departments.toml" in other.err
+    assert {"departments.toml"} == {p.name for p in other.data.iterdir() if not p.name.startswith(".")}
