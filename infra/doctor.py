@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from infra.agencies import missing_guards
 from infra.bootstrap import HOST_HINT, HOSTS_GOOD, Installation
 from infra.delivery.outbox import DATABASE, OUTBOX
 from infra.delivery.webhooks import FILE, Hook, load_departments
@@ -187,6 +188,10 @@ def _data(here: Installation) -> Findings:
         yield DoctorFinding("data", True, "尚未收件 / nothing has been taken in yet")
         return
     with here.database() as db:
+        for name in missing_guards(here.settings, db):
+            detail = f"以前用过，现在没有 / it guarded this installation before, and is missing: {name}"
+            hint = f"从备份恢复，或 / restore it from a backup, or: zhengzhao doctor --forget {name}"
+            yield DoctorFinding("guards", False, detail, hint)
         state = db.db.execute("PRAGMA quick_check").fetchone()[0]
         hint = "" if state == "ok" else "恢复备份 / restore a backup"
         yield DoctorFinding("data", state == "ok", f"SQLite: {state}", hint)
