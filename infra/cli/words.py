@@ -260,7 +260,6 @@ _EVENTS: Final[Mapping[str, str]] = {
 
 _CHECKS: Final[Mapping[str, str]] = {
     "guards": "安全设置",
-    "root": "根密钥",
     "fonts": "字体",
     "renderer": "版面程序",
     "trust": "信任文件夹",
