@@ -100,7 +100,7 @@ def _check_empty(connection: Connection) -> None:
 def _beside(staged: Settings, parts: Parts, say: Say) -> None:
     """Copy objects, the trust folder and the persons' keys."""
     settings = parts.settings
-    archive.place_beside(staged.data, settings.data)
+    archive.place_beside(staged.data, settings.data, keep=True)
     objects, store = FolderStore(staged.objects), parts.store
     keys = list(objects.list())
     for n, key in enumerate(keys, 1):

@@ -163,8 +163,11 @@ def _beside(folder: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
                 yield inner.as_posix(), path
 
 
-def place_beside(staged: Path, folder: Path) -> None:
-    """Put what an archive took along into a data folder. Raises UsageError, and writes nothing, where another file is there."""
+def place_beside(staged: Path, folder: Path, *, keep: bool = False) -> None:
+    """Put what an archive took along into a data folder.
+
+    Where another file is there it raises UsageError and writes nothing; with `keep` that file stays.
+    """
     names = [n for n in (*FILES, *DATABASES) if (staged / n).is_file()]
     names += [
         path.relative_to(staged).as_posix()
@@ -172,6 +175,7 @@ def place_beside(staged: Path, folder: Path) -> None:
         for path in sorted((staged / name).rglob("*"))
         if path.is_file()
     ]
+    names = [name for name in names if not (keep and (folder / name).exists())]
     for write in (False, True):
         for name in names:
             _place(folder / name, (staged / name).read_bytes(), write=write)
