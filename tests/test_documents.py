@@ -51,6 +51,10 @@ class Block(NamedTuple):
 BLOCKS = [Block(path.name, *found) for path in DOCUMENTS for found in _BLOCK.findall(path.read_text("utf-8"))]
 
 NOT_RUN = {
+    (
+        "transparency.md",
+        "needed = 1",
+    ): "the witness's key is cut short; tests/infra/test_settings.py reads the table",
     ("README.md", "make demo"): "`make test` runs this very test; the demo has tests/infra/demo/test_demo.py",
     ("README.md", "any client"): "a drawing",
     ("architecture.md", "schemas/       what"): "a list of rooms; `test_rooms_exist` finds each of them",
@@ -77,6 +81,22 @@ NOT_RUN = {
     ): "rounds and timestamps come from outside; test_draw_seed.py, test_draw_whole.py run it",
 }
 ELSEWHERE = {
+    (
+        "transparency.md",
+        "--format proof",
+    ): "tests/infra/cli/test_transparency_cli.py::test_a_licence_is_verified_by_the_log",
+    (
+        "transparency.md",
+        "--format tsr",
+    ): "tests/infra/transparency/test_timestamps.py::test_a_licence_without_end_is_stamped_once",
+    (
+        "transparency.md",
+        "transparency audit",
+    ): "tests/infra/cli/test_transparency_cli.py::test_an_outsider_audits_and_notices_a_cut_tail",
+    (
+        "transparency.md",
+        "witness init",
+    ): "tests/infra/cli/test_transparency_cli.py::test_a_witness_signs_a_continuation_and_no_cut_log",
     ("README.md", "zhengzhao keys init"): "tests/test_readme.py::test_the_lines_of_the_readme_can_be_pasted",
     ("service.md", "zhengzhao run"): "tests/acceptance/test_service_walk.py::test_the_walk_of_the_document",
     ("service.md", "agency keygen"): "tests/acceptance/test_service_walk.py::test_the_walk_of_the_document",
@@ -100,7 +120,7 @@ HERE = {
     ("service.md", '"papers"'), ("items.md", "items ="), ("lifecycle.md", "public-security"), ("operations.md", "[inboxes]"),
     ("operations.md", "stack up"), ("operations.md", "kcat"), ("licence-page.md", "//! qr"), ("verification.md", "trust/root.pem"),
     ("tables.md", "items template industrial"), ("tables.md", "application_id,action"), ("tables.md", "submit applications.csv"),
-    ("tables.md", '"accepted"'), ("portal.md", "[mail]"),
+    ("tables.md", '"accepted"'), ("portal.md", "[mail]"), ("portal.md", "[oidc]"),
     ("operations.md", "[provinces.63]"),
 }  # fmt: skip
 
@@ -173,6 +193,8 @@ def test_settings_and_departments(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text(block("portal.md", "[mail]"), "utf-8")
     hall = load(tmp_path, {})
     assert ("630000", "mail.example") == (hall.window, hall.mail.host if hall.mail else None)
+    (tmp_path / "settings.toml").write_text(block("portal.md", "[oidc]"), "utf-8")
+    assert load(tmp_path, {}).oidc is not None
     (tmp_path / "authorities").mkdir()
     (tmp_path / "authorities" / "own.toml").write_text(block("operations.md", "[provinces.63]"), "utf-8")
     directory = load_directory(tmp_path / "authorities")
