@@ -78,6 +78,10 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
     """Two licences, and a case that two holders share."""
     made = Office(tmp_path_factory.mktemp("commands"))
     made.init()
+    (made.data / "authorities").mkdir()
+    (made.data / "authorities" / "63.toml").write_text(
+        '[provinces.63]\nhost = "licences.example.org"\n', "utf-8"
+    )
     e = Events()
     e.apply("2018-09-10T09:00:00+08:00", "A-1", uscc(1))
     e.apply("2018-09-10T09:01:00+08:00", "A-1", uscc(2))
