@@ -79,12 +79,18 @@ def assets() -> dict[str, Asset]:
     """Return each path that a site serves for the verifier, with its content.
 
     The modules and the style sheet lie under `/verifier/`, the service worker at `/sw.js`, since it serves the whole
-    site. `verify.html` is not among them: it is the part of the page that the site's frame encloses (`fragment`).
+    site. `verify.html` is not among them: it is the part of the page that the site's frame encloses (`fragment`). Nor
+    are the modules that draw again: their page is one file.
     """
+    needed: dict[str, str] = {}
+    drawing: dict[str, str] = {}
+    _collect(_ENTRY, needed)
+    _collect(_DRAWING, drawing)
+    left_out = (drawing.keys() - needed.keys()) | {"draw.css"}
     found = {}
     for path in sorted(_FOLDER.rglob("*")):
         name = path.relative_to(_FOLDER).as_posix()
-        if path.suffix in (".js", ".css"):
+        if path.suffix in (".js", ".css") and name not in left_out:
             place = "/sw.js" if name == "sw.js" else f"/verifier/{name}"
             found[place] = Asset(_MEDIA_TYPES[path.suffix], path.read_bytes())
     return found
