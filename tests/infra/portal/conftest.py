@@ -17,9 +17,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalSite]:
         yield site
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real browser."""
+    """A real browser; while it is open no other test of this process can run an event loop."""
     with sync_playwright() as started:
         browser = chromium(started)
         yield browser

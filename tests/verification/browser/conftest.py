@@ -9,14 +9,14 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from verifier_site import chromium
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """What starts browsers; there can be only one at a time."""
+    """What starts browsers; while it is open no other test of this process can run an event loop."""
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """A browser without a camera."""
     started = chromium(playwright)
