@@ -318,22 +318,17 @@ def _visits(here: Installation, today: date) -> Findings:
         days = visits.published_days(register, results_page.published_tables(store))
     for link in drawn:
         assert link.transcript is not None
-        shown = PublishedDraw(
-            link.announcement,
-            read_transcript(link.transcript.read_bytes()),
-            store.replacements(link.announcement),
-        )
+        transcript = read_transcript(link.transcript.read_bytes())
+        shown = PublishedDraw(link.announcement, transcript, store.replacements(link.announcement))
         found = visits.tasks([shown], taken, days)
         plan = link.announcement.plan
-        overdue = sum(1 for task in found if task.state(today) == "overdue")
-        if overdue:
+        if overdue := sum(1 for task in found if task.state(today) == "overdue"):
             yield DoctorFinding(
                 "visits", False,
                 f"逾期未检查 {overdue} 户 / {overdue} visits of {plan.plan} are overdue since {plan.period[1]}",
                 "zhengzhao inspect list --state overdue",
             )  # fmt: skip
-        unpublished = sum(1 for task in found if not task.published_on and task.late(today))
-        if unpublished:
+        if unpublished := sum(1 for task in found if not task.published_on and task.late(today)):
             yield DoctorFinding(
                 "results", False,
                 f"逾期未公示 {unpublished} 条 / {unpublished} results of {plan.plan} are not published after "
@@ -401,5 +396,5 @@ def _proof(here: Installation) -> Findings:
 
 
 def _machine(here: Installation) -> Findings:
-    workers = here.settings.workers or cores()
-    yield DoctorFinding("machine", True, f"核 / cores {cores()} · 制证进程 / issuing processes {workers}")
+    detail = f"核 / cores {cores()} · 制证进程 / issuing processes {here.settings.workers or cores()}"
+    yield DoctorFinding("machine", True, detail)
