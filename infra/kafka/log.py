@@ -46,7 +46,7 @@ from schemas.errors import StoreUnavailable, TransientError, VerificationError
 from schemas.ledger import CatalogueEntry, decode_entry
 from schemas.ports import ReplacingStore
 from schemas.signatures import STATUS_LIST_CWT, decode, read_sign1
-from schemas.status_list import MAX_LIST_CWT, SUBJECT
+from schemas.status_list import MAX_LIST_CWT, SUBJECT, EditionName, edition_key
 from schemas.transparency.entries import LogEntry, StatusEntry, read_entry
 from schemas.transparency.notes import read_checkpoint, read_note
 
@@ -271,7 +271,11 @@ class _Open:
         if self._last.get(record.name) != record.last:
             return
         self._last[record.name] = record.published
-        listed = edition.objects[-1][1]
+        if edition.objects:
+            listed = edition.objects[-1][1]
+        else:  # An import stores the objects itself, before it tells the record.
+            name = EditionName(record.published.issued_at, record.published.number)
+            listed = self._parts.store.get(edition_key(record.name, name))
         signed = read_sign1(listed, type_=STATUS_LIST_CWT, max_bytes=MAX_LIST_CWT)
         claims = decode(signed.payload, max_bytes=MAX_LIST_CWT)
         if isinstance(claims, dict) and isinstance(uri := claims.get(SUBJECT), str):

@@ -19,7 +19,7 @@ from infra.transparency.sequencer import Sequencer, SqliteOrder, seeded_signer
 from infra.transparency.tiles import StoredLog
 from issuance import keys
 from issuance.certificates import Role
-from issuance.signer import SoftwareSigner, read_keystore
+from issuance.signer import SoftwareSigner, read_keystore, read_root
 from issuance.status_lists import Edition
 from schemas import signatures
 from schemas.licence import Numbered, qr_text
@@ -238,7 +238,7 @@ def _bureau(folder: Path) -> Bureau:
 
 def sign_listing(bureau: Bureau, listing: TrustList) -> None:
     """Write `trust.json` with this content, signed by the root of an installation."""
-    scalars = read_keystore(bureau.data, None)
+    scalars = read_root(bureau.data, None)
     assert listing.signature is not None
     kid = listing.signature.kid
     plain = msgspec.structs.replace(listing, signature=None)

@@ -151,11 +151,11 @@ def test_wrong_dates_for_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_revoked_key_no_longer_counts(desk: Desk) -> None:
-    """`keys revoke` from a date on: the licence decided before stays genuine, one decided after is not."""
+    """`keys revoke` from a date on: without a proof witnessed before it, what the key signed is unknown."""
     kid = next(row["kid"] for row in desk.rows("keys", "list") if row["use"] == "credential")
     (successor,) = desk.rows("keys", "revoke", kid, "--since", "2018-09-11")
     assert successor["signs_from"] == "2018-09-11T00:00:00+08:00"
-    desk("verify", "l.cwt", "--at", AT)
+    desk("verify", "l.cwt", "--at", AT, code=3)
     desk("keys", "revoke", "ffffffff", code=1)
     desk("keys", "revoke", kid, "--since", "2018-09-11", code=2)
     kid = successor["kid"]
