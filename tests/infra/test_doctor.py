@@ -22,10 +22,12 @@ def office(tmp_path: Path) -> Office:
 
 
 def lead(office: Office, host: str, *former: str) -> None:
-    """Let the QR codes of the province's authority lead to a host."""
+    """Let the QR codes of the province's authorities lead to a host."""
     folder = office.data / "authorities"
     folder.mkdir(exist_ok=True)
-    (folder / "own.toml").write_text(f"""["urn:agency:630000:market-regulation"]
+    (folder / "own.toml").write_text(f"""[provinces.63]
+host = "{host}"
+["urn:agency:630000:market-regulation"]
 host = "{host}"
 former_hosts = {list(former)}
 """)

@@ -103,6 +103,8 @@ def test_a_data_file_of_the_first_form_is_read(tmp_path: Path) -> None:
         db.execute("DROP INDEX facts_holder")
         db.execute("DROP INDEX letters_open")
         db.execute("DROP TABLE marks")
+        db.execute("DROP TABLE register")
+        db.execute("DROP TABLE register_words")
         db.execute("DELETE FROM meta")
         for column in ("ledger.chain", "head.entries", "head.ledger", "head.chained_from"):
             table, _, name = column.partition(".")

@@ -127,6 +127,9 @@ def test_a_ledger_without_a_chain_is_read_and_chained_from_its_next_entry(data: 
     with closing(sqlite3.connect(data / "zhengzhao.sqlite")) as db, db:
         count = db.execute("SELECT count(*) FROM ledger").fetchone()[0]
         db.execute("DROP INDEX facts_holder")
+        db.execute("DROP TABLE register")
+        db.execute("DROP TABLE register_words")
+        db.execute("DELETE FROM meta WHERE name = 'register-form'")
         for column in ("ledger.chain", "head.entries", "head.ledger", "head.chained_from"):
             table, _, name = column.partition(".")
             db.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
