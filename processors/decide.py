@@ -14,7 +14,7 @@ import msgspec
 from processors.context import DecisionContext, MustAsk, MustWait
 from processors.decisions import cases, due, inspections, intake, orders, reasons, registrations
 from processors.evolve import KEY_LENGTH
-from processors.kept import is_correctable
+from processors.evolve_cases import is_correctable
 from processors.state import MOST_WAITING, MOST_WAITING_BYTES, HolderState, seen_content
 from schemas import event_types as e
 from schemas import facts as f

@@ -8,8 +8,18 @@ from typing import Any
 from msgspec.structs import replace
 
 from processors import evolve_cases
-from processors.evolve_cases import keep_folds, text_of, write_line
-from processors.kept import DUE, after, remember, restore, trim, undo_of, with_line
+from processors.evolve_cases import (
+    DUE,
+    after,
+    keep_folds,
+    remember,
+    restore,
+    text_of,
+    trim,
+    undo_of,
+    with_line,
+    write_line,
+)
 from processors.state import (
     Bar,
     Case,

@@ -1,16 +1,179 @@
-"""The handlers of `evolve` for facts of cases."""
+"""The handlers of `evolve` for facts of cases.
+
+What a state keeps of the past: a bounded part for decisions, and what a corrected clock can take back.
+
+History lies in facts; queries fold them where `pruned` says that a state does not have all of it.
+
+Corrections of the clock: what fell due after a moment is taken back, while nothing was decided on it.
+
+A state keeps, for everything that fell due since its last event, the parts as they were before (`Undo`). An event that
+has an effect forgets them: it was decided on what had fallen due. A version granted by itself is final, because its
+number is given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from processors.kept import with_line
-from processors.state import Case, Happening, HolderState
+from processors.state import (
+    MOST_CHECKS,
+    MOST_CLOSED,
+    MOST_FOLDS,
+    MOST_INSPECTIONS,
+    MOST_KNOWN,
+    MOST_LINES,
+    MOST_REFUSALS,
+    MOST_SEEN,
+    MOST_SEEN_REFUSED,
+    Case,
+    ClosedCase,
+    Happening,
+    HolderState,
+    Licence,
+    Undo,
+)
 from schemas import facts as f
 from schemas.facts import Fact, Reason
+
+DUE = "due:"  # begins the cause of everything that falls due by itself
+_FINAL = (f.LicenceGranted, f.CaseGranted)
+
+
+CONTENT_LENGTH = 16  # characters of the digest of a closed case's content
+_ENDED = ("refused", "withdrawn", "lapsed")
+_DONE = ("passed", "failed")
+
+
+def trim(state: HolderState) -> None:
+    """Leave out what is more than a state keeps; nothing of a whole one."""
+    if state.whole:
+        return
+    if len(state.cases) > MOST_CLOSED:
+        _close_cases(state)
+    if len(state.checks) > MOST_CHECKS:
+        _drop_checks(state)
+    if len(state.refused) > MOST_REFUSALS:
+        state.refused, state.pruned = state.refused[-MOST_REFUSALS:], True
+    if len(state.inspections) > MOST_INSPECTIONS:
+        state.inspections = state.inspections[-MOST_INSPECTIONS:]
+    if len(state.folds) > MOST_FOLDS:
+        _drop_folds(state)
+
+
+def _close_cases(state: HolderState) -> None:
+    ended = [case for case in state.cases.values() if case.state in _ENDED]
+    for case in sorted(ended, key=lambda one: one.closed_at)[: max(0, len(ended) - MOST_CLOSED)]:
+        spelt = case.application_id if case.application_id != case.key else ""
+        state.closed[case.key] = ClosedCase(case.content[:CONTENT_LENGTH], case.state, spelt)
+        del state.cases[case.key]
+        state.pruned = True
+    while len(state.closed) > MOST_KNOWN:
+        del state.closed[next(iter(state.closed))]
+
+
+def _drop_checks(state: HolderState) -> None:
+    done = [check for check in state.checks.values() if check.state in _DONE]
+    for check in sorted(done, key=lambda one: one.due)[: max(0, len(done) - MOST_CHECKS)]:
+        del state.checks[check.key]
+        state.pruned = True
+
+
+def _drop_folds(state: HolderState) -> None:
+    """Drop the oldest folded forms, but none of a name or address on record."""
+    used = {state.name, state.address}
+    used |= {text for x in state.licences.values() for text in (x.now.holder_name, x.now.address)}
+    used |= {text for c in state.cases.values() for text in (c.applicant.name, c.applicant.address)}
+    spare = [text for text in state.folds if text not in used]
+    dropped = set(spare[: len(state.folds) - MOST_FOLDS])
+    state.folds = {text: folded for text, folded in state.folds.items() if text not in dropped}
+
+
+def remember(state: HolderState, key: str, content: str, *, refused: bool) -> None:
+    """Remember an event by the key of its id, with its content; refused ones are remembered apart."""
+    if not refused:
+        state.seen[key] = content
+    elif key not in state.seen:
+        state.seen_refused[key] = content
+    for known, most in ((state.seen, MOST_SEEN), (state.seen_refused, MOST_SEEN_REFUSED)):
+        if len(known) > most:
+            del known[next(iter(known))]
+
+
+def with_line(state: HolderState, history: tuple[Happening, ...], line: Happening) -> tuple[Happening, ...]:
+    """Return a history with one more line; of too many refusals, or lines, the oldest but the first goes."""
+    if not state.whole:
+        refusal = line.event.startswith(_REFUSED)
+        refusals = [n for n, one in enumerate(history) if one.event.startswith(_REFUSED)] if refusal else []
+        if len(refusals) >= MOST_REFUSALS:
+            history, state.pruned = history[: refusals[0]] + history[refusals[0] + 1 :], True
+        elif len(history) >= MOST_LINES:
+            history, state.pruned = history[:1] + history[2:], True
+    return (*history, line)
+
+
+_REFUSED = "refused:"
+
+
+def undo_of(state: HolderState, fact: Fact) -> Undo:
+    """Return the parts of a state that a fact about something due is about to change."""
+    body = fact.body
+    one = Undo(fact.time, state.upto)
+    match body:
+        case f.LicenceStatusChanged(licence=key):
+            checks = tuple(check for check in state.checks.values() if check.licence == key)
+            return replace(one, licence=_bare(state.licences[key]), checks=checks)
+        case f.CertificateOverdue(licence=key):
+            return replace(one, licence=_bare(state.licences[key]))
+        case f.CaseLapsed(case=key) | f.CaseRefused(case=key) | f.CaseOverdue(case=key):
+            return replace(one, case=replace(state.cases[key], history=()))
+        case f.CheckOverdue(check=key):
+            return replace(one, checks=(state.checks[key],))
+        case f.FilingOverdue(filing_id=key):
+            return replace(one, filings={key: state.filings[key]})
+    return replace(one, final=isinstance(body, _FINAL))
+
+
+def _bare(licence: Licence) -> Licence:
+    return replace(licence, versions=(), history=())
+
+
+def restore(state: HolderState, undo: Undo) -> None:
+    """Put the parts of a state back as they were; histories keep their lines."""
+    if undo.licence is not None:
+        before, now = undo.licence, state.licences[undo.licence.key]
+        state.licences[before.key] = replace(before, versions=now.versions, history=now.history)
+    if undo.case is not None:
+        now_closed = state.cases.get(undo.case.key)
+        history = now_closed.history if now_closed else ()
+        state.cases[undo.case.key] = replace(undo.case, history=history)
+        state.closed.pop(undo.case.key, None)
+    state.checks |= {check.key: check for check in undo.checks}
+    state.filings |= undo.filings
+
+
+def after(state: HolderState, moment: str) -> Sequence[Undo]:
+    """Return what fell due after a moment, with nothing decided on it since."""
+    return tuple(one for one in state.undo if one.moment > moment)
+
+
+def is_correctable(state: HolderState, moment: str) -> bool:
+    """Tell whether something fell due after a moment, and all of it can be taken back."""
+    taken_back = after(state, moment)
+    return bool(taken_back) and not any(one.final for one in taken_back)
+
+
+def irrevocable(state: HolderState, moment: str) -> list[str]:
+    """Return what happened to a holder after a moment and cannot be taken back, in words."""
+    taken_back = after(state, moment)
+    name = state.display or state.holder
+    found = [f"{name}: 视为准予延续 / deemed renewed, {one.moment}" for one in taken_back if one.final]
+    left = taken_back[0].upto if taken_back else state.upto
+    if left > moment:
+        found.append(f"{name}: 其后已有决定 / something was decided as of {left}")
+    return found
 
 
 def text_of(reasons: tuple[Reason, ...]) -> str:

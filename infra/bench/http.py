@@ -39,8 +39,7 @@ from infra.bootstrap import Installation
 from infra.demo.samples_day import PROVINCE
 from infra.http.limits import RequestLimits
 from infra.http.service import listen, serve, service
-from infra.readmodel.database import Database
-from infra.readmodel.search import index_holder
+from infra.readmodel.database import Database, index_holder
 from infra.settings import allow_past, load
 from issuance.certificates import longest_validity, roles_of
 from issuance.keys import Lifetime, init

@@ -22,13 +22,7 @@ from infra.draw.files import write_whole
 from infra.draw.register import kept_register
 from issuance.signer import ES256, Signer
 from schemas.calendar import CHINA
-from schemas.draw.aftermath import (
-    MAX_BYTES,
-    Absence,
-    Replacement,
-    read_absence,
-    read_replacement,
-)
+from schemas.draw.aftermath import MAX_BYTES, Absence, Replacement, read_absence, read_replacement
 from schemas.draw.documents import (
     FIRST,
     Announcement,

@@ -27,7 +27,7 @@ from infra.readmodel.projector import Projector
 from issuance.signer import Signer
 from issuance.status_lists import sign_edition
 from processors.decisions.due import next_due
-from processors.kept import is_correctable
+from processors.evolve_cases import is_correctable
 from processors.number import Series
 from processors.stages import (
     FACTS,

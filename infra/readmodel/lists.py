@@ -19,18 +19,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from infra.readmodel.database import MARKS, Database
-from infra.readmodel.search import expression
-from issuance.status_lists import (
-    EditionRecord,
-    Published,
-    StatusList,
-    decode_edition,
-    encode_edition,
-    is_due,
-)
+from infra.readmodel.database import MARKS, Database, expression
+from issuance.status_lists import EditionRecord, Published, StatusList, decode_edition, encode_edition, is_due
 from processors import state
-from processors.kept import irrevocable
+from processors.evolve_cases import irrevocable
 from processors.queries.listings import MARKS_FORM, ListedLicence, RegisterQuery
 from processors.stages import refold
 from processors.state import HolderState

@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from infra.readmodel.database import MARKS, Database
-from infra.readmodel.search import index_everything, index_holder
+from infra.readmodel.database import MARKS, Database, index_everything, index_holder
 from processors import state as states
 from processors.decisions.due import next_due
 from processors.evolve import apply

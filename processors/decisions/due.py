@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from processors.context import DecisionContext
 from processors.decisions import grants, orders, reasons
-from processors.kept import DUE
+from processors.evolve_cases import DUE
 from processors.state import Case, HolderState, Licence
 from schemas import calendar
 from schemas import facts as f

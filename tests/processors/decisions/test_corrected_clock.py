@@ -8,7 +8,7 @@ import pytest
 from story import PROVINCE, Events, uscc
 from world import World
 
-from processors.kept import irrevocable
+from processors.evolve_cases import irrevocable
 from processors.route import ClockJumped, RunningTime, check_running, correction, tick
 from processors.stages import refold
 
