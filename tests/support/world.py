@@ -10,7 +10,7 @@ from processors.decisions import due
 from processors.number import Series
 from processors.queries import views
 from processors.route import route
-from processors.stages import NumberClaimed, decide_step, failed_step, issued_step, number_step
+from processors.stages import NumberClaimed, decide_step, failed_step, issued_step, number_step, refold
 from processors.state import HolderState, initial
 from schemas.errors import NotFound
 from schemas.events import parse_event
@@ -177,7 +177,12 @@ class World:
         return as_json(views.case_row(state, state.cases[application_id.upper()], self.persons.open))
 
     def holder(self, number: str) -> dict[str, Any]:
-        return as_json(views.holder_row(self.state(number), self.persons.open))
+        state = self.state(number)
+        if state.pruned:  # queries read from the facts what the state left out
+            state = refold((one for one in self.facts if one.holder == state.holder), whole=True)[
+                state.holder
+            ]
+        return as_json(views.holder_row(state, self.persons.open))
 
     def licences(self, number: str) -> list[dict[str, Any]]:
         state = self.state(number)
