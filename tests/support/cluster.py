@@ -195,7 +195,7 @@ class Cluster:
 def decisions(facts: list[dict[str, Any]]) -> dict[str, tuple[list[str], set[str]]]:
     """Holder → facts in order without what follows the order of arrival in a series; and what came back, as a set.
 
-    In the place of a number stands its licence; sealed texts are of one installation each.
+    In the place of a number stands its licence; sealed texts and moments of receipt are of one installation each.
     """
     numbers: dict[str, dict[str, str]] = defaultdict(dict)
     for fact in facts:
@@ -215,6 +215,8 @@ def decisions(facts: list[dict[str, Any]]) -> dict[str, tuple[list[str], set[str
         ):  # who comes after an answer need not wait for it
             if holder.startswith("p:"):
                 body.pop("content", None)  # a digest of sealed texts
+            if body["type"] in ("licence.granted", "licence.imported") and body.get("told"):
+                assert body.pop("received")  # what an event led to names the moment of its receipt
             text = re.sub(
                 r"(?:sealed|evidence):[\w-]+", "sealed", json.dumps(fact, ensure_ascii=False, sort_keys=True)
             )
