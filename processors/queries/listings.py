@@ -25,7 +25,7 @@ from schemas.ledger import EventEntry
 from schemas.persons import is_pseudonym
 from schemas.rows import as_json
 
-MARKS_FORM = "1"  # another one wherever `marks_of` changes, so that indices are made anew
+MARKS_FORM = "2"  # another one wherever `marks_of` changes, so that indices are made anew
 
 
 class Register(Protocol):
@@ -126,7 +126,7 @@ def marks_of(state: HolderState) -> frozenset[str]:
         now = licence.now
         found.add(f"licence:{now.authority.department}:{now.authority.division}")
         found.add(f"licence:{now.authority.department}:{now.division}")
-        found.add(f"licences:{licence.item}:{licence.status}")
+        found.add(f"licences:{licence.item}:{views.shown_status(licence)}")
     return frozenset(found)
 
 

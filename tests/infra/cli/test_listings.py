@@ -12,6 +12,7 @@ from world import World
 
 from infra.cli.case import said
 from infra.readmodel.lists import EmptyRegister
+from processors.queries.find import Queries
 from processors.queries.listings import Listings, marks_of
 from processors.state import HolderState
 
@@ -80,6 +81,22 @@ def test_the_result_goes_back_to_the_window_of_entry(listings: Listings) -> None
 def test_a_window_sees_those_below_it(listings: Listings, code: str) -> None:
     """Township, county, prefecture and province, each with the levels under it."""
     assert set(rows(listings, code, below=True)) == {"R1", "R2"}
+
+
+@pytest.mark.parametrize("item", [None, "industrial-product-licence"])
+def test_an_unissued_licence_is_found_by_its_status(item: str | None) -> None:
+    """A licence whose page could not be made is listed as `unissued`, and not as `valid`."""
+    world, e = World(), Events()
+    world.unissuable = {"N"}
+    e.apply("2018-03-01T09:00:00+08:00", "N", uscc(1))
+    e.apply("2018-03-01T09:00:00+08:00", "M", uscc(2))
+    world.tell(e.lines)
+    ask = Queries(WorldRegister(world), world.persons, lambda *_: None)
+    found = {
+        status: [row["holder_id"] for row in ask.licences(item=item, status=status)]
+        for status in ("unissued", "valid")
+    }
+    assert found == {"unissued": [uscc(1)], "valid": [uscc(2)]}
 
 
 @pytest.mark.parametrize(
