@@ -95,10 +95,10 @@ class Installation:
     def catalogue(self) -> Catalogue:
         """The service items, shipped and of the settings' folders, and the authorities that the data folder describes."""
         from schemas.authorities import load_directory
-        from schemas.items import described, load_catalogue
+        from schemas.items import with_directory, load_catalogue
 
         directory = load_directory(self.settings.data / "authorities", self.settings.authorities)
-        return described(load_catalogue(self.settings.items), directory)
+        return with_directory(load_catalogue(self.settings.items), directory)
 
     @cached_property
     def trust(self) -> TrustStore:

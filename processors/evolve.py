@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from processors import evolve_cases
 from processors.evolve_cases import (
     DUE,
-    after,
+    due_after,
     keep_folds,
     remember,
     restore,
@@ -294,14 +294,13 @@ def _released(state: HolderState, fact: Fact, b: f.EventReleased) -> None:
 
 
 def _clock_corrected(state: HolderState, fact: Fact, b: f.ClockCorrected) -> None:
-    taken_back = after(state, b.to)
+    taken_back = due_after(state, b.to)
     for one in reversed(taken_back):
         restore(state, one)
-        line = Happening(fact.time, "clock.corrected", b.reason)
         if one.licence is not None:
-            _licence(state, fact, one.licence.key, line.event, line.detail)
+            _licence(state, fact, one.licence.key, fact.type, b.reason)
         if one.case is not None:
-            write_line(state, fact, one.case.key, line.detail, line.event)
+            write_line(state, fact, one.case.key, b.reason)
     state.undo = state.undo[: len(state.undo) - len(taken_back)]
     state.upto = taken_back[0].upto if taken_back else state.upto
     state.corrected += 1

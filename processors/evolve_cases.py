@@ -1,14 +1,11 @@
-"""The handlers of `evolve` for facts of cases.
+"""The handlers of `evolve` for facts of cases, and the rules on what a state keeps of the past.
 
-What a state keeps of the past: a bounded part for decisions, and what a corrected clock can take back.
+A state keeps a bounded part of the past, which is enough for decisions. All of it lies in facts; queries fold them where
+`pruned` says that a state does not have everything.
 
-History lies in facts; queries fold them where `pruned` says that a state does not have all of it.
-
-Corrections of the clock: what fell due after a moment is taken back, while nothing was decided on it.
-
-A state keeps, for everything that fell due since its last event, the parts as they were before (`Undo`). An event that
-has an effect forgets them: it was decided on what had fallen due. A version granted by itself is final, because its
-number is given.
+A corrected clock takes back what fell due after a moment, while nothing was decided on it. For that a state keeps, for
+everything that fell due since its last event, the parts as they were before (`Undo`). An event with an effect drops them,
+since it was decided on what had fallen due. A version granted by itself is final, because its number is given.
 """
 
 from __future__ import annotations
@@ -39,16 +36,15 @@ from schemas import facts as f
 from schemas.facts import Fact, Reason
 
 DUE = "due:"  # begins the cause of everything that falls due by itself
-_FINAL = (f.LicenceGranted, f.CaseGranted)
-
-
 CONTENT_LENGTH = 16  # characters of the digest of a closed case's content
 _ENDED = ("refused", "withdrawn", "lapsed")
 _DONE = ("passed", "failed")
+_REFUSED = "refused:"
+_FINAL = (f.LicenceGranted, f.CaseGranted)
 
 
 def trim(state: HolderState) -> None:
-    """Leave out what is more than a state keeps; nothing of a whole one."""
+    """Leave out of a state whatever is more than it keeps; a whole one keeps everything."""
     if state.whole:
         return
     if len(state.cases) > MOST_CLOSED:
@@ -114,9 +110,6 @@ def with_line(state: HolderState, history: tuple[Happening, ...], line: Happenin
     return (*history, line)
 
 
-_REFUSED = "refused:"
-
-
 def undo_of(state: HolderState, fact: Fact) -> Undo:
     """Return the parts of a state that a fact about something due is about to change."""
     body = fact.body
@@ -146,28 +139,28 @@ def restore(state: HolderState, undo: Undo) -> None:
         before, now = undo.licence, state.licences[undo.licence.key]
         state.licences[before.key] = replace(before, versions=now.versions, history=now.history)
     if undo.case is not None:
-        now_closed = state.cases.get(undo.case.key)
-        history = now_closed.history if now_closed else ()
+        ended = state.cases.get(undo.case.key)
+        history = ended.history if ended else ()
         state.cases[undo.case.key] = replace(undo.case, history=history)
         state.closed.pop(undo.case.key, None)
     state.checks |= {check.key: check for check in undo.checks}
     state.filings |= undo.filings
 
 
-def after(state: HolderState, moment: str) -> Sequence[Undo]:
+def due_after(state: HolderState, moment: str) -> Sequence[Undo]:
     """Return what fell due after a moment, with nothing decided on it since."""
     return tuple(one for one in state.undo if one.moment > moment)
 
 
 def is_correctable(state: HolderState, moment: str) -> bool:
     """Tell whether something fell due after a moment, and all of it can be taken back."""
-    taken_back = after(state, moment)
+    taken_back = due_after(state, moment)
     return bool(taken_back) and not any(one.final for one in taken_back)
 
 
 def irrevocable(state: HolderState, moment: str) -> list[str]:
     """Return what happened to a holder after a moment and cannot be taken back, in words."""
-    taken_back = after(state, moment)
+    taken_back = due_after(state, moment)
     name = state.display or state.holder
     found = [f"{name}: 视为准予延续 / deemed renewed, {one.moment}" for one in taken_back if one.final]
     left = taken_back[0].upto if taken_back else state.upto
@@ -184,7 +177,7 @@ def text_of(reasons: tuple[Reason, ...]) -> str:
 def write_line(
     state: HolderState, fact: Fact, key: str, detail: str = "", event: str = "", /, **new: Any
 ) -> None:
-    """Add a line to a case\'s history and replace what is new; the event is the fact\'s type unless given."""
+    """Add a line to a case's history and replace what is new; the event is the fact\'s type unless given."""
     case = state.cases[key]
     line = Happening(fact.time, event or fact.type.removeprefix("case."), detail)
     state.cases[key] = replace(case, history=with_line(state, case.history, line), **new)

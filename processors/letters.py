@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from processors.evolve import apply
 from processors.state import Case, HolderState, initial
 from schemas import facts as f
@@ -18,11 +20,11 @@ from schemas.authorities import issuing_authority, named_on, source_of
 from schemas.calendar import china_date
 from schemas.facts import Fact
 from schemas.item_types import ServiceItem
-from schemas.letters import Letter, said, templates
+from schemas.letters import Letter, paragraphs_of, templates
 from schemas.licence import Authority
 
 ItemOf = Callable[[str, str], ServiceItem | None]
-"""Returns a service item as it was: by its digest and code."""
+"""Returns a service item as it was, by its digest and code."""
 
 TYPES: Final = (
     "case.accepted", "case.correction-requested", "case.refused", "case.lapsed", "case.granted", "licence.status",
@@ -46,11 +48,12 @@ def letters_of(facts: Iterable[Fact], item_of: ItemOf) -> Iterator[Letter]:
     numbers: Counter[str] = Counter()
     for fact in facts:
         state = state or initial(fact.holder)
-        before = {key: case.state for key, case in state.cases.items()}
+        # The case is taken from before the fact, since a state soon leaves out a case that the fact ends.
+        case = state.cases.get(getattr(fact.body, "case", ""))
         apply(state, fact)
         if isinstance(fact.body, f.CaseOpened):
             digests[fact.body.case] = fact.body.item_digest
-        letter = _letter(state, fact, before, digests, item_of)
+        letter = _letter(state, fact, case, digests, item_of)
         if letter is not None:
             numbers[letter.number] += 1
             yield _numbered(letter, numbers[letter.number])
@@ -61,11 +64,11 @@ def _numbered(letter: Letter, times: int) -> Letter:
     if times == 1:
         return letter
     number = letter.number.removesuffix("号") + f"-{times}号"
-    return Letter(**{**{n: getattr(letter, n) for n in letter.__struct_fields__}, "number": number})
+    return replace(letter, number=number)
 
 
 def _letter(
-    state: HolderState, fact: Fact, before: Mapping[str, str], digests: dict[str, str], item_of: ItemOf
+    state: HolderState, fact: Fact, case: Case | None, digests: Mapping[str, str], item_of: ItemOf
 ) -> Letter | None:
     body = fact.body
     if isinstance(body, f.LicenceStatusChanged):
@@ -74,7 +77,6 @@ def _letter(
         body, f.CaseAccepted | f.CorrectionRequested | f.CaseRefused | f.CaseLapsed | f.CaseGranted
     ):
         return None
-    case = state.cases.get(body.case)
     item = item_of(digests.get(body.case, ""), case.item) if case else None
     if case is None or item is None:
         return None
@@ -96,8 +98,9 @@ def _letter(
             kind = "grant"
             values = {"days": str(item.limits.certificate)}
         case _:
-            accepted = before.get(body.case) == "accepted"
-            kind = "refusal" if accepted or isinstance(body, f.CaseLapsed) else "non-acceptance"
+            kind = (
+                "refusal" if case.state == "accepted" or isinstance(body, f.CaseLapsed) else "non-acceptance"
+            )
             values = {"reasons": "；".join(one.zh for one in body.reasons)}
     authority = _authority(item, case, fact)
     if authority is None:
@@ -163,7 +166,7 @@ def _made(
         application_id=case.application_id if case else "",
         case=case.key if case else "",
         licence=licence,
-        paragraphs=said(template, values),
+        paragraphs=paragraphs_of(template, values),
         heading=template.list if listed else "",
         listed=listed,
     )

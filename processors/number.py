@@ -56,7 +56,7 @@ def number(series: Series, grant: Grant, known: str | None = None) -> tuple[Seri
         series = msgspec.structs.replace(series, next_serial=serial + 1)
         given = f"{grant.series}{serial:0{grant.digits}d}"
     place = _next_place(series, grant.authority.host)
-    series = placed(series, grant.authority.host, place)
+    series = after_place(series, grant.authority.host, place)
     return series, Numbered(
         grant=grant,
         number=given,
@@ -68,7 +68,7 @@ def number(series: Series, grant: Grant, known: str | None = None) -> tuple[Seri
     )
 
 
-def placed(series: Series, host: str, place: int) -> Series:
+def after_place(series: Series, host: str, place: int) -> Series:
     """Return the series after a place in the lists of a host was given."""
     if (first := _first_host(series)) in ("", host):
         return msgspec.structs.replace(series, next_status=max(series.next_status, place + 1), host=host)

@@ -19,7 +19,7 @@ from processors import state as states
 from processors.decide import FailedInput, contradicts, decide
 from processors.decisions import reasons
 from processors.evolve import apply
-from processors.number import Series, imported, is_free, number, place_in_series, placed
+from processors.number import Series, imported, is_free, number, place_in_series, after_place
 from processors.state import HolderState
 from schemas import facts as f
 from schemas.canonical_json import derived_id
@@ -288,7 +288,7 @@ def recall(book: NumberBook, given: Numbered | NumberClaimed | SerialSeen) -> No
         _pass(book, given.series, given.serial)
     else:
         series = imported(book.series(given.grant.series), given.serial or None)
-        book.put_series(placed(series, given.grant.authority.host, place_in_series(given)))
+        book.put_series(after_place(series, given.grant.authority.host, place_in_series(given)))
         book.put_numbered(given)
 
 

@@ -37,7 +37,7 @@ from producers.printed import (
     clean,
     find_places,
     is_licence,
-    licence_values,
+    business_licence_values,
     plain_form,
     without_radicals,
 )
@@ -147,7 +147,7 @@ class _Reading:
         mark = _recognise(paper.text, paper.name)
         self._enter(paper, mark.kind, mark.item)
         if mark.kind == LICENCE:
-            self.values += licence_values(paper.text, paper.name)
+            self.values += business_licence_values(paper.text, paper.name)
             return
         form = self._blanks.forms.get(mark)
         if form is None:

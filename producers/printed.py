@@ -135,7 +135,7 @@ class Value(msgspec.Struct, frozen=True):
     box: Box
 
 
-def licence_values(paper: PdfDocument, name: str) -> list[Value]:
+def business_licence_values(paper: PdfDocument, name: str) -> list[Value]:
     """Return what a licence says of the applicant, each value with its place."""
     found = []
     text = "".join(plain_form(w.text) for w in paper.words)

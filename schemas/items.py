@@ -85,7 +85,7 @@ def catalogue_of(items: Sequence[ServiceItem], directory: Directory = Directory(
     return Catalogue(by_code, digests, digest(named), directory)
 
 
-def described(catalogue: Catalogue, directory: Directory) -> Catalogue:
+def with_directory(catalogue: Catalogue, directory: Directory) -> Catalogue:
     """Return a catalogue with the authorities that a directory describes."""
     return catalogue_of(list(catalogue.items.values()), directory) if directory != Directory() else catalogue
 

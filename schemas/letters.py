@@ -54,7 +54,7 @@ def templates() -> dict[str, LetterTemplate]:
     return msgspec.convert(tomllib.loads(raw), dict[str, LetterTemplate])
 
 
-def said(template: LetterTemplate, values: Mapping[str, str]) -> tuple[str, ...]:
+def paragraphs_of(template: LetterTemplate, values: Mapping[str, str]) -> tuple[str, ...]:
     """Return the paragraphs of a letter with its values; one in which a value is empty is left out."""
     found = []
     for n, paragraph in enumerate(template.paragraphs):

@@ -20,7 +20,7 @@ from schemas.authorities import (
 )
 from schemas.errors import UsageError
 from schemas.item_types import ServiceItem
-from schemas.items import described, from_record, load_catalogue, to_record
+from schemas.items import with_directory, from_record, load_catalogue, to_record
 
 INDUSTRIAL, OPERATOR, LICENCE, CHEMICALS = (
     item
@@ -190,9 +190,9 @@ def test_what_decides_of_authorities_travels_with_the_catalogue(tmp_path: Path) 
     folder.mkdir()
     plain = load_catalogue()
     (folder / "a.toml").write_text(f'["{PROVINCE}"]\ntelephone = "12345"\n')
-    assert plain.digest == described(plain, load_directory(folder)).digest
+    assert plain.digest == with_directory(plain, load_directory(folder)).digest
     (folder / "a.toml").write_text(f'["{PROVINCE}"]\nhost = "a.example.org"\ntelephone = "12345"\n')
-    mine = described(plain, load_directory(folder))
+    mine = with_directory(plain, load_directory(folder))
     assert plain.digest != mine.digest
     again = from_record(to_record(mine))
     assert (mine.digest, mine.directory.decisive()) == (again.digest, again.directory)
