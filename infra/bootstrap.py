@@ -95,7 +95,7 @@ class Installation:
     def catalogue(self) -> Catalogue:
         """The service items, shipped and of the settings' folders, and the authorities that the data folder describes."""
         from schemas.authorities import load_directory
-        from schemas.items import with_directory, load_catalogue
+        from schemas.items import load_catalogue, with_directory
 
         directory = load_directory(self.settings.data / "authorities", self.settings.authorities)
         return with_directory(load_catalogue(self.settings.items), directory)

@@ -107,7 +107,7 @@ def _granted(state: HolderState, fact: Fact, b: f.LicenceGranted) -> None:
 
 
 def _late(b: f.LicenceGranted | f.ImportRecorded) -> str:
-    """Say when an event was received that was dated on another day."""
+    """Return a note on the receipt of an event that was dated on another day; empty for any other."""
     if not b.received or day_of(b.told) == day_of(b.received):
         return ""
     return f"；收件于 / received {b.received}"

@@ -77,7 +77,7 @@ def after_place(series: Series, host: str, place: int) -> Series:
 
 
 def _next_place(series: Series, host: str) -> int:
-    """Return the next place in the lists of a host; a list that is full, or has another host, is never gone on with."""
+    """Return the next place in the lists of a host; no place is given in a full list, or in one of another host."""
     first = _first_host(series) in ("", host)
     place = series.next_status if first else series.lists.get(host, 0)
     if place % LIST_CAPACITY or (first and not series.lists):
@@ -89,7 +89,7 @@ def _next_place(series: Series, host: str) -> int:
 
 
 def _first_host(series: Series) -> str:
-    """Return the host of the first licence, empty before it; releases that kept none knew the host of the examples only."""
+    """Return the host of the first licence; empty before it. Earlier releases kept none, and knew the example host only."""
     return series.host or (EXAMPLE_HOST if series.next_status else "")
 
 

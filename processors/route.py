@@ -180,7 +180,7 @@ def _printed(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def entry_id(event: Event) -> str:
-    """32 hex digits for source and id, 16 for the content: the same event twice has the same id."""
+    """Return 32 hex digits for source and id, 16 for the content: the same event twice has the same id."""
     return derived_id("event", event.source, event.id) + event.content_digest[:16]
 
 
@@ -200,7 +200,7 @@ def tick(
 
 
 def _holder(data: dict[str, Any], event: Event, persons: Persons) -> tuple[str, NamedHolder, dict[str, Any]]:
-    """Key and description of the holder, and the data with the key in the place of the number.
+    """Return key and description of the holder, and the data with the key in the place of the number.
 
     A drawn target without a licence stands for itself, and a draw for its results.
     """

@@ -3,9 +3,8 @@
 A step takes state and input and returns what they lead to (`Produced`); an engine stores that and hands it to the
 stages that consume it (`processors.topology`). No step reads a clock, a random source or a file.
 
-The streams between stages: names, topics, and what keeps the order of their records.
-
-Outbound events: facts as CloudEvents on the outbound topics. Facts hold persons only masked.
+The streams between stages stand here with their topics, and so do outbound events: facts as CloudEvents on the outbound
+topics. Facts hold persons only masked.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from processors import state as states
 from processors.decide import FailedInput, contradicts, decide
 from processors.decisions import reasons
 from processors.evolve import apply
-from processors.number import Series, imported, is_free, number, place_in_series, after_place
+from processors.number import Series, after_place, imported, is_free, number, place_in_series
 from processors.state import HolderState
 from schemas import facts as f
 from schemas.canonical_json import derived_id
@@ -74,7 +73,8 @@ def filings_topic(department: str) -> str:
     return f"{FILINGS.topic}.{department}"
 
 
-SOURCE = "urn:zhengzhao:installation"
+SOURCE: Final = "urn:zhengzhao:installation"
+"""The source of outbound events."""
 
 
 class Outbound(NamedTuple):
@@ -258,7 +258,7 @@ class NumberBook(Protocol):
 
 
 def number_step(book: NumberBook, question: Question) -> Produced:
-    """Return the number a grant or answer a question. The same question again changes nothing.
+    """Number a grant, or answer a question about a number. The same question again changes nothing.
 
     Raises SeriesFull where no serial is left; the book is unchanged then.
     """

@@ -28,7 +28,7 @@ MOST_INSPECTIONS = 2_000  # ids of inspections, which may not come twice
 MOST_FOLDS = 100  # sealed texts of a person with another folded form
 MOST_SEEN = 2_000  # the last events that had an effect and are known again by their id
 MOST_SEEN_REFUSED = (
-    500  # the last refused events that are known again: many of them push out none with an effect
+    500  # the last refused events, known apart so that many of them push out none with an effect
 )
 MOST_WAITING = 100  # entries that wait for a number
 MOST_WAITING_BYTES = 256 * 1024
@@ -132,7 +132,7 @@ class Licence(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def living(self) -> bool:
-        """Valid or suspended."""
+        """Tell whether it is valid or suspended."""
         return self.status in ("valid", "suspended")
 
 

@@ -1,7 +1,8 @@
 """Read this first: the stages in their order, with what each consumes, how that is keyed, and what it emits.
 
-Both engines iterate over `TOPOLOGY`: they run each stage's step and store what it returns. A step is a pure function
-of `processors.stages`, except for two stages that touch the world outside; those are ports (`reaches`).
+Both engines iterate over `TOPOLOGY`: they run each stage's step and store what it returns. A step is a pure function.
+Where a stage touches the world outside (`reaches`), an engine's port does that; two stages consist of such a port alone
+and have no step.
 """
 
 from __future__ import annotations

@@ -26,11 +26,8 @@ ORDERS: Final = {
 }
 """Commands of an authority → types of events."""
 
-SIGNED_ACTIONS: Final = (
-    "extend",
-    "renew",
-    "merge",
-)  # they need the commitment letter again, where there is one
+SIGNED_ACTIONS: Final = ("extend", "renew", "merge")
+"""Actions that need the commitment letter again, where the item has one."""
 
 
 class Sender(NamedTuple):

@@ -118,7 +118,7 @@ Box = tuple[float, float, float, float]
 
 
 class ScanWithoutText(UsageError):
-    """A scan or photograph: nothing stands in it that a program reads."""
+    """The error for a scan or photograph, in which nothing stands that a program reads."""
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -219,7 +219,7 @@ def _parse(raw: bytes) -> PdfDocument:
 
 
 def _upright(page: Any) -> Any:
-    """Return a page turned so that most of its text runs from left to right, however it was scanned, printed or turned."""
+    """Turn a page so that most of its text runs from left to right."""
     turns = Counter(
         round(math.degrees(math.atan2(char["matrix"][1], char["matrix"][0])) / 90) % 4 for char in page.chars
     )
@@ -289,7 +289,7 @@ def _text(value: Any) -> str:
 
 
 def main() -> int:
-    """Return the process that forks: for each PDF on standard input (8 bytes of length before it) an answer of that form."""
+    """Run the process that forks: answer each PDF on standard input; 8 bytes of length stand before either."""
     import pdfplumber  # noqa: F401  # loaded once, here
 
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
@@ -301,7 +301,7 @@ def main() -> int:
 
 
 def _in_child(pdf: bytes) -> bytes:
-    """Parse in a child; its answer, or why there is none."""
+    """Return the answer of a child that parses a PDF, or the reason for its lack."""
     out, into = os.pipe()
     child = os.fork()
     if not child:
@@ -329,7 +329,7 @@ def _answer(pdf: bytes, pipe: BinaryIO) -> None:
 
 
 def _received(out: int, end: float) -> bytes | None:
-    """All that comes until the end of a pipe; None where that takes too long."""
+    """Read a pipe to its end; return None where that takes too long."""
     parts: list[bytes] = []
     with os.fdopen(out, "rb", buffering=0) as pipe:
         while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:

@@ -130,7 +130,7 @@ class _Filled(NamedTuple):
 
     @property
     def size(self) -> tuple[float, float]:
-        """Width and height of the field, in points."""
+        """Return width and height of the field, in points."""
         left, bottom, right, top = (float(v) for v in self.widget["/Rect"])  # type: ignore[attr-defined]
         return abs(right - left), abs(top - bottom)
 

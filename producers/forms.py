@@ -5,7 +5,7 @@ blank, so that fields can be laid over it (`producers.form_fields`) and text fou
 drawing shows them as plain text: the flattened form, as a print or a PDF printer leaves it.
 
 The mark at the foot of each page names the form, the item and the version of the layout. Version 1 (no contact, no part
-in which the authority informs the applicant) is drawn no more but for reading what was printed of it.
+in which the authority informs the applicant) is drawn only to read what was printed of it before.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ COMMITMENT: Final = (
 
 
 class FormMark(NamedTuple):
-    """The mark of a form: its kind, its item, the version of its layout, and what further tells one form from another.
+    """The mark of a form: its kind, its item, the version of its layout, and a further part that tells forms apart.
 
     `more` says in hex which rows a correction form asks for; for a letter it begins the digest of what it informs of.
     """
@@ -111,7 +111,7 @@ class Faces(NamedTuple):
 
 
 def text_digest(text: str = "".join(COMMITMENT)) -> str:
-    """Return the hex SHA-256 of a letter's text without white space: the evidence of what was promised, or told."""
+    """Return the hex SHA-256 of a letter's text without white space: the evidence of what was promised or informed of."""
     return hashlib.sha256(re.sub(r"\s+", "", text).encode()).hexdigest()
 
 

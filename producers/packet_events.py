@@ -1,7 +1,7 @@
 """Events from papers: the forms of the catalogue's items, what is read of them, and the event that they make.
 
 An application form makes an application; papers for a case make a supplement to it, and a withdrawal withdraws it. The
-case is named by whoever hands the papers in, or by the form that was made for it.
+case is named by the sender of the papers, or by the form that was made for it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ON_LICENCE: Final = ("applicant.name", "applicant.id", "applicant.address", "es
 
 
 class CaseNeeds(msgspec.Struct, frozen=True):
-    """What a case asks for, as far as its forms need it; `holder_id` is empty where it is not known in clear."""
+    """The particulars of a case that its forms show, with what is missing; `holder_id` is empty for a person."""
 
     application_id: str
     item: str
@@ -84,7 +84,7 @@ class PacketForms(msgspec.Struct, frozen=True):
         return {f"{kind}.pdf": with_fields(self.draw(item, _mark(item, kind))) for kind in kinds}
 
     def correction_forms(self, case: CaseNeeds) -> dict[str, bytes]:
-        """Return what a case still needs as forms, with what is known filled in. Raise NotFound where it needs nothing."""
+        """Return forms that ask for what a case lacks, with what is known filled in. Raise NotFound where it lacks nothing."""
         if not case.missing:
             raise NotFound(
                 "此申请无须补正 / this application asks for nothing",
@@ -126,7 +126,7 @@ class PacketForms(msgspec.Struct, frozen=True):
         return read_packet(papers, self._blanks(papers, told), whole=whole, told=told)
 
     def event(self, packet: Packet, *, source: str, at: datetime, application_id: str = "") -> dict[str, Any]:
-        """Return the event of a packet: an application, or a supplement to a case, or its withdrawal.
+        """Return the event of a packet: an application, a supplement to a case, or its withdrawal.
 
         Without a `source` the service hall of the window, or of the applicant's division, is the sender. Raises
         UsageError where the papers contradict each other, or name neither sender nor holder.

@@ -34,10 +34,10 @@ from producers.printed import (
     LICENCE,
     ToldValues,
     Value,
+    business_licence_values,
     clean,
     find_places,
     is_licence,
-    business_licence_values,
     plain_form,
     without_radicals,
 )

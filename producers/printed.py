@@ -136,7 +136,7 @@ class Value(msgspec.Struct, frozen=True):
 
 
 def business_licence_values(paper: PdfDocument, name: str) -> list[Value]:
-    """Return what a licence says of the applicant, each value with its place."""
+    """Return what a business licence says of the applicant, each value with its place."""
     found = []
     text = "".join(plain_form(w.text) for w in paper.words)
     for field, pattern in _LABELS.items():
@@ -171,6 +171,7 @@ def clean(text: str) -> str:
     ).strip()
 
 
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
 _OTHER_FORM = re.compile("[\u2f00-\u2fdf\uf900-\ufaff]")  # Kangxi radicals, compatibility ideographs
 
 
@@ -185,9 +186,6 @@ def plain_form(text: str) -> str:
     return unicodedata.normalize("NFKC", text.translate(RADICALS)).translate(_DASHES)
 
 
-_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
-
-
 def is_licence(paper: PdfDocument) -> bool:
     """Tell whether a paper is a business licence: it has the title as a line of its own, and three of its labels."""
     first = min((word.page for word in paper.words), default=1)
@@ -196,18 +194,18 @@ def is_licence(paper: PdfDocument) -> bool:
     return any(map(_TITLE.fullmatch, words)) and sum(part in text for part in _PARTS) >= 3
 
 
-_TOLD: Final = '{"item": "industrial-product-licence", "papers": {"SCAN.pdf": "application-form"}, "applicant.name": "…", …}'
+_EXAMPLE: Final = '{"item": "industrial-product-licence", "papers": {"SCAN.pdf": "application-form"}, "applicant.name": "…", …}'
 
 
 class ToldValues(msgspec.Struct, frozen=True):
-    """What somebody tells of scans, since no program can read them: their item, their kinds, and the values on them."""
+    """The content of scans, told by the sender since no program reads them: item, kind of each paper, values on them."""
 
     item: str
     papers: Mapping[str, str]  # name of a file → kind of paper
     values: Mapping[str, str]
 
     def kind_of(self, name: str, scans: int) -> str:
-        """Return the kind of paper that a scan is. Raises UsageError where it is not told and cannot be but one."""
+        """Return the kind of paper that a scan is. Raises UsageError where it is not told and not certain."""
         path = PurePath(name)
         told = self.papers.get(path.name) or self.papers.get(name)
         if told:
@@ -224,11 +222,11 @@ class ToldValues(msgspec.Struct, frozen=True):
 
 
 def read_told(raw: bytes, where: str) -> ToldValues:
-    """Return what a JSON file tells of scans. Raises UsageError for another form of it."""
+    """Return what a JSON file tells of scans. Raises UsageError for a file of another form."""
     try:
         told = loads(raw)
     except Rejected as error:
-        raise UsageError(f"不是 JSON / not JSON: {error.message}", where=where, hint=_TOLD) from None
+        raise UsageError(f"不是 JSON / not JSON: {error.message}", where=where, hint=_EXAMPLE) from None
     item, papers = "", {}
     if isinstance(told, dict):
         item, papers = told.pop("item", ""), told.pop("papers", {})
@@ -238,6 +236,6 @@ def read_told(raw: bytes, where: str) -> ToldValues:
         raise UsageError(
             "须为栏目名到文本的对象 / it must be an object of texts, by the names of blanks",
             where=where,
-            hint=_TOLD,
+            hint=_EXAMPLE,
         )
     return ToldValues(item, papers, {name: clean(value) for name, value in told.items() if clean(value)})

@@ -44,7 +44,7 @@ class AgencyKey(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     reason: str = ""
 
     def fault(self, at: datetime) -> str | None:
-        """Why the key signs nothing at a moment; None while it is in force."""
+        """Return why the key signs nothing at a moment; None while it is in force."""
         if self.revoked_at is not None and at >= self.revoked_at:
             return "密钥已吊销 / the key is revoked"
         if self.replaced_at is not None and at >= self.replaced_at:
@@ -151,7 +151,7 @@ def public_pem(key: ec.EllipticCurvePublicKey) -> str:
 
 
 def judge(register: AgencyRegister, event: Event, at: datetime) -> None:
-    """Rejected unless the event's proof is good: by a key in force of its source, over these very contents.
+    """Refuse an event unless its proof is good: by a key in force of its source, over these very contents.
 
     The intake key of the installation signs what was made here from papers, for any source.
     """
@@ -169,7 +169,7 @@ def judge(register: AgencyRegister, event: Event, at: datetime) -> None:
 def judge_kept(
     register: AgencyRegister, source: str, kind: str, kept: str, signed: str, at: datetime
 ) -> None:
-    """Rejected unless a proof that was kept is a key's of its source, in force at the moment of receipt.
+    """Refuse a kept proof unless a key of its source made it that was in force at the moment of receipt.
 
     `kind` is the event's type without prefix and suffix, `signed` the digest that was kept with the proof, since the
     event itself is kept nowhere in clear.

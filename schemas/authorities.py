@@ -64,7 +64,7 @@ def find(code: str) -> Division | None:
 
 
 def everything() -> tuple[Division, ...]:
-    """All divisions of today, in the order of the list."""
+    """Return all divisions of today, in the order of the list."""
     return tuple(_tables().now.values())
 
 
@@ -76,7 +76,7 @@ def chain(code: str) -> tuple[str, ...]:
 
 
 def level(code: str) -> Level | None:
-    """Province, prefecture or county; None for an unknown code."""
+    """Return province, prefecture or county; None for an unknown code."""
     depth = len(chain(code))
     return LEVELS[depth - 1] if depth else None
 
@@ -118,7 +118,7 @@ def full_name(code: str) -> str:
 
 
 EXAMPLE_HOST: Final = "ZHENGZHAO.EXAMPLE"
-"""The host that nobody has: a QR code with it leads nowhere."""
+"""The example host, which nobody has: a QR code with it leads nowhere."""
 NO_DIRECTORY: Final = Directory()
 SERVICE_HALL = "service-hall"
 _SOURCE = re.compile(r"urn:agency:([0-9]{6}):([a-z0-9-]{1,64})")

@@ -44,7 +44,7 @@ _LINE_MARKS: Final = re.compile(r"\r\n|[\n\t]")
 
 
 def check_controls(text: str, where: str = "") -> None:
-    """No control character (category Cc), no bidirectional control, no lone surrogate."""
+    """Refuse a control character (category Cc), a bidirectional control, or a lone surrogate."""
     if found := _CONTROL.search(text):
         code = f"U+{ord(found[0]):04X}"
         raise Rejected(
@@ -328,7 +328,7 @@ def _names_a_licence(data: Any) -> None:
 
 
 def _application(data: t.ApplicationSubmitted) -> None:
-    """All but `new` name the licence, `merge` several; `change` says what changes."""
+    """Check that all actions but `new` name the licence, `merge` several, and that `change` says what changes."""
     merge = data.action == "merge"
     if data.granted_by is not None and isinstance(data.granted_by, str) is merge:
         raise Rejected(
@@ -358,7 +358,7 @@ def _check_change(change: t.Change | None) -> None:
 
 
 def _inspection(data: t.InspectionRecorded) -> None:
-    """A licence and its holder are named, or a draw and its target; a draw orders random inspections."""
+    """Check that a licence and its holder are named, or a draw and its target; a draw orders random inspections."""
     if data.draw is None or data.target is None:
         _names_a_licence(data)
     if (data.licence_number or data.granted_by) and data.holder_id is None:

@@ -4,7 +4,8 @@ The id of a fact is made of its cause, so the same decision made again is the sa
 and English. A fact about something that fell due has a cause made of that due date, so it does not depend on which event
 or tick came first.
 
-Facts about licences: grants, numbers, objects and status, and the bars and checks that follow.
+Here stand the facts about licences (grants, numbers, objects, status, bars, checks) and about holders and entries; those
+about cases and filings stand in `schemas.case_facts`.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ class LicenceGranted(FactBody, frozen=True, tag="licence.granted"):
     case: str = ""
     action: str = ""  # no other default: what is omitted must not depend on which object a text is
     replaces: str = ""  # annulled decision: the licence that this one makes good
-    told: str = (
-        ""  # the time that the event states, and the moment of its receipt: the licence is dated by the first
+    told: str = ""  # the time that the event states, by which the licence is dated
+    received: str = (
+        ""  # the moment of its receipt; both are empty in older facts, and where a grant fell due by itself
     )
-    received: str = ""  # both empty where something fell due by itself, and in facts of before
 
 
 class ImportRecorded(FactBody, frozen=True, tag="licence.imported"):

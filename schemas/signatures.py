@@ -1,17 +1,15 @@
-"""The proof of an event: a detached JWS (RFC 7515, appendix F) over the RFC 8785 form of the event without `proof`.
+"""Signatures in their three forms: ECDSA itself, proofs of events (JWS), and COSE_Sign1 with the CBOR that it needs.
 
-ES256 and nothing else; `kid` in the header names the key. Who may use which key is the agency register's to say.
+**ECDSA P-256** travels as raw `r ‖ s` (COSE, JOSE) and as DER (CMS), in one form of each. For each signature (r, s) the
+pair (r, n − s) verifies too, so that somebody without the key could turn a signed object into another one that verifies.
+Therefore our signers give the lower s and our verifiers accept no other.
 
-ECDSA P-256 signatures as they travel: raw `r ‖ s` (COSE, JOSE) and DER (CMS), one form of each.
+**The proof of an event** is a detached JWS (RFC 7515, appendix F) over the RFC 8785 form of the event without `proof`, by
+ES256 alone; `kid` in the header names the key. The agency register says who may use which key.
 
-For each signature (r, s) the pair (r, n − s) verifies too. Who holds no key could so turn a signed object
-into another one that verifies. Therefore our signers give the lower s and our verifiers accept no other.
-
-CBOR in its one deterministic encoding (RFC 8949, 4.2.1) and COSE_Sign1 (RFC 9052) made of it.
-
-Only what zhengzhao signs exists here: integers, byte and text strings, arrays, maps with integer or text
-keys, true, false, null. No floats, no tags but 18 in front, no indefinite lengths. What `decode` accepts,
-`encode` gives back byte for byte.
+**CBOR** stands in its one deterministic encoding (RFC 8949, 4.2.1), and **COSE_Sign1** (RFC 9052) is made of it. Only what
+zhengzhao signs exists here: integers, byte and text strings, arrays, maps with integer or text keys, true, false, null. No
+floats, no tags but 18 in front, no indefinite lengths. What `decode` accepts, `encode` gives back byte for byte.
 """
 
 from __future__ import annotations
@@ -171,7 +169,7 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    """Strict base64url: no padding, no spare bits, nothing else; ValueError for more than one form of a thing."""
+    """Decode strict base64url: no padding, no spare bits, nothing else. Raises ValueError for any other form."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
     except binascii.Error as error:
@@ -335,7 +333,7 @@ class Sign1(msgspec.Struct, frozen=True):
 
 
 def protected_header(kid: str, type_: str) -> bytes:
-    """`{1: -7, 4: kid, 16: type}`; the key id stands there as its ASCII bytes."""
+    """Return `{1: -7, 4: kid, 16: type}` encoded; the key id stands there as its ASCII bytes."""
     return encode({1: ES256, 4: kid.encode("ascii"), 16: type_})
 
 

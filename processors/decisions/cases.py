@@ -51,7 +51,7 @@ def _at_window(context: DecisionContext, case: Case, item: ServiceItem) -> bool:
 
 
 def supplied(context: DecisionContext, data: MaterialsSupplied, payload: dict[str, Any]) -> None:
-    """Something of what was missing comes. Parts shorten the list; nothing is ever added to it."""
+    """Take something of what was missing. Parts shorten the list; nothing is ever added to it."""
     found = _open_case(context, data.application_id)
     if found is None:
         return
@@ -192,7 +192,7 @@ def _issuer(context: DecisionContext, case: Case, item: ServiceItem) -> Authorit
 
 
 def clock_stopped(context: DecisionContext, data: ClockChanged) -> None:
-    """Hearing, testing or expert review begins: the days from tomorrow do not count."""
+    """Stop the clock for a hearing, testing or expert review: the days from tomorrow do not count."""
     found = _under_review(context, data.application_id, None)
     if found is None:
         return

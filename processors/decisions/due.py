@@ -34,7 +34,7 @@ class Deadline(NamedTuple):
 
 @lru_cache(maxsize=65536)
 def after_day(day: str) -> str:
-    """00:00 in China of the day after an ISO date."""
+    """Return 00:00 in China of the day after an ISO date."""
     return start_of(date.fromisoformat(day) + ONE_DAY).isoformat()
 
 
@@ -129,7 +129,7 @@ def _validity_ends(context: DecisionContext, key: str) -> None:
 
 
 def _deemed(case: Case, licence: Licence, item: ServiceItem) -> bool:
-    """Filed the item's months before the end, and complete: no decision by then is a grant (许可法 art 50)."""
+    """Tell whether a renewal was filed in time and is complete: no decision by the end is then a grant (许可法 art 50)."""
     end = date.fromisoformat(licence.now.valid_until or "")
     timely = case.filed_on <= months_before(end, item.renewal.protected).isoformat()
     return timely and case.state == "accepted" and not case.deferred

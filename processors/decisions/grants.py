@@ -29,7 +29,7 @@ Late = dict[str, str]  # kind of a material that may come late → its last day 
 
 
 def accept(context: DecisionContext, case: Case, item: ServiceItem, late: Late) -> None:
-    """Nothing is missing: limits run, unless something comes late, and it is granted where nobody is waited for."""
+    """Accept an application that lacks nothing: limits run unless something comes late; grant it where nobody is waited for."""
     grounds = _still_good(context, case)
     if grounds:
         context.write(f.CaseRefused(case.key, grounds))
@@ -43,7 +43,7 @@ def accept(context: DecisionContext, case: Case, item: ServiceItem, late: Late) 
 def limits(
     context: DecisionContext, item: ServiceItem, stops: calendar.Stops
 ) -> tuple[str, str, str, bool, str]:
-    """Today as the day on which an application became complete, its limits, and how they were counted."""
+    """Return today as the day on which an application became complete, its limits, and how they were counted."""
     promised = calendar.add_with_stops(context.today, item.limits.promised, stops)
     statutory = calendar.add_with_stops(context.today, item.limits.statutory, stops)
     return (
@@ -116,7 +116,7 @@ def _first(context: DecisionContext, case: Case, item: ServiceItem) -> None:
 
 
 def new_grant(context: DecisionContext, case: Case, item: ServiceItem) -> Grant:
-    """Version 1 of a new licence of an item."""
+    """Return version 1 of a new licence of an item."""
     directory = context.catalogue.directory
     authority = issuing_authority(item, case.applicant.division, context.day, directory)
     assert authority is not None  # intake has looked at the division

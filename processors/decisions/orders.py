@@ -1,8 +1,7 @@
 """Orders of an authority on a licence: 暂扣, 撤回, 撤销, 吊销, 注销, and what lifts them.
 
-What an order does follows from the table `TRANSITIONS`; who may give it from the licence's authority.
-
-The life of a licence as a table: status × event → status. What is not in it is refused by an event.
+The table `TRANSITIONS` says what an order does: status × event → status. An event that is not in it is refused by an
+event. Who may give an order follows from the licence's authority.
 """
 
 from __future__ import annotations
@@ -114,10 +113,6 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
-if __name__ == "__main__":
-    sys.stdout.write(tables())
-
-
 Order = LicenceOrder | LicenceRescinded | LicenceSuspended
 
 
@@ -214,7 +209,7 @@ def end(
 def bar(
     context: DecisionContext, item: str, since: date, years: int, ground: Reason, licence: str = ""
 ) -> None:
-    """No application for an item until the day before the anniversary."""
+    """Bar applications for an item until the day before the anniversary."""
     until = barred_until(since, years).isoformat()
     context.write(f.BarImposed(item, since.isoformat(), until, ground, licence))
 
@@ -350,3 +345,7 @@ def classified(context: DecisionContext, data: HolderClassified) -> None:
         context.refuse_event(reasons.not_competent(context.source))
         return
     context.write(f.ClassRecorded(data.credit_class, context.display))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(tables())

@@ -120,7 +120,7 @@ def missing_of(
 
 
 def vanished(context: DecisionContext, case: Case) -> list[Reason]:
-    """Chosen items that the catalogue in force has no more, since the registration came in."""
+    """Return chosen items that the catalogue in force has no more, since the registration came in."""
     return [reasons.unknown_item(code) for code in case.chosen if context.item(code) is None]
 
 

@@ -4,12 +4,10 @@ The operator of this machine (`local`) reads everything, an enterprise or a pers
 cases that it sent and what its department decides in its division or below. A holder of whom it may read nothing does
 not exist for it, and of a holder it knows only by a case of its own it reads the name that this case states.
 
-Erasing a person (个人信息保护法 art 47): the key is destroyed, and with it every sealed text, wherever it stands.
-
-Allowed when the purpose has ended: no open case, no licence that lives (as of the last event or tick decided), no bar
-in force, nothing still on its way, and the retention period (`retention_years` by the wall clock, from the day on
-which the last of it ended) is over. There is no way around.
-What was decided stays and still adds up: pseudonym, mask, dates and numbers are no key to a name. The files that the
+A person is erased (个人信息保护法 art 47) by destroying the key, and with it every sealed text, wherever it stands. That
+is allowed when the purpose has ended: no open case, no licence that lives (as of the last event or tick decided), no bar
+in force, nothing still on its way, and the retention period (`retention_years` by the wall clock, from the day on which
+the last case or licence ended) is over. There is no way around. Decisions stay and still add up: pseudonym, mask, dates and numbers are no key to a name. The files that the
 person had uploaded go too, unless another holder's application names the same file. The licences issued stay in the
 store as they were signed; from then on `replay` compares them with their recorded digest.
 """

@@ -1,11 +1,10 @@
 """Lists over all holders: cases, checks, filings, and the cases of a service window.
 
-The port through which queries read the register: states of holders, found by case, number or holder.
+`Register` is the port through which queries read the register: states of holders, found by case, number or holder. Each
+engine has an adapter: the embedded one reads its data file, the one on Kafka a projection of the topics.
 
-Each engine has an adapter: the embedded one reads its data file, the one on Kafka a projection of the topics.
-
-A mark is a line of an index over holders: what a holder has that a list or a reader asks for. Lists look at the holders
-with a fitting mark alone; a mark may find too many holders, never too few.
+A mark is a line of an index over holders: something of a holder that a list or a reader asks for. Lists look only at the
+holders with a fitting mark; a mark may find too many holders, never too few.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from schemas.authorities import (
 )
 from schemas.errors import UsageError
 from schemas.item_types import ServiceItem
-from schemas.items import with_directory, from_record, load_catalogue, to_record
+from schemas.items import from_record, load_catalogue, to_record, with_directory
 
 INDUSTRIAL, OPERATOR, LICENCE, CHEMICALS = (
     item
