@@ -54,16 +54,42 @@ def doctor(
 bench_app = typer.Typer()
 
 
+_Licences = Annotated[
+    int,
+    typer.Option(
+        min=10,
+        max=10_000_000,
+        help="件数 / licences to issue end to end; --web: licences in the register",
+    ),
+]
+_Kafka = Annotated[
+    bool,
+    typer.Option(
+        "--kafka",
+        help="Kafka 引擎 / only the Kafka engine, in a stack of its own, beside the embedded one",
+    ),
+]
+_Share = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="--kafka: 每个工作进程只用一核的这一份 / each worker held to this share of a core, one against two",
+    ),
+]
+_Targets = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=200_000_000,
+        help="--draw: 超出内存的名录行数 / instead, a register of so many rows, beyond memory",
+    ),
+]
+
+
 @bench_app.command(epilog="Example: zhengzhao bench --licences 2000")
 def bench(
-    licences: Annotated[
-        int,
-        typer.Option(
-            min=10,
-            max=10_000_000,
-            help="件数 / licences to issue end to end; --web: licences in the register",
-        ),
-    ] = 1000,
+    licences: _Licences = 1000,
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="签发进程 / issuing processes; 0: one a core")
     ] = 0,
@@ -81,29 +107,9 @@ def bench(
         bool,
         typer.Option("--draw", help="只测抽查 / only the draw: Jiangsu 2018, compared with another sampler"),
     ] = False,
-    kafka: Annotated[
-        bool,
-        typer.Option(
-            "--kafka",
-            help="Kafka 引擎 / only the Kafka engine, in a stack of its own, beside the embedded one",
-        ),
-    ] = False,
-    share: Annotated[
-        float,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="--kafka: 每个工作进程只用一核的这一份 / each worker held to this share of a core, one against two",
-        ),
-    ] = 0.0,
-    targets: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=200_000_000,
-            help="--draw: 超出内存的名录行数 / instead, a register of so many rows, beyond memory",
-        ),
-    ] = 0,
+    kafka: _Kafka = False,
+    share: _Share = 0.0,
+    targets: _Targets = 0,
 ) -> None:
     """测速 / Measure each stage, licences, checks and replays per second, memory, in a folder of its own; print JSON."""
     if draw:

@@ -36,44 +36,51 @@ read_told = later("producers.printed:read_told")
 _TABLE_HINT = "zhengzhao submit TABLE --item ITEM --source urn:agency:630000:market-regulation"
 
 
+_Files = Annotated[
+    list[str],
+    typer.Argument(
+        help="事件（每行一个）、PDF 材料、申请表格 / CloudEvents one a line, PDF packets, .xlsx or .csv; - 标准输入 / standard input"
+    ),
+]
+_Source = Annotated[
+    str,
+    typer.Option(
+        help="表格与 PDF 材料的来源 / source URN of tables and PDF packets [default for packets: hall of the window]"
+    ),
+]
+_At = Annotated[
+    str,
+    typer.Option(
+        "--at",
+        help="表格与 PDF 材料的时间 / time of tables and PDF packets [default: now; for a table its first submission]",
+    ),
+]
+_Application = Annotated[
+    str,
+    typer.Option(
+        "--application",
+        metavar="ID",
+        help="PDF 材料补正此申请 / the PDF papers supplement this application",
+    ),
+]
+_Values = Annotated[
+    Path | None,
+    typer.Option(
+        "--values",
+        metavar="FILE.json",
+        help="扫描件、照片的内容；所列文件为一份申请 / what stands on scans and photographs; the files are one application",
+    ),
+]
+
+
 @app.command(epilog="Example: zhengzhao submit events.jsonl --json")
 def submit(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            help="事件（每行一个）、PDF 材料、申请表格 / CloudEvents one a line, PDF packets, .xlsx or .csv; - 标准输入 / standard input"
-        ),
-    ],
-    source: Annotated[
-        str,
-        typer.Option(
-            help="表格与 PDF 材料的来源 / source URN of tables and PDF packets [default for packets: hall of the window]"
-        ),
-    ] = "",
+    files: _Files,
+    source: _Source = "",
     item: Annotated[str, typer.Option(help="表格所申请的事项 / item that a table applies for")] = "",
-    at: Annotated[
-        str,
-        typer.Option(
-            "--at",
-            help="表格与 PDF 材料的时间 / time of tables and PDF packets [default: now; for a table its first submission]",
-        ),
-    ] = "",
-    application: Annotated[
-        str,
-        typer.Option(
-            "--application",
-            metavar="ID",
-            help="PDF 材料补正此申请 / the PDF papers supplement this application",
-        ),
-    ] = "",
-    values: Annotated[
-        Path | None,
-        typer.Option(
-            "--values",
-            metavar="FILE.json",
-            help="扫描件、照片的内容；所列文件为一份申请 / what stands on scans and photographs; the files are one application",
-        ),
-    ] = None,
+    at: _At = "",
+    application: _Application = "",
+    values: _Values = None,
     key: Annotated[
         Path | None,
         typer.Option(

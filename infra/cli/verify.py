@@ -34,45 +34,50 @@ _SHOWN = (
 _MAX_INPUT: Final = 64 * 1024 * 1024  # bytes; the verifier refuses more than its own, smaller limit
 
 
+_Files = Annotated[
+    list[str],
+    typer.Argument(
+        help="PDF、CWT、二维码图片或文本 / PDF, CWT, QR picture (PNG, JPEG) or text, licence.json; - 标准输入 / stdin"
+    ),
+]
+_Credential = Annotated[
+    Path | None,
+    typer.Option(metavar="CWT", help="凭证，配合 licence.json / the credential that goes with licence.json"),
+]
+_Status = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|DIR|URL",
+        help="状态列表 / status list, or a folder of lists [default: those that the data folder has published]",
+    ),
+]
+_Log = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR|URL|PROOF",
+        help="透明日志或收录证明 / the transparency log, or a proof of it: a licence that is not in it is not valid",
+    ),
+]
+_Timestamp = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TSR",
+        help="RFC 3161 时间戳 / timestamp over the PDF [default: the .tsr of the same name beside it]",
+    ),
+]
+
+
 @app.command(epilog="Example: zhengzhao verify licence.pdf --at 2018-09-12T12:00:00+08:00")
 def verify(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            help="PDF、CWT、二维码图片或文本 / PDF, CWT, QR picture (PNG, JPEG) or text, licence.json; - 标准输入 / stdin"
-        ),
-    ],
-    credential: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CWT", help="凭证，配合 licence.json / the credential that goes with licence.json"
-        ),
-    ] = None,
+    files: _Files,
+    credential: _Credential = None,
     trust: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="信任文件夹 / trust folder [default: the data folder's]"),
     ] = None,
-    status: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|DIR|URL",
-            help="状态列表 / status list, or a folder of lists [default: those that the data folder has published]",
-        ),
-    ] = None,
-    log: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR|URL|PROOF",
-            help="透明日志或收录证明 / the transparency log, or a proof of it: a licence that is not in it is not valid",
-        ),
-    ] = None,
-    timestamp: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TSR",
-            help="RFC 3161 时间戳 / timestamp over the PDF [default: the .tsr of the same name beside it]",
-        ),
-    ] = None,
+    status: _Status = None,
+    log: _Log = None,
+    timestamp: _Timestamp = None,
     at: Annotated[
         str | None,
         typer.Option(

@@ -36,8 +36,9 @@ from schemas.event_types import (
 )
 from schemas.facts import ApplicantSeen, FilingState, LicenceStatus, Reason
 from schemas.identifiers import compare
+from schemas.item_types import ServiceItem
 from schemas.items import place_of
-from schemas.licence import Grant
+from schemas.licence import Authority, Grant
 
 LIVING: tuple[LicenceStatus, ...] = ("valid", "suspended")
 ENDED: tuple[LicenceStatus, ...] = ("withdrawn", "rescinded", "revoked", "expired")
@@ -274,14 +275,11 @@ def imported(context: DecisionContext, data: LicenceImported, payload: dict[str,
         grounds.append(reasons.wrong_identifier(holder.display))
     if find(holder.division) is None:
         grounds.append(reasons.unknown_division(holder.division))
-    issued = data.issued_on.isoformat()
-    directory = context.catalogue.directory
-    known = item if find(holder.division) else None
-    authority = issuing_authority(known, holder.division, issued, directory) if known else None
+    authority = _authority(context, item, holder.division, data.issued_on)
     if authority is not None and not competent_as_authority(context.source, authority):
         grounds.append(reasons.not_competent(context.source))
     elif context.rules >= 2 and context.state.licences and _contradicts_record(context, holder):
-        recorded = issuing_authority(item, context.state.division, issued) if item else None
+        recorded = _authority(context, item, context.state.division, data.issued_on)
         if recorded is None or not competent_as_authority(context.source, recorded):
             grounds += [reasons.contradicts_record(), reasons.not_competent(context.source)]
     if any(licence.number == number for licence in context.state.licences.values()):
@@ -320,6 +318,15 @@ def imported(context: DecisionContext, data: LicenceImported, payload: dict[str,
         series=series, digits=digits, type_code=item.type_code, number=number, products=products,
     )  # fmt: skip
     context.write(f.ImportRecorded(made, serial, holder.folds))
+
+
+def _authority(
+    context: DecisionContext, item: ServiceItem | None, division: str, on: date
+) -> Authority | None:
+    """Return the authority that issues an item in a known division on a day; None where there is none."""
+    if item is None or find(division) is None:
+        return None
+    return issuing_authority(item, division, on.isoformat(), context.catalogue.directory)
 
 
 def _contradicts_record(context: DecisionContext, holder: ApplicantSeen) -> bool:
