@@ -109,7 +109,7 @@ def _files(
 
 
 def _salt(transcript: Transcript) -> str | None:
-    """Return the salt of the announced Merkle root where this data folder made the announcement."""
+    """Return the salt of the announced Merkle root; None where this data folder did not make the announcement."""
     try:
         announced = read_announcement(bytes(transcript.announcement))
     except DrawError:
@@ -130,7 +130,6 @@ def _readable(*paths: Path | None) -> None:
 
 
 def _report(transcript: Path, report: DrawReport) -> None:
-
     if output.as_json():
         output.print_json(msgspec.to_builtins(report))
         return
@@ -181,7 +180,6 @@ def show(
 
 
 def _all_draws() -> None:
-
     rows = [
         {
             "authority": link.announcement.plan.authority,
@@ -237,18 +235,18 @@ def lookup(
 
     Where the plan has `row_proofs`, `-o` writes the proof of a row, and `--proof` checks it without the register.
     """
+    if (register is None) == (proof is None) or (register is None) == bool(id) or (proof and out):
+        raise UsageError(
+            "请给出名录与编号，或仅给出证明 / a register and an id are needed, or a proof alone",
+            hint="--register R.csv --id ID [-o PROOF.json], or --proof PROOF.json",
+        )
     shown = files.published(transcript)
     if shown.transcript is None:
-        raise UsageError("不是抽取记录 / not a transcript", where=str(transcript))
+        raise UsageError("不是抽取记录 / not a transcript", where=str(transcript), hint="zhengzhao draw run")
     if proof is not None:
         row = convert(parse_json(read_file(proof), str(proof)), RowProof, str(proof))
         found = lookup_by_proof(shown.transcript, shown.announcement, row)
-    elif register is None:
-        raise UsageError(
-            "请给出名录或证明 / a register or a proof is needed",
-            hint="--register R.csv, or --proof PROOF.json",
-        )
-    else:
+    elif register is not None:
         with TargetRegister(register, "targets") as targets:
             found = look_up(shown.transcript, shown.announcement, targets, id)
             if out:
@@ -351,7 +349,6 @@ def _year(draws: list[DrawOfYear], out: Path | None, strata: dict[str, list[dict
 
 
 def _write_plan(file: Path, data: bytes) -> None:
-
     if "/" in file.stem or file.name.startswith("."):
         raise UsageError(
             "计划名称不能用作文件名 / a plan's name cannot be a file's",

@@ -168,7 +168,7 @@ class DrawStore:
             signature = msgspec.to_builtins(sign(unsigned.to_be_signed, signer))
             announcement = announcement_of(unsigned.content | {"signature": signature})
             if salt:
-                write_whole(self._salt(announcement), salt.encode(), private=True)
+                self._write(self._salt(announcement), salt.encode(), private=True)
             self._write(self._path(announcement, "announcement"), announcement.bytes)
             return announcement
 
@@ -345,14 +345,14 @@ class DrawStore:
         return self._of(announcement.plan.authority) / f"{announcement.sequence:06d}.{what}.json"
 
     def salt(self, announcement: Announcement) -> str | None:
-        """Return the salt of an announced Merkle root, or None where this data folder does not have it."""
-        path = self._salt(announcement)
-        return path.read_text("ascii") if path.is_file() else None
+        """Return the salt of an announced Merkle root, or None where this very announcement was not made here."""
+        own, path = self.announcement_file(announcement), self._salt(announcement)
+        if not path.is_file() or not own.is_file() or own.read_bytes() != announcement.bytes:
+            return None
+        return path.read_text("ascii")
 
     def _salt(self, announcement: Announcement) -> Path:
-        path = self._path(announcement, "announcement").with_suffix(".salt")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        return self._path(announcement, "announcement").with_suffix(".salt")
 
     def _results(self, announcement: Announcement, digest: str) -> Path:
         return self._path(announcement, f"results.{digest[:16]}").with_suffix(".csv")
@@ -367,9 +367,9 @@ class DrawStore:
             void if void.is_file() else None,
         )
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, *, private: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
+        write_whole(path, data, private=private)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -79,6 +79,8 @@ def lookup_by_proof(transcript: Transcript, announcement: Announcement, proof: R
     """Return stratum, ticket and result of a target from the proof of its row alone. Raise DrawError where it is wrong."""
     if announcement.targets_root is None:
         raise DrawError("公告没有名录的默克尔根 / the announcement has no Merkle root of its targets")
+    if proof.columns != announcement.registers.targets.columns:
+        raise DrawError("证明的列与公告不符 / the columns of the proof are not the announced ones")
     row, plan = check_row(proof, announcement.targets_root), announcement.plan
     target = row["id"]
     shown: dict[str, Any] = {"id": shown_id(target), "row": row | {"id": shown_id(target)}}
@@ -245,9 +247,8 @@ def _judged(
     open_ = [i for i in hits if 0 < chance[i] < 1]
     square = sum((hits[i] - times * chance[i]) ** 2 / (times * chance[i] * (1 - chance[i])) for i in open_)
     freedom = max(len(open_) - 1, 1)
-    square *= freedom / max(
-        len(open_), 1
-    )  # The expected value of the sum is the number of targets, not the degrees of freedom.
+    # The expected value of the sum is the number of targets, not the degrees of freedom.
+    square *= freedom / max(len(open_), 1)
     limit = _limit_of(freedom)
     apart = max((abs(hits[i] / times - chance[i]) for i in hits), default=0.0)
     return {

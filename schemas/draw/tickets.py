@@ -307,7 +307,10 @@ def prove_row(targets: DrawRegister, salt: str, target: str) -> RowProof:
 
 
 def check_row(proof: RowProof, root: str) -> dict[str, str]:
-    """Return the row that a proof shows. Raise DrawError where it does not lead to the announced root."""
+    """Return the row that a proof shows. Raise DrawError where it does not lead to the announced root.
+
+    The root covers no names of columns, so the caller compares these with the announcement.
+    """
     line = "\t".join(proof.row)
     node = hashlib.sha256(f"leaf:{proof.salt}:{line}".encode()).hexdigest()
     for side, other in proof.path:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import naive
 
+from infra.draw.store import DrawStore
 from schemas.canonical_json import canonical
+from schemas.draw.documents import read_announcement
 from tests.infra.draw.conftest import PLAN, Office
 from verification import verify_draw
 
@@ -296,9 +298,13 @@ def test_a_row_is_proved_without_the_register(office: Office) -> None:
         {"row": [proof["row"][0], "x", *proof["row"][2:]]},
         {"salt": "0" * 64},
         {"path": proof["path"][1:]},
+        {"columns": ["x", *proof["columns"][1:]]},
+        {"columns": [*proof["columns"][1::-1], *proof["columns"][2:]]},
     ):
         office.path("q.json").write_text(json.dumps(proof | changed))
         assert office(*lookup, "--proof", office.path("q.json"))[0] == 1
+    for wrong in (["--proof", office.path("p.json"), "--id", target], ["--register", office.path("R.csv")]):
+        assert office(*lookup, *wrong)[0] == 2
     lines = sorted("\t".join(row.values()) for row in office.rows)
     salt = next((office.data / "draws").rglob("*.salt")).read_text()
     nodes = [naive.sha(f"leaf:{naive.sha(f'salt:{salt}:{line}')}:{line}") for line in lines]
@@ -308,4 +314,7 @@ def test_a_row_is_proved_without_the_register(office: Office) -> None:
     assert nodes == [read["announcement"]["targets_root"]]
     plain = office.draw("2", office.plan(PLAN.replace("QH-1", "QH-2"), "p2.toml"))
     assert "targets_root" not in json.loads(plain.read_bytes())["announcement"]
+    elsewhere = office.path("elsewhere")
+    assert DrawStore(elsewhere).salt(read_announcement(office.path("A.json").read_bytes())) is None
+    assert not elsewhere.exists()
     assert office(*lookup[:2], plain, "--proof", office.path("p.json"))[0] == 1
