@@ -21,6 +21,7 @@ from schemas.draw import seed
 from schemas.draw.documents import Announcement, Commitment, Deposit
 from schemas.draw.encoding import is_text, parse_json, read_file
 from schemas.draw.plan import moment
+from schemas.draw.public import quicknet
 from schemas.errors import DrawError, UsageError
 
 app = typer.Typer()
@@ -87,6 +88,12 @@ def seal(
             "该秘密已托管或已公开 / the secret was deposited or revealed already", where=str(secret),
             hint="zhengzhao draw commit, without --deposit",
         )  # fmt: skip
+    if (at := quicknet().time_of(round_)) <= now():
+        raise DrawError(
+            f"第 {round_} 轮已产生，封存即公开 / round {round_} exists since {at.isoformat()}: everybody could open it",
+            where="--round",
+            hint="a round after `reveal_by`, within the period",
+        )
     sealed = seed.seal_to_round(_bytes(kept.secret, secret), round_)
     own = seed.private_key(kept.private_key, str(secret))
     write_whole(secret, msgspec.json.encode(msgspec.structs.replace(kept, deposit=sealed)), private=True)
@@ -180,7 +187,8 @@ def open_(
     """代为公开 / Open the deposit of a party that stays silent, as its supervisor. Prints the reveal.
 
     What was sealed to a round of a beacon everybody opens with `--round`, once the round exists.
-    Refused without a good signature of the authority, after `reveal_by`, and for a fork of the authority's chain.
+    Refused without a good signature of the authority; a supervisor is refused after `reveal_by` too, and for a fork of
+    the authority's chain.
     """
     announced = _genuine(announcement, trust, sealed=round_ is not None)
     commitment = _commitment(announced, party)
@@ -201,7 +209,7 @@ def open_(
 
 
 def _signature(shown: str) -> str:
-    """Return the signature (hex) of a round as drand's HTTP API gives it, or as it is."""
+    """Return the signature (hex) of a round, given as drand's HTTP API gives it or as the signature alone."""
     if not shown.startswith("{"):
         return shown.lower()
     found = parse_json(shown.encode(), "--round")
@@ -211,9 +219,8 @@ def _signature(shown: str) -> str:
 def _genuine(path: Path, trust: Path | None, *, sealed: bool = False) -> Announcement:
     """Read an announcement that a draw key of its authority signed and whose `reveal_by` is not past.
 
-    What is `sealed` to a round opens after that time.
-
-    Raise DrawError otherwise, TrustError where there is no trust folder.
+    What is `sealed` to a round opens after that time. Raise DrawError otherwise, TrustError where there is no trust
+    folder.
     """
     store = Installation(output.settings()).read_trust(trust)
     announced = files.announcement(path)

@@ -252,7 +252,11 @@ def refuse_times(
 
 
 def seal(secret: bytes, round_: int) -> bytes:
-    """Seal a secret to a round of quicknet (timelock): nobody opens it before the round exists, everybody after."""
+    """Seal a secret to a round of quicknet (timelock): nobody opens it before the round exists, everybody after.
+
+    Raise DrawError for a round beyond the year 9999.
+    """
+    quicknet().time_of(round_)
     import bittensor_drand  # Few draws need it.
 
     sealed, _ = bittensor_drand.encrypt_at_round(secret, round_)

@@ -9,12 +9,13 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from beacon import QUICKNET
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from eth_typing import BLSPubkey, BLSSignature
-from msgspec import structs
+from msgspec import structs, to_builtins
 from naive import sha
 from py_ecc.bls.g2_primitives import pubkey_to_G1, signature_to_G2
 from py_ecc.optimized_bls12_381 import field_modulus, pairing
@@ -247,7 +248,7 @@ def test_sealed_secret_opens_by_its_round_alone() -> None:
 
 
 def test_sealing_by_the_command(office: Office) -> None:
-    """`draw seal` makes a deposit that an announcement takes where its round lies ahead, and that nobody opens before."""
+    """`draw seal` makes a deposit that an announcement takes where its round lies ahead, and that nobody opens before; no other round seals."""
     text = PLAN.replace('"2018-04-01", "2018-06-30"', '"2099-04-01", "2099-06-30"').replace(
         "[seed]", "[seed]\ndeposits = true"
     )
@@ -272,8 +273,14 @@ def test_sealing_by_the_command(office: Office) -> None:
     assert office(*opening, "--round", QUICKNET[1000])[0] == 1
     assert office(*opening)[0] == 2
     past = json.loads(office.path("regulator.commitment").read_text())
-    office.commit("regulator", "2")
-    said = office.ok("draw", "seal", office.path("regulator2.secret"), "--round", "1000")
-    office.path("regulator.commitment").write_text(said)
+    promise = json.loads(office.commit("regulator", "2").read_text())
+    kept = office.path("regulator2.secret").read_bytes()
+    for wrong in ("1000", "9" * 11, "9" * 23):
+        assert office("draw", "seal", office.path("regulator2.secret"), "--round", wrong)[:2] == (1, "")
+    assert kept == office.path("regulator2.secret").read_bytes()
+    sealed_before = seed.seal_to_round(bytes.fromhex(json.loads(kept)["secret"]), 1000)
+    office.path("regulator.commitment").write_bytes(
+        msgspec.json.encode(promise | {"deposit": to_builtins(sealed_before)})
+    )
     code, _, err = office(*words)
     assert (code, "round" in err, past["deposit"]["round"]) == (1, True, ahead)
