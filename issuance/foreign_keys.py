@@ -98,11 +98,17 @@ def enter_timestamp_authority(
 
 
 def enter_beacons(
-    data: Path, store: TrustStore, beacons: bytes, *, now: datetime, passphrase: str | None
+    data: Path,
+    store: TrustStore,
+    beacons: bytes,
+    *,
+    now: datetime,
+    passphrase: str | None,
+    root_passphrase: str | None = None,
 ) -> None:
     """Put `beacons.json` into the trust folder, under the root's signature; the same bytes change nothing."""
     if store.beacons == beacons and store.listing.beacons_sha256:
         return
-    change = open_edition(data, store, passphrase)
+    change = open_edition(data, store, passphrase, root_passphrase)
     change.beacons = beacons
-    change.publish(now=now, passphrase=passphrase)
+    change.publish(now=now, passphrase=passphrase, root_passphrase=root_passphrase)

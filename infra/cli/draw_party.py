@@ -100,7 +100,14 @@ def beacons_(
     except TrustError as error:
         raise UsageError(error.message, where=str(file), hint="docs/draw.md") from None
     trust = Installation(settings).trust
-    enter_beacons(settings.data, trust, data, now=now(), passphrase=settings.passphrase)
+    enter_beacons(
+        settings.data,
+        trust,
+        data,
+        now=now(),
+        passphrase=settings.passphrase,
+        root_passphrase=settings.root_passphrase,
+    )
     _show([{"name": name, "use": "beacon", "kid": None, "state": "in force"} for name in names])
 
 

@@ -23,12 +23,15 @@ from timestamps import TimestampAuthority
 
 import schemas
 from infra.transparency.sequencer import seeded_signer
+from issuance import keys
+from issuance.certificates import Role
+from schemas.calendar import CHINA
 from schemas.canonical_json import canonical
 from schemas.draw.documents import read_announcement
 from schemas.draw.public import canonical_numbers
 from schemas.errors import DrawError, TrustError
 from schemas.transparency.entries import AnnouncementEntry
-from schemas.trust import load_trust
+from schemas.trust import ANY_AUTHORITY, load_trust
 from tests.infra.draw.conftest import PLAN, Office
 from verification.publication import witnessed_at
 
@@ -498,3 +501,21 @@ def test_beacons_under_the_roots_signature(office: Office) -> None:
         load_trust(trust)
     own.write_text('{"test": {}}')
     assert office("draw", "party", "beacons", own)[0] == 2
+
+
+def test_beacons_with_a_passphrase_of_the_roots_own(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`draw party beacons` opens the root with its own passphrase, as the commands of other keys do."""
+    start, passphrases = datetime(2018, 1, 1, tzinfo=CHINA), ("the passphrase of keys", "the one of the root")
+    role = Role(ANY_AUTHORITY, "draws", "draw")
+    keys.init(
+        tmp_path / "data", [role], keys.Lifetime(start, 5), now=start, passphrase=passphrases[0],
+        root_passphrase=passphrases[1],
+    )  # fmt: skip
+    monkeypatch.setenv("ZHENGZHAO_PASSPHRASE", passphrases[0])
+    monkeypatch.setenv("ZHENGZHAO_ROOT_PASSPHRASE", passphrases[1])
+    own = office.path("beacons.json")
+    own.write_text(json.dumps({"test": beacon(0)}))
+    office.data = tmp_path / "data"
+    assert '"test"' in office.ok("draw", "party", "beacons", own, "--json")
