@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import msgspec
@@ -19,9 +18,10 @@ from msgspec import UNSET, UnsetType
 
 from infra.bootstrap import Installation
 from infra.cli import draw_parties, draw_party, draw_reading, output, verifier
+from infra.cli.draw_reading import EarlierFiles, RegisterFile
 from infra.cli.output import Several, now
 from infra.draw import files, pages, results_page
-from infra.draw.files import write_whole
+from infra.draw.files import check_writable, write_whole
 from infra.draw.store import DrawStore, draw_key
 from processors.draw.compute import Prepared, check_given, compute, prepare
 from schemas.calendar import china_date
@@ -47,17 +47,10 @@ app.add_typer(draw_reading.app)
 app.add_typer(verifier.drawing)
 app.add_typer(draw_party.app, name="party")
 
-RegisterFile = Annotated[Path, typer.Option("--register", help="检查对象名录 / targets, CSV or Parquet")]
 InspectorsFile = Annotated[
     Path, typer.Option("--inspectors", help="检查人员名录 / inspectors, CSV or Parquet")
 ]
 ConflictsFile = Annotated[Path | None, typer.Option("--conflicts", help="回避名单 / conflicts of interest")]
-EarlierFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--earlier", metavar="T.json", help="以往抽取记录，可重复 / earlier transcripts"),
-]
-
-
 PublicOption = Annotated[
     str | None,
     typer.Option(
@@ -111,7 +104,7 @@ def announce(
         compare_annual(year, checked)
     signer = _key(installation, checked)
     promised = files.commitments(commitment)
-    _writable(out)
+    check_writable(out)
     recorded = store.earlier(checked)
     for waiting in store.undrawn(checked):
         output.warn(
@@ -190,7 +183,7 @@ def void(
     announced = files.announcement(announcement)
     signer = _key(installation, announced.plan)
     if out:
-        _writable(out)
+        check_writable(out)
     shown, value = _discarded(announced, files.reveals(reveal or []), public, installation.trust)
     data = DrawStore(installation.settings.data).void(announced, reason, signer, shown, value)
     installation.log_papers()
@@ -254,7 +247,7 @@ def run(
     in_order(shown, announced, announced.digest)
     value = _public_value(announced, public, installation.trust)
     proofs = publication.read(proof or [], announced, installation.trust)
-    _writable(out)
+    check_writable(out)
     recorded = [path for path in store.earlier(announced.plan) if _digest(path) in announced.earlier]
     with (
         _watched(register) as progress,
@@ -311,7 +304,7 @@ def replace(
         raise DrawError("this transcript is not on record in the data folder / 该记录未在本数据目录备案")
     signer = _key(installation, announced.plan)
     if out:
-        _writable(out)
+        check_writable(out)
     with (
         _watched(register) as progress,
         files.opened(register, inspectors, conflicts, [], installation.trust, progress) as given,
@@ -384,12 +377,6 @@ def _drawn(transcript: Transcript, out: Path) -> None:
     output.print_table(("分层 / stratum", "总体 / population", "抽取 / drawn"), rows)
     output.print_fields((k, v) for k, v in summary.items() if k != "strata")
     output.line(f"已抽取 / drawn: {out}")
-
-
-def _writable(path: Path) -> None:
-    """Raise OSError before anything is recorded where the output cannot be written."""
-    with TemporaryFile(dir=path.resolve().parent):
-        pass
 
 
 @contextmanager

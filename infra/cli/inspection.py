@@ -19,7 +19,7 @@ from infra.cli import output, sending
 from infra.cli.output import now
 from infra.cli.sending import Holder, OnLicence, Sending, spread
 from infra.draw import files, results_page
-from infra.draw.files import write_whole
+from infra.draw.files import check_writable, write_whole
 from infra.draw.pages import authority_name
 from infra.draw.register import departments_in
 from infra.draw.store import DrawStore
@@ -80,7 +80,7 @@ def send_inspection(
     Without a licence it is about the drawn target itself.
     """
     if licence is None:
-        assert drawn is not None  # the caller names a licence or a visit
+        assert drawn is not None  # The caller names a licence or a visit.
         holder_id, urn = None, said.source or drawn.authority
     else:
         holder_id, urn = sending.about(licence, said.holder, said.source)
@@ -138,8 +138,7 @@ def list_checks(
     ] = None,
 ) -> None:
     """列出核查 / List the checks of all licences: scheduled, overdue, passed, failed."""
-    if state is not None and state not in STATES:
-        raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint=", ".join(STATES))
+    output.check_choice(state, STATES, "--state")
     day = sending.read_day(before, "--before")
     with Installation(output.settings()) as installation, installation.register() as register:
         rows = Listings(register, Accesses(output.settings().data).record).checks(
@@ -208,8 +207,7 @@ def list_(
     ] = None,
 ) -> None:
     """列出任务，多部门合并为一次 / List the visits, one for each target; several departments make one joint visit."""
-    if state not in (None, "open", "overdue", "done"):
-        raise UsageError(f"没有此状态 / no such state: {state}", where="--state", hint="open, overdue, done")
+    output.check_choice(state, ("open", "overdue", "done"), "--state")
     with Installation(output.settings()) as installation, installation.register() as register:
         days = visits.published_days(
             register, results_page.published_tables(DrawStore(output.settings().data))
@@ -322,6 +320,8 @@ def publish(
     A result whose first publication comes after its twenty working days is late for good.
     """
     draws = _draws(transcripts)
+    out.mkdir(parents=True, exist_ok=True)  # An event for a page that cannot be written would be untrue.
+    check_writable(out / "results.csv")
     store = DrawStore(output.settings().data)
     who = sending.sender(said.source or "", said.at, said.event_id)
     day = china_date(who.at)
@@ -334,7 +334,6 @@ def publish(
     overdue = visits.overdue(tasks, day, names)
     table = results_page.results_csv(rows).encode()
     events = _publish(said, draws, tasks, table, store, who)
-    out.mkdir(parents=True, exist_ok=True)
     title = " · ".join(dict.fromkeys(d.announcement.plan.title for d in draws))
     page = results_page.results_page(title, rows, len(tasks), overdue)
     write_whole(out / "index.html", page.encode())
@@ -391,9 +390,9 @@ def _together(path: Path) -> dict[str, list[str]]:
 
 
 def _draws(paths: list[Path]) -> list[PublishedDraw]:
-
+    """Read some transcripts with their replacements on record."""
     found = [files.published(path, output.settings().data / "draws") for path in paths]
     for path, shown in zip(paths, found, strict=True):
         if shown.transcript is None:
-            raise UsageError("not a transcript / 不是抽取记录", where=str(path), hint="zhengzhao draw run")
+            raise UsageError("不是抽取记录 / not a transcript", where=str(path), hint="zhengzhao draw run")
     return found

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -160,6 +160,12 @@ def secret(path: Path) -> Secret:
         raise UsageError(
             f"不是秘密文件 / not a secret: {error.message}", where=str(path), hint="zhengzhao draw commit"
         ) from None
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError where a file of this name cannot be written, before anything is recorded."""
+    with TemporaryFile(dir=path.resolve().parent):
+        pass
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:

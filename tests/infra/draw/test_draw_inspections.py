@@ -390,6 +390,9 @@ def test_publication_is_an_event_and_late_for_good(issuing_office: Office, plain
         issuing_office.path("R.csv"),
     ]
     day = "2018-06-04T09:00:00+08:00"
+    nowhere = issuing_office("inspect", "publish", plain, "-o", issuing_office.path("R.csv"), "--at", day)
+    assert nowhere[0] == 2
+    issuing_office.ok("drain")
     event = json.loads(issuing_office.ok(*words, "--at", day, "--event-only"))
     answer = json.loads(issuing_office.ok(*words, "--at", day, "--json"))
     assert ("zhengzhao.inspections.published.v1", answer["digest"]) == (
