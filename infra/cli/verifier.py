@@ -9,6 +9,7 @@ import typer
 
 from infra.cli import later, output
 from infra.cli.output import now
+from infra.draw import files
 from infra.draw.files import write_whole
 from schemas.draw.encoding import read_file
 from schemas.errors import UsageError
@@ -81,9 +82,18 @@ def page(
     With a trust folder it checks signatures and the parties' keys too.
     """
     files_of_trust = trust_files(trust or output.settings().trust)
+    if trust and not files_of_trust:
+        raise UsageError("未找到信任目录 / there is no trust folder", where=str(trust), hint="--trust DIR")
+    if transcript and files.published(transcript).transcript is None:
+        raise UsageError("不是抽取记录 / not a transcript", where=str(transcript), hint="zhengzhao draw run")
     bundle = trust_bundle(files_of_trust) if files_of_trust else None
     write_whole(out, draw_page(bundle, read_file(transcript) if transcript else None).content)
+    if output.as_json():
+        output.print_json({"file": str(out), "signatures": bundle is not None})
+        return
     output.line(f"{out}: 已写 / written")
+    if bundle is None:
+        output.note("没有信任目录，网页不核签名 / without a trust folder the page checks no signatures")
 
 
 @drawing.command("verifier", epilog="Example: zhengzhao draw verifier -o verify_draw.py")
@@ -94,4 +104,7 @@ def draw_verifier(
 ) -> None:
     """写出单文件复核程序，仅需 Python / Write the one-file verifier, which needs Python alone."""
     write_whole(out, Path(verify_draw.__file__).read_bytes())
-    output.line(f"python {out} TRANSCRIPT.json REGISTER.csv [INSPECTORS.csv [CONFLICTS.csv]]")
+    if output.as_json():
+        output.print_json({"file": str(out)})
+    else:
+        output.line(f"python {out} TRANSCRIPT.json REGISTER.csv [INSPECTORS.csv [CONFLICTS.csv]]")

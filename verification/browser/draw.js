@@ -14,7 +14,7 @@
 import { equal, fromBase64, fromHex, fromUtf8, sha256, toBase64Url, toHex, toUtf8 } from "./bytes.js";
 import { canonical, isCanonical, parse } from "./canonical.js";
 import { isP256, rawSignature, verifies } from "./der.js";
-import { must, readRegister, textOf, Wrong } from "./draw_register.js";
+import { COLUMNS, must, readRegister, textOf, Wrong } from "./draw_register.js";
 import { seconds } from "./moments.js";
 import { digest as digestOf, Hashing, hex } from "./sha256.js";
 
@@ -70,7 +70,7 @@ export async function verifyDraw(files, { trust = null, at, progress = () => {} 
   if (!Array.isArray(unknown) || unknown.length) unchecked.add("parties");
   await checks.run("reveals", () => checkReveals(t));
   // The signature of a round, by which a sealed secret was opened, is not checked here.
-  if (Array.isArray(t.reveals) && t.reveals.some((one, n) => one.opened && plan.commitments[n]?.deposit?.round)) unchecked.add("public");
+  if (t.reveals.some((one, n) => one.opened && plan.commitments[n]?.deposit?.round)) unchecked.add("public");
   await checks.run("public", () => checkPublic(t, at, unchecked));
   await checks.run("seed", () => checkSeed(t));
   const open = (kind) => checks.run(`${kind}-readable`, () => readRegister(files[kind], kind));
@@ -100,6 +100,7 @@ function readTranscript(bytes) {
   const whole = ["announcement", "announcement_digest", "assignments", "excluded", "reveals", "seed", "signature", "skipped", "strata"];
   must(whole.every((key) => Object.hasOwn(t, key)), "not a transcript: a part is missing");
   must(Object.keys(t).every((key) => whole.includes(key) || key === "public" || key === "proofs"), "not a transcript: an unknown part");
+  must(Array.isArray(t.reveals) && t.reveals.every((one) => one !== null && typeof one === "object"), "not a transcript: `reveals`");
   return t;
 }
 
@@ -111,6 +112,7 @@ function without(value, name) {
 function checkAnnouncement({ announcement, announcement_digest: told }) {
   must(announcement.algorithm === ALGORITHM, "another algorithm");
   must(digestOf(toUtf8(canonical(without(announcement, "signature")))) === told, "announcement_digest is not the announcement's");
+  must(Object.keys(COLUMNS).every((kind) => announcement.registers[kind].columns), "a register is missing");
   const parties = announcement.seed.parties;
   must(new Set(parties).size === parties.length && parties.length > 1, "not the parties of the plan");
   must(canonical(announcement.commitments.map((one) => one.party)) === canonical(parties), "not the parties of the plan");
@@ -179,7 +181,7 @@ async function checkReveals(t) {
     must(HEX64.test(shown.secret), `the secret of ${shown.party} is no hex`);
     must(toHex(await sha256(fromHex(shown.secret))) === promise.commitment, `the secret of ${shown.party} does not fit its commitment`);
     must(shown.opened === undefined || (shown.opened === true && promise.deposit), `${shown.party} deposited nothing that can be opened`);
-    if (shown.opened && !promise.deposit.supervisor) continue; // sealed to a round: the round's signature stands in its place
+    if (shown.opened && !promise.deposit.supervisor) continue; // It was sealed to a round, whose signature stands here.
     const raw = rawSignature(fromBase64(shown.signature));
     const key = publicKey(shown.opened ? promise.deposit.supervisor : promise.key);
     const text = toUtf8(`${ALGORITHM}:${t.announcement_digest}`);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import subprocess
@@ -109,6 +110,18 @@ def changed(files: Files, change: Callable[[dict[str, Any]], Any]) -> Files:
     return {**files, "transcript": canonical(transcript)}
 
 
+def announced(files: Files, change: Callable[[dict[str, Any]], Any]) -> Files:
+    """The files with another announcement, which the transcript names by its own digest."""
+
+    def again(transcript: dict[str, Any]) -> None:
+        announcement = transcript["announcement"]
+        change(announcement)
+        unsigned = {key: value for key, value in announcement.items() if key != "signature"}
+        transcript["announcement_digest"] = hashlib.sha256(canonical(unsigned)).hexdigest()
+
+    return changed(files, again)
+
+
 def rows_of(files: Files) -> dict[str, Files]:
     """The table: true draws, and one change in each of the others."""
     without = {kind: data for kind, data in files.items() if kind != "conflicts"}
@@ -148,6 +161,11 @@ def rows_of(files: Files) -> dict[str, Files]:
         "no signature": changed(files, lambda t: t["signature"].update(value="A" * 86)),
         "other bytes": {**files, "transcript": files["transcript"] + b"\n"},
         "no JSON": {**files, "transcript": b"{"},
+        "a reveal of nobody": changed(files, lambda t: t["reveals"].append(None)),
+        "no registers": announced(files, lambda a: a.pop("registers")),
+        "a register less": announced(files, lambda a: a["registers"].pop("conflicts")),
+        "no commitments": announced(files, lambda a: a.update(commitments=None)),
+        "no announcement": changed(files, lambda t: t.update(announcement=None)),
     }  # fmt: skip
 
 
@@ -245,3 +263,21 @@ def test_site_page_has_the_transcript_inside(drawn: tuple[Path, Files]) -> None:
     assert base64.b64encode(files["transcript"]) in made.content
     assert "connect-src" not in made.policy
     assert made.policy.startswith("default-src 'none'")
+
+
+def test_page_takes_transcripts_and_trust_alone(
+    drawn: tuple[Path, Files], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another file than a transcript and a folder without trust are refused; without trust the answer says so."""
+    folder, _ = drawn
+    out = tmp_path / "draw.html"
+    words = ["draw", "page", "-o", str(out), "--data", str(tmp_path / "none")]
+    for wrong in (["--transcript", str(folder / "targets.csv")], ["--trust", str(tmp_path)]):
+        assert main([*words, *wrong]) == 2
+    announced = main([*words, "--transcript", str(folder / "A.json")])
+    assert (2, False) == (announced, out.exists())
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    assert {"file": str(out), "signatures": False} == json.loads(capsys.readouterr().out)
+    signed = json.loads(command(folder / "data", "draw", "page", "-o", out, "--json"))
+    assert {"file": str(out), "signatures": True} == signed
