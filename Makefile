@@ -40,7 +40,7 @@ schemas: setup ## writes schemas/exported anew
 	$(BIN)/zhengzhao schema export schemas/exported
 
 soak: setup ## long runs with kills at random; writes docs/soak.md
-	$(BIN)/python -m tests.soak --kafka
+	PYTHONPATH=.:tests/support $(BIN)/python -m tests.soak --kafka
 
 lock: ## writes requirements.txt anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -135,6 +135,12 @@ class Licence(msgspec.Struct, frozen=True, omit_defaults=True):
         """Tell whether it is valid or suspended."""
         return self.status in ("valid", "suspended")
 
+    @property
+    def shown_status(self) -> str:
+        """Return the status as it is shown: `unissued` where the page could not be made, so nobody holds the licence."""
+        failed = any(one.version == self.now.version for one in self.unissued)
+        return "unissued" if failed and self.status == "valid" else self.status
+
 
 class Bar(msgspec.Struct, frozen=True, omit_defaults=True):
     """No application for an item from `since` to `until`, both counted."""

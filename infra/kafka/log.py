@@ -117,6 +117,17 @@ def send_logged(entry: LogEntry) -> Send:
     return Send(topics.LOGGED, b"", entry.to_bytes(), 0)
 
 
+def recorded_order(connection: Connection) -> list[bytes]:
+    """Return the order of the log as the topic gives it: an entry's place is that of its first record."""
+    order: dict[str, bytes] = {}
+    with Reader(connection, [topics.LOGGED]) as written:
+        written.seek({})
+        for records in written.up_to(written.ends()):
+            for entry in (entry for record in records for entry in _entries(record.value)):
+                order.setdefault(entry.id, entry.to_bytes())
+    return list(order.values())
+
+
 def log_papers(parts: Parts) -> None:
     """Write the papers of the data folder's draws into the order of the log, and wait until they are published.
 

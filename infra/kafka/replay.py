@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from infra.kafka import topics
 from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
+from infra.kafka.log import recorded_order
 from infra.kafka.outbox import broken_links, decode, offset_of
 from infra.kafka.projection import Projection
 from infra.kafka.publisher import send_all
@@ -41,7 +43,8 @@ def replay_kafka(
     """Replay what the broker has recorded, once the workers have nothing under way."""
     prepare(into)
     with copied(parts, say) as copy_of:
-        return replay_file(copy_of, into, decide=decide, register=register, say=say)
+        read_order = partial(recorded_order, parse(parts.settings.broker or ""))
+        return replay_file(copy_of, into, decide=decide, register=register, say=say, read_order=read_order)
 
 
 def correct_kafka_clock(parts: Parts, entry: CorrectedEntry, say: Callable[[str], None]) -> list[str]:

@@ -35,7 +35,7 @@ from infra.readmodel.projector import FORM, Projector, due_in_part, renew
 from infra.recovery.chains import ProofCount, check_kept_proof, read_facts, read_ledger
 from infra.settings import Settings
 from infra.stores.folder import FolderStore
-from infra.transparency.compare import compare_log
+from infra.transparency.compare import ReadOrder, compare_log
 from issuance.status_lists import decode_edition, is_signed, rebuild_edition
 from processors import state as states
 from schemas import facts as f
@@ -93,11 +93,13 @@ def replay(
     register: AgencyRegister | None = None,
     say: Say = lambda *_: None,
     step: int = _STEP,
+    read_order: ReadOrder | None = None,
 ) -> ReplayReport:
     """Rebuild into the folder `into`, which must be new or empty, and reports every difference.
 
     With `decide` the ledger is decided again too, and must give the recorded facts. With `register` every kept proof
-    is checked against the agencies' keys. `step`: facts in one transaction.
+    is checked against the agencies' keys. `step`: facts in one transaction. `read_order`: where the order of the log is
+    recorded elsewhere than in the data folder.
     """
     prepare(into)
     report = ReplayReport()
@@ -119,11 +121,10 @@ def replay(
                     report.add("object", key, problem)
             if decide:
                 decide_again(source, into, report, say)
-            serving = parts.settings.on_kafka or is_served(parts.settings.data)
-            rebuilt = FolderStore(into / "objects")
             compare_log(
-                parts.settings, parts.trust, parts.store, source, rebuilt, report.add, patient=serving
-            )
+                parts.settings, parts.trust, parts.store, source, FolderStore(into / "objects"), report.add,
+                patient=parts.settings.on_kafka or is_served(parts.settings.data), read_order=read_order,
+            )  # fmt: skip
         _too_many(parts.store, expected, report)
     return report
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from infra.draw.store import DrawStore
 from infra.readmodel.database import Database
 from infra.settings import Settings
-from infra.transparency.client import read_head
+from infra.transparency.client import LogReader
 from infra.transparency.installation import ORDER_FILE, draw_entries, edition_entries, trust_editions
 from infra.transparency.sequencer import SqliteOrder
 from infra.transparency.tiles import PREFIX, StoredLog
@@ -37,11 +39,13 @@ from schemas.transparency.entries import (
     read_entry,
 )
 from schemas.transparency.merkle import EMPTY_ROOT
-from schemas.transparency.notes import read_checkpoint, read_note
+from schemas.transparency.notes import Checkpoint, read_checkpoint, read_note
 from schemas.transparency.tiles import RightEdge, grow, tile_at
 from schemas.trust import TrustStore
 
 Note = Callable[[str, str, str], None]  # what, subject, problem
+ReadOrder = Callable[[], Iterable[bytes] | None]
+"""Reads the recorded order of the log from its start; None where there is no record of it."""
 _OF_DRAWS = AnnouncementEntry | VoidEntry | TranscriptEntry | ReplacementEntry
 _PATIENCE = 12.0  # seconds: an issued licence is in the log within ten
 _AT_ONCE = 4_096
@@ -57,34 +61,54 @@ def compare_log(
     note: Note,
     *,
     patient: bool,
+    read_order: ReadOrder | None = None,
 ) -> None:
     """Note every difference between the log of an installation and its record; tiles are made again in `rebuilt`.
 
     With `patient` somebody may be writing: what is missing at the end gets the time in which it has to come.
+    `read_order`: where the order is recorded elsewhere than in the data folder.
     """
     if not trust.log_keys or not isinstance(store, ReplacingStore):
         return
     stored, expected = StoredLog(store), _Expected(settings, source, store)
     deadline = time.monotonic() + (_PATIENCE if patient else 0)
     published = _published(stored, note)
-    while expected.missing(published) and time.monotonic() < deadline:
+    while expected.missing(published.entries) and time.monotonic() < deadline:
         time.sleep(1)
         published = _published(stored, note)
-    expected.compare(published, note)
-    _compare_order(settings.data / ORDER_FILE, published, note)
+    # An entry has its place before it is published, so an order that is read after the log cannot be the shorter one.
+    order = (read_order or partial(_order_of_folder, settings.data / ORDER_FILE))()
+    recorded = None if order is None else list(order)
+    compared = published
+    while recorded and len(compared.entries) < len(recorded) and time.monotonic() < deadline:
+        time.sleep(1)
+        compared = _published(stored, note)
+    expected.compare(published.entries, note)
+    if recorded is not None:
+        _compare_order(recorded, published.entries, compared.entries, note)
     _rebuild(stored, published, rebuilt, note)
 
 
-def _published(stored: StoredLog, note: Note) -> list[bytes]:
-    """Return the entries under the head; what cannot be read is noted, with all that comes after it."""
-    if stored.head() is None:
-        return []
+class _PublishedLog(NamedTuple):
+    """A published head, None without one, and the entries under it; fewer where some cannot be read."""
+
+    head: Checkpoint | None
+    entries: list[bytes]
+
+
+def _published(stored: StoredLog, note: Note) -> _PublishedLog:
+    """Return the published log; what cannot be read is noted, with all that comes after it."""
+    data = stored.head()
+    if data is None:
+        return _PublishedLog(None, [])
     entries: list[bytes] = []
+    head = None
     try:
-        entries.extend(raw for _, raw in read_head(stored).entries())
+        head = read_checkpoint(read_note(data))
+        entries.extend(raw for _, raw in LogReader(stored, head, data).entries())
     except (NotFound, VerificationError) as error:
         note(_LOG, f"entry {len(entries)}", f"cannot be read, nor what comes after it / 无法读取: {error}")
-    return entries
+    return _PublishedLog(head, entries)
 
 
 class _Expected:
@@ -148,35 +172,38 @@ class _Expected:
             yield f"paper of a draw ({type(paper).__name__})", paper
 
 
-def _compare_order(path: Path, published: list[bytes], note: Note) -> None:
-    """Note where the recorded order and the published log part."""
+def _order_of_folder(path: Path) -> Iterable[bytes] | None:
+    """Return the order that a data folder has recorded."""
     if not path.is_file():
-        return
+        return None
     with closing(sqlite3.connect(path)) as database:
         order = SqliteOrder(database)
-        size = order.size()
-        for index, (raw, own) in enumerate(zip(published, order.read(0, size), strict=False)):
-            if raw != own:
-                note(_LOG, f"entry {index}", "differs from the recorded order / 与记录的次序不符")
-                return
-    if size > len(published):
-        said = f"the published log ends before it: the order has {size} / 日志在此之前被截断"
-        note(_LOG, f"entry {len(published)}", said)
-    elif size < len(published):
-        said = f"the recorded order ends before it: the log has {len(published)} / 记录的次序在此之前被截断"
-        note(_LOG, f"entry {size}", said)
+        return list(order.read(0, order.size()))
 
 
-def _rebuild(stored: StoredLog, published: list[bytes], rebuilt: Store, note: Note) -> None:
+def _compare_order(order: list[bytes], before: list[bytes], after: list[bytes], note: Note) -> None:
+    """Note where the recorded order parts from the log that was published before it was read, and after."""
+    for index, (raw, own) in enumerate(zip(after, order, strict=False)):
+        if raw != own:
+            note(_LOG, f"entry {index}", "differs from the recorded order / 与记录的次序不符")
+            return
+    if len(order) > len(after):
+        said = f"the published log ends before it: the order has {len(order)} / 日志在此之前被截断"
+        note(_LOG, f"entry {len(after)}", said)
+    elif len(order) < len(before):
+        said = f"the recorded order ends before it: the log has {len(before)} / 记录的次序在此之前被截断"
+        note(_LOG, f"entry {len(order)}", said)
+
+
+def _rebuild(stored: StoredLog, published: _PublishedLog, rebuilt: Store, note: Note) -> None:
     """Make the tiles again, into another store, and compare them with the stored ones, and the root with that of the head."""
-    data = stored.head()
-    head = read_checkpoint(read_note(data)) if data is not None else None
+    head, entries = published
     size, root = (head.size, head.root) if head is not None else (0, EMPTY_ROOT)
-    if len(published) < size:
+    if len(entries) < size:
         return  # It is noted from where on the entries cannot be read.
     edge = RightEdge()
-    for start in range(0, len(published), _AT_ONCE):
-        edge, tiles = grow(edge, published[start : start + _AT_ONCE])
+    for start in range(0, len(entries), _AT_ONCE):
+        edge, tiles = grow(edge, entries[start : start + _AT_ONCE])
         for tile, made in tiles:
             if tile != tile_at(tile.level, tile.number, size):
                 continue  # It was partial when this part ended, and the next one goes on in it.

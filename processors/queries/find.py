@@ -104,7 +104,7 @@ class LicenceFilter(NamedTuple):
         """Tell whether a licence is wanted; `open_text` opens a person's sealed name."""
         return (
             self.item in (None, licence.item)
-            and self.status in (None, views.shown_status(licence))
+            and self.status in (None, licence.shown_status)
             and (self.name is None or any(self._named(v.grant, open_text) for v in licence.versions))
         )
 

@@ -125,7 +125,7 @@ def marks_of(state: HolderState) -> frozenset[str]:
         now = licence.now
         found.add(f"licence:{now.authority.department}:{now.authority.division}")
         found.add(f"licence:{now.authority.department}:{now.division}")
-        found.add(f"licences:{licence.item}:{views.shown_status(licence)}")
+        found.add(f"licences:{licence.item}:{licence.shown_status}")
     return frozenset(found)
 
 

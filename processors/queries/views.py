@@ -120,15 +120,8 @@ def licence_row(licence: Licence, open_text: OpenText, version: int | None = Non
     wanted = licence.versions[-1] if version is None else licence.version(version)
     if wanted is None:
         raise KeyError(version)
-    status = shown_status(licence) if wanted is licence.versions[-1] else licence.status
+    status = licence.shown_status if wanted is licence.versions[-1] else licence.status
     return _version_row(licence, wanted, open_text, status)
-
-
-def shown_status(licence: Licence) -> str:
-    """Return the status of a licence as it is shown: `unissued` where its page could not be made, so nobody holds it."""
-    version = licence.now.version
-    failed = any(one.version == version for one in licence.unissued)
-    return "unissued" if failed and licence.status == "valid" else licence.status
 
 
 def _version_row(licence: Licence, shown: Version, open_text: OpenText, status: str) -> rows.LicenceRow:

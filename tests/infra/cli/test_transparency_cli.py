@@ -104,7 +104,7 @@ def test_a_witness_signs_a_continuation_and_no_cut_log(office: Office) -> None:
     older = office.folder / "before"
     shutil.copytree(log, older)
     assert office.json("witness", "sign", folder, log)["signature"].startswith("— w.example.cn ")
-    grant(office, 3)
+    grant(office, 5)
     assert office.json("witness", "sign", folder, log)["size"] > 0
     office.run("witness", "sign", folder, older, code=1)
     office.run("witness", "sign", office.folder / "nobody", log, code=2)
