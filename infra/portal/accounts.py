@@ -220,17 +220,22 @@ class Accounts:
     # --- what was typed when a session ended
 
     def keep_draft(self, session_token: str, path: str, typed: dict[str, str]) -> str:
-        """Keep what a form had typed; return the token by which the same browser gets it back."""
+        """Keep what a form of a session had typed; return the token by which the same browser gets it back.
+
+        Nothing is kept, and the token is empty, for a session that never was: anybody could fill the disk.
+        """
         rows = self._do("SELECT account FROM sessions WHERE digest = ?", (_digest(session_token),))
+        if not rows:
+            return ""
         token = secrets.token_urlsafe(32)
         sealed = self._cipher.encrypt(json.dumps(typed).encode(), None)
-        row = (_digest(token), str(rows[0][0]) if rows else "", path, sealed, self._clock())
+        row = (_digest(token), str(rows[0][0]), path, sealed, self._clock())
         self._do("INSERT INTO drafts VALUES (?, ?, ?, ?, ?)", row)
         return token
 
     def take_draft(self, token: str, account: Account, path: str) -> dict[str, str]:
         """Return what the account had typed into the form of a path, once; empty where there is nothing."""
-        sql = "DELETE FROM drafts WHERE digest = ? AND path = ? AND account IN (?, '') AND at > ? RETURNING typed"
+        sql = "DELETE FROM drafts WHERE digest = ? AND path = ? AND account = ? AND at > ? RETURNING typed"
         rows = (
             self._do(sql, (_digest(token), path, account.id, self._clock() - KEPT_SECONDS)) if token else []
         )

@@ -44,7 +44,7 @@ def apply(portal: Portal, visit: Visit) -> Response:
         raise NotFound("未找到这个页面 / no such page")
     if licence is not None and licence.item != item.code:
         raise NotFound("未找到该证照 / no such licence")
-    if visit.request.method == "GET" or visit.typed.get("more"):
+    if not visit.posted or visit.typed.get("more"):
         return _form(portal, visit, item, action, licence, {})
     return _submit(portal, visit, item, action, licence)
 
@@ -224,7 +224,7 @@ def case_page(portal: Portal, visit: Visit) -> Response:
         refused = _refusal(state, sent_at)
         return portal.page(visit, "waiting", application=kept_id(wanted), refused=refused)
     assert state is not None
-    if visit.request.method == "GET":
+    if not visit.posted:
         return _case(portal, visit, state, case, {})
     if visit.typed.get("do") == "withdraw":
         return _withdraw(portal, visit, case)

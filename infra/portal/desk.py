@@ -145,7 +145,7 @@ def desk_case(portal: Portal, visit: Visit) -> Response:
             register, portal.persons, visit.word("application"), visit.asked("holder") or None
         )
     portal.access(visit.account, state.holder, "page desk case", case.application_id)
-    if visit.request.method == "GET" or visit.typed.get("more"):
+    if not visit.posted or visit.typed.get("more"):
         return _case(portal, visit, state, case, {})
     if visit.typed.get("seen") != str(len(case.history)):
         late = Reason(

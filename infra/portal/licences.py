@@ -32,7 +32,7 @@ def licence_page(portal: Portal, visit: Visit) -> Response:
     """Show a licence, with what its holder may do about it; make a link that shows it to somebody else."""
     licence = own_licence(portal.own(visit.account), visit.word("number"))
     shared = ""
-    if visit.request.method == "POST":
+    if visit.posted:
         length = SHARES.get(visit.typed.get("seconds", ""), SHARES["86400"])
         token = portal.accounts.share(visit.account.subject, licence.number, length.total_seconds())
         scheme = "https" if visit.secure else "http"

@@ -67,7 +67,7 @@ def letter_file(portal: Portal, holder: str, letter_id: str, case: str | None = 
 
 def address(portal: Portal, visit: Visit) -> Response:
     """Keep the address to which letters go by e-mail too."""
-    if visit.request.method == "POST":
+    if visit.posted:
         portal.accounts.set_address(visit.account, visit.typed.get("email", "").strip())
     return RedirectResponse("/my#letters", 303)
 
@@ -78,7 +78,7 @@ def correct_filing(portal: Portal, visit: Visit) -> Response:
     filing = state.filings.get(kept_id(visit.word("filing"))) if state else None
     if state is None or filing is None:
         raise NotFound("未找到这个备案 / no such filing")
-    if visit.request.method == "POST" and filing.state == "returned":
+    if visit.posted and filing.state == "returned":
         now = portal.now()
         source, _ = window_of(portal, visit.account, state.division)
         sender = Sender(source, now, f"{filing.ref.filing_id}:corrected:{filing.round}"[-256:])

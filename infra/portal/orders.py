@@ -35,7 +35,7 @@ _ORDERERS: Final = ("reviewer", "supervisor")
 def orders(portal: Portal, visit: Visit) -> Response:
     """Show the orders that wait for a second officer, and take that officer's word."""
     error: Reason | None = None
-    if visit.request.method == "POST":
+    if visit.posted:
         error = _settle(portal, visit)
         if error is None:
             return RedirectResponse("/desk/orders", 303)
@@ -83,7 +83,7 @@ def dead_letters(portal: Portal, visit: Visit) -> Response:
         raise NotFound("未找到这个页面 / no such page")
     error: Reason | None = None
     with portal.installation.letters() as box:
-        if visit.request.method == "POST":
+        if visit.posted:
             reason, wanted = visit.typed.get("reason", "").strip(), visit.typed.get("letter", "")
             if reason and wanted.isdigit():
                 box.close(int(wanted), f"{reason} ({visit.account.name or visit.account.id})")
@@ -100,7 +100,7 @@ def filing(portal: Portal, visit: Visit) -> Response:
     if agency is None or agency.department != found.ref.department:
         raise NotFound("未找到这个备案 / no such filing")
     error: Reason | None = None
-    if visit.request.method == "POST":
+    if visit.posted:
         answer, reason = visit.typed.get("do", ""), visit.typed.get("reason", "").strip()
         if answer not in ("received", "claimed", "returned") or (answer == "returned" and not reason):
             error = Reason("退回须说明理由", "say why it is returned")
@@ -179,7 +179,7 @@ def desk_licence(portal: Portal, visit: Visit) -> Response:
     with portal.register(visit.account) as register:
         state, licence = find_licence(register, visit.word("number"))
     portal.access(visit.account, state.holder, "page desk licence", licence.number)
-    if visit.request.method == "GET":
+    if not visit.posted:
         return _licence(portal, visit, state, licence, {})
     number, wrong = holder_number(portal, visit, state)
     if wrong:

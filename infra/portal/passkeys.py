@@ -69,12 +69,12 @@ def log_in(portal: Portal, visit: Visit) -> Response:
         options = webauthn.generate_authentication_options(
             rp_id=site, user_verification=UserVerificationRequirement.PREFERRED
         )
-        _CHALLENGES.keep(visit.visit, options.challenge)
+        _CHALLENGES.keep(visit.bound, options.challenge)
         return _options(webauthn.options_to_json(options))
     portal.logins.take(visit.client)
     credential = _read(given)
     found = portal.accounts.passkey(str(credential.get("id", "")))
-    challenge = _CHALLENGES.take(visit.visit)
+    challenge = _CHALLENGES.take(visit.bound)
     if found is None or not challenge:
         return _fault("没有这个通行密钥，或已超时 / no such passkey, or it took too long")
     account, public, uses = found
@@ -99,10 +99,9 @@ def log_in(portal: Portal, visit: Visit) -> Response:
 
 def passkeys(portal: Portal, visit: Visit) -> Response:
     """Show an account's passkeys, and add one."""
-    if visit.request.method == "GET":
+    if not visit.posted:
         return portal.page(visit, "passkeys", passkeys=portal.accounts.passkeys(visit.account))
     site, origin = _place(visit)
-    assert visit.session is not None  # the route asks for one
     given = visit.typed.get("credential", "")
     if not given:
         options = webauthn.generate_registration_options(
@@ -119,9 +118,9 @@ def passkeys(portal: Portal, visit: Visit) -> Response:
                 for one in portal.accounts.passkeys(visit.account)
             ],
         )
-        _CHALLENGES.keep(visit.session.token, options.challenge)
+        _CHALLENGES.keep(visit.bound, options.challenge)
         return _options(webauthn.options_to_json(options))
-    challenge = _CHALLENGES.take(visit.session.token)
+    challenge = _CHALLENGES.take(visit.bound)
     try:
         verified = webauthn.verify_registration_response(
             credential=_read(given),

@@ -16,7 +16,7 @@ def login(portal: Portal, visit: Visit) -> Response:
     """
     place = local(visit.asked("next") or "/")
     token = visit.typed.get("link", "") or visit.asked("link")
-    if visit.request.method == "GET":
+    if not visit.posted:
         if visit.session is not None and not token:
             return RedirectResponse(home_of(visit.session.account, place), 303)
         return _page(portal, visit, place, token)
@@ -60,7 +60,7 @@ def home_of(account: Account, place: str) -> str:
 
 def logout(portal: Portal, visit: Visit) -> Response:
     """End the session; a visit to the address alone asks first."""
-    if visit.request.method == "GET":
+    if not visit.posted:
         return portal.page(visit, "logout")
     if visit.session is not None:
         portal.accounts.end(visit.session.token)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from infra.http.pages import framed, reader_language, switch
 from infra.http.problems import TITLES, Problem, said
 from infra.pages import frame
+from infra.portal.accounts import Account
 from schemas.item_types import ServiceItem
 
 _WORDS: Final[dict[str, tuple[str, str]]] = {
@@ -131,8 +132,8 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     return answer
 
 
-def wrong(request: Request, problem: Problem) -> Response:
-    """Return the page of a problem."""
+def wrong(request: Request, problem: Problem, account: Account | None) -> Response:
+    """Return the page of a problem to an account, or to somebody who is not logged in."""
     language = reader_language(request)
     return page(
         request,
@@ -141,7 +142,7 @@ def wrong(request: Request, problem: Problem) -> Response:
         title=said(TITLES.get(problem.status, ""), language),
         detail=said(problem.detail, language),
         hint=said(problem.hint, language),
-        account=None,
+        account=account,
         here="/",
     )
 

@@ -77,7 +77,6 @@ class Visit:
         self,
         request: Request,
         client: str,
-        session: Session | None,
         typed: dict[str, str],
         files: dict[str, tuple[str, bytes]],
         loop: asyncio.AbstractEventLoop,
@@ -85,7 +84,7 @@ class Visit:
     ) -> None:
         self.request = request
         self.client = client
-        self.session = session
+        self.session: Session | None = None
         self.typed = typed
         self.files = files
         self.loop = loop
@@ -98,6 +97,16 @@ class Visit:
         """Return the account; the route has asked for one."""
         assert self.session is not None
         return self.session.account
+
+    @property
+    def posted(self) -> bool:
+        """Tell whether a form was sent; anything else, a HEAD too, changes nothing."""
+        return self.request.method == "POST"
+
+    @property
+    def bound(self) -> str:
+        """Return the token to which the forms of this visit are bound: its session's, else its own."""
+        return self.session.token if self.session else self.visit
 
     @property
     def path(self) -> str:
@@ -162,10 +171,8 @@ class Portal:
                 client = self._callers.client(request)
                 self.pages.take(client)
                 typed, files = await self._read(request) if request.method == "POST" else ({}, {})
-                token = request.cookies.get(SESSION, "")
                 loop = asyncio.get_running_loop()
-                session = self.accounts.session(token) if token else None
-                visit = Visit(request, client, session, typed, files, loop, self._secure(request))
+                visit = Visit(request, client, typed, files, loop, self._secure(request))
                 return await loop.run_in_executor(self._threads, self._answer, handler, visit, needs)
             except Problem as problem:
                 return self.wrong(request, problem)
@@ -175,14 +182,22 @@ class Portal:
         return Route(path, endpoint, methods=["GET", "POST"] if posts else ["GET"])
 
     def _answer(self, handler: Handler, visit: Visit, needs: str) -> Response:
+        try:
+            token = visit.request.cookies.get(SESSION, "")
+            visit.session = self.accounts.session(token) if token else None
+            return self._checked(handler, visit, needs)
+        except (Problem, ZhengzhaoError) as error:
+            problem = error if isinstance(error, Problem) else of_error(error)
+            return self.wrong(visit.request, problem, visit.session)
+
+    def _checked(self, handler: Handler, visit: Visit, needs: str) -> Response:
+        """Answer where the visitor may open the page, and sent no form but one of ours."""
         if needs and visit.session is None:
             return self._ask_to_log_in(visit)
         if needs and not _fits(visit.account, needs):
             raise NotFound("未找到这个页面 / no such page")
-        if visit.request.method == "POST":
-            bound = visit.session.token if visit.session else visit.visit
-            if not self.accounts.good_form(bound, visit.path, visit.typed.pop("csrf", "")):
-                return self._keep(visit, visit.here)
+        if visit.posted and not self.accounts.good_form(visit.bound, visit.path, visit.typed.pop("csrf", "")):
+            return self._keep(visit, visit.here)
         if visit.session is not None and visit.request.cookies.get(DRAFT):
             visit.draft = self.accounts.take_draft(visit.request.cookies[DRAFT], visit.account, visit.path)
         answer = handler(self, visit)
@@ -193,7 +208,7 @@ class Portal:
 
     def _ask_to_log_in(self, visit: Visit) -> Response:
         place = f"/login?next={quote(visit.here, safe='')}"
-        if visit.request.method == "POST":
+        if visit.posted:
             visit.typed.pop("csrf", None)
             return self._keep(visit, place)
         return RedirectResponse(place, 303)
@@ -201,8 +216,9 @@ class Portal:
     def _keep(self, visit: Visit, place: str) -> Response:
         """Keep what a form had typed whose session has ended, and lead to `place`."""
         answer = RedirectResponse(place, 303)
-        if visit.typed:
-            token = self.accounts.keep_draft(visit.request.cookies.get(SESSION, ""), visit.path, visit.typed)
+        if visit.typed and (
+            token := self.accounts.keep_draft(visit.request.cookies.get(SESSION, ""), visit.path, visit.typed)
+        ):
             self.cookie(answer, visit, DRAFT, token, 3600)
         return answer
 
@@ -226,12 +242,11 @@ class Portal:
         fresh = ""
         if visit.session is None and not visit.visit:
             fresh = visit.visit = secrets.token_urlsafe(16)
-        bound = visit.session.token if visit.session else visit.visit
         values = {
             "account": visit.session.account if visit.session else None,
             "here": visit.here,
             "draft": bool(visit.draft),
-            "csrf": lambda path="": self.accounts.form_token(bound, path or visit.path),
+            "csrf": lambda path="": self.accounts.form_token(visit.bound, path or visit.path),
             **values,
         }
         answer = site.page(visit.request, f"portal/{template}.html", status=status, **values)
@@ -240,9 +255,9 @@ class Portal:
             self.cookie(answer, visit, VISIT, fresh)
         return answer
 
-    def wrong(self, request: Request, problem: Problem) -> Response:
+    def wrong(self, request: Request, problem: Problem, session: Session | None = None) -> Response:
         """Return the page of a problem."""
-        answer = site.wrong(request, problem)
+        answer = site.wrong(request, problem, session.account if session else None)
         answer.headers["Cache-Control"] = "no-store"
         if problem.retry_after:
             answer.headers["Retry-After"] = str(problem.retry_after)
@@ -381,6 +396,6 @@ def _is_digest(text: str) -> bool:
 
 
 def local(place: str) -> str:
-    """Return a path of this site to go to after a login; `/my` for anything that could lead elsewhere."""
-    plain = place.startswith("/") and not place.startswith(("//", "/\\")) and "\\" not in place
+    """Return a path of this site to go to after a login; `/` for anything that could lead elsewhere."""
+    plain = place.startswith("/") and not place.startswith("//") and "\\" not in place
     return place if plain and all(c >= " " for c in place) else "/"

@@ -21,6 +21,35 @@ def test_a_link_logs_in_once(site: PortalSite) -> None:
     assert 403 == Visitor(site.address).log_in(link).status_code
 
 
+def test_a_head_request_sends_no_form(site: PortalSite) -> None:
+    """Programs that look through mail ask for the head of an address: no link is used up, nobody is logged out."""
+    link = site.link("--enterprise", uscc(131))
+    assert 200 == Visitor(site.address).web.head(link).status_code
+    visitor = Visitor(site.address)
+    assert "/my" == visitor.log_in(link).url.path
+    assert 200 == visitor.web.head("/logout").status_code
+    assert 200 == visitor.web.head(f"/apply/{ITEM}").status_code
+    assert "/my" == visitor.web.get("/my").url.path
+
+
+def test_a_form_without_any_session_leaves_nothing_behind(site: PortalSite) -> None:
+    """What strangers post is not kept for a later login, whatever cookie they send."""
+    stranger = Visitor(site.address)
+    for session in ("", "never-was"):
+        stranger.web.cookies.set("zz_session", session)
+        answer = stranger.web.post("/my/address", data={"email": "x" * 1000})
+        assert "/login" == answer.url.path
+    db = sqlite3.connect(site.data / "accounts.db")
+    assert [] == db.execute("SELECT path FROM drafts WHERE path = '/my/address'").fetchall()
+
+
+def test_an_error_page_knows_who_is_logged_in(site: PortalSite) -> None:
+    """A missing case leads back to the visitor's own pages, not to a login."""
+    missing = site.enterprise(132).web.get("/cases/none")
+    assert 404 == missing.status_code
+    assert 'href="/logout"' in missing.text
+
+
 def test_an_application_leads_to_its_licence(site: PortalSite) -> None:
     """A complete form ends on the case page with `issued`; the licence is there as page, picture, PDF and code."""
     visitor = site.enterprise(102)
