@@ -1,4 +1,4 @@
-"""LetterSending of letters and reminders by e-mail and webhook, each at most once over each channel.
+"""Sending of letters and reminders by e-mail and webhook, each at most once over each channel.
 
 An attempt is recorded before it is made: where nobody can know whether a letter went out, it is not sent again.
 """
@@ -17,6 +17,7 @@ from contextlib import closing
 from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import make_msgid
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from infra.delivery.notices import Notices, OpenRegister
@@ -44,6 +45,8 @@ CREATE TABLE IF NOT EXISTS sendings (
 
 AddressesOf = Callable[[str], list[str]]
 """The e-mail addresses to which a holder (ledger key) wants letters."""
+Attempt = Callable[[], tuple[str, str]]
+"""Something that sends a letter when it is called; returns the state that follows, and the fault."""
 
 
 class LetterSending(NamedTuple):
@@ -150,13 +153,18 @@ class Postman:
         )
 
     def _try(self, letter: str, channel: str, holder: str, said: str, attempts: int) -> bool:
-        """Send one letter over one channel; return whether it went out."""
+        """Send one letter over one channel; return whether it went out.
+
+        A store that is away raises before the attempt is recorded, so that the letter goes on waiting.
+        """
         where = "WHERE letter = ? AND channel = ?"
-        self._db.execute(f"UPDATE sendings SET state = 'sending' {where}", (letter, channel))
         try:
-            state, error = self._sent(letter, channel, holder, said)
+            send = self._prepared(letter, channel, holder, said)
         except (NotFound, VerificationError, LintError) as fault:  # nobody is left to whom it could be said
             state, error = "failed", fault.message
+        else:
+            self._db.execute(f"UPDATE sendings SET state = 'sending' {where}", (letter, channel))
+            state, error = send()
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempts, 20))
         self._db.execute(
             f"UPDATE sendings SET state = ?, attempts = attempts + 1, next_at = ?, error = ? {where}",
@@ -164,17 +172,24 @@ class Postman:
         )
         return state == "sent"
 
-    def _sent(self, letter_id: str, channel: str, holder: str, said: str) -> tuple[str, str]:
+    def _prepared(self, letter_id: str, channel: str, holder: str, said: str) -> Attempt:
+        """Return the attempt to send a letter, with all that it gives away made before."""
         letter = None if letter_id.startswith("due:") else self._notices.own(holder, letter_id)
         content = self._notices.content(letter) if letter else b""
         if channel == "webhook":
-            assert self._hook is not None  # the channel was entered for it
-            failed = self._send(self._hook, letter_id, _body(letter_id, letter, said, content))
-            if failed is None:
-                return "sent", ""
-            return ("waiting" if failed.down else "failed"), failed.error
+            return partial(self._call_hook, letter_id, _body(letter_id, letter, said, content))
         assert self._mail is not None  # the channel was entered for it
-        return send_mail(self._mail, channel.removeprefix("mail:"), said, _text(letter, said), content)
+        to = channel.removeprefix("mail:")
+        return partial(
+            send_mail, self._mail, mail_message(self._mail.sender, to, said, _text(letter, said), content)
+        )
+
+    def _call_hook(self, letter_id: str, body: bytes) -> tuple[str, str]:
+        assert self._hook is not None  # the channel was entered for it
+        failed = self._send(self._hook, letter_id, body)
+        if failed is None:
+            return "sent", ""
+        return ("waiting" if failed.down else "failed"), failed.error
 
 
 def _body(letter_id: str, letter: Letter | None, said: str, content: bytes) -> bytes:
@@ -200,17 +215,34 @@ def _text(letter: Letter | None, said: str) -> str:
     return "\n\n".join([said, *letter.paragraphs, listed, f"{letter.authority.name}\n{letter.dated}"])
 
 
-def send_mail(mail: MailSettings, to: str, subject: str, text: str, attached: bytes) -> tuple[str, str]:
+def mail_message(sender: str, to: str, subject: str, text: str, attached: bytes) -> EmailMessage:
+    """Return a message. Raises LintError for an address or subject of which no message can be made."""
+    message = EmailMessage()
+    try:
+        message["From"], message["To"], message["Subject"] = sender, to, subject
+        message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2] or "localhost")
+        message.set_content(text)
+        message.as_bytes()
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+    ) as error:  # as the library's reader of addresses raises them
+        raise LintError(
+            f"无法写成邮件 / no message can be made of it: {error}",
+            where=to,
+            hint="核对地址 / check the address",
+        ) from None
+    if attached:
+        message.add_attachment(attached, maintype="application", subtype="pdf", filename="letter.pdf")
+    return message
+
+
+def send_mail(mail: MailSettings, message: EmailMessage) -> tuple[str, str]:
     """Send one message; return what became of it, and the fault.
 
     A refusal, or no answer before the message was given away, may be tried again; silence after that may not.
     """
-    message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = mail.sender, to, subject
-    message["Message-ID"] = make_msgid(domain=mail.sender.rpartition("@")[2] or "localhost")
-    message.set_content(text)
-    if attached:
-        message.add_attachment(attached, maintype="application", subtype="pdf", filename="letter.pdf")
     given = False
     try:
         with closing(_connected(mail)) as server:

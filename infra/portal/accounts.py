@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import sqlite3
 import threading
@@ -32,6 +33,7 @@ IDLE_SECONDS: Final = 30 * 60.0
 LONGEST_SECONDS: Final = 12 * 3600.0
 KEPT_SECONDS: Final = 7 * 86_400.0
 """Seconds for which an ended session is remembered, with what its last form had typed."""
+_ADDRESS: Final = re.compile(r"[\w.!#$%&'*+/^`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
 AccountKind = Literal["enterprise", "person", "agency"]
 ROLES: Final = ("window", "reviewer", "supervisor", "regulator", "inspector")
 _SCHEMA: Final = """
@@ -282,10 +284,16 @@ class Accounts:
     # --- addresses for letters
 
     def set_address(self, account: Account, address: str) -> None:
-        """Keep the e-mail address to which an account wants letters; an empty one ends that."""
-        good = "@" in address and not any(c.isspace() or c in ",;<>" for c in address) and len(address) <= 200
+        """Keep the e-mail address to which an account wants letters; an empty one ends that.
+
+        Raises UsageError for what is no address.
+        """
+        if address and not (_ADDRESS.fullmatch(address) and len(address) <= 200):
+            raise UsageError(
+                "不是电子邮件地址 / no e-mail address", where="email", hint="例如 / e.g. name@example.cn"
+            )
         self._do("DELETE FROM addresses WHERE account = ?", (account.id,))
-        if good:
+        if address:
             self._do("INSERT INTO addresses VALUES (?, ?)", (account.id, address))
 
     def address(self, account: Account) -> str:

@@ -370,10 +370,8 @@ async def _parsed(request: Request, raw: bytes, *, multipart: bool) -> FormData:
 
     if not multipart:
         return await FormParser(request.headers, stream(), max_fields=2000).parse()
-    parser = MultiPartParser(
-        request.headers, stream(), max_files=40, max_fields=2000, max_part_size=_FORM_BYTES
-    )
-    return await parser.parse()
+    limits = {"max_files": 40, "max_fields": 2000, "max_part_size": _FORM_BYTES}
+    return await MultiPartParser(request.headers, stream(), **limits).parse()
 
 
 def file_fault(content: bytes) -> str:

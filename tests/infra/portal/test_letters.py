@@ -17,9 +17,12 @@ from story import uscc
 
 from infra.bootstrap import Installation
 from infra.cli import main
-from infra.delivery.postman import Postman
+from infra.delivery.notices import Notices
+from infra.delivery.postman import Postman, mail_message
 from infra.portal.accounts import Accounts
 from infra.settings import MailSettings, load
+from schemas.errors import LintError, TransientError, UsageError
+from schemas.letters import Letter
 from verification.pdf import attachments
 
 
@@ -129,3 +132,56 @@ def test_a_letter_goes_out_once_after_the_server_was_busy(
     accounts.close()
     assert 2 == len(box.taken)
     assert all(b"application/pdf" in one for one in box.taken)
+
+
+class StoreAway(Notices):
+    """Letters whose store may be away."""
+
+    away = True
+
+    def content(self, letter: Letter) -> bytes:
+        if self.away:
+            raise TransientError("the store is away")
+        return super().content(letter)
+
+
+def test_a_letter_waits_while_the_store_is_away(site: PortalSite, mail: tuple[Box, MailSettings]) -> None:
+    """An attempt that never began is no attempt: the letter goes out when the store is back."""
+    box, settings = mail
+    box.busy = False
+    opened = load(site.data, {})
+    opened.mail = settings
+    now = [time.time()]
+    with Installation(opened) as here:
+        notices = StoreAway(here, here.register)
+        postman = Postman(here, notices, here.register, lambda _: ["one@example.cn"], clock=lambda: now[0])
+        before = {(one.letter, one.channel) for one in postman.sendings()}
+        postman.run()
+        site.enterprise(206).apply()
+        with pytest.raises(TransientError):
+            postman.run()
+        states = [one.state for one in postman.sendings() if (one.letter, one.channel) not in before]
+        assert ["waiting", "waiting"] == states
+        notices.away = False
+        postman.run()
+        states = [one.state for one in postman.sendings() if (one.letter, one.channel) not in before]
+        assert ["sent", "sent"] == states
+        postman.close()
+
+
+@pytest.mark.parametrize("address", ["a@", "a@[", "=?utf-8?b?@?=", "a@b\nBcc: c@d", "@"])
+def test_an_address_of_which_no_message_can_be_made_is_refused(
+    site: PortalSite, address: str, mail: tuple[Box, MailSettings]
+) -> None:
+    """The page refuses it and keeps the one before; a message to it is an error of ours, and no crash."""
+    command("account", "add", "--enterprise", uscc(207), "--data", str(site.data), "--json")
+    accounts = Accounts(site.data)
+    held = accounts.all()[-1]
+    accounts.set_address(held, "someone@example.cn")
+    with pytest.raises(UsageError):
+        accounts.set_address(held, address)
+    assert "someone@example.cn" == accounts.address(held)
+    accounts.close()
+    if address != "@":
+        with pytest.raises(LintError):
+            mail_message(mail[1].sender, address, "s", "t", b"")
