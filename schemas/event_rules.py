@@ -312,7 +312,7 @@ def _at(step: str, fault: Rejected) -> Rejected:
     return Rejected(fault.message, hint=fault.hint, where=where)
 
 
-def absent(where: str, instead: str = "") -> Rejected:
+def absent_field(where: str, instead: str = "") -> Rejected:
     """Return the error for a required field that is absent or null."""
     return Rejected(
         "缺少必填项 / a required field is absent or null",
@@ -324,7 +324,7 @@ def absent(where: str, instead: str = "") -> Rejected:
 
 def _names_a_licence(data: Any) -> None:
     if data.licence_number is None and data.granted_by is None:
-        raise absent("licence_number", _INSTEAD)
+        raise absent_field("licence_number", _INSTEAD)
 
 
 def _application(data: t.ApplicationSubmitted) -> None:
@@ -340,14 +340,14 @@ def _application(data: t.ApplicationSubmitted) -> None:
         return
     named = data.licence_numbers if merge else data.licence_number
     if not named and not data.granted_by:
-        raise absent("licence_numbers" if merge else "licence_number", _INSTEAD)
+        raise absent_field("licence_numbers" if merge else "licence_number", _INSTEAD)
     if data.action == "change":
         _check_change(data.change)
 
 
 def _check_change(change: t.Change | None) -> None:
     if change is None:
-        raise absent("change")
+        raise absent_field("change")
     texts = (change.name, change.address, change.division)
     if not change.products and not any(text and text.strip() for text in texts):
         raise Rejected(
@@ -362,7 +362,7 @@ def _inspection(data: t.InspectionRecorded) -> None:
     if data.draw is None or data.target is None:
         _names_a_licence(data)
     if (data.licence_number or data.granted_by) and data.holder_id is None:
-        raise absent("holder_id")
+        raise absent_field("holder_id")
     if data.draw is not None and data.kind != "random":
         raise Rejected(
             f"抽查任务的种类应为 random：{data.kind} / a visit of a draw is of kind random, not {data.kind}",

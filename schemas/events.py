@@ -20,7 +20,7 @@ import msgspec
 from schemas.calendar import read_time
 from schemas.canonical_json import canonical, loads, shown
 from schemas.errors import Rejected
-from schemas.event_rules import Check, absent, check_controls, checker
+from schemas.event_rules import Check, absent_field, check_controls, checker
 from schemas.event_types import EVENT_TYPES, PREFIX, SUFFIX, EventData
 from schemas.identifiers import compare
 
@@ -171,7 +171,7 @@ def _text(value: dict[str, Any], name: str, *, required: bool) -> None:
     if found is not None:
         raise _other_type(name)
     if required:
-        raise absent(name)
+        raise absent_field(name)
 
 
 def _envelope(value: dict[str, Any]) -> str:
@@ -212,7 +212,7 @@ def _source(source: str) -> tuple[str, str]:
 
 def _data(value: Any, type_name: str, controls: bool) -> EventData:
     if value is None:
-        raise absent("data")
+        raise absent_field("data")
     try:
         data: EventData = msgspec.convert(value, EVENT_TYPES[type_name])
     except msgspec.ValidationError as error:
@@ -247,7 +247,7 @@ def _translated(message: str) -> Rejected:
     fault, path = parts["fault"], parts["path"] or ""
     inside = partial(".".join, ["data", path] if path else ["data"])
     if found := _MISSING.fullmatch(fault):
-        return absent(f"{inside()}.{found['name']}")
+        return absent_field(f"{inside()}.{found['name']}")
     if found := _ENUM.fullmatch(fault):
         value = shown(found["value"])
         return Rejected(

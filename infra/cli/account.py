@@ -87,10 +87,7 @@ def link(
 def list_accounts() -> None:
     """列出账户 / List the accounts, removed ones included."""
     rows = [_row(one) for one in _accounts().all()]
-    if output.as_json():
-        output.print_rows(rows)
-    else:
-        output.print_table(_COLUMNS, [[row[c] for c in _COLUMNS] for row in rows])
+    output.print_list(_COLUMNS, rows)
 
 
 @app.command(epilog="Example: zhengzhao account remove acc-1a2b3c4d5e")

@@ -272,10 +272,7 @@ def add_token(
 def list_tokens() -> None:
     """列出令牌 / List the tokens, without their secrets."""
     rows = [_token_row(token) for token in _tokens().all()]
-    if output.as_json():
-        output.print_rows(rows)
-    else:
-        output.print_table(_TOKEN_COLUMNS, [[row[c] for c in _TOKEN_COLUMNS] for row in rows])
+    output.print_list(_TOKEN_COLUMNS, rows)
 
 
 @token_app.command("revoke", epilog="Example: zhengzhao token revoke 1a2b3c4d")

@@ -33,10 +33,7 @@ def list_items() -> None:
     """列出事项 / List the service items in force."""
     with output.installation() as here:
         rows = [row(item) for item in here.catalogue.items.values()]
-    if output.as_json():
-        output.print_rows(rows)
-        return
-    output.print_table(_COLUMNS, [[r[c] for c in _COLUMNS] for r in rows])
+    output.print_list(_COLUMNS, rows)
 
 
 @items_app.command(epilog="Example: zhengzhao items check my-item.toml")

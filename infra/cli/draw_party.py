@@ -152,7 +152,4 @@ def _row(key: TrustKey, at: datetime) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    if output.as_json():
-        output.print_rows(rows)
-    else:
-        output.print_table(("name", "use", "kid", "state"), [tuple(row.values()) for row in rows])
+    output.print_list(("name", "use", "kid", "state"), rows)

@@ -215,10 +215,7 @@ def list_(
         found = visits.tasks(_draws(transcripts), visits.records(register), days)
     joined = _together(annual) if annual else {}
     rows = [row for row in visits.visits(found, china_date(now()), joined) if state in (None, row["state"])]
-    if output.as_json():
-        output.print_rows(rows)
-    else:
-        output.print_table(_SHOWN, [[row[c] for c in _SHOWN] for row in rows])
+    output.print_list(_SHOWN, rows)
     if late := sum(1 for row in rows if row["state"] == "overdue"):
         output.warn(f"{late} visits are overdue / {late} 户逾期未检查", "zhengzhao inspect record")
 

@@ -42,10 +42,7 @@ def list_notices(
         if any("*" in one.display for one in found):
             here.accesses.record("*", "notice list", "")
     rows = [_row(one) for one in found if application in (None, one.application_id)]
-    if output.as_json():
-        output.print_rows(rows)
-    else:
-        output.print_table(_COLUMNS, [[row[c] for c in _COLUMNS] for row in rows])
+    output.print_list(_COLUMNS, rows)
 
 
 @app.command(epilog="Example: zhengzhao notice get 3f1c… -o letter.pdf")

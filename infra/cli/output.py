@@ -12,7 +12,7 @@ import json
 import sys
 import threading
 import time as time_module
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -147,6 +147,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
         cells = zip(columns, row, strict=True)
         table.add_row(*(Text(shown(value_word(column, value))) for column, value in cells))
     _console(sys.stdout).print(table)
+
+
+def print_list(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a list as the caller wants it: one JSON value a line, or a table of these columns."""
+    if as_json():
+        print_rows(rows)
+    else:
+        print_table(columns, ([row[column] for column in columns] for row in rows))
 
 
 def print_fields(fields: Iterable[tuple[str, Any]]) -> None:

@@ -297,12 +297,9 @@ def status() -> None:
         answering = port is not None and answers(port)
         rows.append({"server": name, "running": server is not None, "answers": answering, "port": port,
                      "pid": server.pid if server else None, "log": server.log if server else None})  # fmt: skip
-    if output.as_json():
-        output.print_rows(rows)
-    else:
-        output.print_table(list(rows[0]), [list(row.values()) for row in rows])
-        if stack and stack.store:
-            output.note(f"存储 / store: {masked(stack.store)}")
+    output.print_list(list(rows[0]), rows)
+    if stack and stack.store and not output.as_json():
+        output.note(f"存储 / store: {masked(stack.store)}")
     if not all(row["answers"] for row in rows):
         raise typer.Exit(1)
 

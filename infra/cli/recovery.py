@@ -122,11 +122,7 @@ def list_letters() -> None:
     """列出死信 / List what failed permanently: where, why, and what to do."""
     with output.installation() as here, here.letters() as box:
         rows = list(box.letters())
-    if output.as_json():
-        output.print_rows(rows)
-        return
-    columns = ("letter", "time", "place", "error", "hint")
-    output.print_table(columns, [[row[c] for c in columns] for row in rows])
+    output.print_list(("letter", "time", "place", "error", "hint"), rows)
 
 
 @letters_app.command(epilog="Example: zhengzhao letters show 1")

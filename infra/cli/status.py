@@ -88,9 +88,7 @@ def _editions(stored: Stored | None, name: str | None, at: int, *, every: bool) 
 
 
 def _show(rows: list[dict[str, Any]], nothing: str) -> None:
-    if output.as_json():
-        output.print_rows(rows)
-    elif rows:
-        output.print_table(list(rows[0]), (list(row.values()) for row in rows))
+    if rows or output.as_json():
+        output.print_list(list(rows[0]) if rows else (), rows)
     else:
         output.line(nothing)

@@ -1,4 +1,4 @@
-"""What follows a draw: visits looked up for events, replacements in order, and results for publication.
+"""Steps after a draw: looking up visits for events, replacing in order, and publishing results.
 
 Results are written as a page in one file, as CSV, and as a workbook.
 """

@@ -106,7 +106,7 @@ def number(request: Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
-def results(taken: Sequence[tuple[str, Taken]]) -> dict[str, Any]:
+def batch_results(taken: Sequence[tuple[str, Taken]]) -> dict[str, Any]:
     """Return one result for each event, in the order in which they were sent."""
     rows = [
         {"index": n, "id": name, "state": "taken"}

@@ -23,6 +23,7 @@ from infra.http.answers import (
     JSON,
     MULTIPART,
     STRUCTURED,
+    batch_results,
     check_query,
     file_answer,
     is_binary,
@@ -30,7 +31,6 @@ from infra.http.answers import (
     media_type,
     number,
     outcome_class,
-    results,
     results_status,
     structured_event,
 )
@@ -192,7 +192,7 @@ class Service:
             taken = await self._take(request, raw, principal, batch=batch)
         self._count(taken)
         if batch:
-            return json_answer(results(taken), results_status(taken))
+            return json_answer(batch_results(taken), results_status(taken))
         name, outcome = taken[0]
         if isinstance(outcome, Problem):
             raise outcome
@@ -234,7 +234,7 @@ class Service:
                     taken += await self.intake.take(event, principal, made_here=True)
                     applications.append(msgspec.json.decode(event)["data"]["application_id"])
         self._count(taken)
-        answer = results(taken)
+        answer = batch_results(taken)
         for row, application in zip(answer["results"], applications, strict=True):
             row["application_id"] = application
         return json_answer(answer, results_status(taken))

@@ -129,6 +129,12 @@ def _ways_in(limits: RequestLimits) -> Document:
                 security=[{}, {"token": []}],
             )
         },
+        **_paper_ways(),
+    }
+
+
+def _paper_ways() -> Document:
+    return {
         "/v1/packets": {
             "post": _operation(
                 "takePackets",
@@ -220,7 +226,6 @@ def _public() -> Document:
         "description": "文件 / the file",
         "content": {"application/x-pem-file": {}, "application/json": {}},
     }
-    some: Document = {"type": "object"}
     return {
         "/v1/verify": {
             "post": _operation(
@@ -251,6 +256,13 @@ def _public() -> Document:
                 problems=(400, 403, 404, 416, 421, 429, 503), security=[],
             )
         },
+        **_probes(),
+    }  # fmt: skip
+
+
+def _probes() -> Document:
+    some: Document = {"type": "object"}
+    return {
         "/healthz": {
             "get": _operation(
                 "health", "健康 / health", answers={"200": _json("正常 / well", some), "503": _json("故障 / failing", some)},

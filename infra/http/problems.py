@@ -121,11 +121,11 @@ def body(problem: Problem, language: str) -> dict[str, Any]:
     """Return the members of a problem; `where` and `hint` are extensions."""
     members = {
         "type": f"urn:zhengzhao:problem:{problem.status}",
-        "title": said(TITLES.get(problem.status, ""), language),
+        "title": in_language(TITLES.get(problem.status, ""), language),
         "status": problem.status,
-        "detail": said(problem.detail, language),
+        "detail": in_language(problem.detail, language),
         "where": problem.where,
-        "hint": said(problem.hint, language),
+        "hint": in_language(problem.hint, language),
     }
     return {name: value for name, value in members.items() if value != ""}
 
@@ -157,9 +157,11 @@ def _error_page(problem: Problem, request: Request, headers: dict[str, str]) -> 
     if name := _SAID.get(problem.status):
         heading, detail = word(language, f"error.{name}"), word(language, f"error.{name}_detail")
     else:
-        heading = said(TITLES.get(problem.status, ""), language)
-        detail = said(problem.detail, language)
-    hint = "" if problem.hint.startswith("/") or problem.status in _SAID else said(problem.hint, language)
+        heading = in_language(TITLES.get(problem.status, ""), language)
+        detail = in_language(problem.detail, language)
+    hint = (
+        "" if problem.hint.startswith("/") or problem.status in _SAID else in_language(problem.hint, language)
+    )
     answer = page(
         request, "error.html", problem.status, code=problem.status, heading=heading, detail=detail, hint=hint
     )
@@ -177,7 +179,7 @@ def language_of(request: Request) -> str:
     return ""
 
 
-def said(text: str, language: str) -> str:
+def in_language(text: str, language: str) -> str:
     """Return one language of a text `中文 / English`; a text of another form stays whole."""
     parts = text.split(" / ")
     if len(parts) != 2 or not language:

@@ -48,14 +48,8 @@ def service(
     the time between two ticks. Without `deciding` it only takes events in. Raises KeysMissing or Held where the data
     folder cannot be served.
     """
-    if settings.on_kafka and settings.store is None:
-        raise UsageError(
-            "设有 ZHENGZHAO_BROKER 时还须设 ZHENGZHAO_STORE / with ZHENGZHAO_BROKER the service needs ZHENGZHAO_STORE",
-            hint="ZHENGZHAO_STORE=s3://KEY:SECRET@HOST:PORT/BUCKET；zhengzhao stack up",
-        )
     if settings.on_kafka:
-        # A broker that is away is told once, by us; the library would tell it with a traceback each time.
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        _check_kafka(settings)
     limits = limits or RequestLimits()
     wake = threading.Event()
     with ExitStack() as opened:
@@ -94,6 +88,16 @@ def service(
             postman = Postman(office, office.notices, office.register, built.portal.accounts.addresses_of)
             opened.callback(PostRound(postman).close)
         yield built
+
+
+def _check_kafka(settings: Settings) -> None:
+    if settings.store is None:
+        raise UsageError(
+            "设有 ZHENGZHAO_BROKER 时还须设 ZHENGZHAO_STORE / with ZHENGZHAO_BROKER the service needs ZHENGZHAO_STORE",
+            hint="ZHENGZHAO_STORE=s3://KEY:SECRET@HOST:PORT/BUCKET；zhengzhao stack up",
+        )
+    # A broker that is away is told once, by us; the library would tell it with a traceback each time.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def serve(built: Service, listening: socket.socket) -> None:

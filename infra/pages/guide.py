@@ -319,7 +319,7 @@ def item_rows(items: Sequence[ServiceItem], language: str, address: str) -> list
 
 
 class Contact(NamedTuple):
-    """Where an authority is reached, as the installation says; `known`: it says something."""
+    """The ways to reach an authority, as the installation says; `known`: it says something."""
 
     name: str
     known: bool

@@ -15,6 +15,7 @@ from processors.state import HolderState, Licence
 from schemas.authorities import department_title
 from schemas.items import Catalogue
 from schemas.persons import is_pseudonym
+from schemas.rows import LicenceRecordRow
 
 STATUSES: Final = ("valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired")
 """The statuses of a licence, in the order in which pages offer them."""
@@ -49,31 +50,8 @@ def licence_values(
     row = licence_record(licence, open_text)
     item = catalogue.get(licence.item)
     name = veiled(open_text(state.holder, licence.now.holder_name)) if person else row.holder_name
-    names = dict.fromkeys(v.grant.holder_name for v in licence.versions if not person)
-    former = [one for one in names if one != row.holder_name]
     endless = said(language, "site.endless")
-    past = row.valid_until is not None and row.valid_until < today.isoformat()
-    until = (
-        f"{row.valid_until}{word(language, 'licence.past') if past else ''}" if row.valid_until else endless
-    )
-    changed = next((h for h in reversed(row.history) if h.event.endswith(row.status)), None)
-    facts = (
-        ("register.number", row.number),
-        ("register.holder", name),
-        ("licence.person_code" if person else "licence.code", row.holder_id),
-        ("licence.former", "、".join(former)),
-        ("licence.address", "" if person else row.address),
-        ("licence.authority", row.authority.name),
-        ("register.issued", row.issued_on),
-        ("licence.from", row.valid_from),
-        ("register.until", until),
-        ("licence.version", row.version),
-        ("licence.identifier", row.identifier),
-        ("licence.since", changed.time[:10] if changed and row.status != "valid" else ""),
-        ("licence.reason", changed.detail if changed and row.status != "valid" and not person else ""),
-        ("licence.suspended_until", row.suspended_until if row.status == "suspended" else ""),
-        ("licence.merged_into", row.merged_into),
-    )
+    facts = _licence_facts(licence, row, name, person, language, today)
     level = item.level if item else "county"
     return {
         "licence": {
@@ -105,6 +83,36 @@ def licence_values(
         else [],
         "contacts": [contact(licence.now.authority, catalogue.directory)],
     }
+
+
+def _licence_facts(
+    licence: Licence, row: LicenceRecordRow, name: str, person: bool, language: str, today: date
+) -> tuple[tuple[str, Any], ...]:
+    """Return the words' keys and the values of a licence's particulars; an empty value is not shown."""
+    names = dict.fromkeys(v.grant.holder_name for v in licence.versions if not person)
+    former = [one for one in names if one != row.holder_name]
+    past = row.valid_until is not None and row.valid_until < today.isoformat()
+    changed = next((h for h in reversed(row.history) if h.event.endswith(row.status)), None)
+    until = said(language, "site.endless")
+    if row.valid_until:
+        until = f"{row.valid_until}{word(language, 'licence.past') if past else ''}"
+    return (
+        ("register.number", row.number),
+        ("register.holder", name),
+        ("licence.person_code" if person else "licence.code", row.holder_id),
+        ("licence.former", "、".join(former)),
+        ("licence.address", "" if person else row.address),
+        ("licence.authority", row.authority.name),
+        ("register.issued", row.issued_on),
+        ("licence.from", row.valid_from),
+        ("register.until", until),
+        ("licence.version", row.version),
+        ("licence.identifier", row.identifier),
+        ("licence.since", changed.time[:10] if changed and row.status != "valid" else ""),
+        ("licence.reason", changed.detail if changed and row.status != "valid" and not person else ""),
+        ("licence.suspended_until", row.suspended_until if row.status == "suspended" else ""),
+        ("licence.merged_into", row.merged_into),
+    )
 
 
 def _isolated(value: Any) -> Markup:

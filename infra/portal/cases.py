@@ -14,7 +14,7 @@ from infra.http.problems import Problem
 from infra.portal import forms
 from infra.portal.accounts import Account
 from infra.portal.forms import Errors, KnownApplicant, field_of, reason_of
-from infra.portal.my import divisions, own_licence, window_of
+from infra.portal.my import divisions, home_window, own_licence
 from infra.portal.web import Portal, Visit
 from processors.decisions.intake import needed
 from processors.queries import views
@@ -32,7 +32,7 @@ from schemas.persons import holder_key
 from schemas.rows import as_json
 
 
-def apply(portal: Portal, visit: Visit) -> Response:
+def application_page(portal: Portal, visit: Visit) -> Response:
     """Show the form of an application, and send what was filled in."""
     item = portal.catalogue.get(visit.word("item"))
     action = visit.asked("action", "new")
@@ -148,7 +148,7 @@ def _submit(
     applicant = KnownApplicant(item.holder if officer else account.kind, number)
     key = holder_key(number, applicant.kind, portal.persons) if officer else account.subject
     division = known.get("applicant.division") or typed.get("applicant.division", "")
-    source, window = window_of(portal, account, division)
+    source, window = home_window(portal, account, division)
     if item.mode == "consolidated" and action == "new":
         chosen = {
             code: filing
@@ -311,7 +311,7 @@ def _supply(portal: Portal, visit: Visit, state: HolderState, case: Case) -> Res
     )
     errors |= {name: reason_of(text) for name, text in wrong.items()}
     if not errors:
-        source, _ = window_of(portal, visit.account, case.applicant.division)
+        source, _ = home_window(portal, visit.account, case.applicant.division)
         sender = Sender(source, now, f"{case.application_id}:supply:{visit.typed.get('nonce', '')[:32]}")
         event = agency_events.event(sender, "application.materials-supplied", data, case.application_id)
         outcome = portal.send(visit, event)
@@ -330,7 +330,7 @@ def _moved(portal: Portal, account: Account, before: Case) -> bool:
 
 
 def _withdraw(portal: Portal, visit: Visit, case: Case) -> Response:
-    source, _ = window_of(portal, visit.account, case.applicant.division)
+    source, _ = home_window(portal, visit.account, case.applicant.division)
     sender = Sender(source, portal.now(), f"{case.application_id}:withdraw")
     reason = visit.typed.get("reason", "").strip()
     event = agency_events.withdrawal(sender, case.application_id, portal.number(visit.account), reason)

@@ -86,7 +86,7 @@ def letter_of(typed: Typed, today: date, errors: Errors) -> dict[str, Any] | Non
     }
 
 
-def materials_of(
+def attached_materials(
     item: ServiceItem,
     kinds: tuple[str, ...],
     typed: Typed,
@@ -133,19 +133,13 @@ def application_data(
 ) -> tuple[dict[str, Any], Errors]:
     """Return the data of an application and what is wrong in it; `known` particulars stand as the register has them."""
     errors: Errors = {}
-    who: dict[str, Any] = {"kind": applicant.kind, "id": applicant.number}
-    for field in ("name", "address", "division"):
-        value = known.get(field) or typed.get(f"applicant.{field}", "").strip()
-        if value:
-            who[field] = value
-    if who.get("division") and find(who["division"]) is None:
-        errors["applicant.division"] = Reason("没有这个区划", "there is no such division")
+    who = _applicant_of(typed, applicant, known, errors)
     data: dict[str, Any] = {
         "application_id": application_id,
         "item": item.code,
         "action": action,
         "applicant": who,
-        "materials": materials_of(item, needed(item, action), typed, uploads, today, errors),
+        "materials": attached_materials(item, needed(item, action), typed, uploads, today, errors),
         "channel": channel,
         "window": window or who.get("division") or "",
     }
@@ -159,6 +153,19 @@ def application_data(
     if action == "change":
         data["change"] = _change(item, typed, errors)
     return data, errors
+
+
+def _applicant_of(
+    typed: Typed, applicant: KnownApplicant, known: Mapping[str, str], errors: Errors
+) -> dict[str, Any]:
+    """Return the applicant of an event; particulars that the register has come before what was typed."""
+    who: dict[str, Any] = {"kind": applicant.kind, "id": applicant.number}
+    for field in ("name", "address", "division"):
+        if value := known.get(field) or typed.get(f"applicant.{field}", "").strip():
+            who[field] = value
+    if who.get("division") and find(who["division"]) is None:
+        errors["applicant.division"] = Reason("没有这个区划", "there is no such division")
+    return who
 
 
 def _change(item: ServiceItem, typed: Typed, errors: Errors) -> dict[str, Any]:
@@ -201,7 +208,7 @@ def supplied_data(
     errors: Errors = {}
     kinds = tuple(kind for kind in missing if item.material(kind) is not None)
     data: dict[str, Any] = {"application_id": application_id, "holder_id": holder_id}
-    if materials := materials_of(item, kinds, typed, uploads, today, errors):
+    if materials := attached_materials(item, kinds, typed, uploads, today, errors):
         data["materials"] = materials
     if "products" in missing and (products := products_of(typed)):
         data["products"] = products
@@ -233,17 +240,12 @@ def registration_data(
 ) -> tuple[dict[str, Any], Errors]:
     """Return the data of a registration with the filings that it chooses, and what is wrong in them."""
     errors: Errors = {}
-    who: dict[str, Any] = {"kind": applicant.kind, "id": applicant.number}
-    for field in ("name", "address", "division"):
-        if value := typed.get(f"applicant.{field}", "").strip():
-            who[field] = value
-    if who.get("division") and find(who["division"]) is None:
-        errors["applicant.division"] = Reason("没有这个区划", "there is no such division")
+    who = _applicant_of(typed, applicant, {}, errors)
     data = {
         "application_id": application_id,
         "applicant": who,
         "items": [{"item": code} for code in chosen],
-        "materials": materials_of(item, item.kinds, typed, uploads, today, errors),
+        "materials": attached_materials(item, item.kinds, typed, uploads, today, errors),
         "shared": fields_of(typed),
     }
     return data, errors

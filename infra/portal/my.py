@@ -51,7 +51,7 @@ def home(portal: Portal, visit: Visit) -> Response:
     )
 
 
-def letter(portal: Portal, visit: Visit) -> Response:
+def letter_page(portal: Portal, visit: Visit) -> Response:
     """Send a letter to the enterprise or person that it is for."""
     return letter_file(portal, visit.account.subject, visit.word("letter"))
 
@@ -80,7 +80,7 @@ def correct_filing(portal: Portal, visit: Visit) -> Response:
         raise NotFound("未找到这个备案 / no such filing")
     if visit.posted and filing.state == "returned":
         now = portal.now()
-        source, _ = window_of(portal, visit.account, state.division)
+        source, _ = home_window(portal, visit.account, state.division)
         sender = Sender(source, now, f"{filing.ref.filing_id}:corrected:{filing.round}"[-256:])
         event = agency_events.filing(
             sender,
@@ -186,7 +186,7 @@ def divisions(portal: Portal, chosen: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def window_of(portal: Portal, account: Account, division: str) -> tuple[str, str]:
+def home_window(portal: Portal, account: Account, division: str) -> tuple[str, str]:
     """Return source and code of the window where what an account sends comes in: an officer's agency, or our own."""
     if account.kind == "agency":
         agency = source_of(account.subject)

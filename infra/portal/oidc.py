@@ -69,7 +69,7 @@ class _Starts:
 _STARTS: Final = _Starts()
 
 
-def start(portal: Portal, visit: Visit) -> Response:
+def begin_sign_in(portal: Portal, visit: Visit) -> Response:
     """Lead to the provider."""
     provider = _provider(portal)
     portal.logins.take(visit.client)
@@ -85,7 +85,7 @@ def start(portal: Portal, visit: Visit) -> Response:
     return answer
 
 
-def finish(portal: Portal, visit: Visit) -> Response:
+def end_sign_in(portal: Portal, visit: Visit) -> Response:
     """Take the provider's answer and begin a session."""
     provider = _provider(portal)
     started = _STARTS.take(visit.asked("state"))

@@ -93,7 +93,7 @@ def dead_letters(portal: Portal, visit: Visit) -> Response:
     return portal.page(visit, "dead_letters", 422 if error else 200, rows=rows, error=error)
 
 
-def filing(portal: Portal, visit: Visit) -> Response:
+def filing_page(portal: Portal, visit: Visit) -> Response:
     """Show a filing to its department, and take the department's answer."""
     state, found = _filing(portal, visit)
     agency = source_of(visit.account.subject)
@@ -143,7 +143,7 @@ def _filing(portal: Portal, visit: Visit) -> tuple[HolderState, Filing]:
     raise NotFound("未找到这个备案 / no such filing")
 
 
-def visits(portal: Portal, visit: Visit) -> Response:
+def visits_page(portal: Portal, visit: Visit) -> Response:
     """Show an inspector the checks that are due in the agency's area."""
     if not visit.account.may("inspector", "supervisor", "regulator"):
         raise NotFound("未找到这个页面 / no such page")

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from infra.http.pages import framed, reader_language, switch
-from infra.http.problems import TITLES, Problem, said
+from infra.http.problems import TITLES, Problem, in_language
 from infra.pages import frame
 from infra.portal.accounts import Account
 from schemas.item_types import ServiceItem
@@ -97,7 +97,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
 }  # fmt: skip
 
 
-def page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+def portal_page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """Return a page in the visitor's language, in the frame of all pages."""
     language = reader_language(request)
     spoken = frame.says(language)
@@ -135,13 +135,13 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 def wrong(request: Request, problem: Problem, account: Account | None) -> Response:
     """Return the page of a problem to an account, or to somebody who is not logged in."""
     language = reader_language(request)
-    return page(
+    return portal_page(
         request,
         "portal/wrong.html",
         status=problem.status,
-        title=said(TITLES.get(problem.status, ""), language),
-        detail=said(problem.detail, language),
-        hint=said(problem.hint, language),
+        title=in_language(TITLES.get(problem.status, ""), language),
+        detail=in_language(problem.detail, language),
+        hint=in_language(problem.hint, language),
         account=account,
         here="/",
     )

@@ -249,7 +249,7 @@ class Portal:
             "csrf": lambda path="": self.accounts.form_token(visit.bound, path or visit.path),
             **values,
         }
-        answer = site.page(visit.request, f"portal/{template}.html", status=status, **values)
+        answer = site.portal_page(visit.request, f"portal/{template}.html", status=status, **values)
         answer.headers["Cache-Control"] = "no-store"
         if fresh:
             self.cookie(answer, visit, VISIT, fresh)
