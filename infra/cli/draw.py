@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,12 +21,13 @@ from infra.bootstrap import Installation
 from infra.cli import draw_parties, draw_party, draw_reading, output, verifier
 from infra.cli.draw_reading import EarlierFiles, RegisterFile
 from infra.cli.output import Several, now
-from infra.draw import files, pages, results_page
+from infra.draw import files, pages
 from infra.draw.files import check_writable, write_whole
+from infra.draw.results_page import DrawChange
 from infra.draw.store import DrawStore, draw_key
 from processors.draw.compute import Prepared, check_given, compute, prepare
 from schemas.calendar import china_date
-from schemas.draw.aftermath import Absence, Aftermath, PublishedDraw, Replacement
+from schemas.draw.aftermath import Aftermath, PublishedDraw
 from schemas.draw.annual import compare_annual, read_annual
 from schemas.draw.documents import Announcement, Reveal, Transcript
 from schemas.draw.encoding import read_file
@@ -95,23 +97,12 @@ def announce(
     """公告一次抽查 / Check plan and registers, and announce the draw: from now on nothing in it can change."""
     installation = Installation(output.settings())
     store = DrawStore(installation.settings.data)
-    content = parse_toml(read_file(plan), str(plan))
-    checked = read_plan(content, str(plan))
-    if annual:
-        year = read_annual(parse_toml(read_file(annual), str(annual)), str(annual))
-        content = {"annual": year.digest} | content
-        checked = read_plan(content, str(plan))
-        compare_annual(year, checked)
+    content, checked = _read_plan(plan, annual)
     signer = _key(installation, checked)
     promised = files.commitments(commitment)
     check_writable(out)
     recorded = store.earlier(checked)
-    for waiting in store.undrawn(checked):
-        output.warn(
-            f"同一事项第 {waiting.announcement.sequence} 号公告尚未抽取 / announcement {waiting.announcement.sequence} of this "
-            "item is not drawn yet; this draw cannot leave out its targets",
-            "先抽取或作废 / draw or void it first",
-        )
+    _warn_of_undrawn(store, checked)
     with (
         _watched(register) as progress,
         files.opened(
@@ -131,6 +122,27 @@ def announce(
         text = pages.html(shown, register, before, china_date(now()), prepared.smallest_choice)
         write_whole(page, text.encode())
     _announced(announced, prepared, out)
+
+
+def _read_plan(plan: Path, annual: Path | None) -> tuple[dict[str, Any], Plan]:
+    """Read a plan, as written and checked; with the year's plan it cites that, and must be covered by it."""
+    content = parse_toml(read_file(plan), str(plan))
+    if annual is None:
+        return content, read_plan(content, str(plan))
+    year = read_annual(parse_toml(read_file(annual), str(annual)), str(annual))
+    content = {"annual": year.digest} | content
+    checked = read_plan(content, str(plan))
+    compare_annual(year, checked)
+    return content, checked
+
+
+def _warn_of_undrawn(store: DrawStore, plan: Plan) -> None:
+    for waiting in store.undrawn(plan):
+        output.warn(
+            f"同一事项第 {waiting.announcement.sequence} 号公告尚未抽取 / announcement {waiting.announcement.sequence} of this "
+            "item is not drawn yet; this draw cannot leave out its targets",
+            "先抽取或作废 / draw or void it first",
+        )
 
 
 def _key(installation: Installation, plan: Plan) -> DrawSigner:
@@ -312,23 +324,15 @@ def replace(
         check_given(announced, given, earlier=False)
         staff = read_inspectors(given.inspectors, announced.leave_period)
         after = Aftermath(drawn, announced, given.targets, staff, read_conflicts(given.conflicts))
-
-        def next_() -> Replacement:
-            results_page.apply_recorded(after, store, announced)
-            if public is not None:
-                return results_page.by_round(store, after, announced, public, installation.trust, now())
-            return after.next(unavailable, reason, target)
-
-        def absent() -> Absence:
-            results_page.apply_recorded(after, store, announced)
-            return after.absent(
-                unavailable, reason, target, results_page.later_round(announced, installation.trust, now())
+        change = DrawChange(store, after, announced, installation.trust, now())
+        if public is not None:
+            data = store.replace(announced, partial(change.by_round, public), signer)
+        elif announced.plan.replacements is not UNSET:
+            data = store.announce_absence(
+                announced, partial(change.absent, unavailable, reason, target), signer
             )
-
-        if announced.plan.replacements is not UNSET and public is None:
-            data = store.announce_absence(announced, absent, signer)
         else:
-            data = store.replace(announced, next_, signer)
+            data = store.replace(announced, partial(change.next, unavailable, reason, target), signer)
     installation.log_papers()
     if out:
         write_whole(out, data)

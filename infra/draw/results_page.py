@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
@@ -25,7 +25,7 @@ from infra.pages.frame import BOTH, TableRow, render_file, word
 from processors.draw import visits
 from processors.draw.visits import inspection_id
 from producers.table_writer import quoted, xlsx_bytes
-from schemas.draw.aftermath import Aftermath, PublishedDraw, Replacement, visits_after
+from schemas.draw.aftermath import Absence, Aftermath, PublishedDraw, Replacement, visits_after
 from schemas.draw.documents import Announcement, read_transcript
 from schemas.draw.plan import PublicSource
 from schemas.draw.public import BeaconValue, beacon_named, read_value, time_of
@@ -197,40 +197,51 @@ class OrderedVisits:
         return _Ordered(link, done, departments_in(self._registers, announced), found)
 
 
-def apply_recorded(after: Aftermath, store: DrawStore, announced: Announcement) -> None:
-    """Apply the replacements on record."""
-    absences = {one.digest: one for one in store.absences(announced)}
-    for done in store.replacements(announced):
-        after.apply(done, absences.get(str(done.absence)))
+class DrawChange(NamedTuple):
+    """The making of a change after a draw at the moment `now`, on top of the changes on record."""
 
+    store: DrawStore
+    after: Aftermath
+    announced: Announcement
+    trust: TrustStore
+    now: datetime
 
-def later_round(announced: Announcement, trust: TrustStore, at: datetime) -> int:
-    """Return the round that an absence of now waits for."""
-    later = announced.plan.replacements
-    assert not isinstance(later, UnsetType)  # the caller asked
-    return beacon_named(later.beacon, trust).round_after(at + timedelta(seconds=later.wait))
+    def next(self, unavailable: str, reason: str, target: str | None) -> Replacement:
+        """Return the replacement by the next in order."""
+        self._apply_recorded()
+        return self.after.next(unavailable, reason, target)
 
+    def absent(self, unavailable: str, reason: str, target: str | None) -> Absence:
+        """Return an absence, which waits for a later round of the plan's beacon."""
+        self._apply_recorded()
+        later = self.announced.plan.replacements
+        assert not isinstance(later, UnsetType)  # the caller asked
+        beacon = beacon_named(later.beacon, self.trust)
+        round_ = beacon.round_after(self.now + timedelta(seconds=later.wait))
+        return self.after.absent(unavailable, reason, target, round_)
 
-def by_round(
-    store: DrawStore,
-    after: Aftermath,
-    announced: Announcement,
-    public: str,
-    trust: TrustStore,
-    now: datetime,
-) -> Replacement:
-    """Return the replacement of the absence that waits, by its round. Raise DrawError where none waits, or too early."""
-    later, absence = announced.plan.replacements, store.pending(announced)
-    if absence is None or isinstance(later, UnsetType):
-        raise DrawError(
-            "没有等待递补的缺席公告 / no announced absence waits",
-            hint="draw replace --unavailable ID --reason TEXT",
-        )
-    source = PublicSource(beacon=later.beacon, round=absence.round)
-    if now < (at := time_of(source, trust)):
-        raise DrawError(
-            f"该轮次尚未产生 / the round does not exist before {at.isoformat()}", hint="wait for it"
-        )
-    value = read_value(files.text_or_file(public), source, trust)
-    assert isinstance(value, BeaconValue)  # the source is a beacon's
-    return after.ordered(absence, value)
+    def by_round(self, public: str) -> Replacement:
+        """Return the replacement for the absence that waits, by its round (a file, or the value as text).
+
+        Raises DrawError where none waits, or too early.
+        """
+        self._apply_recorded()
+        later, absence = self.announced.plan.replacements, self.store.pending(self.announced)
+        if absence is None or isinstance(later, UnsetType):
+            raise DrawError(
+                "没有等待递补的缺席公告 / no announced absence waits",
+                hint="draw replace --unavailable ID --reason TEXT",
+            )
+        source = PublicSource(beacon=later.beacon, round=absence.round)
+        if self.now < (at := time_of(source, self.trust)):
+            raise DrawError(
+                f"该轮次尚未产生 / the round does not exist before {at.isoformat()}", hint="wait for it"
+            )
+        value = read_value(files.text_or_file(public), source, self.trust)
+        assert isinstance(value, BeaconValue)  # the source is a beacon's
+        return self.after.ordered(absence, value)
+
+    def _apply_recorded(self) -> None:
+        absences = {one.digest: one for one in self.store.absences(self.announced)}
+        for done in self.store.replacements(self.announced):
+            self.after.apply(done, absences.get(str(done.absence)))

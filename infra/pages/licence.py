@@ -93,7 +93,7 @@ def _licence_facts(
     former = [one for one in names if one != row.holder_name]
     past = row.valid_until is not None and row.valid_until < today.isoformat()
     changed = next((h for h in reversed(row.history) if h.event.endswith(row.status)), None)
-    until = said(language, "site.endless")
+    until: str = said(language, "site.endless")
     if row.valid_until:
         until = f"{row.valid_until}{word(language, 'licence.past') if past else ''}"
     return (
