@@ -552,7 +552,7 @@ class Installation:
         On Kafka it waits until they have finished.
         """
         if self.settings.on_kafka:
-            from infra.kafka.backlog import wait_until_idle
+            from infra.kafka.progress import wait_until_idle
 
             wait_until_idle(self, say)
             return None
@@ -597,8 +597,8 @@ class Installation:
 
     def broker_state(self) -> tuple[list[str], dict[str, int]]:
         """Return the faults of the topics on the broker, and stage → number of inputs that wait for it."""
-        from infra.kafka.backlog import waiting
         from infra.kafka.connection import parse
+        from infra.kafka.progress import waiting
         from infra.kafka.topics import wrong_settings
 
         faults = wrong_settings(parse(self.settings.broker or ""), inboxes=self.settings.inboxes)

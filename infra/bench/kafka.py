@@ -32,8 +32,8 @@ import psutil
 from infra.bench.licences import embedded_run, lines
 from infra.bootstrap import Installation
 from infra.kafka import topics
-from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
+from infra.kafka.progress import wait_until_idle
 from infra.kafka.publisher import Publisher
 from infra.kafka.records import Reader
 from infra.pool import cores

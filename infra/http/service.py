@@ -17,12 +17,11 @@ import uvicorn
 from infra.bootstrap import Installation
 from infra.delivery.postman import Postman, PostRound
 from infra.http.app import Service
-from infra.http.callers import Tokens
+from infra.http.callers import Tokens, protocol
 from infra.http.drainer import TICK_SECONDS, DecidingProcess, Drainer, ExternalDrainer, daily_collection
 from infra.http.intake_thread import IntakeThread
 from infra.http.limits import RequestLimits
 from infra.http.lookups import Lookups
-from infra.http.slow_clients import protocol
 from infra.settings import Settings
 from schemas.errors import UsageError
 

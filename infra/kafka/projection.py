@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.kafka import topics
-from infra.kafka.backlog import undecided
 from infra.kafka.connection import Connection, parse
+from infra.kafka.progress import undecided
 from infra.kafka.records import Place, Reader, cluster_id, decode_facts, decode_letter, encode_fact
 from infra.metrics import StageMetrics
 from infra.readmodel.database import Database

@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 
 from infra.kafka import topics
-from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
 from infra.kafka.log import recorded_order
 from infra.kafka.outbox import broken_links, decode, offset_of
+from infra.kafka.progress import wait_until_idle
 from infra.kafka.projection import Projection
 from infra.kafka.publisher import send_all
 from infra.kafka.records import Place, PublishedEdition, Reader, decode_edition_record, merge, send_entry

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from infra.kafka import topics
-from infra.kafka.backlog import Backlog
 from infra.kafka.connection import Connection
 from infra.kafka.faust_app import StageApp
 from infra.kafka.outbox import Send
+from infra.kafka.progress import Backlog
 from infra.kafka.projection import Projection
 from infra.kafka.records import (
     Place,

@@ -20,8 +20,8 @@ from story import COMMAND, ROOT, Events, Office
 
 from infra.bootstrap import Installation
 from infra.kafka import topics
-from infra.kafka.backlog import wait_until_idle
 from infra.kafka.connection import Connection, parse
+from infra.kafka.progress import wait_until_idle
 from infra.kafka.records import Reader
 from infra.settings import allow_past, load
 from infra.stack import local

@@ -14,7 +14,7 @@ from scenario import Phase
 from story import Events, Office
 
 from infra.kafka import topics
-from infra.kafka.backlog import Backlog
+from infra.kafka.progress import Backlog
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 Told = dict[str, tuple[list[str], set[str]]]

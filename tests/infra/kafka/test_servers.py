@@ -19,7 +19,7 @@ from story import Events, Office, ric, uscc
 from world import World
 
 from infra.kafka import topics
-from infra.kafka.backlog import undecided
+from infra.kafka.progress import undecided
 from infra.kafka.records import Reader
 from infra.kafka.worker import departments
 from infra.persons.shared_keys import SharedPersons
