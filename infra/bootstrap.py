@@ -534,7 +534,9 @@ class Installation:
         """
         from infra.agencies import check_guards
         from infra.embedded.engine import holding
+        from issuance.page import require_tested_packages
 
+        require_tested_packages()
         with holding(self, purpose, wait=wait, say=say) as engine:
             check_guards(self.settings, engine.db)
             yield engine

@@ -77,11 +77,12 @@ def examine(here: Installation) -> list[DoctorFinding]:
 
 
 def _fonts(_: Installation) -> Findings:
-    for path in fonts.paths():
-        yield DoctorFinding("fonts", True, path.name)
-    known = len(fonts.coverage())
-    yield DoctorFinding("fonts", True, f"摘要 / digest {fonts.digest()[:16]}… · 字符 / characters {known}")
-    yield DoctorFinding("renderer", True, page.renderer())
+    yield from (DoctorFinding("fonts", True, path.name) for path in fonts.paths())
+    digest, known = fonts.digest()[:16], len(fonts.coverage())
+    yield DoctorFinding("fonts", True, f"摘要 / digest {digest}… · 字符 / characters {known}")
+    other = page.untested_packages()
+    made_by = " · ".join([page.renderer(), *other])
+    yield DoctorFinding("renderer", not other, made_by, page.INSTALL if other else "")
 
 
 def _keys(here: Installation) -> Findings:
@@ -385,8 +386,7 @@ def _log(here: Installation) -> Findings:
 
 def _proof(here: Installation) -> Findings:
     if here.settings.require_proof:
-        detail = "没有有效签名的事件一律拒收 / events without a good proof are rejected"
-        yield DoctorFinding("require_proof", True, detail)
+        yield DoctorFinding("require_proof", True, "没有有效签名的事件一律拒收 / proofs are required")
         return
     yield DoctorFinding(
         "require_proof", None,

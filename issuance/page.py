@@ -26,6 +26,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 import typst
+from packaging.requirements import Requirement
 
 from issuance import fonts, pdf
 from issuance.page_text import (
@@ -39,7 +40,7 @@ from issuance.page_text import (
     validity_text,
 )
 from issuance.seal import Box
-from schemas.errors import LintError, ZhengzhaoError
+from schemas.errors import LintError, UsageError, ZhengzhaoError
 from schemas.licence import LicenceBody, Product
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,6 +49,9 @@ WRITER: Final = 3
 
 WRITERS: Final = (2, 3)
 """Forms in which files can be rebuilt."""
+
+INSTALL: Final = "pip install --require-hashes -r requirements.txt"
+"""The command that installs the packages with which a release was tested."""
 
 MAX_FORMS = 256  # kept for each process, some 25 KB each
 POINTS = 72 / 25.4  # in a millimetre
@@ -62,6 +66,38 @@ def renderer(writer: int = WRITER) -> str:
     """Name the programs that make the bytes of a page, beside template and fonts, with the form of the file."""
     versions = (f"{name} {importlib.metadata.version(name)}" for name in ("typst", "zint-bindings"))
     return f"{', '.join(versions)}, page {writer}"
+
+
+def untested_packages() -> list[str]:
+    """Return what is installed in another version than this release was tested with, each as `name version (bound)`.
+
+    The bounds are those of the release's own metadata (`pyproject.toml`): packages that shape bytes, or whose private
+    parts are used. A package that is absent counts as another version.
+    """
+    found = []
+    for line in importlib.metadata.requires("zhengzhao") or ():
+        needed = Requirement(line)
+        if not needed.specifier or needed.marker is not None:
+            continue
+        try:
+            version = importlib.metadata.version(needed.name)
+        except importlib.metadata.PackageNotFoundError:
+            version = "-"
+        if version == "-" or not needed.specifier.contains(version, prereleases=True):
+            found.append(f"{needed.name} {version} ({needed.specifier})")
+    return found
+
+
+def require_tested_packages() -> None:
+    """Refuse to issue with packages that were not tested: a page of theirs may not be made, or not made again.
+
+    Raises UsageError.
+    """
+    if found := untested_packages():
+        raise UsageError(
+            f"已安装的程序包与本版本所测试的不符 / installed packages are not those of this release: {', '.join(found)}",
+            hint=INSTALL,
+        )
 
 
 def writer_of(recorded: str) -> int:

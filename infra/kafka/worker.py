@@ -26,6 +26,7 @@ from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
 from infra.metrics import EXPOSITION, Metrics
 from infra.parts import Parts
+from issuance.page import require_tested_packages
 from schemas.errors import TransientError, UsageError
 from schemas.items import Catalogue
 
@@ -49,6 +50,7 @@ def run_worker(parts: Parts, options: Options, *, http: tuple[str, int] | None, 
             "工作进程需要消息服务与存储 / a worker needs a broker and a store",
             hint="设置 ZHENGZHAO_BROKER 与 ZHENGZHAO_STORE / set ZHENGZHAO_BROKER and ZHENGZHAO_STORE; `zhengzhao stack up` prints both",
         )
+    require_tested_packages()
     _logging()
     connection = parse(settings.broker)
     catalogue = parts.catalogue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from filings import story
-from story import Events, Office, uscc
+from story import ROOT, Events, Office, uscc
 
 from infra.transparency.sequencer import seeded_signer
 
@@ -113,6 +113,27 @@ def test_an_encrypted_keystore_needs_its_passphrase(tmp_path: Path) -> None:
     lead(office, "licences.example.org")
     assert findings(office, code=1, ZHENGZHAO_PASSPHRASE="wrong")["keys"][-1]["ok"] is False
     assert "passphrase" not in findings(office, ZHENGZHAO_PASSPHRASE="the right one")
+
+
+def test_nothing_is_issued_with_another_renderer(office: Office) -> None:
+    """With another version of typst `doctor` is wrong and `drain` stops before it decides anything; with its own it goes on."""
+    other = office.folder / "packages" / "typst-0.14.9.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: typst\nVersion: 0.14.9\n")
+    elsewhere = {"PYTHONPATH": f"{other.parent}:{ROOT}"}
+    renderer = findings(office, code=1, **elsewhere)["renderer"][0]
+    assert (False, True) == (renderer["ok"], "typst 0.14.9 (==" in str(renderer["detail"]))
+    events = Events()
+    events.apply("2018-03-01T10:00:00+08:00", "R-1", uscc(1))
+    file = office.folder / "events.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in events.lines), "utf-8")
+    office.run("submit", file)
+    office.run("drain", code=2, env=elsewhere)
+    assert "typst 0.14.9" in office.err
+    assert "requirements.txt" in office.err
+    assert [] == office.rows("letters", "list")
+    office.run("drain")
+    assert ["R-1"] == [row["application_id"] for row in office.rows("licence", "list")]
 
 
 def test_the_root_that_lies_here_is_a_warning(office: Office) -> None:
