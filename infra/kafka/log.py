@@ -14,10 +14,8 @@ import hashlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
 
 from infra.draw.store import DrawStore
 from infra.kafka import topics
@@ -33,7 +31,7 @@ from infra.kafka.records import (
     decode_edition_record,
     decode_facts,
 )
-from infra.kafka.stage import StageLoop
+from infra.kafka.stage import PollingLoop
 from infra.parts import Parts
 from infra.transparency.client import read_head
 from infra.transparency.installation import draw_entries, sequencer_of, trust_editions
@@ -42,7 +40,7 @@ from infra.transparency.tiles import StoredLog
 from issuance.status_lists import Published
 from processors import topology
 from processors.transparency import catalogue_logged, entries_of
-from schemas.errors import StoreUnavailable, TransientError, VerificationError
+from schemas.errors import StoreUnavailable, VerificationError
 from schemas.ledger import CatalogueEntry, decode_entry
 from schemas.ports import ReplacingStore
 from schemas.signatures import STATUS_LIST_CWT, decode, read_sign1
@@ -50,66 +48,36 @@ from schemas.status_list import MAX_LIST_CWT, SUBJECT, EditionName, edition_key
 from schemas.transparency.entries import LogEntry, StatusEntry, read_entry
 from schemas.transparency.notes import read_checkpoint, read_note
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
-_PAUSE = 5.0  # seconds after a fault of store or broker
 _PAPER_SECONDS = 30.0  # a draw's paper is published within so long, or not handed out
-_EVERY = 1.0  # seconds between two looks
+_INTERVAL = 1.0  # seconds between two looks
 _POSITIONS = "CREATE TABLE IF NOT EXISTS positions (topic TEXT, partition INTEGER, place INTEGER, PRIMARY KEY (topic, partition))"
 _SOURCES = (topics.FACTS, topics.CATALOGUE)
 
 
-class Logging(StageLoop):
+class LogWriting(PollingLoop):
     """The loop that writes the log as long as the partition is ours."""
 
     stage = topology.stage("log")
+    interval = _INTERVAL
+    pause = 5.0
+    transient = (*PollingLoop.transient, VerificationError)
+    waiting = "the transparency log waits"
 
     def __init__(self, app: StageApp, parts: Parts, connection: Connection, folder: Path) -> None:
-        super().__init__(app)
         self._writer = LogWriter(parts, connection, folder)
-        self._busy = False
-        self._not_before = 0.0
-        # A data file may be used only by the thread that opened it, so there is one thread.
-        self._thread = ThreadPoolExecutor(1, "log")
-        app.timer(interval=_EVERY)(self._maybe)
+        super().__init__(app, self._writer)
 
     @property
     def topic(self) -> str:
         """Return the topic whose one partition is the order, and decides which worker writes."""
         return topics.LOGGED
 
-    async def handle(self, event: Any) -> list[Any]:
-        """Skip the event: the writer reads the order back by itself."""
-        return []
-
-    async def close(self) -> None:
-        await self._in_thread(self._writer.close)
-        self._thread.shutdown()
-
-    async def _in_thread(self, act: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, act)
-
-    async def _maybe(self) -> None:
-        mine = self.loop.consumer.owns(self.topic)
-        if self._busy or time.monotonic() < self._not_before:
-            return
-        self._busy = True
-        try:
-            if not mine:
-                await self._in_thread(self._writer.close)
-                return
-            entries = await self._in_thread(self._writer.poll)
-            if entries:
-                await asyncio.gather(*await self.loop.send(map(send_logged, entries)))
-                await self._in_thread(self._writer.written)
-                self.metrics.handled(None)
-        except (TransientError, VerificationError, OSError) as error:
-            self.metrics.retries += 1
-            log.warning("the transparency log waits: %s", error)
-            self._not_before = time.monotonic() + _PAUSE
-            await self._in_thread(self._writer.close)
-        finally:
-            self._busy = False
+    async def look(self) -> None:
+        if entries := await self.in_thread(self._writer.poll):
+            await asyncio.gather(*await self.loop.send(map(send_logged, entries)))
+            await self.in_thread(self._writer.written)
+            self.metrics.handled(None)
 
 
 def send_logged(entry: LogEntry) -> Send:
@@ -146,7 +114,7 @@ def log_papers(parts: Parts) -> None:
                 where=topics.LOGGED,
                 hint="运行带 log 环节的工作进程 / run a worker with the stage `log`; the paper is on record in DIR/draws",
             )
-        time.sleep(_EVERY)
+        time.sleep(_INTERVAL)
 
 
 def _unpublished(log_files: StoredLog, entries: list[LogEntry]) -> list[LogEntry]:

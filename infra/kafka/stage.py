@@ -19,9 +19,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from aiokafka.consumer import fetcher
@@ -250,8 +252,8 @@ class StageLoop:
         if not isinstance(error, ZhengzhaoError):
             failure = msgspec.structs.replace(failure, message=f"{failure.kind}: {failure.message}")
         log.warning("%s: dead letter: %s", self.name, failure.message)
-        time = datetime.fromtimestamp(event.message.timestamp, UTC).isoformat(timespec="milliseconds")
-        return send_letter(letter(self.name, event.message, time, failure, raw, self.seal))
+        moment = datetime.fromtimestamp(event.message.timestamp, UTC).isoformat(timespec="milliseconds")
+        return send_letter(letter(self.name, event.message, moment, failure, raw, self.seal))
 
     def _lag(self) -> int:
         if not self.app.started:
@@ -266,3 +268,59 @@ class StageLoop:
 
 class Stale(Exception):
     """An event was fetched before a rebalance; the new owner of its partition reads it again."""
+
+
+class Poller(Protocol):
+    """A worker's reader and writer beside its loop; only one thread uses it, since it opens data files."""
+
+    def close(self) -> None:
+        """Close every connection and file; the next call opens them anew."""
+        ...
+
+
+class PollingLoop(StageLoop):
+    """A stage that no input drives: it looks at intervals, as long as the one partition of its topic is ours."""
+
+    interval: float  # seconds between two looks
+    pause: float  # seconds after a transient failure
+    transient: tuple[type[Exception], ...] = (TransientError, OSError)
+    waiting: str  # words of the warning while a failure lasts
+
+    def __init__(self, app: StageApp, poller: Poller) -> None:
+        super().__init__(app)
+        self._poller = poller
+        self._busy = False
+        self._not_before = 0.0
+        self._thread = ThreadPoolExecutor(1, self.name)
+        app.timer(interval=self.interval)(self._maybe)
+
+    async def handle(self, event: Any) -> list[Any]:
+        """Skip the event: the partition only decides which worker looks."""
+        return []
+
+    async def close(self) -> None:
+        await self.in_thread(self._poller.close)
+        self._thread.shutdown()
+
+    async def in_thread(self, act: Callable[[], T]) -> T:
+        """Run an act of the poller in its thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, act)
+
+    async def look(self) -> None:
+        """Look once, and send what is found."""
+        raise NotImplementedError
+
+    async def _maybe(self) -> None:
+        mine = self.loop.consumer.owns(self.topic)
+        if self._busy or time.monotonic() < self._not_before:
+            return
+        self._busy = True
+        try:
+            await (self.look() if mine else self.in_thread(self._poller.close))
+        except self.transient as error:
+            self.metrics.retries += 1
+            log.warning("%s: %s", self.waiting, error)
+            self._not_before = time.monotonic() + self.pause  # beginning anew reads everything again
+            await self.in_thread(self._poller.close)
+        finally:
+            self._busy = False

@@ -29,11 +29,11 @@ from infra.kafka.deciding import Deciding
 from infra.kafka.faust_app import StageApp, make_app
 from infra.kafka.inbox import ATTESTED, Attestations, last_moment, note_refused
 from infra.kafka.issuing import Issuing
-from infra.kafka.log import Logging
+from infra.kafka.log import LogWriting
 from infra.kafka.numbering import Numbering
 from infra.kafka.records import send_entry
 from infra.kafka.stage import StageLoop
-from infra.kafka.status import Listing
+from infra.kafka.status import StatusPublishing
 from infra.parts import Parts
 from infra.persons.keys import installation_secret
 from infra.settings import Settings
@@ -197,8 +197,8 @@ _LOOPS: Mapping[str, type[StageLoop]] = {
     "decide": Deciding,
     "number": Numbering,
     "issue": Issuing,
-    "status": Listing,
-    "log": Logging,
+    "status": StatusPublishing,
+    "log": LogWriting,
 }
 RUNS: Final[Mapping[str, type[StageLoop]]] = {
     **_LOOPS,
@@ -260,8 +260,8 @@ def build(parts: Parts, options: Options, connection: Connection) -> list[StageL
         "decide": lambda made: Deciding(made, connection),
         "number": Numbering,
         "issue": lambda made: Issuing(made, issue_worker.recipe(settings), settings.workers),
-        "status": lambda made: Listing(made, parts, connection, options.folder),
-        "log": lambda made: Logging(made, parts, connection, options.folder),
+        "status": lambda made: StatusPublishing(made, parts, connection, options.folder),
+        "log": lambda made: LogWriting(made, parts, connection, options.folder),
     }
     wanted = [stage.name for stage in TOPOLOGY if stage.name in _LOOPS and stage.name in options.stages]
     return [builders[name](app(name)) for name in wanted]

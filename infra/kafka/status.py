@@ -9,12 +9,7 @@ it follows the one that it names as its last. A worker that takes over stores wh
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
 
 from infra.kafka import topics
 from infra.kafka.connection import Connection
@@ -30,72 +25,39 @@ from infra.kafka.records import (
     decode_edition_record,
     encode_edition_record,
 )
-from infra.kafka.stage import StageLoop
+from infra.kafka.stage import PollingLoop
 from infra.parts import Parts
 from infra.readmodel.lists import due_lists, follows_last, read_list, set_published
 from issuance.status_lists import sign_edition
 from processors import topology
-from schemas.errors import TransientError
 from schemas.ledger import clock_after, decode_entry
 
-T = TypeVar("T")
-log = logging.getLogger(__name__)
 _LAST = 200  # entries of each partition that are looked at for the time
-_PAUSE = 10.0  # seconds after a fault of store or broker
-_EVERY = 2.0  # seconds between two looks
 
 
-class Listing(StageLoop):
+class StatusPublishing(PollingLoop):
     """The loop that publishes status lists as long as the partition is ours."""
 
     stage = topology.stage("status")
+    interval = 2.0
+    pause = 10.0
+    waiting = "status lists wait"
 
     def __init__(self, app: StageApp, parts: Parts, connection: Connection, folder: Path) -> None:
-        super().__init__(app)
         self._publisher = StatusPublisher(parts, connection, folder)
-        self._busy = False
-        self._not_before = 0.0
-        # A data file may be used only by the thread that opened it, so there is one thread.
-        self._thread = ThreadPoolExecutor(1, "status")
-        app.timer(interval=_EVERY)(self._maybe)
+        super().__init__(app, self._publisher)
 
     @property
     def topic(self) -> str:
         """Return the topic whose one partition decides which worker publishes."""
         return topics.STATUS
 
-    async def handle(self, event: Any) -> list[Any]:
-        """Skip the event: nobody of ours writes to this topic."""
-        return []
-
-    async def close(self) -> None:
-        await self._in_thread(self._publisher.close)
-        self._thread.shutdown()
-
-    async def _in_thread(self, act: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, act)
-
-    async def _maybe(self) -> None:
-        mine = self.loop.consumer.owns(self.topic)
-        if self._busy or time.monotonic() < self._not_before:
-            return
-        self._busy = True
-        try:
-            if not mine:
-                await self._in_thread(self._publisher.close)
-                return
-            for edition in await self._in_thread(self._publisher.poll):
-                raw = encode_edition_record(edition)
-                send = Send(topics.EDITIONS, edition.record.name.encode(), raw, 0)
-                await asyncio.gather(*await self.loop.send([send]))
-                self.metrics.handled(None)
-        except (TransientError, OSError) as error:
-            self.metrics.retries += 1
-            log.warning("status lists wait: %s", error)
-            self._not_before = time.monotonic() + _PAUSE  # beginning anew reads every fact again
-            await self._in_thread(self._publisher.close)
-        finally:
-            self._busy = False
+    async def look(self) -> None:
+        for edition in await self.in_thread(self._publisher.poll):
+            raw = encode_edition_record(edition)
+            send = Send(topics.EDITIONS, edition.record.name.encode(), raw, 0)
+            await asyncio.gather(*await self.loop.send([send]))
+            self.metrics.handled(None)
 
 
 class StatusPublisher:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from stage_app import FakeStageApp
 from story import Events, Office, uscc
 
 from infra.embedded.inbox import RECEIPT, last_receipt
@@ -104,25 +104,10 @@ def test_a_clock_that_ran_ahead_of_the_machine_stops_the_tick(tmp_path: Path) ->
     office.run("tick")
 
 
-class App:
-    """As much of an application as the clock needs."""
-
-    started = False
-
-    def topic(self, *_: Any, **__: Any) -> None:
-        return None
-
-    def agent(self, *_: Any, **__: Any) -> Any:
-        return lambda run: run
-
-    def timer(self, **_: Any) -> Any:
-        return lambda act: act
-
-
 def test_the_clock_of_a_worker_stops_at_a_jump_and_goes_on_when_it_is_set() -> None:
     """The wall clock is compared with the running time since the last tick."""
     steady = [100.0]
-    clock = ClockStage(App(), 60, steady=lambda: steady[0])  # type: ignore[arg-type]
+    clock = ClockStage(FakeStageApp(), 60, steady=lambda: steady[0])  # type: ignore[arg-type]
     assert not clock.jumped(NOW)  # nothing to compare with yet
     clock._last, clock._since = NOW, 100.0
     steady[0] = 160.0
@@ -135,7 +120,7 @@ def test_the_clock_of_a_worker_stops_at_a_jump_and_goes_on_when_it_is_set() -> N
 def test_the_clock_of_a_worker_starts_where_the_ledger_vouches_for_it() -> None:
     """A first tick may be a day past the last moment decided; after a jump the operator's tick has to be there."""
     said: list[str] = []
-    clock = ClockStage(App(), 60, refused=said.append)  # type: ignore[arg-type]
+    clock = ClockStage(FakeStageApp(), 60, refused=said.append)  # type: ignore[arg-type]
     last = int(NOW.timestamp())
     assert clock.vouched(NOW, 0)  # nothing was decided yet
     assert clock.vouched(NOW + timedelta(hours=23), last)
