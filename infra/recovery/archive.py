@@ -178,7 +178,7 @@ def place_beside(staged: Path, folder: Path, *, keep: bool = False) -> None:
     names = [name for name in names if not (keep and (folder / name).exists())]
     for write in (False, True):
         for name in names:
-            _place(folder / name, (staged / name).read_bytes(), write=write)
+            _place(staged / name, folder / name, move=write)
 
 
 def _take_over(staged: Settings, parts: Parts, say: Say) -> None:
@@ -198,24 +198,29 @@ def _take_over(staged: Settings, parts: Parts, say: Say) -> None:
     ]
     for name in files:
         if (staged.data / name).exists():
-            _place(settings.data / name, (staged.data / name).read_bytes())
+            _place(staged.data / name, settings.data / name)
     staged.database.replace(settings.database)
 
 
-def _place(path: Path, content: bytes, *, write: bool = True) -> None:
-    """Write a file into the data folder. Raises UsageError where another one is there; without `write` only that."""
+def _place(staged: Path, path: Path, *, move: bool = True) -> None:
+    """Move a file into the data folder. Raise UsageError where another one is there; without `move` only look.
+
+    An import that is killed leaves no part of a file, which the next one would take for somebody else's.
+    """
     if path.exists():
-        if path.read_bytes() != content:
+        if path.read_bytes() != staged.read_bytes():
             raise UsageError(
                 "已有不同的文件 / another file is there",
                 where=str(path),
                 hint="导入到新目录 / import into a new folder",
             )
         return
-    if write:
+    if move:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o644 if path.suffix == ".pem" else 0o600)
-        path.write_bytes(content)
+        staged.chmod(0o644 if path.suffix == ".pem" else 0o600)
+        with staged.open("rb") as file:
+            os.fsync(file.fileno())
+        staged.replace(path)
 
 
 def _persons_file(parts: Parts, scratch: Path) -> Path:
