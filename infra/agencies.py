@@ -1,8 +1,10 @@
 """The agency register of a data folder, and the check of the proofs that events carry.
 
-What guards an installation is remembered beside its ledger, so that a restore without it is noticed.
+Events are signed here too: by an agency, with its private key in a PEM file, or by this installation where it makes
+events from papers.
 
-Signing events as an agency does, with its private key in a PEM file, or as this installation does what it makes from papers.
+Tokens, accounts, the register itself and `require_proof` guard an installation. Their names are remembered beside the
+ledger, so that a restore without them is noticed.
 """
 
 from __future__ import annotations
@@ -117,7 +119,7 @@ def intake_signer(data: Path, signer: SoftwareSigner) -> Sign | None:
 def make_intake_key(data: Path, passphrase: str | None, since: datetime) -> bool:
     """Make the key that signs events made here from papers, and register it; return whether it was made.
 
-    It is not where there is one, nor where the keystore cannot be opened.
+    None is made where there is one already, or where the keystore cannot be opened.
     """
     if load_register(data).agency(INTAKE) is not None:
         return False
@@ -164,7 +166,7 @@ def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-class Memory(Protocol):
+class NamedValues(Protocol):
     """Values by name beside the ledger; `infra.readmodel.database.Database` is one."""
 
     def meta(self, name: str, default: str = "") -> str:
@@ -181,18 +183,18 @@ _GUARDS: Final = "guards"
 
 
 def guards_of(settings: Settings) -> frozenset[str]:
-    """Return what guards this installation: registers of agencies, tokens and accounts, and that proofs are required."""
+    """Return the names of what guards this installation: agency register, tokens, accounts, `require_proof`."""
     found = {name for name, file in GUARD_FILES.items() if (settings.data / file).is_file()}
     return frozenset(found | ({"require_proof"} if settings.require_proof else set()))
 
 
-def missing_guards(settings: Settings, memory: Memory) -> list[str]:
+def missing_guards(settings: Settings, memory: NamedValues) -> list[str]:
     """Return what guarded this installation once and is not there now, as after a restore that was not whole."""
     known = set(memory.meta(_GUARDS).split(",")) - {""}
     return sorted(known - guards_of(settings))
 
 
-def require_guards(settings: Settings, memory: Memory) -> None:
+def require_guards(settings: Settings, memory: NamedValues) -> None:
     """Refuse to work where a guard is missing. Raise UsageError."""
     if missing := missing_guards(settings, memory):
         names = ", ".join(GUARD_FILES.get(name, f"{name} (settings.toml)") for name in missing)
@@ -204,7 +206,7 @@ def require_guards(settings: Settings, memory: Memory) -> None:
         )
 
 
-def check_guards(settings: Settings, memory: Memory) -> None:
+def check_guards(settings: Settings, memory: NamedValues) -> None:
     """Refuse to work where a guard is missing, and remember those that are there. Raise UsageError."""
     require_guards(settings, memory)
     now = ",".join(sorted(guards_of(settings)))
@@ -212,7 +214,7 @@ def check_guards(settings: Settings, memory: Memory) -> None:
         memory.set_meta(_GUARDS, now)
 
 
-def forget_guards(memory: Memory, names: Iterable[str]) -> None:
+def forget_guards(memory: NamedValues, names: Iterable[str]) -> None:
     """Note that guards were given up on purpose."""
     known = set(memory.meta(_GUARDS).split(",")) - {"", *names}
     memory.set_meta(_GUARDS, ",".join(sorted(known)))

@@ -52,7 +52,11 @@ def export_file(file: Annotated[Path, typer.Argument(metavar="FILE", help="新�
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="`log export` 的文件 / as exported")],
 ) -> None:
-    """导入 / Bring a backup into a data folder without data, verified by replay. Exit 1: it differs; nothing stays."""
+    """导入 / Bring a backup into a data folder without data, verified by replay.
+
+    Exit 1: it differs, and nothing stays; only a difference of the public log alone stays, and the next drain mends a
+    log that lags behind.
+    """
     if not file.is_file() or file.stat().st_size == 0:
         raise UsageError(
             "文件不存在或为空 / the file is absent or empty",

@@ -24,6 +24,7 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from infra.agencies import NamedValues, missing_guards
 from infra.kafka import topics
 from infra.kafka.connection import Connection, client, parse
 from infra.kafka.deciding import CATALOGUE_KEY
@@ -44,8 +45,9 @@ from infra.readmodel.database import Database
 from infra.recovery import archive
 from infra.recovery.replay import ReplayReport
 from infra.recovery.unpack import Say
-from infra.settings import Settings
+from infra.settings import Settings, load
 from infra.stores.folder import FolderStore
+from issuance.signer import write_whole
 from issuance.status_lists import decode_edition
 from processors import state as states
 from processors.number import Series
@@ -84,8 +86,22 @@ def import_log_kafka(parts: Parts, file: Path, say: Say = lambda *_: None) -> Re
         if all(finding.what == "log" for finding in report.findings):
             _beside(staged, parts, say)
             with Database(staged.database) as db:
+                check_restored(load(settings.data), db)
                 _log(db, connection)
         return report
+
+
+def check_restored(settings: Settings, memory: NamedValues) -> None:
+    """Refuse a folder that lacks what guarded the exported installation. Raise UsageError.
+
+    The folder has settings of its own, which name the broker and stay when others come with the file.
+    """
+    if missing := missing_guards(settings, memory):
+        raise UsageError(
+            f"缺少原有的安全设置 / what guarded the exported installation is missing: {', '.join(missing)}",
+            where=str(settings.data / "settings.toml"),
+            hint="写入 settings.toml 后再导入 / put it into settings.toml (require_proof = true), then import again",
+        )
 
 
 def _check_empty(connection: Connection) -> None:
@@ -109,7 +125,7 @@ def _beside(staged: Settings, parts: Parts, say: Say) -> None:
     for path in staged.trust.rglob("*"):
         if path.is_file() and not (target := settings.trust / path.relative_to(staged.trust)).exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
+            write_whole(target, path.read_bytes())
     if (staged.data / DATABASE).exists():
         theirs = PersonsStore(staged.data)
         for pseudonym, wrapped in theirs.wrapped():
