@@ -366,7 +366,7 @@ class Installation:
                 self.catalogue,
                 authenticate or partial(check_proof, self.settings),
                 self.check_upload,
-                unprintable=unprintable,
+                unprintable=self.missing_glyphs,
                 draws=self.drawn_visit,
                 backdate_days=self.settings.backdate_days,
                 sender=sender,
@@ -420,7 +420,7 @@ class Installation:
         try:
             return intake_signer(self.settings.data, self._signer) if self.has_keys else None
         except KeysMissing:
-            return None  # Who cannot open the keys submits as anybody does, without a proof.
+            return None  # Without the passphrase events are submitted without a proof.
 
     def missing_glyphs(self, text: str) -> str:
         """Return the characters of a text that no font of the certificates has, each once."""

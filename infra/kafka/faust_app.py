@@ -231,7 +231,7 @@ class Loop:
         return bool(event.message.generation_id == self.app.consumer_generation_id)
 
     async def begin(self, event: Any) -> Ticket | None:
-        """Wait for room, then takes the event under way; None where that is somebody else's, or was ours before."""
+        """Wait for room, then take the event under way; None where that is somebody else's, or was ours before."""
         await self._free.acquire()
         self._taken = time.monotonic()
         tp, offset = event.message.tp, event.message.offset

@@ -56,7 +56,7 @@ class Attested(NamedTuple):
 class Attestations:
     """The attestations of a service about events that it took in: how a sender is known (`proof`, `token`, `none`).
 
-    Of a `session` the account is attested too.
+    That of a `session` names the account too.
 
     One travels in a header of the record, under a key that only this installation has, and binds the bytes: nobody
     else who may write to the inbox can make it. Where proofs are required, `token` and `none` are not enough.
@@ -138,9 +138,8 @@ class KafkaInbox:
 
     def _opened(self) -> tuple[Publisher, SentEvents]:
         if self._fault is not None and time.monotonic() - self._fault[0] < _PAUSE:
-            raise self._fault[
-                1
-            ]  # those who waited meanwhile need not wait for the broker one after the other
+            # Callers who waited meanwhile need not wait for the broker one after the other.
+            raise self._fault[1]
         if self._sent is None:
             place = self._settings.data / "sent" / f"{cluster_id(self._connection, self._seconds)}.db"
             self._sent = SentEvents(place)

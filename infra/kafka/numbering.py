@@ -186,7 +186,7 @@ class Numbering(StageLoop):
         app.prepare, app.starts = self._prepare, self._starts
 
     async def handle(self, event: Any) -> list[Any]:
-        """Return the number a grant, or answer a question."""
+        """Number a grant, or answer a question."""
         try:
             question = decode_question(event.message.value)
         except (msgspec.DecodeError, TypeError) as error:

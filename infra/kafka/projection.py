@@ -65,7 +65,7 @@ class Projection:
         return found
 
     def take(self, records: Sequence[Any]) -> None:
-        """Fold records in, and moves the positions, in one transaction."""
+        """Fold records in, and move the positions, in one transaction."""
         with self.db.transaction():
             known = self.positions()
             fresh = [r for r in records if r.offset >= known.get((r.topic, r.partition), 0)]
@@ -114,7 +114,7 @@ def path_of(settings: Settings, connection: Connection) -> Path:
 
 
 def catch_up(projection: Projection, reader: Reader, *, seconds: float | None = None) -> int:
-    """Read up to the ends that are there now; how many records are left when the time is over."""
+    """Read up to the ends that are there now; return how many records are left when the time is over."""
     ends = reader.ends()
     reader.seek(projection.positions())
     for records in reader.up_to(ends, seconds=seconds):
@@ -246,9 +246,9 @@ def _entries(settings: Settings, holder: str, ids: set[str]) -> dict[str, EventE
     found: dict[str, EventEntry] = {}
     place = (topics.LEDGER, partition_of(holder))
     with Reader(parse(settings.broker or ""), [topics.LEDGER]) as reader:
-        ends = {place: reader.ends().get(place, 0)}
-        reader.seek({one: end for one, end in reader.ends().items() if one != place})
-        for records in reader.up_to(ends):
+        ends = reader.ends()
+        reader.seek({one: end for one, end in ends.items() if one != place})
+        for records in reader.up_to({place: ends.get(place, 0)}):
             for record in records:
                 if record.partition == place[1] and isinstance(
                     entry := decode_entry(record.value), EventEntry

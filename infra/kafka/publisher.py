@@ -75,7 +75,7 @@ class Publisher:
         report: Callable[[Delivered], None] = lambda _: None,
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> None:
-        """Hand an event over; waits where too many are under way. `report` is called when it is safe.
+        """Hand an event over; wait where too many are under way. `report` is called when it is safe.
 
         Raises BrokerUnavailable as soon as any event before was not taken within the time.
         """
@@ -131,7 +131,7 @@ class Publisher:
 
 
 def send_all(connection: Connection, sends: Iterable[Send]) -> None:
-    """Send messages to any topic and waits until all are acknowledged."""
+    """Send messages to any topic and wait until all are acknowledged."""
     try:
         producer = KafkaProducer(
             **client(connection), enable_idempotence=True, acks="all", max_request_size=2 * _MAX_MESSAGE,

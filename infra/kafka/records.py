@@ -303,7 +303,7 @@ class Reader:
         return [record for records in found.values() for record in records]
 
     def up_to(self, ends: Mapping[Place, int], *, seconds: float | None = None) -> Iterator[list[Any]]:
-        """Return the records up to these ends, in portions; ends early where the time runs out."""
+        """Yield the records up to these ends, in portions; stop early where the time runs out."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while self.behind(ends) and (deadline is None or time.monotonic() < deadline):
             if records := self.poll(0.5):

@@ -275,8 +275,8 @@ def router(parts: Parts) -> Router:
     def routed(raw: bytes, received_at: datetime, topic: str, headers: Mapping[str, bytes]) -> Entry:
         event = parse_event(raw, received_at, settings.backdate_days)
         said = attested.read(headers.get(ATTESTED, b""), raw) if topic == topics.INBOX else None
-        if said is not None and not (said.auth in ("proof", "session") or not settings.require_proof):
-            said = None
+        if said is not None and settings.require_proof and said.auth not in ("proof", "session"):
+            said = None  # the event's own proof decides
         auth = said.auth if said is not None else parts.authenticate(event)
         principal, auth = known_by(topic, event, settings.inboxes, auth)
         if said is not None and said.account:

@@ -1,6 +1,6 @@
 """Every topic with its partitions and retention. The names are those of `processors.stages`.
 
-The contract fixes the names of the public ones (`streams.PUBLIC`); all others are internal.
+The contract fixes the names of the public ones (`stages.PUBLIC`); all others are internal.
 """
 
 from __future__ import annotations

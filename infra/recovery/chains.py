@@ -27,7 +27,7 @@ _NAMED = 1000  # missing rows in a gap that are named one by one
 
 
 def read_facts(source: Database, add: AddFinding) -> Iterator[tuple[int, Fact, bytes]]:
-    """Return the recorded facts in order (number, fact, bytes); what breaks the chain is added to the findings."""
+    """Yield the recorded facts in order (number, fact, bytes); what breaks the chain is added to the findings."""
     expected, chain = 1, bytes(32)
     count, head = source.head()
     rows = source.db.execute(
@@ -35,7 +35,7 @@ def read_facts(source: Database, add: AddFinding) -> Iterator[tuple[int, Fact, b
     )
     for seq, fact_id, raw, link in rows:
         if seq != expected:
-            for missing in range(expected, min(seq, expected + 1000)):
+            for missing in range(expected, min(seq, expected + _NAMED)):
                 add("fact", missing, "missing / 缺失")
         elif hashlib.sha256(chain + raw).digest() != link:
             add("fact", f"{seq} ({fact_id})", "differs from its digest in the chain / 与链不符")
@@ -48,7 +48,7 @@ def read_facts(source: Database, add: AddFinding) -> Iterator[tuple[int, Fact, b
         if fact.id != fact_id:
             add("fact", f"{seq} ({fact_id})", "carries another id / 编号不符")
         yield seq, fact, raw
-    for missing in range(expected, min(count + 1, expected + 1000)):
+    for missing in range(expected, min(count + 1, expected + _NAMED)):
         add("fact", missing, "missing / 缺失")
     if expected > count + 1:
         add("fact", f"{count + 1}…{expected - 1}", "too many / 多出")
@@ -92,10 +92,10 @@ def read_ledger(source: Database, add: AddFinding) -> Iterator[tuple[int, Entry]
 
 
 class ProofCount:
-    """The proofs of a ledger: `good` ones, events `without` one, and `unkept` by an earlier release."""
+    """The proofs of a ledger: `good` ones, and those that an earlier release left `unkept`."""
 
     def __init__(self) -> None:
-        self.good = self.without = self.unkept = 0
+        self.good = self.unkept = 0
 
 
 def check_kept_proof(
@@ -110,16 +110,12 @@ def check_kept_proof(
             add("proof", f"{seq} ({entry.id})", "missing: the entry was taken in with a proof / 签名缺失")
         elif entry.auth == "proof":
             count.unkept += 1
-        else:
-            count.without += 1
         return
     try:
         at = datetime.fromisoformat(entry.received_at)
         judge_kept(register, sent.source, sent.type, sent.proof, sent.signed, at)
     except (Rejected, ValueError) as error:
-        if entry.auth == "proof":
+        if entry.auth == "proof":  # else it counted as none when it came, and none was asked for
             add("proof", f"{seq} ({entry.id}) {sent.source}", str(error))
-        else:  # it counted as none when it came, and none was asked for
-            count.without += 1
         return
     count.good += 1

@@ -6,7 +6,6 @@
    the list as it then stood, with the recorded signatures, and compared with the stored one.
 3. Each issued licence is rebuilt with its recorded signatures, on all cores, and compared.
 4. What the fold gives is compared with the live state, and the store is searched for objects too many.
-
 5. The transparency log is held against the facts, in both directions, and its tiles are made again.
 
 Where a renderer is no longer installed or a person was erased, the stored object is compared with its recorded
@@ -95,7 +94,7 @@ def replay(
     step: int = _STEP,
     read_order: ReadOrder | None = None,
 ) -> ReplayReport:
-    """Rebuild into the folder `into`, which must be new or empty, and reports every difference.
+    """Rebuild into the folder `into`, which must be new or empty, and report every difference.
 
     With `decide` the ledger is decided again too, and must give the recorded facts. With `register` every kept proof
     is checked against the agencies' keys. `step`: facts in one transaction. `read_order`: where the order of the log is
@@ -353,7 +352,7 @@ _DECIDE_STEP = 500
 
 
 def decide_again(source: Database, into: Path, report: ReplayReport, say: Say) -> None:
-    """Decide every entry up to the recorded position, and reports facts and numbers that differ."""
+    """Decide every entry up to the recorded position, and report facts and numbers that differ."""
     last = int(source.meta("position", "0"))
     with Database(into / "decided.sqlite", create=True) as target:
         position, items = 0, RecordedItems(target)
@@ -372,7 +371,7 @@ def decide_again(source: Database, into: Path, report: ReplayReport, say: Say) -
 
 
 def _facts(source: Database, target: Database, report: ReplayReport) -> None:
-    """Return the facts in their order; after the first one out of step they are matched by id."""
+    """Compare the facts in their order; after the first one out of step they are matched by id."""
     recorded = dict(_rows(source, "SELECT id, CAST(fact AS BLOB) FROM facts ORDER BY seq"))
     for fact_id, fact in _rows(target, "SELECT id, CAST(fact AS BLOB) FROM facts ORDER BY seq"):
         found = recorded.pop(fact_id, None)

@@ -95,7 +95,7 @@ def described(database: Path, objects: int) -> Header:
 
 
 def unpack(source: Path, folder: Path, say: Say) -> None:
-    """Return the parts of an archive as a data folder; UsageError for what is none, or not whole."""
+    """Write the parts of an archive as a data folder. Raise UsageError for what is none, or not whole."""
     store = FolderStore(folder / "objects")
     folder.mkdir()
     header: Header | None = None
@@ -163,7 +163,7 @@ def _header(name: str, file: IO[bytes], source: Path) -> Header:
 
 
 def _write(path: Path, file: IO[bytes]) -> None:
-    """Return a part that stands once."""
+    """Write a part, which an archive may hold only once. Raise UsageError for a second one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(
