@@ -26,25 +26,45 @@ def main() -> int:
     parser.add_argument("--kafka", action="store_true", help="also the runs on Kafka")
     parser.add_argument("--only-kafka", action="store_true", help="the runs on Kafka alone")
     parser.add_argument("--hostile", type=float, metavar="MINUTES", help="all hostile loads at once, alone")
+    parser.add_argument(
+        "--log-kills", type=int, metavar="N", help="N killed drains, then log against record, alone"
+    )
+    parser.add_argument("--rebalances", type=int, metavar="N", help="N rebalances on Kafka under load, alone")
+    parser.add_argument(
+        "--both-engines", type=int, metavar="N", help="N licences through both engines, alone"
+    )
     options = parser.parse_args()
+    results = _alone(options)
+    if not results:
+        if not options.only_kafka:
+            results["Embedded"] = embedded.run(options.kills, options.seed)
+            results["Papers"] = papers.run(options.papers, options.seed)
+        if options.kafka or options.only_kafka:
+            from tests.soak import kafka
+
+            results["Kafka"] = kafka.run(options.seed)
+    print(json.dumps(results, indent=1))
+    _write(results)
+    return 0 if all(value is not False for figures in results.values() for value in figures.values()) else 1
+
+
+def _alone(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Make the runs that are asked for by an option of their own."""
     results: dict[str, dict[str, Any]] = {}
     if options.hostile:
         from tests.soak import hostile
 
         results["Hostile loads"] = hostile.run(options.hostile, options.seed)
-        print(json.dumps(results, indent=1))
-        _write(results)
-        return 0 if all(value is not False for value in results["Hostile loads"].values()) else 1
-    if not options.only_kafka:
-        results["Embedded"] = embedded.run(options.kills, options.seed)
-        results["Papers"] = papers.run(options.papers, options.seed)
-    if options.kafka or options.only_kafka:
+    if options.log_kills:
+        results["Log and record through kills"] = embedded.log_kills(options.log_kills, options.seed)
+    if options.rebalances or options.both_engines:
         from tests.soak import kafka
 
-        results["Kafka"] = kafka.run(options.seed)
-    print(json.dumps(results, indent=1))
-    _write(results)
-    return 0 if all(value is not False for figures in results.values() for value in figures.values()) else 1
+        if options.rebalances:
+            results["Rebalances"] = kafka.rebalances(options.rebalances)
+        if options.both_engines:
+            results["Logs of both engines"] = kafka.both_engines(options.both_engines)
+    return results
 
 
 def _write(results: dict[str, dict[str, Any]]) -> None:

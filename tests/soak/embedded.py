@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
+from logs import through_kills
 from story import COMMAND, ROOT, Events, Office, uscc
 
 BATCH = 40  # applications a round brings
@@ -119,3 +120,16 @@ def run(kills: int, seed: int) -> dict[str, Any]:
             "seconds": round(time.monotonic() - began),
             "seed": seed,
         }
+
+
+def log_kills(kills: int, seed: int) -> dict[str, Any]:
+    """Kill drains at random moments; after each the log has to go on, at last log, facts and objects agree."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="zhengzhao-soak-") as folder:
+        figures = through_kills(Office(Path(folder)), kills, random.Random(seed))
+    return {
+        **figures,
+        "log, facts and objects agree": True,
+        "seconds": round(time.monotonic() - began),
+        "seed": seed,
+    }

@@ -18,8 +18,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from cluster import Cluster
-from laws import Kills, agree, folder_of, in_portions, unbroken
+from laws import Kills, agree, folder_of, in_portions, through_rebalances, unbroken
+from logs import MORE_CATEGORIES, as_on_one_machine, log_of, logged, versions_of
 from scenario import phases
+
+from infra.bootstrap import Installation
+from infra.settings import load
+from infra.stores.s3 import S3Store
+from infra.transparency.tiles import StoredLog
+from schemas.transparency.entries import LicenceEntry
 
 KILLS = int(os.environ.get("SOAK_KILLS", "60"))
 HOLDERS = int(os.environ.get("SOAK_HOLDERS", str(26 * KILLS)))
@@ -57,6 +64,63 @@ def run(seed: int) -> dict[str, Any]:
         "minutes": round((time.monotonic() - started) / 60, 1),
         "decisions as in the unbroken run, numbers without gaps, no dead letter": True,
         "replay without a difference": report["findings"] == [],
+    }
+
+
+def rebalances(count: int) -> dict[str, Any]:
+    """So many rebalances under load: half of them workers that join, half workers that leave."""
+    started, guests = time.monotonic(), count // 2
+    with tempfile.TemporaryDirectory(prefix="zhengzhao-soak-", ignore_cleanup_errors=True) as name:
+        cluster = Cluster(Path(name))
+        try:
+            through_rebalances(cluster, 1, guests)
+            warned = {
+                worker.name: sum(" WARNING " in line for line in worker.log.read_text().splitlines())
+                for worker in cluster.workers.values()
+            }
+        finally:
+            cluster.close()
+    return {
+        "workers that joined and left": guests,
+        "rebalances": 2 * guests,
+        "of the leaving, killed": guests // 2,
+        "licences issued meanwhile": 12 * guests,
+        "warnings in all logs": sum(warned.values()),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "no traceback, the steady worker lives, everything issued": True,
+    }
+
+
+def both_engines(count: int) -> dict[str, Any]:
+    """Issue so many licence versions on one machine and on Kafka, and compare what the two logs say."""
+    started = time.monotonic()
+    told = versions_of(MORE_CATEGORIES, max(1, count // len(MORE_CATEGORIES)))
+    with tempfile.TemporaryDirectory(prefix="zhengzhao-soak-", ignore_cleanup_errors=True) as name:
+        office = folder_of(Path(name) / "embedded")
+        office.init()
+        office.submit(told)
+        with Installation(load(office.data, {})) as here, here.engine("soak") as engine:
+            engine.drain()
+        middle = time.monotonic()
+        print(f"one machine: {len(logged(log_of(office)))} entries, {middle - started:.0f} s", flush=True)
+        cluster = Cluster(Path(name), keys_of=office.data)
+        try:
+            cluster.env["ZHENGZHAO_WORKERS"] = "2"
+            cluster.start("a", "route,decide,number,issue").wait_ready()
+            cluster.submit(told.lines)
+            cluster.idle(7200)
+            print(f"kafka: issued after {time.monotonic() - middle:.0f} s", flush=True)
+            cluster.start("b", "status,log").wait_ready()
+            entries = as_on_one_machine(StoredLog(S3Store(cluster.stack.store)), office, 1200).values()
+        finally:
+            cluster.close()
+    licences = sum(isinstance(entry, LicenceEntry) for entry in entries)
+    return {
+        "licence versions": len(told.lines),
+        "entries of each log": len(entries),
+        "minutes on one machine": round((middle - started) / 60, 1),
+        "minutes on Kafka": round((time.monotonic() - middle) / 60, 1),
+        "the same entries, every licence among them": licences == len(told.lines),
     }
 
 

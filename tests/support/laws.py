@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
-from cluster import Cluster, decisions, first_difference, serials
+from cluster import CORE, Cluster, decisions, first_difference, serials
 from kafka import KafkaProducer
 from scenario import Phase
-from story import Events, Office
+from story import Events, Office, uscc
 
 from infra.kafka import topics
 from infra.kafka.progress import Backlog
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
+STAGES = f"{CORE},issue,status,log"
 Told = dict[str, tuple[list[str], set[str]]]
 
 
@@ -125,3 +127,45 @@ def folder_of(path: Path) -> Office:
     """An office in a folder of its own."""
     path.mkdir(parents=True, exist_ok=True)
     return Office(path)
+
+
+def applications(first: int, last: int) -> Events:
+    """An application of each holder with a number from `first` to before `last`."""
+    events = Events()
+    for n in range(first, last):
+        events.apply("2018-03-01T10:00:00+08:00", f"R-{n}", uscc(n))
+        events.lines[-1]["id"] = f"r-{n}"
+    return events
+
+
+def through_rebalances(cluster: Cluster, first: int, guests: int) -> None:
+    """Let workers join and leave, gently and by kill -9 in turn, while events come in; then everything is issued."""
+    steady = cluster.workers.get("steady") or cluster.start("steady", STAGES)
+    steady.wait_ready()
+    last = first + 12 * guests
+    busy = threading.Event()
+
+    def feed() -> None:
+        for n in range(first, last, 12):
+            cluster.submit(applications(n, n + 12).lines)
+            busy.set()
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    busy.wait(60)
+    for n in range(guests):
+        guest = cluster.start(f"guest-{first}-{n}", STAGES)
+        guest.wait_ready(120)
+        if n % 2:
+            guest.kill()
+        else:
+            assert guest.stop() == 0
+    feeder.join()
+    cluster.idle(240)
+    assert steady.process.poll() is None
+    rows = [json.loads(line) for line in cluster.run("licence", "list", "--json").splitlines()]
+    issued = {row["application_id"] for row in rows if row["objects"]}
+    assert {f"R-{n}" for n in range(first, last)} <= issued
+    logs = {worker.name: worker.log.read_text("utf-8", "replace") for worker in cluster.workers.values()}
+    assert [] == [name for name, text in logs.items() if "Traceback" in text]
+    assert [] == [line for text in logs.values() for line in text.splitlines() if "reads again" in line]

@@ -1,20 +1,30 @@
-"""Logs for tests: entries, a writer with a key of its own, witnesses in the same process."""
+"""Logs for tests: entries, a writer with a key of its own, witnesses in the same process, and what two engines log."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import random
+import signal
+import subprocess
+import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import psutil
 from memory_store import MemoryStore
+from story import COMMAND, ROOT, Events, Office, uscc
 
-from infra.transparency.client import WitnessFailure
+from infra.stores.folder import FolderStore
+from infra.transparency.client import WitnessFailure, read_head
 from infra.transparency.sequencer import Sequencer, SqliteOrder, seeded_signer
 from infra.transparency.tiles import StoredLog
 from infra.transparency.witness import Witness
+from schemas.calendar import CHINA
 from schemas.ports import ReplacingStore
-from schemas.transparency.entries import LicenceEntry, LogEntry
+from schemas.transparency.entries import LicenceEntry, LogEntry, read_entry
 from schemas.transparency.notes import (
     Note,
     NoteSignature,
@@ -23,10 +33,16 @@ from schemas.transparency.notes import (
     read_signature_lines,
     read_size,
 )
-from verification.log_book import LogPolicy
+from schemas.trust import load_trust
+from verification.log_audit import audit
+from verification.log_book import LogPolicy, policy_of
 
 ORIGIN = "licences.example.cn/log"
 SERIES = "(青)XK16-204-"
+CATEGORIES = ("化肥", "钢丝绳", "电线电缆", "人造板")
+MORE_CATEGORIES = (*CATEGORIES, "砂轮", "饲料粉碎机械", "耐火材料", "建筑防水卷材", "汽车制动液", "救生设备")
+VERSIONS = 5
+_START = datetime(2018, 3, 1, 9, tzinfo=CHINA)
 
 
 def sha(text: str) -> str:
@@ -120,3 +136,93 @@ class TestLog:
 def forged(entry: LicenceEntry) -> LicenceEntry:
     """Return the entry with another object."""
     return msgspec.structs.replace(entry, object=sha("another"))
+
+
+def versions_of(categories: Sequence[str] = CATEGORIES, versions: int = VERSIONS) -> Events:
+    """Return a licence of each category with so many versions; each is the only one of its series."""
+    events = Events()
+    for n, category in enumerate(categories, 1):
+        products = [{"category": category, "site": "厂区1号", "detail": "型号"}]
+        at = _START + timedelta(minutes=n)
+        events.apply(at.isoformat(), f"N-{n}", uscc(n), products=products)
+        for version in range(1, versions):
+            events.apply(
+                (at + timedelta(hours=version)).isoformat(),
+                f"N-{n}-{version}",
+                uscc(n),
+                action="reissue",
+                granted_by=f"N-{n}",
+                products=...,
+                materials=[{"kind": "application-form"}],
+            )
+    return events
+
+
+def logged(log: StoredLog) -> list[LogEntry]:
+    """Return the entries of a published log, none where there is no head."""
+    return [] if log.head() is None else [read_entry(raw) for _, raw in read_head(log).entries()]
+
+
+def log_of(office: Office) -> StoredLog:
+    """Return the log that an office publishes."""
+    return StoredLog(FolderStore(office.data / "objects"))
+
+
+def as_on_one_machine(log: StoredLog, office: Office, seconds: float) -> dict[str, LogEntry]:
+    """Wait until a log has the entries of the office's, and no others; return them."""
+    expected = {entry.id for entry in logged(log_of(office))}
+    deadline = time.monotonic() + seconds
+    while {entry.id for entry in logged(log)} != expected and time.monotonic() < deadline:
+        time.sleep(0.5)
+    told = {entry.id: entry for entry in logged(log)}
+    assert expected == set(told)
+    return told
+
+
+def _drain_killed(office: Office, seconds: float) -> bool:
+    """Start a drain and kill it after a while, as a power cut would; return False where it had ended before."""
+    environment = {**os.environ, "ZHENGZHAO_DATA": str(office.data), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([*COMMAND, "drain"], env=environment, stderr=subprocess.DEVNULL)
+    time.sleep(seconds)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    process.kill()
+    return process.wait(30) == -signal.SIGKILL
+
+
+def through_kills(office: Office, kills: int, dice: random.Random) -> dict[str, int]:
+    """Let drains die at random moments; assert that log, facts and objects agree, and return how many there are.
+
+    Each head continues the one before, nothing is missing at last, and replay finds no difference.
+    """
+    office.init()
+    policy = policy_of(load_trust(office.data / "trust"))
+    assert policy is not None
+    seen: bytes | None = None
+    done = drains = n = 0
+    while done < kills:
+        events = Events()
+        for _ in range(6):
+            n += 1
+            moment = _START + timedelta(seconds=n)
+            events.apply(moment.isoformat(), f"N-{n}", uscc(n))
+            events.lines[-1]["id"] = f"n-{n}"
+        office.submit(events)
+        drains += 1
+        done += _drain_killed(office, 0.5 + dice.random() * 3)
+        if log_of(office).head() is not None:
+            report = audit(log_of(office), policy, since=seen)
+            assert [] == [check for check in report.checks if not check.ok]
+            seen = report.checkpoint
+    office.run("drain")
+    assert n == len(office.rows("licence", "list"))
+    replayed = office.json("replay", "--into", office.folder / "again")
+    assert [] == replayed["findings"]
+    assert audit(log_of(office), policy, since=seen).ok
+    return {
+        "kills": done,
+        "drains that ended before": drains - done,
+        "facts": replayed["facts"],
+        "objects": replayed["objects"],
+        "entries of the log": len(logged(log_of(office))),
+    }

@@ -10,19 +10,16 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from log_writer import open_folder, write
-from logs import licences
-from story import COMMAND, Events, Office, uscc
+from logs import licences, through_kills
+from story import Office
 
 from infra.failpoints import OF_LOG
 from infra.stores.folder import FolderStore
 from infra.transparency.tiles import StoredLog
 from schemas.transparency.notes import read_checkpoint, read_note
-from schemas.trust import load_trust
 from verification.log_audit import audit
-from verification.log_book import policy_of
 
 ROOT = Path(__file__).parents[3]
 COUNT, STEP = 700, 90
@@ -98,43 +95,9 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert [e.to_bytes() for e in licences(size)] == list(log.order.read(0, size))
 
 
-def drain_killed(office: Office, seconds: float) -> bool:
-    """Start a drain and kill it after a while, as a power cut would; return False where it had ended before."""
-    environment = {**os.environ, "ZHENGZHAO_DATA": str(office.data), "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([*COMMAND, "drain"], env=environment, stderr=subprocess.DEVNULL)
-    time.sleep(seconds)
-    for child in psutil.Process(process.pid).children(recursive=True):
-        child.kill()
-    process.kill()
-    return process.wait(30) == -signal.SIGKILL
+def test_log_facts_and_objects_agree_after_kills(tmp_path: Path) -> None:
+    """Three drains die at random moments: each head continues the one before, and at last replay finds no difference.
 
-
-@pytest.mark.parametrize(
-    "kills", [pytest.param(3, id="three"), pytest.param(100, id="hundred", marks=pytest.mark.soak)]
-)
-def test_log_facts_and_objects_agree_after_kills(tmp_path: Path, kills: int) -> None:
-    """Drains die at random moments: each head continues the one before, and at last replay finds no difference."""
-    dice, office = random.Random(kills), Office(tmp_path)
-    office.init()
-    policy = policy_of(load_trust(office.data / "trust"))
-    assert policy is not None
-    seen: bytes | None = None
-    events, done, n = Events(), 0, 0
-    while done < kills:
-        for _ in range(6):
-            n += 1
-            events.apply(
-                f"2018-03-01T{10 + n // 3000:02d}:{n // 60 % 50:02d}:{n % 60:02d}+08:00", f"N-{n}", uscc(n)
-            )
-        office.submit(events)
-        done += drain_killed(office, 0.5 + dice.random() * 3)
-        stored = StoredLog(FolderStore(office.data / "objects"))
-        if stored.head() is not None:
-            report = audit(stored, policy, since=seen)
-            assert [] == [check for check in report.checks if not check.ok]
-            seen = report.checkpoint
-    office.run("drain")
-    assert n == len(office.rows("licence", "list"))
-    report = office.json("replay", "--into", tmp_path / "again")
-    assert [] == report["findings"]
-    assert audit(StoredLog(FolderStore(office.data / "objects")), policy, since=seen).ok
+    `python -m tests.soak --log-kills 100` is the long form.
+    """
+    assert 3 == through_kills(Office(tmp_path), 3, random.Random(3))["kills"]
