@@ -4,11 +4,15 @@ The worker to whom the one partition of `zhengzhao.status` is assigned folds the
 edition is first written to `zhengzhao.editions`, signatures and objects included, and stored once it is read back from
 there. Of two workers that publish at once the first one in that topic counts, because an edition is valid only where
 it follows the one that it names as its last. A worker that takes over stores what its predecessor had not stored.
+
+It also gets the timestamps of licences that never end, where the settings name an authority.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from pathlib import Path
 
 from infra.kafka import topics
@@ -28,10 +32,15 @@ from infra.kafka.records import (
 from infra.kafka.stage import PollingLoop
 from infra.parts import Parts
 from infra.readmodel.lists import due_lists, follows_last, read_list, set_published
+from infra.transparency.timestamps import stamp_licences
 from issuance.status_lists import sign_edition
 from processors import topology
+from schemas.errors import ZhengzhaoError
 from schemas.ledger import clock_after, decode_entry
 
+log = logging.getLogger(__name__)
+_STAMPS = 10  # timestamps at one look
+_STAMP_PAUSE = 60.0  # seconds until an authority that was away is asked again
 _LAST = 200  # entries of each partition that are looked at for the time
 
 
@@ -58,6 +67,7 @@ class StatusPublishing(PollingLoop):
             send = Send(topics.EDITIONS, edition.record.name.encode(), raw, 0)
             await asyncio.gather(*await self.loop.send([send]))
             self.metrics.handled(None)
+        await self.in_thread(self._publisher.stamp)
 
 
 class StatusPublisher:
@@ -68,6 +78,7 @@ class StatusPublisher:
         self._connection = connection
         self._path = path
         self._open: _Open | None = None
+        self._stamp_at = 0.0
 
     def poll(self) -> list[PublishedEdition]:
         """Store the editions written since the last call, and return those that are due now, signed."""
@@ -75,6 +86,17 @@ class StatusPublisher:
             path = self._path / f"status-{cluster_id(self._connection)}.sqlite"
             self._open = _Open(self._installation, self._connection, path)
         return self._open.poll()
+
+    def stamp(self) -> None:
+        """Get timestamps (RFC 3161) for some licences that never end; an authority that is away holds no list up."""
+        address = self._installation.settings.timestamp
+        if not address or self._open is None or time.monotonic() < self._stamp_at:
+            return
+        try:
+            self._open.stamp(address)
+        except ZhengzhaoError as error:
+            log.warning("timestamps wait: %s", error)
+            self._stamp_at = time.monotonic() + _STAMP_PAUSE
 
     def close(self) -> None:
         """Close every connection and file; the next `poll` begins anew."""
@@ -117,6 +139,9 @@ class _Open:
             upto = {str(n): at for (_, n), at in self._projection.positions().items()}
             found.append(PublishedEdition(record, objects, upto))
         return found
+
+    def stamp(self, address: str) -> None:
+        stamp_licences(address, self._projection.db, self._store, self._trust, _STAMPS)
 
     def _read_facts(self) -> None:
         """Fold every fact, then set the clock to the last event or tick that all partitions have decided."""

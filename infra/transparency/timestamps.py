@@ -1,7 +1,8 @@
 """RFC 3161 timestamps over licences that never end: a proof of when they were issued that outlives every key of ours.
 
 Where `timestamp` of the settings names an authority, it is asked after the licence is stored; an authority that is away
-holds nothing up, and is asked again at the next drain. The token lies beside the licence as `licence.tsr`.
+holds nothing up, and is asked again at the next drain, on Kafka by the stage `status` after
+a minute. The token lies beside the licence as `licence.tsr`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ def timestamp_key(object_key: str) -> str:
     return object_key.rpartition("/")[0] + "/licence.tsr"
 
 
-def stamp_licences(address: str, db: Database, store: Store, trust: TrustStore) -> int:
-    """Get and store the tokens that are missing; return how many.
+def stamp_licences(
+    address: str, db: Database, store: Store, trust: TrustStore, most: int | None = None
+) -> int:
+    """Get and store the tokens that are missing, at most so many; return how many.
 
     Raises StoreUnavailable where the authority or the store does not answer, VerificationError where its token is not
     over what was asked, or the trust folder does not name the authority.
@@ -39,6 +42,8 @@ def stamp_licences(address: str, db: Database, store: Store, trust: TrustStore) 
     made = 0
     sql = "SELECT seq, CAST(fact AS BLOB) FROM facts WHERE type = 'licence.issued' AND seq > ? ORDER BY seq"
     for seq, raw in db.db.execute(sql, (int(db.meta(_POSITION, "0")),)).fetchall():
+        if made == most:
+            break
         fact = facts.decode(raw)
         assert isinstance(fact.body, LicenceIssued)  # the query asks for no other
         if _never_ends(db, fact.holder, fact.body.issued):

@@ -1,9 +1,18 @@
-"""A timestamp authority of the tests, by `openssl ts`."""
+"""A timestamp authority of the tests, by `openssl ts`, and a licence that never ends."""
 
 from __future__ import annotations
 
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+
+from story import Events
+
+SHARED = {
+    "legal_representative": "扎西", "registered_capital": "100", "enterprise_type": "有限责任公司", "business_scope": "登记",
+    "established_on": "2018-03-01",
+}  # fmt: skip
 
 _CONFIG = """
 [req]
@@ -66,3 +75,55 @@ class TimestampAuthority:
             "-config", self._folder / "ts.cnf", "-section", "t", "-out", out,
         )  # fmt: skip
         return out.read_bytes()
+
+
+class Served:
+    """The authority behind an address on this machine; `away` lets it refuse."""
+
+    def __init__(self, authority: TimestampAuthority, folder: Path) -> None:
+        self.authority = authority
+        self.away = True
+        self.asked = 0
+        served = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                query = folder / "asked.tsq"
+                query.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+                served.asked += 1
+                answer = b"" if served.away else authority.answer(query)
+                self.send_response_only(503 if served.away else 200)
+                self.send_header("Content-Type", "application/timestamp-reply")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}/"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """End the server."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def register(events: Events, time: str, application_id: str, holder: str) -> None:
+    """Add the registration of an enterprise, which leads to a business licence without end."""
+    events.add(
+        "registration.submitted",
+        time,
+        {
+            "application_id": application_id,
+            "applicant": {
+                "kind": "enterprise", "id": holder, "name": "青海示范登记有限公司",
+                "address": "青海省循化撒拉族自治县积石镇一号", "division": "630225",
+            },
+            "items": [],
+            "shared": SHARED,
+            "materials": [{"kind": "application-form"}],
+        },
+    )  # fmt: skip

@@ -5,44 +5,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from story import Events, Office, uscc
-from timestamps import TimestampAuthority
+from timestamps import Served, TimestampAuthority, register
 
 from infra.cli import main
 from schemas.trust import load_trust
-
-
-class Served:
-    """The authority behind an address on this machine; `away` lets it refuse."""
-
-    def __init__(self, authority: TimestampAuthority, folder: Path) -> None:
-        self.away = True
-        self.asked = 0
-        served = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                query = folder / "asked.tsq"
-                query.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
-                served.asked += 1
-                answer = b"" if served.away else authority.answer(query)
-                self.send_response_only(503 if served.away else 200)
-                self.send_header("Content-Type", "application/timestamp-reply")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}/"
-        Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 @pytest.fixture(scope="module")
@@ -60,30 +30,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, Se
     settings.write_text(f'timestamp = "{served.address}"\n' + settings.read_text())
     events = Events()
     events.apply("2018-03-01T10:00:00+08:00", "N-1", uscc(1))
-    events.add(
-        "registration.submitted",
-        "2018-03-01T11:00:00+08:00",
-        {
-            "application_id": "R-1",
-            "applicant": {
-                "kind": "enterprise", "id": uscc(2), "name": "青海示范登记有限公司",
-                "address": "青海省循化撒拉族自治县积石镇一号", "division": "630225",
-            },
-            "items": [],
-            "shared": SHARED,
-            "materials": [{"kind": "application-form"}],
-        },
-    )  # fmt: skip
+    register(events, "2018-03-01T11:00:00+08:00", "R-1", uscc(2))
     office.tell(events)
     yield office, served, authority
-    served.server.shutdown()
-    served.server.server_close()
-
-
-SHARED = {
-    "legal_representative": "扎西", "registered_capital": "100", "enterprise_type": "有限责任公司", "business_scope": "登记",
-    "established_on": "2018-03-01",
-}  # fmt: skip
+    served.close()
 
 
 def test_a_licence_without_end_is_stamped_once(
