@@ -12,7 +12,9 @@ therefore need the same item files; the last one started wins.
 from __future__ import annotations
 
 import hmac
+import math
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,8 +28,9 @@ from infra.kafka.outbox import Send
 from infra.kafka.publisher import Publisher, send_all
 from infra.kafka.records import Reader, cluster_id, send_entry
 from infra.kafka.topics import CATALOGUE, LEDGER
+from infra.persons.keys import installation_secret
 from infra.settings import Settings
-from processors.route import catalogue_entry, entry_id
+from processors.route import ClockJumped, catalogue_entry, check_tick, entry_id
 from processors.stages import is_duplicate
 from producers.files import Accepted, Outcome
 from schemas.calendar import check_backdate, time_text
@@ -43,7 +46,8 @@ _LAST = 50  # entries of each partition that are looked at for the time
 REFUSED = "worker/clock-refused"
 _PAUSE: Final = 2.0  # seconds after a fault of the broker in which it is not asked again
 ATTESTED: Final = "zhengzhao-attested"  # the header
-_AUTHS: Final[tuple[Auth, ...]] = ("none", "proof", "token", "session")
+_AUTHS: Final[tuple[Auth, ...]] = ("none", "proof", "token", "session", "internal")
+_LOOK_SECONDS: Final = 10.0  # between two looks at the ledger for ticks of others
 
 
 class Attested(NamedTuple):
@@ -56,7 +60,7 @@ class Attested(NamedTuple):
 class Attestations:
     """The attestations of a service about events that it took in: how a sender is known (`proof`, `token`, `none`).
 
-    That of a `session` names the account too.
+    That of a `session` names the account too; `internal` is a tick that the operator's command sends.
 
     One travels in a header of the record, under a key that only this installation has, and binds the bytes: nobody
     else who may write to the inbox can make it. Where proofs are required, `token` and `none` are not enough.
@@ -230,19 +234,47 @@ def note_refused(settings: Settings, problem: str) -> None:
         path.unlink(missing_ok=True)
 
 
+class LedgerClock:
+    """The last moment that the ledger vouches for, with which ticks of others are compared as those of our own clock."""
+
+    def __init__(self, read: Callable[[], int], steady: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._known = 0
+        self._look_at = -math.inf
+
+    def check(self, at: datetime) -> None:
+        """Raise ClockJumped where a tick is more than a day past the last moment decided."""
+        with self._lock:
+            try:
+                if self._known:
+                    check_tick(at, self._known)
+                    return
+            except ClockJumped:
+                pass  # the ledger may have gone on since
+            if self._steady() >= self._look_at:
+                self._known = self._read()
+                self._look_at = self._steady() + _LOOK_SECONDS
+            check_tick(at, self._known)
+
+
 def send_kafka_tick(settings: Settings, at: datetime) -> None:
-    """Send a tick through the inbox, as any clock does."""
+    """Send the operator's tick through the inbox, attested by this installation."""
     moment = time_text(at)
-    event = {
-        "specversion": "1.0",
-        "id": f"tick-{moment}",
-        "source": "urn:agency:000000:clock",
-        "type": "zhengzhao.clock.ticked.v1",
-        "time": moment,
-        "data": {},
-    }
+    raw = _encode(
+        {
+            "specversion": "1.0",
+            "id": f"tick-{moment}",
+            "source": "urn:agency:000000:clock",
+            "type": "zhengzhao.clock.ticked.v1",
+            "time": moment,
+            "data": {},
+        }
+    )
+    attested = Attestations(installation_secret(settings.data)).header("internal", raw)
     with Publisher(parse(settings.broker or "")) as publisher:
-        publisher.send("", _encode(event))
+        publisher.send("", raw, headers=[attested])
 
 
 def ensure_catalogue(connection: Connection, catalogue: Catalogue) -> bool:

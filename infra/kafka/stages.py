@@ -24,10 +24,10 @@ import msgspec
 
 from infra import issue_worker
 from infra.kafka import topics
-from infra.kafka.connection import Connection
+from infra.kafka.connection import Connection, parse
 from infra.kafka.deciding import Deciding
 from infra.kafka.faust_app import StageApp, make_app
-from infra.kafka.inbox import ATTESTED, Attestations, last_moment, note_refused
+from infra.kafka.inbox import ATTESTED, Attestations, LedgerClock, last_moment, note_refused
 from infra.kafka.issuing import Issuing
 from infra.kafka.log import LogWriting
 from infra.kafka.numbering import Numbering
@@ -36,20 +36,22 @@ from infra.kafka.stage import StageLoop
 from infra.kafka.status import StatusPublishing
 from infra.parts import Parts
 from infra.persons.keys import installation_secret
-from infra.settings import Settings
+from infra.settings import BACKDATE_DAYS, Settings
 from processors import topology
 from processors.route import MOST_AHEAD, route, tick
 from processors.topology import TOPOLOGY
 from schemas.calendar import time_text
 from schemas.errors import Rejected, TransientError, UsageError
 from schemas.events import Event, parse_event, with_data
-from schemas.ledger import Auth, Entry
+from schemas.ledger import Auth, Entry, TickEntry
 
 Router = Callable[[bytes, datetime, str, Mapping[str, bytes]], Entry]
 """Turn an event's bytes, the moment of its receipt, its topic and its headers into its ledger entry.
 
 Raises Rejected where the event may not enter.
 """
+
+_PROVEN: Final[tuple[Auth, ...]] = ("proof", "session", "internal")
 
 
 class Routing(StageLoop):
@@ -271,20 +273,27 @@ def router(parts: Parts) -> Router:
     """Build the router from the functions that the inbox of the embedded engine uses too."""
     settings = parts.settings
     attested = Attestations(installation_secret(settings.data))
+    # An installation that takes stories of the past takes their clock too.
+    bounded = settings.backdate_days is not None and settings.backdate_days <= BACKDATE_DAYS
+    clock = LedgerClock(lambda: last_moment(parse(settings.broker or "")))
 
     def routed(raw: bytes, received_at: datetime, topic: str, headers: Mapping[str, bytes]) -> Entry:
         event = parse_event(raw, received_at, settings.backdate_days)
         said = attested.read(headers.get(ATTESTED, b""), raw) if topic == topics.INBOX else None
-        if said is not None and settings.require_proof and said.auth not in ("proof", "session"):
+        foreign = said is None
+        if said is not None and settings.require_proof and said.auth not in _PROVEN:
             said = None  # the event's own proof decides
         auth = said.auth if said is not None else parts.authenticate(event)
         principal, auth = known_by(topic, event, settings.inboxes, auth)
         if said is not None and said.account:
             principal = said.account
-        return route(
+        entry = route(
             event, received_at, principal, auth, parts.persons, parts.check_upload, parts.missing_glyphs,
             parts.drawn_visit,
         )  # fmt: skip
+        if bounded and foreign and isinstance(entry, TickEntry):
+            clock.check(event.time)
+        return entry
 
     return routed
 
