@@ -194,6 +194,21 @@ def missing_guards(settings: Settings, memory: NamedValues) -> list[str]:
     return sorted(known - guards_of(settings))
 
 
+IMPORTING: Final = (
+    ".import-"  # begins the name of the folder in which an import works, and which a kill leaves
+)
+
+
+def require_whole(settings: Settings) -> None:
+    """Refuse to work in a data folder into which an import was broken off. Raise UsageError."""
+    if (left := broken_import(settings)) is not None:
+        raise UsageError(
+            "导入中断，数据不全 / an import was broken off here, or goes on",
+            where=str(left),
+            hint="重新运行 zhengzhao log import FILE / run zhengzhao log import FILE again",
+        )
+
+
 def require_guards(settings: Settings, memory: NamedValues) -> None:
     """Refuse to work where a guard is missing. Raise UsageError."""
     if missing := missing_guards(settings, memory):
@@ -204,6 +219,11 @@ def require_guards(settings: Settings, memory: NamedValues) -> None:
             hint="从备份恢复；确属有意撤去 / restore it from a backup; given up on purpose: "
             + " ".join(("zhengzhao doctor", *(f"--forget {name}" for name in missing))),
         )
+
+
+def broken_import(settings: Settings) -> Path | None:
+    """Return what an import leaves in a data folder until it is whole; None where there is nothing."""
+    return next(settings.data.glob(f"{IMPORTING}*"), None)
 
 
 def check_guards(settings: Settings, memory: NamedValues) -> None:

@@ -519,8 +519,11 @@ class Installation:
     @contextmanager
     def database(self, *, create: bool = False) -> Iterator[Database]:
         """Open the data file of the embedded engine."""
+        from infra.agencies import require_whole
         from infra.readmodel.database import Database
 
+        if create:
+            require_whole(self.settings)
         with Database(self.settings.database, create=create) as db:
             yield db
 
@@ -532,11 +535,12 @@ class Installation:
 
         Waits up to `wait` seconds for another process. Raises FolderHeld, KeysMissing.
         """
-        from infra.agencies import check_guards
+        from infra.agencies import check_guards, require_whole
         from infra.embedded.engine import holding
         from issuance.page import require_tested_packages
 
         require_tested_packages()
+        require_whole(self.settings)
         with holding(self, purpose, wait=wait, say=say) as engine:
             check_guards(self.settings, engine.db)
             yield engine
@@ -677,14 +681,13 @@ class Installation:
 
     def export_log(self, file: Path, say: Say) -> dict[str, object]:
         """Write everything that the engine knows into one archive; return its header."""
+        if self.settings.on_kafka:
+            from infra.kafka.replay import export_kafka
+
+            return export_kafka(self, file, say)
         from infra.recovery.archive import export_log
 
-        if not self.settings.on_kafka:
-            return export_log(self, file, say)
-        from infra.kafka.replay import copied
-
-        with copied(self, say) as copy:
-            return export_log(copy, file, say, beside=self.settings.data)
+        return export_log(self, file, say)
 
     def import_log(self, file: Path, say: Say) -> ReplayReport:
         """Bring an archive into a data folder without data, or into empty topics."""

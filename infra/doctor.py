@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from infra.agencies import missing_guards
+from infra.agencies import broken_import, missing_guards
 from infra.bootstrap import HOST_HINT, HOSTS_GOOD, Installation
 from infra.delivery.outbox import DATABASE, OUTBOX
 from infra.delivery.webhooks import FILE, Hook, load_departments
@@ -42,6 +42,7 @@ from verification.log_book import policy_of, verify_checkpoint
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _ANSWER_SECONDS: Final = 2.0  # a department's server gets so long to accept a connection
 _LOW_ROOM: Final = 1 << 30  # bytes
+_RESTORE = "恢复备份 / restore a backup"
 _CHECK_CLOCK: Final = "核对时钟；无误则 / check the clock; if it is right: zhengzhao tick --at TIME --confirm"
 _CLOCK_YEARS: Final = (2024, 2100)
 
@@ -183,6 +184,8 @@ def _broker(here: Installation) -> Findings:
 
 
 def _data(here: Installation) -> Findings:
+    if broken_import(here.settings):
+        yield DoctorFinding("import", False, "导入未完 / not whole yet", "zhengzhao log import FILE")
     if here.settings.broker is not None:
         return
     if not here.settings.database.exists():
@@ -191,11 +194,10 @@ def _data(here: Installation) -> Findings:
     with here.database() as db:
         for name in missing_guards(here.settings, db):
             detail = f"以前用过，现在没有 / it guarded this installation before, and is missing: {name}"
-            hint = f"从备份恢复，或 / restore it from a backup, or: zhengzhao doctor --forget {name}"
+            hint = f"{_RESTORE}，或 / or: zhengzhao doctor --forget {name}"
             yield DoctorFinding("guards", False, detail, hint)
         state = db.db.execute("PRAGMA quick_check").fetchone()[0]
-        hint = "" if state == "ok" else "恢复备份 / restore a backup"
-        yield DoctorFinding("data", state == "ok", f"SQLite: {state}", hint)
+        yield DoctorFinding("data", state == "ok", f"SQLite: {state}", "" if state == "ok" else _RESTORE)
         facts, _ = db.head()
         entries = db.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
         yield DoctorFinding("ledger", True, f"账目 / entries {entries} · 事实 / facts {facts}")
@@ -207,9 +209,7 @@ def _data(here: Installation) -> Findings:
         if refused := db.meta("clock-refused"):
             yield DoctorFinding("tick", False, f"已停止报时 / ticks have stopped: {refused}", _CHECK_CLOCK)
         if unsigned := int(db.meta("without_proof", "0")):
-            detail = (
-                f"{unsigned} 条事件没有签名（auth: none） / {unsigned} events were taken in without a proof"
-            )
+            detail = f"{unsigned} 条事件没有签名 / {unsigned} events were taken in without a proof"
             yield DoctorFinding("proof", None, detail, "settings.toml: require_proof = true")
 
 

@@ -34,6 +34,14 @@ OF_LOG = (
     "log-before-checkpoint",  # all tiles are written, witnesses have signed, nothing is published
     "log-before-archive",  # published, not kept for proofs of the past
 )
+OF_IMPORT = (
+    "import-among-files",  # some files are in the data folder, others not
+    "import-before-data",  # everything but the data file is in its place
+)
+OF_KAFKA_IMPORT = (
+    "import-among-records",  # some records are on the broker
+    "import-before-offsets",  # all of them are, and nothing says that they are decided
+)
 _passed: dict[str, int] = {}
 
 

@@ -97,6 +97,10 @@ ELSEWHERE = {
         "transparency.md",
         "witness init",
     ): "tests/infra/cli/test_transparency_cli.py::test_a_witness_signs_a_continuation_and_no_cut_log",
+    (
+        "operations.md",
+        "log export backup.tar",
+    ): "tests/infra/recovery/test_archive.py::test_the_walk_of_the_document",
     ("README.md", "zhengzhao keys init"): "tests/test_readme.py::test_the_lines_of_the_readme_can_be_pasted",
     ("service.md", "zhengzhao run"): "tests/acceptance/test_service_walk.py::test_the_walk_of_the_document",
     ("service.md", "agency keygen"): "tests/acceptance/test_service_walk.py::test_the_walk_of_the_document",

@@ -55,7 +55,7 @@ def import_file(
     """导入 / Bring a backup into a data folder without data, verified by replay.
 
     Exit 1: it differs, and nothing stays; only a difference of the public log alone stays, and the next drain mends a
-    log that lags behind.
+    log that lags behind. After a kill call it again: it goes on, and until then nothing works in the folder.
     """
     if not file.is_file() or file.stat().st_size == 0:
         raise UsageError(
@@ -64,7 +64,14 @@ def import_file(
             hint="zhengzhao log export FILE",
         )
     with output.progress("import") as bar, output.installation() as here:
-        report = here.import_log(file, lambda _, done, of: bar.at(done, of))
+
+        def say(what: str, done: int, of: int) -> None:
+            if of >= 0:
+                bar.at(done, of)
+            else:
+                output.note(f"前次导入中断，从其所写之后继续 / {what}: {done} records were written before")
+
+        report = here.import_log(file, say)
     _show(report)
     data = output.settings().data
     if (data / DATABASE).exists() and not (data / SECRET).exists():

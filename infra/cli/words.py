@@ -260,6 +260,7 @@ _EVENTS: Final[Mapping[str, str]] = {
 
 _CHECKS: Final[Mapping[str, str]] = {
     "guards": "安全设置",
+    "import": "导入",
     "fonts": "字体",
     "renderer": "版面程序",
     "trust": "信任文件夹",

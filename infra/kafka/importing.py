@@ -2,11 +2,13 @@
 
 The archive is unpacked and verified by replay in a scratch folder first. Then ledger and facts are written in their
 order, the tables of `decide` and `number` as they stand after them, and the offsets of both stages are committed behind
-them, so that nothing is decided again. The topics have to be empty, so no worker may run yet.
+them, so that nothing is decided again. The topics have to be empty, so no worker may run yet; or they have, in each
+partition, the first records of the same import, which was broken off: it goes on behind them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections import Counter
@@ -24,7 +26,8 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from infra.agencies import NamedValues, missing_guards
+from infra.agencies import IMPORTING, NamedValues, missing_guards
+from infra.failpoints import failpoint
 from infra.kafka import topics
 from infra.kafka.connection import Connection, client, parse
 from infra.kafka.deciding import CATALOGUE_KEY
@@ -32,6 +35,7 @@ from infra.kafka.numbering import index_records, series_record
 from infra.kafka.outbox import Record, Send, encode
 from infra.kafka.publisher import send_all
 from infra.kafka.records import (
+    Place,
     PublishedEdition,
     Reader,
     encode_edition_record,
@@ -47,6 +51,7 @@ from infra.recovery.replay import ReplayReport
 from infra.recovery.unpack import Say
 from infra.settings import Settings, load
 from infra.stores.folder import FolderStore
+from infra.transparency.installation import ORDER_FILE
 from issuance.signer import write_whole
 from issuance.status_lists import decode_edition
 from processors import state as states
@@ -64,6 +69,8 @@ from schemas.ledger import (
     partition_of,
 )
 
+GOES_ON = "an import was broken off and goes on"  # what is said where an import that was broken off goes on behind so many records
+_ORDERED = (topics.LEDGER, topics.FACTS, topics.EDITIONS, topics.GRANTS)
 _STEP = 2000
 _COORDINATOR_SECONDS = 60
 
@@ -72,9 +79,10 @@ def import_log_kafka(parts: Parts, file: Path, say: Say = lambda *_: None) -> Re
     """Import an exported file into empty topics and the store; nothing is written where replay finds a difference."""
     settings = parts.settings
     connection = parse(settings.broker or "")
-    _check_empty(connection)
+    there = _there(connection)
     settings.data.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=settings.data) as scratch:
+    left = archive.emptied(settings.data)
+    with tempfile.TemporaryDirectory(prefix=IMPORTING, dir=settings.data) as scratch:
         staged = Settings(Path(scratch) / "data", workers=settings.workers)
         staged.data.mkdir()
         secret = settings.data / "secret"
@@ -84,10 +92,15 @@ def import_log_kafka(parts: Parts, file: Path, say: Say = lambda *_: None) -> Re
             report = archive.import_log(staged_parts, file, say)
         # A log that is some seconds behind the facts catches up afterwards.
         if all(finding.what == "log" for finding in report.findings):
-            _beside(staged, parts, say)
             with Database(staged.database) as db:
+                if there:
+                    _check_begun(db, there, connection)
+                    say(GOES_ON, sum(map(len, there.values())), -1)
+                _beside(staged, parts, say)
                 check_restored(load(settings.data), db)
-                _log(db, connection)
+                _log(db, connection, there)
+            for folder in left:
+                folder.rmdir()
         return report
 
 
@@ -104,18 +117,51 @@ def check_restored(settings: Settings, memory: NamedValues) -> None:
         )
 
 
-def _check_empty(connection: Connection) -> None:
-    with Reader(connection, [topics.LEDGER, topics.FACTS, topics.GRANTS]) as reader:
-        if any(reader.ends().values()):
-            raise UsageError(
-                "主题不是空的 / the topics are not empty", where=connection.bootstrap,
-                hint="请在首个 worker 启动前导入新集群 / import into a new cluster, before the first worker starts",
-            )  # fmt: skip
+_Written = dict[Place, list[bytes]]
+"""The digests of a partition's records, in their order."""
+
+
+def _there(connection: Connection) -> _Written:
+    """Return what an earlier import has written, whose records come in a fixed order."""
+    written: _Written = {}
+    with Reader(connection, _ORDERED) as reader:
+        reader.seek({})
+        for records in reader.up_to(reader.ends()):
+            for record in records:
+                written.setdefault((record.topic, record.partition), []).append(_digest(record.value))
+    return written
+
+
+def _check_begun(db: Database, there: _Written, connection: Connection) -> None:
+    """Raise UsageError where the topics have anything but the first records of this very import."""
+    taken, known = _Taken(db), 0
+    counts: Counter[Place] = Counter()
+    for send in taken.ordered():
+        place = (send.topic, send.partition or 0)
+        digests, n = there.get(place, ()), counts[place]
+        if n < len(digests) and digests[n] != _digest(send.value):
+            break
+        known += n < len(digests)
+        counts[place] += 1
+    if known != sum(map(len, there.values())):
+        raise UsageError(
+            "主题不是空的，也不是同一存档导入中断所留 / "
+            "the topics are not empty, and not what a broken-off import of this archive leaves",
+            where=connection.bootstrap,
+            hint="请在首个 worker 启动前导入新集群 / import into a new cluster, before the first worker starts",
+        )
+
+
+def _digest(raw: bytes) -> bytes:
+    return hashlib.sha256(raw).digest()
 
 
 def _beside(staged: Settings, parts: Parts, say: Say) -> None:
     """Copy objects, the trust folder and the persons' keys."""
     settings = parts.settings
+    (staged.data / ORDER_FILE).unlink(
+        missing_ok=True
+    )  # here the order is a topic, which the log's writer fills
     archive.place_beside(staged.data, settings.data, keep=True)
     objects, store = FolderStore(staged.objects), parts.store
     keys = list(objects.list())
@@ -133,12 +179,25 @@ def _beside(staged: Settings, parts: Parts, say: Say) -> None:
         theirs.close()
 
 
-def _log(db: Database, connection: Connection) -> None:
+def _log(db: Database, connection: Connection, there: _Written) -> None:
     taken = _Taken(db)
-    for chunk in _chunks(taken.sends()):
+    for chunk in _chunks(_missing(taken.ordered(), there)):
         send_all(connection, chunk)
     send_all(connection, taken.tables())
+    failpoint("import-before-offsets")
     _commit(connection, taken.ledger)
+
+
+def _missing(sends: Iterable[Send], there: _Written) -> Iterator[Send]:
+    """Yield what is not there yet."""
+    left = {place: len(digests) for place, digests in there.items()}
+    for send in sends:
+        failpoint("import-among-records")
+        place = (send.topic, send.partition or 0)
+        if left.get(place, 0):
+            left[place] -= 1
+        else:
+            yield send
 
 
 class ImportedNumbers(NamedTuple):
@@ -159,8 +218,8 @@ class _Taken:
         self.ledger: Counter[int] = Counter()
         self.facts: Counter[int] = Counter()
 
-    def sends(self) -> Iterator[Send]:
-        """Yield ledger, facts and editions in their order."""
+    def ordered(self) -> Iterator[Send]:
+        """Yield what is written once, in its order: ledger, facts and editions, and a beginning of the grants."""
         for (raw,) in self._db.execute("SELECT CAST(entry AS BLOB) FROM ledger ORDER BY seq"):
             yield from self._entry(decode_entry(raw))
         editions = self._db.execute(
@@ -174,6 +233,10 @@ class _Taken:
             yield from send_facts([fact])
         for _, raw in editions:
             yield self._edition(raw)
+        # The tables have to reflect some offset, so each partition begins with a record that changes nothing.
+        for partition in range(topics.GRANTS_PARTITIONS):
+            nothing = send_question(SerialSeen("imported", "-", 0))
+            yield msgspec.structs.replace(nothing, partition=partition)
 
     def _entry(self, entry: Entry) -> Iterator[Send]:
         if isinstance(entry, CatalogueEntry):
@@ -198,7 +261,7 @@ class _Taken:
         )
 
     def tables(self) -> Iterator[Send]:
-        """Yield the tables' changelogs, and the catalogue in force."""
+        """Yield the tables' changelogs, and the catalogue in force; of each key the last record counts."""
         for holder, state, due in self._db.execute("SELECT holder, state, due FROM states"):
             partition = partition_of(holder)
             raw = encode(self.ledger[partition] - 1, Record(states.STATE_SCHEMA, state, (), due or ""))
@@ -211,10 +274,6 @@ class _Taken:
                 yield Send(
                     topics.changelog(topics.CATALOGUES_TABLE), CATALOGUE_KEY % partition, raw, partition
                 )
-        # The tables have to reflect some offset, so each partition begins with a record that changes nothing.
-        for partition in range(topics.GRANTS_PARTITIONS):
-            nothing = send_question(SerialSeen("imported", "-", 0))
-            yield msgspec.structs.replace(nothing, partition=partition)
         changelog = topics.changelog(topics.SERIES_TABLE)
         for name, state in self._db.execute("SELECT name, state FROM series"):
             key, raw = series_record(msgspec.json.decode(state, type=Series))

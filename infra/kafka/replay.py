@@ -7,6 +7,7 @@ with are those in the changelog of `decide`, which are the live ones.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,13 +28,18 @@ from infra.parts import Parts
 from infra.readmodel.database import Database, RecordedItems
 from infra.readmodel.lists import follows_last, irrevocable_after, record_edition
 from infra.readmodel.projector import FORM
+from infra.recovery.archive import export_log
 from infra.recovery.replay import BY_HOLDER, LEDGER_FAULTS, ReplayReport, Say, prepare
 from infra.recovery.replay import replay as replay_file
 from infra.settings import Settings
+from infra.transparency.tiles import StoredLog
 from processors.state import STATE_SCHEMA
 from schemas.agencies import AgencyRegister
 from schemas.ledger import CatalogueEntry, CorrectedEntry
+from schemas.ports import ReplacingStore
+from schemas.transparency.notes import read_checkpoint, read_note
 
+_HEAD_SECONDS = 12.0
 _ROWS = "CREATE TABLE copied (partition INTEGER, offset INTEGER, entry BLOB, PRIMARY KEY (partition, offset))"
 
 
@@ -45,6 +51,25 @@ def replay_kafka(
     with copied(parts, say) as copy_of:
         read_order = partial(recorded_order, parse(parts.settings.broker or ""))
         return replay_file(copy_of, into, decide=decide, register=register, say=say, read_order=read_order)
+
+
+def export_kafka(parts: Parts, file: Path, say: Say) -> dict[str, object]:
+    """Write what the broker has recorded into one archive, the order of the log included; return its header."""
+    connection = parse(parts.settings.broker or "")
+    with copied(parts, say) as copy_of:
+        order = recorded_order(connection)
+        _wait_for_head(parts, len(order))
+        return export_log(copy_of, file, say, beside=parts.settings.data, order=order)
+
+
+def _wait_for_head(parts: Parts, size: int) -> None:
+    """Wait some seconds until the published log is as long as its order."""
+    deadline = time.monotonic() + _HEAD_SECONDS
+    while isinstance(parts.store, ReplacingStore) and time.monotonic() < deadline:
+        head = StoredLog(parts.store).head()
+        if (read_checkpoint(read_note(head)).size if head else 0) >= size:
+            return
+        time.sleep(0.5)
 
 
 def correct_kafka_clock(parts: Parts, entry: CorrectedEntry, say: Callable[[str], None]) -> list[str]:

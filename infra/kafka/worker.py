@@ -18,6 +18,7 @@ from typing import TypeVar
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
+from infra.agencies import require_whole
 from infra.kafka.connection import Connection, parse
 from infra.kafka.inbox import ensure_catalogue
 from infra.kafka.projection import Following
@@ -51,6 +52,7 @@ def run_worker(parts: Parts, options: Options, *, http: tuple[str, int] | None, 
             hint="设置 ZHENGZHAO_BROKER 与 ZHENGZHAO_STORE / set ZHENGZHAO_BROKER and ZHENGZHAO_STORE; `zhengzhao stack up` prints both",
         )
     require_tested_packages()
+    require_whole(settings)
     _logging()
     connection = parse(settings.broker)
     catalogue = parts.catalogue

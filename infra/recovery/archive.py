@@ -22,15 +22,16 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 
-from infra.agencies import check_guards
+from infra.agencies import IMPORTING, check_guards
 from infra.embedded.engine import decider
+from infra.failpoints import failpoint
 from infra.parts import Parts
 from infra.persons.keys import DATABASE, SECRET, PersonsStore
 from infra.readmodel.database import Database
@@ -49,17 +50,24 @@ from infra.recovery.unpack import (
 )
 from infra.settings import Settings
 from infra.stores.folder import FolderStore
+from infra.transparency.installation import ORDER_FILE
+from infra.transparency.sequencer import SqliteOrder
 from schemas.errors import UsageError, ZhengzhaoError
-
-_SCRATCH = ".import-"
+from schemas.transparency.entries import read_entry
 
 
 def export_log(
-    parts: Parts, target: Path, say: Say = lambda *_: None, *, beside: Path | None = None
+    parts: Parts,
+    target: Path,
+    say: Say = lambda *_: None,
+    *,
+    beside: Path | None = None,
+    order: Sequence[bytes] | None = None,
 ) -> dict[str, object]:
     """Write the archive and return its header. Raises UsageError where the file exists.
 
-    `beside` is the folder with settings and registers, where the data lie elsewhere.
+    `beside` is the folder with settings and registers, where the data lie elsewhere; `order` that of the log, where it
+    is recorded elsewhere than in that folder.
     """
     if target.exists():
         raise UsageError(
@@ -74,7 +82,9 @@ def export_log(
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         copy, draft = Path(scratch) / SQLITE, Path(scratch) / "archive"
         beside = beside or settings.data
-        kept = list(_beside(beside, Path(scratch)))  # the log's order first: it may lag behind the facts
+        kept = dict(_beside(beside, Path(scratch)))  # the log's order first: it may lag behind the facts
+        if order is not None:
+            kept[ORDER_FILE] = _order_file(order, Path(scratch) / f"told-{ORDER_FILE}")
         with Database(settings.database) as db:
             check_guards(settings, db)
             db.db.execute("VACUUM INTO ?", (str(copy),))
@@ -90,7 +100,7 @@ def export_log(
                     _add_file(tar, DATABASE, persons)
                 for path in sorted(p for p in settings.trust.rglob("*") if p.is_file()):
                     _add_file(tar, f"trust/{path.relative_to(settings.trust).as_posix()}", path)
-                for name, path in kept:
+                for name, path in kept.items():
                     _add_file(tar, f"{BESIDE}{name}", path)
                 for n, key in enumerate(keys, 1):
                     _add(tar, f"objects/{key}", store.get(key))
@@ -114,9 +124,8 @@ def import_log(parts: Parts, source: Path, say: Say = lambda *_: None) -> Replay
             hint="导入到新的 / import into a new --data DIR",
         )
     with decider(settings.data, "log import", wait=0):
-        for left in settings.data.glob(f"{_SCRATCH}*"):  # left by an import that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=settings.data) as scratch:
+        left = emptied(settings.data)
+        with tempfile.TemporaryDirectory(prefix=IMPORTING, dir=settings.data) as scratch:
             staged = Settings(Path(scratch) / "data", workers=settings.workers)
             unpack(source, staged.data, say)
             secret = settings.data / SECRET.parent
@@ -130,7 +139,18 @@ def import_log(parts: Parts, source: Path, say: Say = lambda *_: None) -> Replay
                     complete(db)
                     db.db.execute("PRAGMA journal_mode = DELETE")  # one file again, to be moved
                 _take_over(staged, parts, say)
+                for folder in left:
+                    folder.rmdir()
     return report
+
+
+def emptied(data: Path) -> list[Path]:
+    """Empty what killed imports have left in a data folder; the folders themselves stay until an import is whole."""
+    left = [path for path in data.glob(f"{IMPORTING}*") if path.is_dir()]
+    for folder in left:
+        for inner in folder.iterdir():
+            shutil.rmtree(inner)
+    return left
 
 
 def _replayed(staged: Parts, into: Path, source: Path, say: Say) -> ReplayReport:
@@ -161,6 +181,12 @@ def _beside(folder: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
             inner = path.relative_to(folder)
             if not any(part.startswith(".") for part in inner.parts):
                 yield inner.as_posix(), path
+
+
+def _order_file(order: Sequence[bytes], path: Path) -> Path:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        SqliteOrder(db).append(map(read_entry, order))
+    return path
 
 
 def place_beside(staged: Path, folder: Path, *, keep: bool = False) -> None:
@@ -199,6 +225,7 @@ def _take_over(staged: Settings, parts: Parts, say: Say) -> None:
     for name in files:
         if (staged.data / name).exists():
             _place(staged.data / name, settings.data / name)
+    failpoint("import-before-data")
     staged.database.replace(settings.database)
 
 
@@ -221,6 +248,7 @@ def _place(staged: Path, path: Path, *, move: bool = True) -> None:
         with staged.open("rb") as file:
             os.fsync(file.fileno())
         staged.replace(path)
+        failpoint("import-among-files")
 
 
 def _persons_file(parts: Parts, scratch: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -71,10 +72,27 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, county: Office) -> Iterato
 
 @pytest.fixture(scope="module")
 def moved(cluster: Cluster, county: Office) -> Cluster:
-    """The county's log taken over into the empty topics; then a worker with tables on disk."""
-    archive = county.folder / "county.tar"
+    """The county's log taken over into the empty topics, by the third import; then a worker with tables on disk.
+
+    Two were killed: one with a part of the records on the broker, one with all of them. Between them no worker starts,
+    and no other archive is taken in.
+    """
+    archive, other = county.folder / "county.tar", Office(county.folder / "other")
     county.run("log", "export", archive)
+    for place in ("import-among-records:150", "import-before-offsets"):
+        cluster.env["ZHENGZHAO_FAILPOINT"] = place
+        cluster.run("log", "import", archive, code=-signal.SIGKILL)
+        del cluster.env["ZHENGZHAO_FAILPOINT"]
+        cluster.run("worker", "--stages", CORE, code=2)
+        assert "log import FILE" in cluster.office.err
+    other.folder.mkdir()
+    other.init()
+    other.run("tick", "--at", "2018-03-03T12:00:00+08:00")
+    other.run("log", "export", "other.tar")
+    cluster.run("log", "import", other.folder / "other.tar", code=2)
+    assert "not what a broken-off import of this archive leaves" in cluster.office.err
     report = json.loads(cluster.run("log", "import", archive, "--json"))
+    assert "were written before" in cluster.office.err
     assert (report["findings"], report["objects"]) == ([], 31)
     cluster.start("a", f"{CORE},issue,status,log", "--tables", "rocksdb").wait_ready()
     return cluster

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+import re
+import shlex
 import shutil
+import signal
 import sqlite3
+import subprocess
 import tarfile
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from story import PROVINCE, Events, Office, uscc
+from story import COMMAND, PROVINCE, ROOT, Events, Office, uscc
 
+from infra.failpoints import OF_IMPORT
 from infra.recovery.unpack import unpack
 from schemas.agencies import AgencyRegister
 from schemas.errors import UsageError
@@ -190,6 +196,51 @@ def test_what_a_killed_import_left_is_swept(office: Office, tmp_path: Path) -> N
     (other.data / ".import-old" / "data").mkdir(parents=True)
     other.run("log", "import", office.folder / "log.tar")
     assert [p.name for p in other.data.iterdir() if p.name.startswith(".import")] == []
+
+
+@pytest.mark.parametrize("place", OF_IMPORT)
+def test_a_killed_import_opens_nothing_and_is_gone_on_with(
+    guarded: Office, tmp_path: Path, place: str
+) -> None:
+    """Until the import is called again `submit` and `drain` refuse to work in the folder; then it is whole."""
+    other = Office(tmp_path)
+    archive = guarded.folder / "whole.tar"
+    other.run("log", "import", archive, code=-signal.SIGKILL, env={"ZHENGZHAO_FAILPOINT": place})
+    assert not (other.data / "zhengzhao.sqlite").exists()
+    shutil.copytree(guarded.data / "keys", other.data / "keys")
+    shutil.copytree(guarded.data / "secret", other.data / "secret", dirs_exist_ok=True)
+    more = Events()
+    more.apply("2018-09-11T09:00:00+08:00", "A-2", uscc(2))
+    for command in (("drain",), ("submit", write(tmp_path, more))):
+        other.run(*command, code=2)
+        assert "log import FILE" in other.err
+    assert [False] == [row["ok"] for row in other.rows("doctor", code=1) if row["name"] == "import"]
+    assert [] == other.json("log", "import", archive)["findings"]
+    assert beside(guarded) == beside(other)
+    other.run("drain")
+
+
+def test_the_walk_of_the_document(office: Office, tmp_path: Path) -> None:
+    """Backup and restore as docs/operations.md has them, with an import that is killed before the one that counts."""
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (block,) = re.findall(r"```\n(zhengzhao log export backup\.tar\n.*?)```", text, re.S)
+    line = "zhengzhao log import backup.tar --data restored"
+    killed = f"ZHENGZHAO_FAILPOINT=import-among-files {line} || [ $? = 137 ]"
+    walk = block.replace(line, f"{killed}\n{line}").replace("/safe", str(tmp_path / "safe"))
+    walk = re.sub(
+        "^(zhengzhao doctor .*)$", r"\1 || [ $? = 1 ]", walk, flags=re.M
+    )  # the example host is wrong
+    shutil.copytree(office.data, tmp_path / "data")
+    (tmp_path / "safe").mkdir()
+    program = "zhengzhao() { " + shlex.join(COMMAND) + ' "$@"; }\n'
+    done = subprocess.run(
+        ["bash", "-euc", program + walk], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "ZHENGZHAO_DATA": "data"},
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stdout + done.stderr
+    restored = Office(tmp_path)
+    restored.data = tmp_path / "restored"
+    assert ["issued"] * 3 == [restored.case(f"A-{n}")["state"] for n in (1, 2, 3)]
 
 
 def test_unusable_archives(office: Office, tmp_path: Path) -> None:
