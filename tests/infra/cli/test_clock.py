@@ -10,6 +10,7 @@ from stage_app import FakeStageApp
 from story import Events, Office, uscc
 
 from infra.embedded.inbox import RECEIPT, last_receipt
+from infra.kafka.inbox import LedgerClock
 from infra.kafka.stages import ClockStage
 from infra.readmodel.database import Database
 from processors.route import ClockJumped, check_tick
@@ -130,3 +131,18 @@ def test_the_clock_of_a_worker_starts_where_the_ledger_vouches_for_it() -> None:
     assert not clock.vouched(NOW + timedelta(hours=2), last)
     assert clock.vouched(NOW + timedelta(hours=2), last + 7200)
     assert said[-1] == ""
+
+
+def test_ticks_of_others_on_kafka_are_compared_with_the_ledger() -> None:
+    """A tick a day ahead is refused until the ledger has gone on, at which one looks every ten seconds."""
+    steady, decided = [100.0], [NOW]
+    clock = LedgerClock(lambda: int(decided[0].timestamp()), lambda: steady[0])
+    clock.check(NOW + timedelta(hours=23))
+    ahead = NOW + timedelta(hours=25)
+    with pytest.raises(ClockJumped, match="more than a day"):
+        clock.check(ahead)
+    decided[0] = ahead
+    with pytest.raises(ClockJumped):
+        clock.check(ahead)
+    steady[0] += 10
+    clock.check(ahead)
