@@ -58,6 +58,10 @@ class Parts(Protocol):
         """Return `verified`, `mismatched` or `absent` for an uploaded file that a material names."""
         ...
 
+    def check_hosts(self) -> None:
+        """Refuse authorities whose licences would lead to another host than those printed before. Raises UsageError."""
+        ...
+
     def missing_glyphs(self, text: str) -> str:
         """Return the characters of a text that no font of the certificates has, each once."""
         ...

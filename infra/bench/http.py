@@ -319,6 +319,9 @@ def _made_up(data: Path, licences: int) -> list[tuple[str, str]]:
         return f"青海{''.join(chance.choices(_CHARACTERS, k=chance.randint(3, 6)))}有限公司"
 
     with Database(data / "zhengzhao.sqlite", create=True) as db, db.transaction():
+        db.db.execute(
+            "PRAGMA cache_size = -1000000"
+        )  # nothing is written twice, and nobody needs it after a crash
         for n in range(licences):
             before = name()
             after = name() if n % 10 == 0 else before

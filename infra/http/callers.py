@@ -258,8 +258,13 @@ def _check_framing(request: Request) -> None:
                       hint="只发送其一 / send one of them", close=True)  # fmt: skip
 
 
+_READ_BY_ALL: Final = ("/trust/", "/status/")  # what a verifier on any other site may read
+
+
 def _check_origin(request: Request) -> None:
     """Refuse a request that a page of another site made a browser send."""
+    if request.method in ("GET", "HEAD") and request.url.path.startswith(_READ_BY_ALL):
+        return
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
         raise Problem(403, "来自其他网站的页面 / sent by a page of another site", where="Origin")

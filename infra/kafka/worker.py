@@ -20,8 +20,8 @@ from aiokafka.errors import KafkaError
 
 from infra.agencies import require_whole
 from infra.kafka.connection import Connection, parse
-from infra.kafka.inbox import ensure_catalogue
-from infra.kafka.projection import Following
+from infra.kafka.inbox import ensure_catalogue, last_catalogue
+from infra.kafka.projection import PATIENCE, Following, open_caught_up
 from infra.kafka.stage import StageLoop
 from infra.kafka.stages import Options, build
 from infra.kafka.topics import ensure_topics
@@ -60,11 +60,29 @@ def run_worker(parts: Parts, options: Options, *, http: tuple[str, int] | None, 
     def prepare() -> None:
         ensure_topics(connection, departments(catalogue), settings.inboxes, replication=replication)
         if "route" in options.stages:
+            _check_hosts(parts, connection)
             ensure_catalogue(connection, catalogue)
         _ = parts.persons  # opened here, since the store may be away
 
     _patiently(prepare)
     return _patiently(lambda: asyncio.run(_run(parts, options, connection, http)))
+
+
+def _check_hosts(parts: Parts, connection: Connection) -> None:
+    """Refuse a catalogue that gives an authority another host than its licences have; one in force was let in before.
+
+    Raises UsageError; TransientError where the licences could not be read to their end yet.
+    """
+    recorded = last_catalogue(connection)
+    if recorded is None or recorded.payload.digest == parts.catalogue.digest:
+        return
+    projection, behind = open_caught_up(parts.settings, connection, PATIENCE)
+    projection.close()
+    if behind:
+        raise TransientError(
+            f"主机尚未核对，落后 {behind} 条 / the hosts are not compared yet, {behind} records behind"
+        )
+    parts.check_hosts()
 
 
 def _patiently(act: Callable[[], T]) -> T:

@@ -1,5 +1,6 @@
 """The files for users with containers."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.portal import routes as routes_module
 from infra.settings import load
 
 DEPLOY = Path(__file__).parents[2] / "infra" / "deploy"
@@ -51,7 +53,7 @@ def test_only_what_signs_has_the_keys() -> None:
     mounting = {
         doc["metadata"]["name"]
         for doc in documents()
-        if doc["kind"] == "Deployment" and "zhengzhao-keys" in str(doc["spec"]["template"]["spec"]["volumes"])
+        if doc["kind"] in ("Deployment", "StatefulSet") and "zhengzhao-keys" in str(doc["spec"]["template"])
     }
     assert {"issue"} == mounting
     services = compose()["services"]
@@ -72,20 +74,43 @@ def test_compose_has_three_brokers_and_health_everywhere() -> None:
     assert [n for n in ("worker", "issue") if {"container_name", "ports"} & set(services[n])] == []
 
 
-def test_the_service_is_reached_and_holds_no_keys() -> None:
+@pytest.mark.parametrize(("name", "path"), [("service", "/"), ("portal", "/desk")])
+def test_the_service_is_reached_and_holds_no_keys(name: str, path: str) -> None:
     """Ingress → Service → pods of `run`, alive by /livez and ready by /readyz, whose only secret folder opens persons."""
-    found = {doc["kind"]: doc for doc in documents() if doc["metadata"]["name"] == "service"}
-    rule = found["Ingress"]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    found = {doc["kind"]: doc for doc in documents() if doc["metadata"]["name"] == name}
+    ingress = next(doc for doc in documents() if doc["kind"] == "Ingress")
+    paths = {one["path"]: one["backend"]["service"] for one in ingress["spec"]["rules"][0]["http"]["paths"]}
+    rule = paths[path]
     port = found["Service"]["spec"]["ports"][0]
-    pod = found["Deployment"]["spec"]["template"]
+    pod = found["StatefulSet"]["spec"]["template"]
     (container,) = pod["spec"]["containers"]
-    assert ("service", port["name"]) == (rule["name"], rule["port"]["name"])
+    assert (name, port["name"]) == (rule["name"], rule["port"]["name"])
     assert found["Service"]["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
     assert container["args"][0] == compose()["services"]["service"]["command"][0] == "run"
     paths = [container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")]
     assert ["/livez", "/readyz"] == paths
     assert port["targetPort"] in [named["name"] for named in container["ports"]]
     assert not any("zhengzhao-keys" in str(volume) for volume in pod["spec"]["volumes"])
+    (kept,) = found["StatefulSet"]["spec"]["volumeClaimTemplates"]
+    assert "/data" in [
+        m["mountPath"] for m in container["volumeMounts"] if m["name"] == kept["metadata"]["name"]
+    ]
+    assert found["StatefulSet"]["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Retain"
+
+
+def test_the_pages_behind_a_login_are_in_one_place() -> None:
+    """The Ingress leads each of their paths to the one pod that has their accounts."""
+    ingress = next(doc for doc in documents() if doc["kind"] == "Ingress")
+    told = {
+        one["path"]
+        for one in ingress["spec"]["rules"][0]["http"]["paths"]
+        if one["backend"]["service"]["name"] == "portal"
+    }
+    routes = Path(routes_module.__file__ or "").read_text("utf-8")
+    served = {f"/{path}" for path in re.findall(r'route\("/([a-z]+)', routes)}
+    assert served - {"/portal"} == told  # what lies below /portal is the same everywhere
+    (portal,) = [d for d in documents() if d["metadata"]["name"] == "portal" and d["kind"] == "StatefulSet"]
+    assert portal["spec"]["replicas"] == 1
 
 
 def test_the_settings_of_the_service_are_read(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from story import uscc
 
 from infra.cli import main
 from infra.http.limits import Buckets, RequestLimits
-from infra.http.service import Service, service
+from infra.http.service import service
 from infra.settings import load
 
 ITEM = "industrial-product-licence"
@@ -36,7 +36,7 @@ class PortalSite:
 
     address: str
     data: Path
-    service: Service
+    service: Any = None  # none where it runs as a process of its own
 
     @classmethod
     @contextlib.contextmanager
@@ -159,14 +159,19 @@ def attribute(page: httpx.Response, name: str) -> str:
     return found[1] if found else ""
 
 
-def command(*words: str) -> Any:
-    """Run a command in this process; return the JSON that it prints. AssertionError where it fails."""
+def printed(*words: str | Path) -> str:
+    """Run a command in this process; return what it prints. AssertionError where it fails."""
     out, before = io.StringIO(), sys.stdout
     sys.stdout = out
     try:
-        code = main(list(words))
+        code = main([*map(str, words)])
     finally:
         sys.stdout = before
     assert code == 0, (words, code, out.getvalue())
-    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    return out.getvalue()
+
+
+def command(*words: str) -> Any:
+    """Run a command in this process; return the JSON that it prints. AssertionError where it fails."""
+    rows = [json.loads(line) for line in printed(*words).splitlines()]
     return rows[0] if len(rows) == 1 else rows

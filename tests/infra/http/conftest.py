@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from cluster import CORE, Cluster
+from playwright.sync_api import Browser, sync_playwright
+from verifier_site import chromium
 
 from infra.cli import main
 from infra.settings import Settings, allow_past
@@ -22,6 +24,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield one
     finally:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser; while it is open no other test of this process can run an event loop."""
+    with sync_playwright() as started:
+        opened = chromium(started)
+        yield opened
+        opened.close()
 
 
 def beside(cluster: Cluster, data: Path) -> Settings:

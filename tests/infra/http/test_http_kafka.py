@@ -119,11 +119,11 @@ def test_records_in_binary_mode(cluster: Cluster, tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(cluster: Cluster, data: Path) -> Iterator[httpx.Client]:
+def running(cluster: Cluster, data: Path, port: int = 0) -> Iterator[httpx.Client]:
     """`zhengzhao run` as a process of its own; it ends with 0 and shows no traceback."""
     beside(cluster, data)
     process = subprocess.Popen(
-        [*COMMAND, "run", "--port", "0", "--json"], env={**cluster.env, "ZHENGZHAO_DATA": str(data)}, cwd=ROOT,
+        [*COMMAND, "run", "--port", str(port), "--json"], env={**cluster.env, "ZHENGZHAO_DATA": str(data)}, cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import axe_playwright_python
+import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
-from served import serving
+from cluster import free_ports
+from draws_told import REASON, RESULT, ToldDraws, two_draws
+from forgeries import flip
+from markupsafe import escape
+from playwright.sync_api import Browser, expect
+from portal_site import printed
+from served import serving, until_stopped
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
-from story import Events, ric, uscc
-from verifier_site import chromium
+from story import PROVINCE, Events, ric, uscc
 
 from infra.cli import main
 from infra.http.pages import POLICY
-from infra.http.service import service
+from infra.http.service import listen, server_of, service
 from infra.settings import Settings
+from schemas.calendar import CHINA
+from schemas.licence import qr_text
 
 HTML = {"Accept": "text/html", "Accept-Language": "zh-CN"}
 OLD, NEW = "青海雪域昆仑盐湖化肥有限公司", "青海三江绿源农资有限公司"
@@ -29,11 +40,22 @@ HOSTILE = "=1+1<script>alert(1)</script>\"'&amp;javascript:名"
 LONG = "长" * 190
 PERSON, PERSON_NAME, PERSON_NUMBER = ric(7), "卓玛央金", "TS-9"
 IMPORTED = 40
+PORT = free_ports(1)
+LEADS_TO = f"127.0.0.1:{PORT}"
+"""The host of the licences: a code is checked where it leads."""
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 PATHS = (
     "/", "/verify", "/register", "/register?q=%E7%9B%90%E6%B9%96", "/items", "/items/industrial-product-licence",
     "/items/business-licence?division=630225", "/promises", "/draws", "/log", "/nothing", "/register/none",
 )  # fmt: skip
+
+
+BEGAN = datetime.now(CHINA) - timedelta(days=2)
+
+
+def moment(minute: int) -> str:
+    """Return the time of an event, some minutes into the story."""
+    return (BEGAN + timedelta(minutes=minute)).isoformat(timespec="seconds")
 
 
 def story() -> Events:
@@ -44,14 +66,14 @@ def story() -> Events:
         return {"kind": "enterprise", "id": uscc(n), "name": name, "address": "积石镇", "division": "630225"}
 
     for n, name in enumerate((OLD, HOSTILE, LONG, "西宁宏达建材有限公司"), 1):
-        e.apply(f"2018-09-1{n}T09:00:00+08:00", f"A{n}", uscc(n), applicant=applicant(n, name))
+        e.apply(moment(n), f"A{n}", uscc(n), applicant=applicant(n, name))
     form = [{"kind": "application-form"}]
     e.apply(
-        "2018-09-20T09:00:00+08:00", "C1", uscc(1), action="change", granted_by="A1", applicant=applicant(1, OLD),
+        moment(20), "C1", uscc(1), action="change", granted_by="A1", applicant=applicant(1, OLD),
         change={"name": NEW}, materials=form, products=...,
     )  # fmt: skip
     order = {"granted_by": "A4", "holder_id": uscc(4), "ground": "擅自改变<b>", "legal_basis": "条例第 37 条"}
-    e.add("licence.revoked", "2018-09-21T09:00:00+08:00", {**order, "decided_on": "2018-09-21"})
+    e.add("licence.revoked", moment(21), {**order, "decided_on": moment(21)[:10]})
     person = {
         "kind": "person",
         "id": PERSON,
@@ -60,7 +82,7 @@ def story() -> Events:
         "division": "630225",
     }
     e.add(
-        "licence.imported", "2018-09-22T09:00:00+08:00",
+        "licence.imported", moment(22),
         {"holder": person, "licence_number": PERSON_NUMBER, "item": "special-equipment-operator",
          "issued_on": "2017-01-01", "valid_from": "2017-01-01", "valid_until": "2021-01-01"},
         "urn:agency:630200:market-regulation",
@@ -68,33 +90,48 @@ def story() -> Events:
     for n in range(30, 30 + IMPORTED):
         holder = {**applicant(n, f"互助第{n}商店"), "division": "630225"}
         e.add(
-            "licence.imported", "2018-09-23T09:00:00+08:00",
+            "licence.imported", moment(23),
             {"holder": holder, "licence_number": f"OLD-{n}", "item": "industrial-product-licence",
-             "issued_on": "2017-01-01", "valid_from": "2017-01-01", "valid_until": "2021-01-01",
+             "issued_on": "2017-01-01", "valid_from": "2017-01-01", "valid_until": f"{BEGAN.year + 3}-01-01",
              "products": [{"category": "化肥", "site": "积石镇", "detail": "复混肥料"}]},
         )  # fmt: skip
     return e
+
+
+def describe_authority(folder: Path) -> None:
+    """Say in a data folder where the authority of the story is."""
+    (folder / "authorities").mkdir(parents=True)
+    (folder / "authorities" / "63.toml").write_text(
+        f'["{PROVINCE}"]\nhost = "{LEADS_TO}"\naddress = "海晏路 1 号"\n'
+        'hours = "9:00—17:00"\ntelephone = "0971-6161234"\ncomplaints = "12345"\n',
+        "utf-8",
+    )
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the story, and an authority that says where it is."""
     folder = tmp_path_factory.mktemp("public") / "data"
-    (folder / "authorities").mkdir(parents=True)
-    (folder / "authorities" / "63.toml").write_text(
-        '["urn:agency:630000:market-regulation"]\nhost = "licences.example.org"\naddress = "海晏路 1 号"\n'
-        'hours = "9:00—17:00"\ntelephone = "0971-6161234"\ncomplaints = "12345"\n',
-        "utf-8",
-    )
+    describe_authority(folder)
     events = folder.parent / "events.jsonl"
-    events.write_text("\n".join(map(json.dumps, story().lines)), "utf-8")
-    for command in (["keys", "init", "--valid-from", "2018-01-01"], ["submit", str(events)], ["drain"]):
+    events.write_text(story().text(), "utf-8")
+    for command in (
+        ["keys", "init", "--valid-from", BEGAN.date().isoformat()],
+        ["submit", str(events)],
+        ["drain"],
+    ):
         assert main([*command, "--data", str(folder), "--json"]) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
-def built(data: Path) -> Iterator[Any]:
+def draws(data: Path) -> ToldDraws:
+    """Two draws among the licences of the story."""
+    return two_draws(data.parent / "draws", lambda *words: printed(*words, "--data", data))
+
+
+@pytest.fixture(scope="module")
+def built(data: Path, draws: ToldDraws) -> Iterator[Any]:
     with service(Settings(data, workers=1), deciding=False) as made:
         yield made
 
@@ -252,25 +289,45 @@ def test_language_is_kept_in_a_cookie(built: Any) -> None:
         assert '<html lang="en">' in reader.get("/items", headers=HTML).text
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = chromium(playwright)
-        yield started
-        started.close()
+def test_a_draw_shows_its_result_and_its_files(client: TestClient, draws: ToldDraws) -> None:
+    """The list leads to it; names, authority and published result stand there, and the files as they were signed."""
+    listed = client.get("/draws", headers=HTML).text
+    assert f'href="/draws/{draws.drawn}"' in listed
+    page = client.get(f"/draws/{draws.drawn}", headers=HTML).text
+    for expected in (RESULT, draws.target, str(escape(draws.name)), "青海省市场监督管理局"):
+        assert expected in page
+    assert f"/draws/{draws.drawn}/again" in page
+    transcript = client.get(f"/draws/{draws.drawn}/transcript.json")
+    assert (200, draws.drawn) == (transcript.status_code, transcript.json()["announcement_digest"])
+    assert 404 == client.get(f"/draws/{draws.drawn}/void.json").status_code
+    assert 404 == client.get(f"/draws/{draws.drawn}/..%2F..%2Fkeys").status_code
+
+
+def test_a_voided_draw_is_said_to_be_void(client: TestClient, draws: ToldDraws) -> None:
+    """With its reason, as text; it has a void to download and no transcript."""
+    page = client.get(f"/draws/{draws.voided}", headers=HTML).text
+    assert str(escape(REASON)) in page
+    assert REASON not in page
+    assert draws.voided in client.get("/draws", headers=HTML).text
+    assert REASON == client.get(f"/draws/{draws.voided}/void.json").json()["reason"]
+    assert 404 == client.get(f"/draws/{draws.voided}/transcript.json").status_code
+    assert 404 == client.get(f"/draws/{draws.voided}/again", headers=HTML).status_code
 
 
 @pytest.fixture(scope="module")
 def address(built: Any) -> Iterator[str]:
-    with serving(built.app()) as place:
-        yield place
+    with listen("127.0.0.1", PORT) as listening, until_stopped(server_of(built), listening):
+        yield f"http://{LEADS_TO}"
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_pages_in_a_real_browser(browser: Browser, address: str, client: TestClient, width: int) -> None:
+def test_pages_in_a_real_browser(
+    browser: Browser, address: str, client: TestClient, draws: ToldDraws, width: int
+) -> None:
     """No scrolling sideways, no third host, no breach of the policy, and nothing that axe-core finds."""
     axe = AXE.read_text("utf-8")
     number = quote(found(client, q="长长")[0][0])
+    own = (f"/register/{number}", f"/draws/{draws.drawn}", f"/draws/{draws.voided}")
     for language in ("zh", "en"):
         context = browser.new_context(
             viewport={"width": width, "height": 740}, locale="zh-CN", service_workers="block"
@@ -280,7 +337,7 @@ def test_pages_in_a_real_browser(browser: Browser, address: str, client: TestCli
         wrong: list[str] = []
         page.on("request", lambda request, asked=asked: asked.append(request.url))
         page.on("console", lambda m, wrong=wrong: wrong.append(m.text) if m.type == "error" else None)
-        for path in (*PATHS, f"/register/{number}"):
+        for path in (*PATHS, *own):
             page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={language}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             page.evaluate(axe)
@@ -289,6 +346,67 @@ def test_pages_in_a_real_browser(browser: Browser, address: str, client: TestCli
         assert all(url.startswith(f"{address}/") for url in asked)
         assert [] == [text for text in wrong if "404" not in text]
         context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_stranger_goes_the_whole_way(browser: Browser, address: str, draws: ToldDraws, width: int) -> None:
+    """Find a firm by half its former name, scan, `valid`, offline, scan again; a tampered PDF, why; a draw's result."""
+    context = browser.new_context(viewport={"width": width, "height": 740}, locale="zh-CN")
+    page = context.new_page()
+    page.goto(address)
+    page.locator('form.search [name="q"]').fill(OLD[2:6])
+    page.keyboard.press("Enter")
+    number = str(page.locator("[data-licence]").first.get_attribute("data-licence"))
+    page.get_by_role("link", name=number).click()
+    expect(page.locator(f'[data-licence="{number}"][data-status="valid"]')).to_contain_text(NEW)
+    held = {
+        form: httpx.get(f"{address}/v1/licences/{quote(number)}/artefact", params={"format": form}).content
+        for form in ("cwt", "pdf")
+    }
+    scanned = f"{address}/#{qr_text(LEADS_TO.upper(), held['cwt']).partition('#')[2]}"
+    page.goto(scanned)
+    answer = page.locator('#v-answer[data-verdict="valid"][data-genuine="true"]')
+    expect(answer).to_contain_text(NEW)
+    page.locator("#verifier[data-offline=ready]").wait_for()
+    context.set_offline(True)
+    page.goto("about:blank")
+    page.goto(scanned)
+    expect(answer).to_contain_text("没有网络")
+    context.set_offline(False)
+    page.goto(f"{address}/verify")
+    tampered: Any = {"name": "licence.pdf", "mimeType": "", "buffer": flip(held["pdf"], 5000)}
+    page.set_input_files("#v-file", tampered)
+    expect(page.locator('#v-answer[data-verdict="invalid"][data-genuine="false"]')).to_contain_text("原件")
+    page.locator("#v-answer summary").click()
+    expect(page.locator("#v-answer [data-check=seal][data-ok=false]")).to_be_visible()
+    page.goto(f"{address}/draws")
+    page.locator(f'a[href="/draws/{draws.drawn}"]').click()
+    expect(page.locator("#results")).to_contain_text(RESULT)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_pages_of_other_sites_neither_frame_nor_send(browser: Browser, address: str) -> None:
+    """A frame stays empty, a form is refused with a page in the reader's language, nothing but trust and status is read."""
+    site = f'''<!doctype html><iframe src="{address}/register"></iframe>
+        <form method="post" action="{address}/login"><input name="link" value="x"><button>go</button></form>'''
+
+    async def answer(request: Request) -> HTMLResponse:
+        return HTMLResponse(site)
+
+    with serving(Starlette(routes=[Route("/", answer)])) as other:
+        page = browser.new_page(locale="zh-CN")
+        page.goto(other)
+        assert "证照查询" not in page.frames[1].content()
+        read = """async (place) => { try { return (await fetch(place)).status; } catch { return 0; } }"""
+        places = ("/register", "/v1/licences", "/trust/bundle")
+        told = [page.evaluate(read, address + place) for place in places]
+        assert [0, 0, 200] == told, told
+        with page.expect_navigation() as sent:
+            page.get_by_role("button", name="go").click()
+        assert 403 == (sent.value.status if sent.value else None)
+        expect(page.locator("h1")).to_contain_text("无权")
+        page.close()
 
 
 def test_page_prints_without_navigation(browser: Browser, address: str) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 import httpx
-from portal_site import ITEM, PNG, PortalSite, Visitor, answers, attribute, command
-from story import ric, uscc
+import pytest
+from portal_site import BUREAU, ITEM, PNG, PortalSite, Visitor, answers, attribute, command
+from story import Events, ric, uscc
 
 from infra.cli import main
+from schemas.calendar import CHINA
+from schemas.items import fields_once, load_catalogue
 
 
 def test_a_link_logs_in_once(site: PortalSite) -> None:
@@ -224,6 +231,90 @@ def test_a_change_and_a_surrender_from_the_licence_page(site: PortalSite) -> Non
     gone = visitor.send(visitor.web.get(where.replace("change", "surrender")), {"do": "submit"})
     assert "granted" == attribute(gone, "data-state"), gone.text
     assert "cancelled" == attribute(visitor.web.get(f"/licences/{number[1]}"), "data-status")
+
+
+@pytest.mark.parametrize(("n", "action"), [(140, "extend"), (141, "reissue"), (142, "renew")])
+def test_further_applications_from_the_licence_page(site: PortalSite, n: int, action: str) -> None:
+    """What is known is filled in; each makes a further version of the licence, a renewal three months before its end."""
+    visitor, today = site.enterprise(n), datetime.now(CHINA).date()
+    if action == "renew":
+        number = f"OLD-{n}"
+        who = {
+            name.partition(".")[2]: text for name, text in answers().items() if name.startswith("applicant.")
+        }
+        holder = {"kind": "enterprise", "id": uscc(n), **who}
+        product = {"category": "化肥", "site": "积石镇工业园", "detail": "复混肥料"}
+        began, ends = today - timedelta(days=1730), today + timedelta(days=95)
+        dates = {"issued_on": f"{began}", "valid_from": f"{began}", "valid_until": f"{ends}"}
+        told(
+            site,
+            "licence.imported",
+            {"holder": holder, "licence_number": number, "item": ITEM, "products": [product], **dates},
+        )
+        waits(lambda: 200 == visitor.web.get(f"/licences/{number}").status_code)
+    else:
+        found = re.search(r'href="/licences/([^"]+)"', visitor.apply().text)
+        assert found is not None
+        number = found[1]
+    assert f"action={action}" in visitor.web.get(f"/licences/{number}").text
+    page = visitor.web.get(f"/apply/{ITEM}?action={action}&licence_number={number}")
+    assert "青海示范化工有限公司" in page.text
+    values = {name: text for name, text in answers().items() if name in ("signatory", "signed_on")}
+    if action == "extend":
+        values |= {"products.0.category": "化肥", "products.0.site": "乙地", "products.0.detail": "磷肥"}
+    files = dict.fromkeys(re.findall(r'name="(materials[^"]+)" type="file"', page.text), ("p.png", PNG))
+    case = visitor.settled(visitor.send(page, {**values, "do": "submit"}, files))
+    assert "issued" == attribute(case, "data-state"), case.text
+    now = visitor.web.get(f"/licences/{number}").text
+    assert "valid" == attribute(visitor.web.get(f"/licences/{number}"), "data-status")
+    assert action != "extend" or "乙地" in now
+
+
+def test_a_registration_with_its_filing(site: PortalSite) -> None:
+    """One form registers and files; a filing that its department returned is answered again from the holder's page."""
+    visitor, code, key = site.enterprise(143), "business-licence", "recycling-filing"
+    items = load_catalogue().items
+    page = visitor.web.get(f"/apply/{code}")
+    asked = {f"fields.{rule.name}": str(rule.example) for rule, _ in fields_once([items[code], items[key]])}
+    files = dict.fromkeys(re.findall(r'name="(materials[^"]+)" type="file"', page.text), ("p.png", PNG))
+    values = {name: text for name, text in answers().items() if not name.startswith("products.")}
+    case = visitor.settled(
+        visitor.send(page, {**values, **asked, f"items.{key}": "1", "do": "submit"}, files)
+    )
+    assert "issued" == attribute(case, "data-state"), case.text
+    filing = f"{attribute(case, 'data-application')}:{key}"
+    assert filing in visitor.web.get("/my").text
+    back = {"filing_id": filing, "holder_id": uscc(143), "department": "commerce", "reason": "范围不清"}
+    told(site, "filing.returned", back, "urn:agency:630225:commerce")
+    waits(lambda: "范围不清" in visitor.web.get("/my").text)
+    field = items[key].fields[0]
+    again = visitor.send(
+        visitor.web.get("/my"), {f"fields.{field.name}": str(field.example)}, path="/my/filings/"
+    )
+    assert "/my" == again.url.path
+    waits(lambda: 'action="/my/filings/' not in visitor.web.get("/my").text)
+    row = command("holder", "show", uscc(143), "--data", str(site.data), "--json")["filings"][0]
+    assert (filing, "pushed") == (row["filing_id"], row["state"])
+
+
+def told(site: PortalSite, kind: str, data: dict[str, Any], source: str = BUREAU) -> None:
+    """Send an event of an agency to the service."""
+    at = datetime.now(CHINA).isoformat(timespec="seconds")
+    event = Events().add(
+        kind, at, data, source, id=f"{kind}-{data.get('filing_id', data.get('licence_number'))}"
+    )
+    answer = httpx.post(
+        f"{site.address}/v1/events", json=event, headers={"Content-Type": "application/cloudevents+json"}
+    )
+    assert 202 == answer.status_code, answer.text
+
+
+def waits(done: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.1)
 
 
 def test_a_withdrawn_application_ends(site: PortalSite) -> None:
