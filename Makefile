@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-soak lint lock schemas soak clean
+.PHONY: help setup programs demo test test-fast test-soak lint lock schemas soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,10 +18,13 @@ setup: .venv/.ready ## .venv with the command zhengzhao
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+programs: ## looks for the browser and other programs of the system that the tests use
+	@.ci/programs
+
 demo: setup ## the main job told: a day of applications, lives of licences, a registration, a draw
 	$(BIN)/zhengzhao demo
 
-test: setup lint ## everything: lint, types, import contracts, all tests with real servers
+test: programs setup lint ## everything: lint, types, import contracts, all tests with real servers and a real browser
 	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 test-fast: setup lint ## without servers and slow tests
