@@ -28,7 +28,7 @@ test: programs setup lint ## everything: lint, types, import contracts, all test
 	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 test-fast: setup lint ## without servers and slow tests
-	$(BIN)/python -m pytest -m "not servers and not slow and not soak"
+	$(BIN)/python -m pytest -m "not servers and not slow and not soak" -n 2 --dist loadfile
 
 test-soak: setup ## the long tests that `make test` leaves out
 	$(BIN)/python -m pytest -m soak
