@@ -167,7 +167,7 @@ class Bodies:
         if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise Problem(415, hint="不要压缩 / send it without Content-Encoding")
         declared = request.headers.get("content-length", "")
-        if declared.isdigit() and len(declared) < 16 and int(declared) > most:
+        if declared.isascii() and declared.isdigit() and len(declared) < 16 and int(declared) > most:
             raise _too_large(most)
         parts: list[bytes] = []
         size = 0

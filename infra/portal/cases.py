@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from datetime import datetime
 from typing import Any, Final
@@ -96,11 +97,8 @@ def _form(
 
 
 def _rows(values: dict[str, str], prefix: str, more: bool) -> list[int]:
-    named = [
-        int(name.split(".")[-2])
-        for name in values
-        if name.startswith(f"{prefix}.") and name.split(".")[-2].isdigit()
-    ]
+    own = re.compile(rf"{re.escape(prefix)}\.([0-9]{{1,4}})\.[a-z]+", re.ASCII)
+    named = [int(found[1]) for name in values if (found := own.fullmatch(name))]
     count = min(max(named, default=-1) + 1 + more, forms.MOST_PRODUCTS)
     return list(range(max(count, 1)))
 

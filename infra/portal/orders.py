@@ -85,7 +85,7 @@ def dead_letters(portal: Portal, visit: Visit) -> Response:
     with portal.installation.letters() as box:
         if visit.posted:
             reason, wanted = visit.typed.get("reason", "").strip(), visit.typed.get("letter", "")
-            if reason and wanted.isdigit():
+            if reason and wanted.isascii() and wanted.isdigit() and len(wanted) < 16:
                 box.close(int(wanted), f"{reason} ({visit.account.name or visit.account.id})")
                 return RedirectResponse("/desk/dead-letters", 303)
             error = Reason("请填写理由", "give the reason")

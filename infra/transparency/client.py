@@ -109,7 +109,7 @@ class HttpLog:
             said = self.fetch("checkpoints").decode("ascii")
         except (NotFound, UnicodeDecodeError):
             return []
-        return sorted(int(name) for name in said.split() if name.isdigit())
+        return sorted(int(name) for name in said.split() if name.isdigit() and len(name) < 16)
 
 
 def open_log(place: str) -> LogSource:

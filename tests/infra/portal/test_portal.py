@@ -57,6 +57,15 @@ def test_an_error_page_knows_who_is_logged_in(site: PortalSite) -> None:
     assert 'href="/logout"' in missing.text
 
 
+def test_digits_that_are_no_number_break_no_page(site: PortalSite) -> None:
+    """Superscripts and endless numbers in a form's fields are nothing that the form knows."""
+    visitor = site.enterprise(133)
+    page = visitor.web.get(f"/apply/{ITEM}")
+    for odd in ("²", "9" * 5000, "٣"):
+        answer = visitor.send(page, {f"products.{odd}.category": "化肥", "do": "more"})
+        assert answer.status_code in (200, 422), odd[:10]
+
+
 def test_an_application_leads_to_its_licence(site: PortalSite) -> None:
     """A complete form ends on the case page with `issued`; the licence is there as page, picture, PDF and code."""
     visitor = site.enterprise(102)
