@@ -107,6 +107,7 @@ SECONDS = 8  # of processor time, and by the clock
 _KEPT = 16  # papers remembered: one is asked for several times, and parsed once
 _READ, _REFUSED = b"+", b"-"
 
+_NO_CHARACTER: Final = "(cid:"  # how the parser writes an outline of which no character is told
 _SHOWN: Final = 2000  # characters of a field that a page shows
 
 _SCAN: Final = (
@@ -182,6 +183,13 @@ def _read(pdf: bytes, name: str) -> PdfDocument:
             hint="重新打印为 PDF，去掉密码 / print it to PDF anew, without a password",
         )
     paper = msgspec.json.decode(answer[1:], type=PdfDocument)
+    unreadable = sum(_NO_CHARACTER in word.text for word in paper.words)
+    if paper.words and not paper.fields and unreadable * 2 > len(paper.words):
+        raise ScanWithoutText(
+            "只有字形，没有文字：另一程序去掉了字形与字符的对应 / outlines without text: a program left out which characters they are",
+            where=name,
+            hint=_SCAN,
+        )
     if not paper.words and not paper.fields:
         raise ScanWithoutText("扫描件，没有文字 / a scan without text", where=name, hint=_SCAN)
     return paper

@@ -12,11 +12,12 @@ from pathlib import Path
 import pypdfium2
 import pypdfium2.raw as pdfium
 import pytest
-from packet_forms import BLANKS, CODE, FACES, FORM, LETTER, ROW, filled, flattened
+from packet_forms import BLANKS, CODE, FACES, FORM, LETTER, ROW, blank, filled, flattened
 from pypdf import PageObject, PdfReader, PdfWriter, Transformation
 
 from producers import forms
-from producers.extract import read
+from producers.extract import ScanWithoutText, read
+from producers.form_fields import with_fields
 from producers.forms import FormMark
 from producers.packets import Packet, read_packet
 from schemas.errors import UsageError
@@ -60,6 +61,7 @@ WAYS: dict[str, Way] = {
     "qpdf": by_tool("qpdf", "--flatten-annotations=all", "IN", "OUT"),
     "ghostscript": by_tool("gs", "-q", "-dNOPAUSE", "-dBATCH", "-sDEVICE=pdfwrite", "-sOutputFile=OUT", "IN"),
     "PDFium": by_pdfium,
+    "mutool clean": by_tool("mutool", "clean", "-s", "-gggg", "IN", "OUT"),
 }
 
 
@@ -228,6 +230,36 @@ def test_every_reader_draws_a_filled_form(tmp_path: Path, pdfjs: Path) -> None:
     for said in (FORM["applicant.name"], FORM["applicant.id"], FORM["products.2.category"]):
         assert dict.fromkeys(shown, True) == {name: said in text for name, text in shown.items()}
     assert b"NeedAppearances" not in pdf
+
+
+def test_a_form_filled_in_by_pdf_js_reads_back_equal(tmp_path: Path, pdfjs: Path) -> None:
+    """What Firefox's reader writes into the fields and saves is what was typed, and what it draws agrees."""
+    papers = []
+    for kind, said in ((forms.FORM, FORM), (forms.LETTER, LETTER)):
+        (tmp_path / "in.pdf").write_bytes(with_fields(blank(kind)))
+        words = ["node", str(pdfjs), "in.pdf", "out.pdf", json.dumps(said)]
+        subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+        papers.append((tmp_path / "out.pdf").read_bytes())
+    found = packet(*papers)
+    assert (FORM, LETTER, ()) == (
+        values(found, forms.FORM), values(found, forms.LETTER), found.contradictions
+    )  # fmt: skip
+
+
+def test_forms_that_mupdf_baked_read_back_equal() -> None:
+    """Copies that MuPDF 1.28 flattened (`bake`), kept here since the packaged `mutool` has no such command."""
+    found = packet(*((DATA / f"{kind}-by-mupdf.pdf").read_bytes() for kind in (forms.FORM, forms.LETTER)))
+    assert (FORM, LETTER, ()) == (
+        values(found, forms.FORM), values(found, forms.LETTER), found.contradictions
+    )  # fmt: skip
+
+
+def test_outlines_without_characters_are_a_scan(tmp_path: Path) -> None:
+    """`mutool convert` leaves out which characters its outlines are: nothing is guessed, the values are asked for."""
+    copy = by_tool("mutool", "convert", "-o", "OUT", "IN")(filled(forms.FORM, FORM), tmp_path)
+    with pytest.raises(ScanWithoutText, match="outlines without text") as found:
+        read(copy, "copy.pdf")
+    assert "--values" in (found.value.hint or "")
 
 
 def test_page_and_field_must_agree() -> None:
