@@ -234,7 +234,7 @@ class Installation:
         """Return the proof (tlog-proof) that a licence version is in the log. Raises NotFound."""
         from infra.transparency.client import proof_of
 
-        return proof_of(self.log, self.artefact(number, version, "cwt"), self.trust)
+        return proof_of(self.log, self.artefact(number, version, "cwt"), self.trust, self.next_step())
 
     def timestamp(self, number: str, version: int | None) -> bytes:
         """Return the timestamp (RFC 3161) that lies beside a licence version. Raises NotFound without one."""

@@ -92,7 +92,7 @@ def _keys(here: Installation) -> Findings:
     live = [key for key in trust.keys.values() if key.signed_in_time(now)]
     uses = ", ".join(sorted({key.use for key in trust.keys.values()}))
     starts = min(key.signs_from for key in trust.keys.values())
-    edition = f"版次 / edition {trust.listing.sequence} · 密钥 / keys {len(trust.keys)} ({uses})"
+    edition = f"版次 / edition {trust.listing.sequence} · {uses} 密钥 {len(trust.keys)} / keys {len(trust.keys)}: {uses}"
     yield DoctorFinding("trust", True, edition)
     signing = (
         f"今日可签发 {len(live)} 个，共 {len(trust.keys)} 个，最早自 {starts[:10]} / "
@@ -131,7 +131,7 @@ def _root(here: Installation, private: frozenset[str]) -> DoctorFinding:
 def _hosts(here: Installation) -> Findings:
     """Check that the QR codes lead somewhere, for each authority to the host printed before."""
     example = here.example_hosts()
-    wrong = f"二维码指向示例主机 / {len(example)} authorities print {EXAMPLE_HOST}, which nobody has: {example[:3]}"
+    wrong = f"二维码指向示例主机 {EXAMPLE_HOST} 的机关 / authorities that print {EXAMPLE_HOST}, which nobody has: {len(example)}, {example[:2]}"
     yield DoctorFinding("hosts", not example, wrong if example else HOSTS_GOOD, HOST_HINT if example else "")
     here.check_hosts()
 
@@ -370,7 +370,7 @@ def _log(here: Installation) -> Findings:
     try:
         note = here.log.fetch("checkpoint")
     except NotFound:
-        yield DoctorFinding("log", None, "日志尚未发布 / no head is published yet", "zhengzhao drain")
+        yield DoctorFinding("log", None, "日志尚未发布 / no head is published yet", here.next_step())
         return
     seen = verify_checkpoint(note, msgspec.structs.replace(policy, needed=0))
     signed = {one.witness.name for one in seen.cosignatures}
@@ -380,7 +380,7 @@ def _log(here: Installation) -> Findings:
     )
     enough = policy.needed == 0 or seen.witnessed_by(policy.needed) is not None
     missing = f" · 缺少 / missing: {', '.join(away)}" if away else ""
-    hint = "查看见证服务；它恢复后 zhengzhao drain 会再请其签署 / look after it; the next drain asks it again"
+    hint = "查看见证服务；它恢复后，下次发布日志时再请其签署 / look after it; the next head of the log is sent to it again"
     yield DoctorFinding("log", enough and (not away or None), said + missing, hint if away else "")
 
 
@@ -391,7 +391,7 @@ def _proof(here: Installation) -> Findings:
     yield DoctorFinding(
         "require_proof", None,
         "能写入收件箱者可冒充任何机构 / anybody who reaches the inbox can speak for any agency",
-        "settings.toml: require_proof = true；登记各机构的密钥 / and register the agencies' keys",
+        "settings.toml: require_proof = true；登记各机构的密钥 / settings.toml: require_proof = true, and register the agencies' keys",
     )  # fmt: skip
 
 

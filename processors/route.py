@@ -4,6 +4,8 @@ Ids of holders are brought to the compared form. A person's number goes no furth
 with a mask for people to read; a person's name and address, sites and details of products are sealed; numbers
 in other texts and ids are masked, in free texts telephone numbers and citizen ids of the old form too. Free texts about
 a person are sealed whole, since a name in them cannot be told: what an authority must keep of its decision as evidence.
+In free texts about an enterprise the names of persons are sealed: those that its applications gave, and those after a word
+such as 法定代表人.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -44,7 +47,7 @@ from schemas.ledger import (
     RoutedEvent,
     TickEntry,
 )
-from schemas.persons import Persons, holder_key, is_pseudonym
+from schemas.persons import Persons, holder_key, is_pseudonym, names_in, names_sealed
 from schemas.signatures import read_proof, signed_digest
 
 MOST_AHEAD = timedelta(days=1)  # a tick that is further ahead needs the operator's confirmation
@@ -100,6 +103,8 @@ def route(
     key, who, data = _holder(plain, event, persons)
     if is_pseudonym(key):
         data = {name: _text_sealed(name, value, key, persons) for name, value in data.items()}
+    else:
+        data = _names_sealed(data, key, persons)
     routed = RoutedEvent(
         type=event.type_name,
         source=event.source,
@@ -263,6 +268,17 @@ def _text_sealed(name: str, value: Any, key: str, persons: Persons) -> Any:
     if name in _EVIDENCE:
         return persons.seal_evidence(key, value)
     return persons.seal(key, value) if name in _PRIVATE else value
+
+
+def _names_sealed(data: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:
+    """Seal the names of persons in free texts about an enterprise; other values stay as they are."""
+    texts = {name: data[name] for name in sorted(_EVIDENCE | _PRIVATE) if isinstance(data.get(name), str)}
+    given = {name for name in names_in(data) if name not in texts.values()}
+    if not texts and not given:
+        return data
+    known = persons.names_given(key, given)
+    seal = partial(persons.seal_name, key)
+    return {**data, **{name: names_sealed(text, known, seal) for name, text in texts.items()}}
 
 
 def _products_sealed(part: dict[str, Any], key: str, persons: Persons) -> dict[str, Any]:

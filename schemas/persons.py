@@ -8,6 +8,8 @@ decision can compare a name with the register without opening either.
 What law obliges an authority to keep of a decision (its grounds, findings) is *evidence*: sealed under an evidence key
 of that person, which an erasure does not destroy. Queries open it as long as the person was not erased; afterwards only
 a recorded look at the evidence does.
+
+Names of persons in free texts about enterprises are sealed part by part, under a key of that enterprise (`seal_names`).
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -28,7 +30,10 @@ from schemas.identifiers import compare, looks_personal
 
 SEALED: Final = "sealed:"
 EVIDENCE: Final = "evidence:"
-_PART: Final = re.compile(rf"(?:{SEALED}|{EVIDENCE})[A-Za-z0-9_-]{{32,}}")  # 8 bytes of tag, 16 of SIV
+NAMED: Final = "named:"
+_PART: Final = re.compile(
+    rf"(?:{SEALED}|{EVIDENCE}|{NAMED})[A-Za-z0-9_-]{{32,}}"
+)  # 8 bytes of tag, 16 of SIV
 SECRET_LENGTH: Final = 32  # bytes of the installation's secret
 KEY_LENGTH: Final = 64  # bytes of a person's key: AES-256-SIV takes two halves
 _TAG_LENGTH: Final = 8
@@ -47,6 +52,14 @@ class Persons(Protocol):
 
     def seal_evidence(self, pseudonym: str, text: str) -> str:
         """Return a text sealed as evidence, the same each time; a blank one stays as it is."""
+        ...
+
+    def seal_name(self, holder: str, name: str) -> str:
+        """Return the name of a person in a text about an enterprise, sealed, the same each time."""
+        ...
+
+    def names_given(self, holder: str, names: Collection[str]) -> Collection[str]:
+        """Remember the persons whom an enterprise's application names; return all whom one of its applications named."""
         ...
 
     def open(self, pseudonym: str, sealed: str) -> str | None:
@@ -136,8 +149,15 @@ class Sealer:
         """Seal a text as `Persons.seal_evidence` says."""
         return self._sealed(pseudonym, text, EVIDENCE)
 
+    def seal_name(self, holder: str, name: str) -> str:
+        """Seal a name as `Persons.seal_name` says."""
+        key = self._names_key(holder)
+        return _written(NAMED, _tag(key) + AESSIV(key).encrypt(name.encode(), [holder.encode()]))
+
     def open(self, pseudonym: str, sealed: str) -> str | None:
         """Open a text as `Persons.open` says. Raises VerificationError for one that was changed, or is another person's."""
+        if sealed.startswith(NAMED):
+            return _opened(self._names_key(pseudonym), _raw(sealed.removeprefix(NAMED)), pseudonym)
         kind = next((kind for kind in (SEALED, EVIDENCE) if sealed.startswith(kind)), "")
         if not kind:
             return sealed
@@ -152,6 +172,8 @@ class Sealer:
 
         Raises VerificationError for one that was changed, or is another person's.
         """
+        if sealed.startswith(NAMED):
+            return self.open(pseudonym, sealed)
         if not sealed.startswith(EVIDENCE):
             return None
         return _opened(self._evidence_key(pseudonym), _raw(sealed.removeprefix(EVIDENCE)), pseudonym)
@@ -162,8 +184,10 @@ class Sealer:
         own = self._key_of(pseudonym, True)
         assert own is not None  # it was to be made
         key = own if kind == SEALED else self._evidence_key(pseudonym)
-        sealed = _tag(own) + AESSIV(key).encrypt(text.encode(), [pseudonym.encode()])
-        return kind + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+        return _written(kind, _tag(own) + AESSIV(key).encrypt(text.encode(), [pseudonym.encode()]))
+
+    def _names_key(self, holder: str) -> bytes:
+        return hmac.digest(self._evidence, b"names\0" + holder.encode(), "sha512")
 
     def _evidence_key(self, pseudonym: str) -> bytes:
         return hmac.digest(self._evidence, pseudonym.encode(), "sha512")
@@ -197,6 +221,10 @@ def is_sealed_object(stored: bytes) -> bool:
     return stored.startswith(_SEALED_OBJECT)
 
 
+def _written(kind: str, sealed: bytes) -> str:
+    return kind + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+
 def _raw(text: str) -> bytes:
     try:
         return base64.b64decode(_padded(text), b"-_", validate=True)
@@ -222,3 +250,52 @@ def _tag(key: bytes) -> bytes:
 
 def _padded(text: str) -> str:
     return text + "=" * (-len(text) % 4)
+
+
+_SURNAMES: Final = (
+    "欧阳|太史|上官|夏侯|诸葛|东方|皇甫|尉迟|公孙|慕容|令狐|司徒|司空|司马|端木|长孙|宇文|呼延|南宫|"
+    "[王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩邓冯曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆范汪廖石金韦贾"
+    "夏付傅方邹熊白孟秦邱江尹薛闫阎段雷侯龙史黎贺顾毛郝龚邵万钱覃武戴孔汤庞樊兰殷施洪翟安颜倪严牛温芦季俞章鲁葛伍申尤毕聂柴焦向柳邢"
+    "岳齐梅莫庄辛管祝左涂谷祁时舒耿牟卜路詹关苗凌费纪靳盛童欧甄项曲成游阳裴席卫查屈鲍位覃霍翁隋植甘景薄单包司柏宁柯阮桂闵解强柴华车"
+    "冉房边辜吉饶刁瞿戚丘古米池滕晋苑邬臧畅宫来嵺苟全褚廉简娄盖符奚木穆党燕郎邸冀谈姬屠连郜晏栾郁商蒙计喻揭窦迟宇敖糜鄢冷卓花仇艾蓝都巩稽井练仲乐虞卞封竺冼原官衣楚佟栗匡宗应台巫鞠僧桑荆谌银扬明沙薄伏岑习胥保和蔺]"
+)
+_LABELLED: Final = re.compile(
+    r"(?:法定代表人|法人代表|法人|实际控制人|控股股东|股东|负责人|经营者|投资人|合伙人|签署人|签字人|签名人|联系人|经办人|代办人|代理人|"
+    r"委托人|当事人|举报人|投诉人|证人|业主|厂长|经理|董事长|监事)(?:姓名)?\s*[:：为是]?\s*"
+    rf"(?P<han>(?:{_SURNAMES})[\u3400-\u9fff](?:[\u3400-\u9fff](?<![伪提隐欺骗与和及在称说未已不拒要将因被是的承诺签于对向所有系等就曾无擅虚造]))?)"
+    r"|(?i:legal representative|signatory|signed by|contact|director|manager)\s*:?\s*(?P<latin>[A-Z][a-z]+(?: [A-Z][a-z]+){1,3})"
+    r"|(?P<dotted>[\u4e00-\u9fff]{2,8}(?:[·•・‧][\u4e00-\u9fff]{2,8})+)"
+)
+_NAME_FIELDS: Final = re.compile(
+    r"(?:legal|authori[sz]ed)[-_. ]?representative|signatory|contact(?:[-_. ]?(?:name|person))?|person[-_. ]in[-_. ]charge|manager"
+)
+
+
+def names_in(data: Any, field: str = "") -> Iterator[str]:
+    """Yield the names of persons that the fields of an event give: legal representative, signatory, contact, manager."""
+    if isinstance(data, dict):
+        for name, value in data.items():
+            yield from names_in(value, name)
+    elif isinstance(data, list):
+        for one in data:
+            yield from names_in(one, field)
+    elif isinstance(data, str) and _NAME_FIELDS.fullmatch(field.lower()):
+        name = " ".join(data.split())
+        if 2 <= len(name) <= 60 and not any(map(str.isdigit, name)):
+            yield name
+
+
+def names_sealed(text: str, given: Collection[str], seal_name: Callable[[str], str]) -> str:
+    """Return a free text with names of persons sealed: those `given`, and what stands after a word such as 法定代表人."""
+    known = "|".join(
+        r"[\s·•・‧]*".join(map(re.escape, (c for c in name if not c.isspace() and c not in "·•・‧")))
+        for name in sorted(given, key=len, reverse=True)
+    )
+    if known:
+        text = re.sub(known, lambda found: seal_name(found[0]), text)
+
+    def labelled(found: re.Match[str]) -> str:
+        name = found["han"] or found["latin"] or found["dotted"]
+        return found[0].removesuffix(name) + seal_name(name)
+
+    return _LABELLED.sub(labelled, text)

@@ -83,8 +83,7 @@ _SERVING = frozenset({"run", "worker", "witness"})
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _INTERRUPTED = (
-    "error: 已中断 / interrupted\n"
-    "hint: 数据没有丢失，用 zhengzhao drain 继续 / nothing is lost; zhengzhao drain goes on"
+    "error: 已中断 / interrupted\nhint: 没有丢失，再次执行即继续 / nothing is lost; the same command goes on"
 )
 
 

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from infra.cli import later, output
-from infra.cli.words import check_name
+from infra.cli.words import check_name, one_language
 
 app = typer.Typer()
 examine = later("infra.doctor:examine")
@@ -45,7 +45,7 @@ def doctor(
         output.print_rows(msgspec.to_builtins(f) for f in findings)
     else:
         for finding in findings:
-            output.line(f"{_MARKS[finding.ok]} {check_name(finding.name)}: {finding.detail}")
+            output.line(f"{_MARKS[finding.ok]} {check_name(finding.name)}: {one_language(finding.detail)}")
             if finding.hint:
                 output.line(f"    hint: {finding.hint}")
     raise typer.Exit(1 if any(f.ok is False for f in findings) else 0)

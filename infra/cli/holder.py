@@ -125,7 +125,9 @@ def erase(
         uploads = uploads_of_one(register, state.holder)
         kept = reasons_to_keep(state, here.settings.retention_years, today_of(now()))
         if kept or here.undecided(state.holder):
-            raise _still_kept(state, [k.reason + (f" → {k.until}" if k.until else "") for k in kept])
+            raise _still_kept(
+                state, [k.reason + (f" → {k.until}" if k.until else "") for k in kept], here.next_step()
+            )
         here.accesses.record(state.holder, "holder erase", _NUMBER.sub("***", ground))
         fresh = _destroyed(here.persons, state.holder)
         files = _erase_uploads(here.store, uploads)
@@ -181,12 +183,12 @@ def accesses(
     output.print_table(("time", "by", "what", "detail"), rows, title=state.display)
 
 
-def _still_kept(state: HolderState, reasons: list[str]) -> StillKept:
+def _still_kept(state: HolderState, reasons: list[str], step: str) -> StillKept:
     return StillKept(
         "尚在保存期，不得删除 / the record must still be kept: "
         + "；".join(reasons or ["有未决定的事件 / events that are not decided yet"]),
         where=state.display,
-        hint="期满后再删除；先执行 zhengzhao tick 与 drain / erase it after that; first zhengzhao tick, then drain",
+        hint=f"期满后再删除；到期事项须先处理 / erase it after that, and after what fell due was decided\nhint: {step}",
     )
 
 

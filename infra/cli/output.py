@@ -2,13 +2,14 @@
 
 Results go to standard output, everything else to standard error. With `--json` standard output carries JSON and
 nothing else. Errors are lines `error: …`, lower case, no full stop; a `hint: …` line says what to do. Nothing
-ends in a traceback. Names of columns and states stand in the language of the environment (`infra.cli.words`);
-messages are in Chinese and English.
+ends in a traceback. Names of columns, states and messages stand in the language of the environment
+(`infra.cli.words`); where it asks for neither Chinese nor English, messages are in both.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time as time_module
@@ -33,7 +34,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from infra.bootstrap import Installation
-from infra.cli.words import heading, value_word
+from infra.cli.words import heading, one_language, value_word
 from infra.settings import Settings, load
 from schemas.calendar import CHINA
 from schemas.errors import TransientError, UsageError, ZhengzhaoError
@@ -43,6 +44,7 @@ TRY_AGAIN: Final = 75
 """Exit code where the surroundings failed (EX_TEMPFAIL of sysexits.h)."""
 
 
+_LABEL: Final = re.compile(r"(\s*)(error|hint|warning): (.*)")
 _PATIENCE: Final = 3.0  # seconds without a word, after which a terminal shows that something is done
 
 
@@ -177,7 +179,7 @@ def shown(value: Any) -> str:
     if value is None or value == "" or value == [] or value == {}:
         return "—"
     if isinstance(value, bool):
-        return "是 / yes" if value else "否 / no"
+        return one_language("是 / yes" if value else "否 / no")
     if isinstance(value, (list, tuple)):
         return ", ".join(shown(v) for v in value)
     if isinstance(value, dict):
@@ -188,15 +190,25 @@ def shown(value: Any) -> str:
 def line(text: str = "") -> None:
     """Print a line of a result for people on standard output."""
     _SPINNER.speak()
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_spoken(text) + "\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Print a remark on standard error, such as what is being done."""
     _SPINNER.speak()
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(_spoken(text) + "\n")
     sys.stderr.flush()
+
+
+def _spoken(text: str) -> str:
+    """Return lines in the language of the environment; the word before the first colon may be `error` or the like."""
+    found = [_LABEL.fullmatch(one) for one in text.split("\n")]
+    lines = [
+        f"{one[1]}{heading(one[2])}: {one_language(one[3])}" if one else one_language(plain)
+        for one, plain in zip(found, text.split("\n"), strict=True)
+    ]
+    return "\n".join(lines)
 
 
 def warn(message: str, hint: str = "") -> None:
@@ -206,7 +218,9 @@ def warn(message: str, hint: str = "") -> None:
 
 def fail(error: ZhengzhaoError) -> int:
     """Print an error with its hint; return the exit code of its class."""
-    note(f"error: {error}" + (f"\nhint: {error.hint}" if error.hint else ""))
+    message = one_language(error.message)
+    where = f"{error.where}: " if error.where else ""
+    note(f"error: {where}{message}" + (f"\nhint: {error.hint}" if error.hint else ""))
     return exit_code(error)
 
 

@@ -64,7 +64,7 @@ def show(
         raise NotFound(
             "没有已发布的状态列表 / no status list is published" if name is None
             else f"没有已发布的状态列表 / no edition of this list is published: {name}",
-            hint=f"有变化时发布 / they are published when something changed: {waits}",
+            hint=f"有变化时发布 / they are published when something changed\nhint: {waits}",
         )  # fmt: skip
     if name is None or editions:
         _show([summary(candidate, trust) for candidate in found], "")

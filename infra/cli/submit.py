@@ -15,6 +15,7 @@ import typer
 from infra.bootstrap import Installation, event_signer
 from infra.cli import later, output
 from infra.cli.output import now, read_moment
+from infra.cli.words import one_language
 from producers.files import (
     Inbox,
     Sorted,
@@ -186,7 +187,7 @@ def _show(summary: dict[str, object]) -> None:
     rejected: list[dict[str, object]] = summary["rejected"]  # type: ignore[assignment]
     for one in rejected:
         place = f"{one['file']}:{one['line']}" if one["line"] else one["file"]
-        output.note(f"error: {place}: {one['error']}\nhint: {one['hint']}")
+        output.note(f"error: {place}: {one_language(str(one['error']))}\nhint: {one['hint']}")
     output.line(
         f"收下 / accepted {summary['accepted']} · 重复 / duplicates {summary['duplicates']} · "
         f"拒收 / rejected {len(rejected)}"

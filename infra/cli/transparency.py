@@ -96,7 +96,7 @@ def prove(
     trust: _Trust = None,
 ) -> None:
     """证明证照已载入日志 / Write a proof (C2SP tlog-proof) that a licence stands in the log. Exit 1 where it does not."""
-    source = _source(log)
+    source, step = _source_and_step(log)
     seen = _head(source, _policy(trust))
     reader = LogReader(source, seen.checkpoint, seen.data)
     found: tuple[int, LicenceEntry] | None = None
@@ -107,7 +107,7 @@ def prove(
         if version in (None, entry.version) and (found is None or entry.version > found[1].version):
             found = index, entry
     if found is None:
-        raise NotFound("日志中没有该证照 / the log has no such licence", where=number, hint="zhengzhao drain")
+        raise NotFound("日志中没有该证照 / the log has no such licence", where=number, hint=step)
     index, licence = found
     made, head = reader.prove(index, licence.to_bytes()), seen.checkpoint
     check_inclusion(leaf_hash(licence.to_bytes()), index, head.size, made.path, head.root)
@@ -246,10 +246,16 @@ def _policy(trust: Path | None) -> LogPolicy:
 
 
 def _source(place: str | None) -> LogSource:
+    return _source_and_step(place)[0]
+
+
+def _source_and_step(place: str | None) -> tuple[LogSource, str]:
+    """Return the files of a log, and when what is not in them yet will be."""
     if place is not None:
-        return open_log(place)
+        hint = "证照发证后十秒内载入 / a licence is in the log within ten seconds of its issue"
+        return open_log(place), hint
     with output.installation() as here:
-        return here.log
+        return here.log, here.next_step()
 
 
 def _head(source: LogSource, policy: LogPolicy) -> WitnessedCheckpoint:

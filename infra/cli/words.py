@@ -1,12 +1,13 @@
-"""Words for people: headings of columns and values of states, in the language of the environment.
+"""Words for people in the language of the environment: headings of columns, values of states, halves of messages.
 
-`LC_ALL`, `LC_MESSAGES` or `LANG`, whichever is set first, chooses: Chinese where it begins with `zh`, else the
-names of the contract. JSON always carries the names of the contract.
+`LC_ALL`, `LC_MESSAGES` or `LANG`, whichever is set first, chooses: Chinese where it begins with `zh`, English where with
+`en`; elsewhere headings and states are the names of the contract, and messages have both halves. JSON never changes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ _STATES: Final = frozenset(
     {"state", "status", "kind", "action", "event", "mode", "use", "level", "result", "auth"}
 )
 _LISTED: Final = frozenset({"missing", "materials", "overdue"})
+_MESSAGES: Final = frozenset({"detail", "reason", "hint", "error", "message"})  # texts of two halves
 _REFUSED: Final = "refused:"  # before the event of a history that had no effect
 
 _HEADINGS: Final[Mapping[str, str]] = {
@@ -30,6 +32,8 @@ _HEADINGS: Final[Mapping[str, str]] = {
     "channel": "渠道",
     "round": "轮次",
     "value": "内容",
+    "version_in_force": "有效版本",
+    "date": "日期",
     "calendar_fallback": "超出已公布的节假日安排",
     "cases": "办件",
     "category": "产品类别",
@@ -45,11 +49,13 @@ _HEADINGS: Final[Mapping[str, str]] = {
     "division": "行政区划",
     "due": "期限",
     "duplicates": "重复",
+    "edition": "版次",
     "email": "电子邮件",
     "erased_now": "本次删除",
     "error": "错误",
     "event": "事项经过",
     "filed_on": "收件日期",
+    "expires": "有效至",
     "file": "文件",
     "files": "删除的文件",
     "filing_id": "备案编号",
@@ -61,17 +67,22 @@ _HEADINGS: Final[Mapping[str, str]] = {
     "holder_name": "持证人",
     "identifier": "证照标识",
     "inspection_id": "检查编号",
+    "issued_at": "发布时间",
     "issued_on": "发证日期",
     "item": "事项",
     "items": "事项",
     "keys": "密钥数",
     "kid": "密钥编号",
     "kind": "类型",
+    "index": "位置",
+    "invalid": "无效数",
+    "key": "存储键",
     "label": "名称",
     "letter": "序号",
     "level": "层级",
     "licence_number": "证照编号",
     "licences": "证照",
+    "list": "列表",
     "log": "日志",
     "made_at": "发放时间",
     "materials": "材料",
@@ -111,15 +122,18 @@ _HEADINGS: Final[Mapping[str, str]] = {
     "status": "状态",
     "statutory": "法定期限",
     "subject": "使用者",
+    "suspended": "暂扣数",
     "suspended_until": "暂扣至",
     "time": "时间",
     "trust": "信任文件夹",
+    "uri": "网址",
     "use": "用途",
     "valid_from": "有效期自",
     "valid_until": "有效期至",
     "validity_years": "有效年数",
     "version": "版本",
     "waiting": "待送达",
+    "warning": "警告",
     "what": "查阅内容",
     "window": "收件窗口",
     "yellow": "黄色预警日",
@@ -227,79 +241,97 @@ _VALUES: Final[Mapping[str, str]] = {
 
 
 _EVENTS: Final[Mapping[str, str]] = {
-    "application.submitted": "提交申请",
-    "application.materials-supplied": "提交补正",
-    "application.withdrawn": "撤回申请",
-    "application.reviewed": "部门审查",
-    "application.clock-stopped": "中止计时",
-    "application.clock-resumed": "恢复计时",
-    "registration.submitted": "提交登记",
-    "filing.received": "备案收到",
-    "filing.claimed": "备案认领",
-    "filing.returned": "备案退回",
-    "filing.corrected": "备案更正",
-    "inspection.recorded": "检查",
-    "inspections.published": "公布检查结果",
-    "licence.withdrawn": "撤回证照",
-    "licence.rescinded": "撤销证照",
-    "licence.revoked": "吊销证照",
-    "licence.cancelled": "注销证照",
-    "licence.suspended": "暂扣证照",
-    "licence.resumed": "恢复证照",
-    "licence.imported": "导入证照",
-    "decision.annulled": "撤销原决定",
-    "holder.classified": "信用分类",
-    "clock.ticked": "报时",
-    "check.dropped": "核查取消",
-    "clock.corrected": "更正时钟",
-    "opened": "收件",
-    "version": "此前版本",
-}
+    "application.submitted": "提交申请", "application.materials-supplied": "提交补正",
+    "application.withdrawn": "撤回申请", "application.reviewed": "部门审查",
+    "application.clock-stopped": "中止计时", "application.clock-resumed": "恢复计时",
+    "registration.submitted": "提交登记", "filing.received": "备案收到", "filing.claimed": "备案认领",
+    "filing.returned": "备案退回", "filing.corrected": "备案更正", "inspection.recorded": "检查",
+    "inspections.published": "公布检查结果", "licence.withdrawn": "撤回证照", "licence.rescinded": "撤销证照",
+    "licence.revoked": "吊销证照", "licence.cancelled": "注销证照", "licence.suspended": "暂扣证照",
+    "licence.resumed": "恢复证照", "licence.imported": "导入证照", "decision.annulled": "撤销原决定",
+    "holder.classified": "信用分类", "clock.ticked": "报时", "check.dropped": "核查取消",
+    "clock.corrected": "更正时钟", "opened": "收件", "version": "此前版本",
+}  # fmt: skip
 """Events of histories and of `refused`: types without prefix and suffix, and what the history adds to them."""
 
 
 _CHECKS: Final[Mapping[str, str]] = {
-    "guards": "安全设置",
-    "import": "导入",
-    "fonts": "字体",
-    "renderer": "版面程序",
-    "trust": "信任文件夹",
-    "keys": "密钥",
-    "keystore": "私钥库",
-    "passphrase": "口令",
-    "store": "存储",
-    "room": "剩余空间",
-    "folder": "数据目录",
-    "storage": "存储",
-    "broker": "消息服务",
-    "topics": "主题",
-    "data": "数据文件",
-    "ledger": "账目",
-    "backlog": "积压",
-    "pending": "待处理",
-    "letters": "死信",
-    "proof": "签名",
-    "require_proof": "强制签名",
-    "departments": "备案部门",
-    "outbox": "送达目录",
-    "deliveries": "送达",
-    "draws": "抽查",
-    "clock": "时钟",
-    "tick": "报时",
-    "root": "根密钥",
-    "results": "检查结果",
-    "visits": "实地检查",
-    "without_proof": "未签名来源",
-    "log": "透明日志",
-    "machine": "机器",
-    "hosts": "网址",
-}
+    "guards": "安全设置", "import": "导入", "fonts": "字体", "renderer": "版面程序", "trust": "信任文件夹", "keys": "密钥",
+    "keystore": "私钥库", "passphrase": "口令", "store": "存储", "room": "剩余空间", "folder": "数据目录",
+    "storage": "存储", "broker": "消息服务", "topics": "主题", "data": "数据文件", "ledger": "账目",
+    "backlog": "积压", "pending": "待处理", "letters": "死信", "proof": "签名", "require_proof": "强制签名",
+    "departments": "备案部门", "outbox": "送达目录", "deliveries": "送达", "draws": "抽查", "clock": "时钟",
+    "tick": "报时", "root": "根密钥", "results": "检查结果", "visits": "实地检查", "without_proof": "未签名来源",
+    "log": "透明日志", "machine": "机器", "hosts": "网址",
+}  # fmt: skip
+
+
+def _asked() -> str:
+    """Return the language that the environment asks for: its first two letters."""
+    return next((value for name in _VARIABLES if (value := os.environ.get(name))), "").lower()[:2]
 
 
 def chinese() -> bool:
     """Return whether the environment asks for Chinese."""
-    chosen = next((value for name in _VARIABLES if (value := os.environ.get(name))), "")
-    return chosen.lower().startswith("zh")
+    return _asked() == "zh"
+
+
+_HALVES: Final = " / "
+_HAN: Final = re.compile(r"[\u3001-\u303f\u3400-\u9fff\uff00-\uffef]")
+_PAIR: Final = re.compile(rf"([^/]*?{_HAN.pattern}[^/]*?) / ([^\u3001-\u303f\u3400-\u9fff\uff00-\uffef]*)")
+_PARTS: Final = re.compile(r"( · |\n)")
+_PLAIN: Final = re.compile(r"[A-Za-z][a-z'’-]*|[A-Z]{2,6}|[A-Za-z]+(?:/[a-z]+)?")
+_EDGES: Final = ',.;:()[]，。；：（）、“”"`'
+
+
+def one_language(text: str) -> str:
+    """Return a message of two halves (`中文 / English`) in the language of the environment, anything else as it is.
+
+    A value that stands in the other half alone, such as one that follows both, is kept; where that cannot be told
+    from the words around it, so is the other half.
+    """
+    if _HALVES not in text or (language := _asked()) not in ("zh", "en"):
+        return text
+    return "".join(_halved(part, language == "zh") for part in _PARTS.split(text))
+
+
+def _halved(part: str, zh: bool) -> str:
+    if part.count(_HALVES) == 1:
+        return _kept(*part.split(_HALVES), zh)
+    return _PAIR.sub(lambda pair: _kept(pair[1], pair[2], zh), part)
+
+
+def _kept(first: str, second: str, zh: bool) -> str:
+    """Return one half of a message, with what belongs to both."""
+    shares = [len(_HAN.findall(half)) / max(len(half), 1) for half in (first, second)]
+    if not max(shares) or shares[0] == shares[1]:
+        return first + _HALVES + second
+    kept, other = (first, second) if (shares[0] > shares[1]) == zh else (second, first)
+    lost = [word for word in _values(other, han=zh) if word not in kept]
+    if not zh:
+        before = other[: found.start()] if (found := _HAN.search(other)) else ""
+        if other is first and (before.endswith(": ") or lost) and all(word in before for word in lost):
+            return f"{before.rstrip()} {kept}"
+        return first + _HALVES + second if lost else kept
+    _, colon, tail = other.partition(": ")
+    if colon and tail.strip() not in kept and not any(sign in kept for sign in "：:"):
+        few = sum(_PLAIN.fullmatch(word.strip(_EDGES)) is not None for word in tail.split()) <= 2
+        if (few or tail.startswith("zhengzhao ")) and all(word in kept + tail for word in lost):
+            return f"{kept}: {tail}"
+        return first + _HALVES + second
+    if not lost:
+        return kept + other[len(other.rstrip()) :] if other is second else kept
+    start = re.match(r"(?:[A-Za-z'-]+ )+", other)
+    rest = other[start.end() :] if start else other
+    if any(_PLAIN.fullmatch(word.strip(_EDGES)) for word in rest.split() if len(word) > 2):
+        return first + _HALVES + second
+    return f"{kept} {rest}"
+
+
+def _values(half: str, han: bool) -> list[str]:
+    """Return the words of a half that are values: with digits or signs, of an English half those in Chinese too."""
+    words = [word.strip(_EDGES) for word in (half if han else _HAN.sub(" ", half)).split()]
+    return [word for word in words if word and not _PLAIN.fullmatch(word) and any(map(str.isalnum, word))]
 
 
 def heading(name: str) -> str:
@@ -314,6 +346,8 @@ def check_name(name: str) -> str:
 
 def value_word(column: str, value: Any) -> Any:
     """Return the word for a state or kind that stands in `column`; other values as they are."""
+    if isinstance(value, str) and column in _MESSAGES:
+        return _detail(one_language(value)) if chinese() else one_language(value)
     if not chinese():
         return value
     if isinstance(value, str) and column == "event":
@@ -325,3 +359,15 @@ def value_word(column: str, value: Any) -> Any:
     if isinstance(value, list | tuple) and column in _LISTED:
         return [_VALUES.get(one, one) if isinstance(one, str) else one for one in value]
     return value
+
+
+def _detail(text: str) -> str:
+    """Return a detail whose words are those of the contract (kinds of materials, `SOURCE (none)`, `new, v1`) in Chinese."""
+    words = text.split(", ")
+    if all(word in _VALUES for word in words):
+        return "、".join(_VALUES[word] for word in words)
+    if found := re.fullmatch(r"(\S+) \(([a-z]+)\)", text):
+        return f"{found[1]}（{_VALUES.get(found[2], found[2])}）"
+    if found := re.fullmatch(r"([a-z]+), (v[0-9]+.*)", text):
+        return f"{_VALUES.get(found[1], found[1])}，{found[2]}"
+    return text

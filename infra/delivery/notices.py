@@ -10,7 +10,10 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from infra.issue_worker import seal_signature
 from infra.parts import Parts
@@ -23,7 +26,7 @@ from processors.queries.listings import WholeRegister
 from schemas.errors import LintError, NotFound, ObjectDiffers, VerificationError
 from schemas.item_types import ServiceItem
 from schemas.letters import Letter, letter_key
-from schemas.persons import is_pseudonym
+from schemas.persons import is_pseudonym, open_parts
 from schemas.ports import Store
 from verification.pdf import attachments, read_layout
 
@@ -81,6 +84,16 @@ class Notices:
             raise NotFound("持证人信息已删除 / the holder was erased", where=letter.id)
         return opened or letter.display
 
+    def readable(self, letter: Letter) -> Letter:
+        """Return a letter with what is sealed in its texts opened."""
+
+        def opened(texts: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(
+                open_parts(text, partial(self._parts.persons.open, letter.holder), "***") for text in texts
+            )
+
+        return replace(letter, paragraphs=opened(letter.paragraphs), listed=opened(letter.listed))
+
     def content(self, letter: Letter) -> bytes:
         """Return a letter's sealed PDF, which is made and stored when it is first asked for.
 
@@ -92,7 +105,7 @@ class Notices:
         except NotFound:
             pass
         with self._lock:  # compilers and fonts serve one thread at a time
-            made = self._seals().sealed(letter, to, self._parts.signer())
+            made = self._seals().sealed(self.readable(letter), to, self._parts.signer())
         personal = is_pseudonym(letter.holder)
         stored = self._parts.persons.seal_object(letter.holder, made) if personal else made
         try:
@@ -106,7 +119,7 @@ class Notices:
         opened = self._opened(letter, stored)
         with self._lock:
             signature = seal_signature(read_layout(opened).cms)
-            made = self._seals().rebuild(letter, self.addressee(letter), signature)
+            made = self._seals().rebuild(self.readable(letter), self.addressee(letter), signature)
         return self._parts.persons.seal_object(letter.holder, made) if opened is not stored else made
 
     def made_here(self, letter: Letter, stored: bytes) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,10 @@ _CACHE: Final = 10_000
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS keys (pseudonym TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID"
 )
+_NAMES_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS names (holder TEXT, sealed TEXT, PRIMARY KEY (holder, sealed)) WITHOUT ROWID"
+)
+_MOST_NAMES: Final = 100  # of one enterprise
 _WAIT: Final = 30.0  # seconds for another process to finish its transaction
 
 
@@ -69,6 +73,29 @@ class PersonsStore:
 
     def seal_evidence(self, pseudonym: str, text: str) -> str:
         return self._sealer.seal_evidence(pseudonym, text)
+
+    def seal_name(self, holder: str, name: str) -> str:
+        return self._sealer.seal_name(holder, name)
+
+    def names_given(self, holder: str, names: Collection[str]) -> Collection[str]:
+        """Remember and return names as `schemas.persons.Persons` says; they lie sealed."""
+        with self._lock:
+            kept = set(self._kept_names(holder))
+            for name in sorted({self.seal_name(holder, name) for name in names} - kept)[
+                : _MOST_NAMES - len(kept)
+            ]:
+                self._keep_name(holder, name)
+                kept.add(name)
+        return {found for name in kept if (found := self.open(holder, name)) is not None}
+
+    def _kept_names(self, holder: str) -> list[str]:
+        self._db.execute(_NAMES_SCHEMA)
+        return [
+            str(row[0]) for row in self._db.execute("SELECT sealed FROM names WHERE holder = ?", (holder,))
+        ]
+
+    def _keep_name(self, holder: str, sealed: str) -> None:
+        self._db.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (holder, sealed))
 
     def open_evidence(self, pseudonym: str, sealed: str) -> str | None:
         """Open evidence, also of an erased person; see `schemas.persons.Sealer`."""

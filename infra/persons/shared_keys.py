@@ -10,6 +10,7 @@ would make other pseudonyms, so the store holds a check value of it, and a worke
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import threading
@@ -49,6 +50,7 @@ class SharedPersons(PersonsStore):
         self._sealer = Sealer(self._key, subkey(self._secret, "evidence"))
         self._known: dict[str, tuple[float, bytes]] = {}
         self._known_lock = threading.Lock()
+        self._lock = threading.RLock()
         self._check()
 
     def close(self) -> None:
@@ -60,6 +62,18 @@ class SharedPersons(PersonsStore):
         with self._known_lock:
             self._known.pop(pseudonym, None)
         return self._objects.delete(_object(pseudonym))
+
+    def _kept_names(self, holder: str) -> list[str]:
+        folder = _names_folder(self._secret, holder)
+        return [
+            raw.decode()
+            for name in self._objects.names(folder)
+            if (raw := self._objects.get(name)) is not None
+        ]
+
+    def _keep_name(self, holder: str, sealed: str) -> None:
+        name = hashlib.sha256(sealed.encode()).hexdigest()[:32]
+        self._objects.put_new(f"{_names_folder(self._secret, holder)}{name}", sealed.encode())
 
     def wrapped(self) -> Iterator[tuple[str, bytes]]:
         for name in self._objects.names(_PREFIX):
@@ -113,6 +127,11 @@ def _other_secret() -> KeysMissing:
         where=str(SECRET),
         hint="从最初安装的机器复制 secret/installation.key / copy it from the machine where this installation began",
     )
+
+
+def _names_folder(secret: bytes, holder: str) -> str:
+    """Return the folder of the names that an enterprise's applications gave."""
+    return f"persons-named/{hmac.digest(subkey(secret, 'names'), holder.encode(), 'sha256').hex()[:32]}/"
 
 
 def _object(pseudonym: str) -> str:

@@ -28,7 +28,7 @@ from schemas import facts as f
 from schemas.calendar import china_date
 from schemas.facts import Fact, LicenceStatusChanged
 from schemas.identifiers import compare
-from schemas.persons import has_sealed
+from schemas.persons import EVIDENCE, SEALED, open_parts
 from schemas.status_list import INVALID, SUSPENDED, StatusReason, list_uri
 
 _WORDS = {
@@ -54,8 +54,9 @@ def ending(body: LicenceStatusChanged, time: str) -> StatusReason | None:
     """Why a licence is not valid after this fact, decided at `time`; None where it is valid again."""
     if body.status == "valid":
         return None
-    # A status list is public: grounds that are sealed for a person do not stand in it.
-    parts = [_WORDS[body.status], "" if has_sealed(body.ground) else body.ground, body.legal_basis]
+    # A status list is public: grounds that are sealed for a person do not stand in it, nor names in those of others.
+    ground = "" if body.ground.startswith((SEALED, EVIDENCE)) else body.ground
+    parts = [_WORDS[body.status], open_parts(ground, lambda _: None, "***"), body.legal_basis]
     if body.merged_into:
         parts.append(f"并入 / merged into {body.merged_into}")
     if body.until:

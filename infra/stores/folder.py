@@ -137,7 +137,7 @@ class FolderStore:
         return StoreUnavailable(
             f"对象存储故障 / the object store failed: {error.strerror or error}",
             where=str(self._root / key),
-            hint="检查磁盘空间与目录权限，再运行 zhengzhao drain / check free space and permissions, then run `zhengzhao drain`",
+            hint="检查磁盘空间与目录权限；没有丢失，恢复后继续 / check free space and permissions; nothing is lost, and work goes on when there is room",
         )
 
 

@@ -268,5 +268,5 @@ class S3Store:
         return StoreUnavailable(
             f"对象存储故障 / the object store failed: {said}",
             where=f"{self._bucket}/{key}",
-            hint="检查存储是否运行、存储桶是否存在，再运行 zhengzhao drain / check that the store runs and the bucket exists, then run `zhengzhao drain`",
+            hint="检查存储是否运行、存储桶是否存在；没有丢失，恢复后继续 / check that the store runs and the bucket exists; nothing is lost, and work goes on when it is back",
         )

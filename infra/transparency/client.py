@@ -225,17 +225,17 @@ def read_head(source: LogSource, path: str = "checkpoint") -> LogReader:
     return LogReader(source, read_checkpoint(read_note(note)), note)
 
 
-def proof_of(source: LogSource, credential: bytes, trust: TrustStore) -> bytes:
+def proof_of(source: LogSource, credential: bytes, trust: TrustStore, step: str) -> bytes:
     """Return the proof of a credential: by the newest head, of one by a revoked key by a head from before that.
 
-    Raises NotFound where the log does not show it.
+    Raises NotFound where the log does not show it; `step` is its hint.
     """
     key = trust.keys.get(read_sign1(credential, type_=CWT, max_bytes=MAX_CREDENTIAL).kid)
     since = key.revoked_since if key is not None else None
     before = None if since is None else int(moment(since).timestamp())
     found = next(LogProofs(source).proofs(hashlib.sha256(credential).hexdigest(), before), None)
     if found is None:
-        raise NotFound("尚未载入日志 / not in the published log yet", hint="zhengzhao drain")
+        raise NotFound("尚未载入日志 / not in the published log yet", hint=step)
     return found
 
 

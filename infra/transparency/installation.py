@@ -27,7 +27,7 @@ from issuance.signer import ED25519, Signer
 from issuance.status_lists import decode_edition
 from processors.transparency import PUBLISHED, catalogue_logged, entries_of
 from schemas import facts
-from schemas.errors import NotFound, UsageError, VerificationError
+from schemas.errors import NotFound, UsageError
 from schemas.ledger import CatalogueEntry, decode_entry
 from schemas.ports import ReplacingStore, Store
 from schemas.status_list import EditionName, edition_key
@@ -298,11 +298,3 @@ def _digest(path: Path) -> str:
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def check_log(stored: StoredLog) -> None:
-    """Verify that the published head has its tiles. Raises VerificationError where it has not."""
-    note = stored.head()
-    if note is None:
-        raise VerificationError("日志尚未发布 / the log has no head yet", hint="zhengzhao drain")
-    stored.edge(read_checkpoint(read_note(note)))

@@ -12,7 +12,7 @@ from processors.state import Case, HolderState, Licence, Version, version_of
 from schemas import rows
 from schemas.ledger import EventEntry
 from schemas.licence import Grant
-from schemas.persons import is_pseudonym, open_parts
+from schemas.persons import open_parts
 
 OpenText = Callable[[str, str], str | None]
 """Opens a text: (ledger key, text) → clear text, or None for an erased person."""
@@ -26,9 +26,7 @@ def _hidden(_: str, __: str) -> str:
 
 
 def _free(holder: str, text: str, open_text: OpenText) -> str:
-    """Return a free text as it may be read: what is sealed of a person opened, or `erased`."""
-    if not is_pseudonym(holder):
-        return text
+    """Return a free text as it may be read: what is sealed in it opened, or `erased`."""
     return open_parts(text, lambda part: open_text(holder, part), ERASED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from event_samples import event, raw
@@ -14,8 +15,9 @@ from world import FakePersons
 from processors.route import route
 from schemas.errors import VerificationError
 from schemas.events import parse_event
+from schemas.identifiers import contacts_masked
 from schemas.ledger import EventEntry, encode_entry
-from schemas.persons import EVIDENCE, SEALED, Sealer, has_sealed, open_parts
+from schemas.persons import EVIDENCE, NAMED, SEALED, Sealer, has_sealed, open_parts
 
 NOW = datetime(2018, 9, 11, tzinfo=UTC)
 
@@ -80,3 +82,60 @@ def test_sealed_parts_of_a_text_open_in_their_place(before: str, secret: str, af
         assert open_parts(text, lambda part: sealer.open("p:", part), "x") == f"{before} {secret}；{after}"
     fake = EVIDENCE + "A" * 40
     assert open_parts(fake, lambda part: sealer.open("p:", part), "erased") in (fake, "erased")
+
+
+LICENCE = {"licence_number": "(青)XK13-001-00001", "decided_on": "2018-09-11"}
+WRITTEN = [
+    ("法定代表人王小明伪造检验报告", "王小明"),
+    ("联系人：欧阳锋，电话 13897123456", "欧阳锋"),
+    ("经办人 李四称其不知情", "李四"),
+    ("阿卜杜·热依木提供虚假材料", "阿卜杜·热依木"),
+    ("the legal representative Zhang San forged it", "Zhang San"),
+]
+
+
+@pytest.mark.parametrize(("text", "name"), WRITTEN)
+def test_names_after_a_label_are_sealed_in_texts_about_an_enterprise(text: str, name: str) -> None:
+    """The rest stays readable; whoever may read the text reads the name again."""
+    persons = FakePersons()
+    entry = routed("licence.revoked", uscc(7), persons, ground=text, **LICENCE)
+    stored = entry.payload.data["ground"]
+    assert (False, True) == (name in encode_entry(entry).decode(), NAMED in stored)
+    assert contacts_masked(text) == open_parts(stored, lambda part: persons.open(entry.holder, part), "?")
+
+
+def test_names_that_an_application_gave_are_sealed_in_every_later_text() -> None:
+    """Legal representative, signatory and contact, in reasons, grounds and findings, however they are spaced."""
+    persons, holder = FakePersons(), uscc(7)
+    registration = event(
+        "registration.submitted", source=PROVINCE, id="r",
+        data={
+            "application_id": "R-1", "items": [{"item": "a", "answers": {"contact": "苗翠花"}}],
+            "applicant": {"kind": "enterprise", "id": holder, "name": "甲公司"}, "window": "630225", "channel": "online",
+            "materials": [{"kind": "application-form", "signatory": "买买提·艾力"}], "shared": {"legal-representative": "酆无名"},
+        },
+    )  # fmt: skip
+    route(parse_event(raw(registration), NOW), NOW, PROVINCE, "none", persons)
+    for kind, field, more in (
+        ("licence.revoked", "ground", LICENCE), ("application.withdrawn", "reason", {}),
+        ("application.reviewed", "grounds", REVIEW),
+    ):  # fmt: skip
+        text = "据酆 无名与苗翠花所述，买买提•艾力未到场"
+        entry = routed(kind, holder, persons, **{field: text}, **more)
+        stored = entry.payload.data[field]
+        assert [] == [name for name in ("无名", "苗翠花", "艾力") if name in encode_entry(entry).decode()]
+        assert [True] * 3 == [part in stored for part in ("据named:", "所述，named:", "未到场")]
+        assert text == open_parts(stored, partial(persons.open, entry.holder), "?")
+    other = routed("licence.revoked", uscc(8), persons, ground="苗翠花", **LICENCE)
+    assert "苗翠花" == other.payload.data["ground"]
+
+
+@pytest.mark.parametrize(
+    "text", ["法定代表人拒绝签字", "未按期整改，第三车间停产", "负责人不在场", "依据《条例》第十条"]
+)
+def test_texts_without_a_name_stay_as_they_are(text: str) -> None:
+    """Nothing is taken for a name that does not begin with a surname after its label."""
+    assert (
+        text
+        == routed("licence.revoked", uscc(7), FakePersons(), ground=text, **LICENCE).payload.data["ground"]
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ class FakePersons:
 
     def __init__(self) -> None:
         self._sealer = Sealer(lambda p, _: (p.encode() * 2)[:64], SECRET * 2)
+        self._names: dict[str, set[str]] = {}
 
     def pseudonym(self, compared_id: str) -> str:
         return pseudonym(SECRET, compared_id)
@@ -39,6 +41,13 @@ class FakePersons:
 
     def seal_evidence(self, p: str, text: str) -> str:
         return self._sealer.seal_evidence(p, text)
+
+    def seal_name(self, holder: str, name: str) -> str:
+        return self._sealer.seal_name(holder, name)
+
+    def names_given(self, holder: str, names: Collection[str]) -> Collection[str]:
+        self._names.setdefault(holder, set()).update(names)
+        return self._names[holder]
 
     def open(self, p: str, sealed: str) -> str | None:
         return self._sealer.open(p, sealed)
