@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Final
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
@@ -136,7 +137,11 @@ def public_key(pem: str) -> ec.EllipticCurvePublicKey:
     """Return the P-256 public key of a PEM text. Raises UsageError for anything else."""
     try:
         key = load_pem_public_key(pem.encode())
-    except (ValueError, TypeError):
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+    ):  # such as SM2, whose curve the library does not know
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise UsageError(

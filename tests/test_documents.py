@@ -170,6 +170,24 @@ def test_cases_have_their_tests() -> None:
     assert [] == missing
 
 
+@pytest.mark.parametrize("document", ["security.md", "persons.md"])
+def test_promises_have_their_tests(document: str) -> None:
+    """Each promise of a table names a test, and each test or folder of tests that is named is there, with tests in it."""
+    text = (ROOT / "docs" / document).read_text("utf-8")
+    promises = text.partition("| promise | test |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    assert [] == [line for line in promises if not re.search(r"\| .*`tests/[a-z0-9_/]+\.py`[^|]*\|$", line)]
+    named = re.findall(r"`(tests/[a-z0-9_/]+(?:\.py)?)`", text)
+    found = {
+        name: [ROOT / name] if name.endswith(".py") else [*(ROOT / name).glob("test_*.py")] for name in named
+    }
+    assert len(found) >= 4
+    assert [] == [
+        name for name, files in found.items()
+        if not any(one.is_file() and "\ndef test_" in one.read_text("utf-8").replace("async def", "def") for one in files)
+    ]  # fmt: skip
+    assert [] == re.findall(r"`(test_\w+\.py)`", text)
+
+
 def test_rooms_exist() -> None:
     """Every room that the architecture lists is a folder or a module."""
     room, missing = ROOT, []

@@ -296,8 +296,9 @@ def one_language(text: str) -> str:
 
 
 def _halved(part: str, zh: bool) -> str:
-    if part.count(_HALVES) == 1:
-        return _kept(*part.split(_HALVES), zh)
+    first, _, second = part.partition(_HALVES)
+    if _HALVES not in second:
+        return _kept(first, second, zh) if second else part
     return _PAIR.sub(lambda pair: _kept(pair[1], pair[2], zh), part)
 
 
@@ -314,7 +315,8 @@ def _kept(first: str, second: str, zh: bool) -> str:
             return f"{before.rstrip()} {kept}"
         return first + _HALVES + second if lost else kept
     _, colon, tail = other.partition(": ")
-    if colon and tail.strip() not in kept and not any(sign in kept for sign in "：:"):
+    said = kept[found.start() :] if (found := _HAN.search(kept)) else kept
+    if colon and tail.strip() not in kept and not any(sign in said for sign in "：:"):
         few = sum(_PLAIN.fullmatch(word.strip(_EDGES)) is not None for word in tail.split()) <= 2
         if (few or tail.startswith("zhengzhao ")) and all(word in kept + tail for word in lost):
             return f"{kept}: {tail}"

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from datetime import datetime, time
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -88,7 +88,7 @@ def private_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePrivateKey
     """Read a P-256 private key from PEM. Raise UsageError where it is not one."""
     try:
         key = load_pem_private_key(pem.encode() if isinstance(pem, str) else pem, None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise UsageError("不是 PEM 私钥 / no private key in PEM (without passphrase)", where=where) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise UsageError(
@@ -103,7 +103,7 @@ def public_key(pem: bytes | str, where: str = "") -> ec.EllipticCurvePublicKey:
     """Read a P-256 public key from PEM. Raise DrawError where it is not one."""
     try:
         key = load_pem_public_key(pem.encode() if isinstance(pem, str) else pem)
-    except (ValueError, TypeError, UnicodeError):
+    except (ValueError, TypeError, UnicodeError, UnsupportedAlgorithm):
         raise DrawError("不是 PEM 公钥 / no public key in PEM", where=where) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise DrawError("不是 P-256 密钥 / not a P-256 key", where=where)

@@ -15,12 +15,14 @@ from schemas.agencies import (
     AgencyKey,
     AgencyRegister,
     judge,
+    public_key,
     public_pem,
     read_register,
     with_key,
     with_revocation,
 )
-from schemas.errors import Rejected, UsageError
+from schemas.draw import seed
+from schemas.errors import DrawError, Rejected, UsageError
 from schemas.events import Event, parse_event
 from schemas.signatures import der_to_raw, make_proof
 from schemas.trust import key_id
@@ -182,3 +184,21 @@ def test_a_broken_register_is_never_believed(content: bytes) -> None:
     """Not even in part."""
     with pytest.raises(UsageError, match="register"):
         read_register(content, "agencies.json")
+
+
+SM2 = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAEPQkrbGlFCgTCjUtBexmoLOhJDrvO
+mTX7ykfH9TVwNS7XzJJ4R/RM6OJlrriVeo6KDNkbWmU4c2sB+c2YI/y6Og==
+-----END PUBLIC KEY-----
+"""
+
+
+@pytest.mark.parametrize("pem", [SM2, "", "no PEM", SM2.replace("PUBLIC", "PRIVATE"), SM2[:80]])
+def test_a_key_of_another_kind_is_wrong_use(pem: str) -> None:
+    """SM2 too, whose curve the library does not know: neither an agency's key nor a party's."""
+    with pytest.raises(UsageError, match="no P-256 public key"):
+        public_key(pem)
+    with pytest.raises(DrawError, match="no public key in PEM"):
+        seed.public_key(pem)
+    with pytest.raises(UsageError, match="no private key in PEM"):
+        seed.private_key(pem)
