@@ -1,7 +1,8 @@
-"""The limit of recursion of the test process, and what tests have to tell at the end of a run."""
+"""The limit of recursion and the language of the test process, and what tests have to tell at the end of a run."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
@@ -12,6 +13,11 @@ import pytest  # noqa: E402
 # The import of py_ecc raises the limit to 100,000 for the whole process. A body of a hundred thousand brackets, which
 # the service refuses at the usual limit, would then overflow the stack of the thread that reads it.
 sys.setrecursionlimit(_RECURSION_LIMIT)
+
+# Messages of the command line are in both languages, whatever the machine's own is (`infra.cli.words`).
+os.environ["LANG"] = "C.UTF-8"
+for _name in ("LC_ALL", "LC_MESSAGES"):
+    os.environ.pop(_name, None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -91,7 +91,7 @@ LATIN = re.compile(r"[A-Za-z]{2,}")
 CODES = re.compile(
     r"Noto\S+|typst.*|settings\.toml.*|authorities/.*|SQLite: ok|schema export|keys init|ZHENGZHAO[._A-Z]*|zhengzhao [a-z -]+[A-Z]*"
     r"|/\S+|https?://\S+|urn:\S+|status/\S+|\S*XK13\S+|\S+T\S+\+08:00|[0-9a-f]{12,}\S*|[\w-]+-[\w-]+|keys/root|auth: none"
-    r"|NaN|JSON|PDF|GB|null|specversion|source|credential|draw|log|seal|host"
+    r"|NaN|JSON|PDF|GB|null|specversion|source|credential|draw|log|seal|status|host"
 )
 """What stands in a Chinese message as it is: places, commands, codes, names of programs and of keys' uses."""
 
