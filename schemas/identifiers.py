@@ -120,14 +120,16 @@ def masked(text: str, *, an_id: bool = False) -> str:
 
 
 _DIGITS: Final = str.maketrans("０１２３４５６７８９", "0123456789")
+_GAP: Final = r"[ .·‐–—－-]?"
 _CONTACT: Final = re.compile(
     r"(?<![0-9A-Za-z])(?:"
-    r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{6}"  # a citizen id of 15 digits: division, year,
-    r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}"  # month, day, order (GB 11643-1989)
-    r"|1[3-9][0-9](?P<gap>[ -]?)[0-9]{4}(?P=gap)[0-9]{4}"  # a mobile telephone
-    r"|0[0-9]{2,3}[ -]?[0-9]{7,8}"  # a fixed telephone with its area code
-    r")(?![0-9A-Za-z])"
-)
+    r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{4}"  # a citizen id of 15 digits: division,
+    rf"{_GAP}[0-9]{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]){_GAP}[0-9]{{3}}(?![A-Za-z])"  # day, order
+    rf"|(?:\+?86{_GAP})?1[3-9][0-9]{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}"  # a mobile telephone
+    rf"|(?:\+?86{_GAP})?0[0-9]{{2,3}}{_GAP}[0-9]{{3,4}}{_GAP}[0-9]{{4}}"  # a fixed telephone with its area code
+    rf"|(?<=[(（])0[0-9]{{2,3}}[)）]{_GAP}[0-9]{{3,4}}{_GAP}[0-9]{{4}}"
+    r")(?![0-9])"
+)  # the ids: GB 11643-1989
 
 
 def contacts_masked(text: str) -> str:

@@ -84,7 +84,7 @@ class Notices:
             raise NotFound("持证人信息已删除 / the holder was erased", where=letter.id)
         return opened or letter.display
 
-    def readable(self, letter: Letter) -> Letter:
+    def in_clear(self, letter: Letter) -> Letter:
         """Return a letter with what is sealed in its texts opened."""
 
         def opened(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class Notices:
         except NotFound:
             pass
         with self._lock:  # compilers and fonts serve one thread at a time
-            made = self._seals().sealed(self.readable(letter), to, self._parts.signer())
+            made = self._seals().sealed(self.in_clear(letter), to, self._parts.signer())
         personal = is_pseudonym(letter.holder)
         stored = self._parts.persons.seal_object(letter.holder, made) if personal else made
         try:
@@ -119,7 +119,7 @@ class Notices:
         opened = self._opened(letter, stored)
         with self._lock:
             signature = seal_signature(read_layout(opened).cms)
-            made = self._seals().rebuild(self.readable(letter), self.addressee(letter), signature)
+            made = self._seals().rebuild(self.in_clear(letter), self.addressee(letter), signature)
         return self._parts.persons.seal_object(letter.holder, made) if opened is not stored else made
 
     def made_here(self, letter: Letter, stored: bytes) -> bool:

@@ -180,7 +180,7 @@ class Postman:
             return partial(self._call_hook, letter_id, _body(letter_id, letter, said, content))
         assert self._mail is not None  # the channel was entered for it
         to = channel.removeprefix("mail:")
-        text = _text(letter and self._notices.readable(letter), said)
+        text = _text(letter and self._notices.in_clear(letter), said)
         return partial(send_mail, self._mail, mail_message(self._mail.sender, to, said, text, content))
 
     def _call_hook(self, letter_id: str, body: bytes) -> tuple[str, str]:

@@ -131,7 +131,7 @@ def _other_secret() -> KeysMissing:
 
 def _names_folder(secret: bytes, holder: str) -> str:
     """Return the folder of the names that an enterprise's applications gave."""
-    return f"persons-named/{hmac.digest(subkey(secret, 'names'), holder.encode(), 'sha256').hex()[:32]}/"
+    return f"{_PREFIX}named/{hmac.digest(subkey(secret, 'names'), holder.encode(), 'sha256').hex()[:32]}/"
 
 
 def _object(pseudonym: str) -> str:

@@ -259,6 +259,15 @@ def test_persons_keys_are_one_for_all_workers(cluster: Cluster, tmp_path: Path) 
         SharedPersons(tmp_path, cluster.stack.store)
 
 
+def test_workers_share_the_names_that_an_application_gave(cluster: Cluster) -> None:
+    """What one machine was told of an enterprise's persons another seals in a text; the bucket has no name in clear."""
+    first, second = (SharedPersons(cluster.data, cluster.stack.store) for _ in range(2))
+    assert ({"酆无名"}, {"酆无名", "李四"}) == (
+        set(first.names_given("9163NAMED", {"酆无名"})), set(second.names_given("9163NAMED", {"李四"}))
+    )  # fmt: skip
+    assert [] == [name for name, _ in first.wrapped() if "named" in name]
+
+
 def test_a_worker_tells_about_itself_and_stops_gently(moved: Cluster) -> None:
     """Live, ready, metrics of every stage; SIGTERM ends it with 0 and nothing is left uncommitted."""
     worker = moved.workers["a"]
