@@ -98,7 +98,9 @@ class Service:
         self.door.under_way = lambda: intake.waiting
         self.door.healthy = lambda: intake.alive
         self.metrics = Metrics(lambda: [self.door, *drainer.metrics()], lookups.installation.open_letters)
-        self.portal = Portal(lookups.installation, self.callers, intake, self.bodies, limits)
+        self.portal = Portal(
+            lookups.installation, self.callers, intake, self.bodies, limits, self.public.figures
+        )
         self.openapi = msgspec.json.encode(document(limits))
 
     def app(self) -> Starlette:

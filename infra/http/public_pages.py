@@ -195,10 +195,10 @@ class PublicPages:
 
     async def promises(self, request: Request, principal: Principal | None) -> Response:
         """Answer with the limits promised and how they were kept."""
-        found = await self._work(self._figures)
+        found = await self._work(self.figures)
         return page(request, "promises.html", **promises_values(found, reader_language(request)))
 
-    def _figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Return the figures over all cases, worked out by one thread at a time where the last ones are old.
 
         Meanwhile others get the last ones. Raises Problem 503 where there are none yet.

@@ -21,7 +21,7 @@ from processors.queries.find import find_case, find_licence
 from processors.state import Case, HolderState
 from producers import agency_events
 from producers.agency_events import Sender
-from schemas.authorities import source_of
+from schemas.authorities import is_at_or_above, source_of
 from schemas.errors import NotFound
 from schemas.facts import Reason
 from schemas.persons import is_pseudonym, keys_of
@@ -133,6 +133,22 @@ def _colour(due: str, today: str) -> str:
         return ""
     left = (date.fromisoformat(due) - date.fromisoformat(today)).days
     return "red" if left < 0 else "yellow" if left <= 1 else ""
+
+
+def statistics(portal: Portal, visit: Visit) -> Response:
+    """Show how the cases of an officer's department went, in its division and below."""
+    agency = source_of(visit.account.subject)
+    if agency is None or not visit.account.may(*_REVIEWERS, "regulator"):
+        raise NotFound("未找到这个页面 / no such page")
+    found = portal.figures()
+    rows = [
+        row
+        for row in found["rows"]
+        if (decides := source_of(row["authority"] or "")) is not None
+        and decides.department == agency.department
+        and is_at_or_above(agency.division, decides.division)
+    ]
+    return portal.page(visit, "statistics", rows=rows, as_of=(found["as_of"] or "")[:10])
 
 
 # --- cases

@@ -38,6 +38,7 @@ def portal_routes(portal: Portal) -> list[Route]:
         route("/share/{token}/picture.png", licences.share_picture),
         route("/share/{token}/licence.pdf", licences.share_file),
         route("/desk", desk.desk, needs="officer"),
+        route("/desk/statistics", desk.statistics, needs="officer"),
         route("/desk/orders", orders.orders, needs="officer", posts=True),
         route("/desk/dead-letters", orders.dead_letters, needs="officer", posts=True),
         route("/desk/filings/{filing}", orders.filing_page, needs="officer", posts=True),

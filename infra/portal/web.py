@@ -141,13 +141,13 @@ class Portal:
         intake: Intake,
         bodies: Bodies,
         limits: RequestLimits,
+        figures: Callable[[], dict[str, Any]],
     ) -> None:
         self.installation = installation
         self.settings = installation.settings
-        self.catalogue = installation.catalogue
-        self.persons = installation.persons
-        self.store = installation.store
-        self.notices = installation.notices
+        self.catalogue, self.notices = installation.catalogue, installation.notices
+        self.persons, self.store = installation.persons, installation.store
+        self.figures = figures
         self.accounts = Accounts(self.settings.data)
         self.pages = Buckets(limits.rate, limits.burst)
         self.logins = Buckets(0.2, 20, hint="稍后再试 / try again later")

@@ -326,6 +326,20 @@ def waits(done: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.1)
 
 
+def test_statistics_are_those_of_the_department(site: PortalSite) -> None:
+    """How many are open, granted, refused, and how the promise was kept; another department's are not among them."""
+    site.enterprise(144).apply()
+    page = site.officer("reviewer").web.get("/desk/statistics")
+    row = re.search(rf'<tr data-item="{ITEM}">(.*?)</tr>', page.text, re.S)
+    assert row is not None, page.text
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", row[1])
+    assert ("青海省市场监督管理局", "100.0 %") == (cells[1], cells[-1])
+    assert int(cells[3]) >= 1
+    other = site.officer("reviewer", "urn:agency:630000:meteorology").web.get("/desk/statistics")
+    assert (200, False) == (other.status_code, ITEM in other.text)
+    assert 404 == site.officer("window").web.get("/desk/statistics").status_code
+
+
 def test_a_withdrawn_application_ends(site: PortalSite) -> None:
     """The case page withdraws an application that is still open."""
     visitor = site.enterprise(115)
