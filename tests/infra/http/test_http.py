@@ -176,7 +176,6 @@ def test_status_lists_and_trust_are_public(client: TestClient, built: Service) -
         assert client.get(path).status_code == 404
 
 
-@pytest.mark.parametrize("settings", ["embedded"], indirect=True, scope="module")
 def test_the_log_is_public(client: TestClient, built: Service) -> None:
     """Its checkpoint is asked for each time, its tiles stay; nothing else below the path is given out."""
     until(lambda: client.get("/log/checkpoint").status_code == 200)
