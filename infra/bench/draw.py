@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryFile, mkdtemp
 from typing import Any
 
 import polars as pl
 
+import verification
 from infra.draw.register import TargetRegister
 from schemas.draw import tickets
 from schemas.draw.plan import Plan, parse_toml, read_plan
@@ -29,6 +30,8 @@ from schemas.errors import UsageError
 
 JIANGSU = 2_990_000
 INSPECTORS = 20_000
+CONFLICTS = 50_000
+SECTORS = 37  # With auction houses, farm suppliers and markets these are 40 strata.
 STRATA = {"auction": 8_120, "farm": 24_660, "market": 3_620}
 _AREAS = [f"32{prefecture:02d}{county:02d}" for prefecture in range(1, 14) for county in range(1, 9)]
 _CHUNK = 2_000_000
@@ -70,6 +73,12 @@ def plan_of_jiangsu() -> Plan:
     return read_plan(parse_toml(JIANGSU_PLAN.encode()))
 
 
+def forty_strata() -> str:
+    """Return the plan of Jiangsu with the rest divided into strata by sector."""
+    rest = [f'[[strata]]\nname = "sector {n:02d}"\nwhere = {{ sector = "S{n:02d}" }}' for n in range(SECTORS)]
+    return JIANGSU_PLAN.replace('[[strata]]\nname = "rest"\nwhere = {}', "\n".join(rest))
+
+
 def made_up_targets(start: int, stop: int) -> pl.DataFrame:
     """Make the rows `start` to `stop` of a made-up register, in no order of ids; six in ten are of class A."""
     number = pl.int_range(start, stop, eager=True).alias("n")
@@ -88,6 +97,7 @@ def made_up_targets(start: int, stop: int) -> pl.DataFrame:
         division=pl.lit(pl.Series(_AREAS)).gather((pl.col("h") // 1_000_000 % len(_AREAS)).cast(pl.UInt32)),
         credit_class=pl.lit(classes).gather((pl.col("h") // 7 % len(classes)).cast(pl.UInt32)),
         category=category,
+        sector=pl.format("S{}", (pl.col("h") // 131 % SECTORS).cast(pl.String).str.zfill(2)),
     )
 
 
@@ -129,92 +139,109 @@ def write_inspectors(path: Path, count: int) -> None:
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
+def write_conflicts(path: Path, count: int, rows: int) -> None:
+    """Write conflicts of inspectors with targets of the made-up register."""
+    step = max(rows // count, 1)
+    ids = made_up_targets(0, rows)["id"].gather_every(step)[:count].to_list()
+    lines = ["inspector_id,target_id,reason"]
+    lines += [f"I{n * 7919 % INSPECTORS:06d},{target},持股" for n, target in enumerate(ids)]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
 class Stopwatch:
-    """The seconds of each step, by the clock and of the processor, which differ on a busy machine."""
+    """The seconds of each step, by the clock and of the processor, and the memory of processes at the highest."""
 
     def __init__(self, say: Say) -> None:
         self.seconds: dict[str, float] = {}
         self.processor: dict[str, float] = {}
+        self.memory_mb: dict[str, int] = {}
         self._say = say
 
     @contextmanager
     def __call__(self, step: str) -> Iterator[None]:
         self._say(f"… {step}")
-        start, busy = time.perf_counter(), _processor()
+        start, busy = time.perf_counter(), sum(os.times()[:4])
         yield
         self.seconds[step] = round(time.perf_counter() - start, 2)
-        self.processor[step] = round(_processor() - busy, 2)
+        self.processor[step] = round(sum(os.times()[:4]) - busy, 2)
+
+    def process(self, step: str, line: list[str | Path]) -> str:
+        """Run a step as a process of its own, and return what it printed."""
+        self._say(f"… {step}")
+        start = time.perf_counter()
+        with TemporaryFile() as said, TemporaryFile() as faults:
+            child = subprocess.Popen([*map(str, line)], stdout=said, stderr=faults)
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            said.seek(0)
+            faults.seek(0)
+            if child.returncode:
+                raise UsageError(faults.read().decode(errors="replace").strip(), where=step)
+            self.seconds[step] = round(time.perf_counter() - start, 2)
+            self.processor[step] = round(used.ru_utime + used.ru_stime, 2)
+            self.memory_mb[step] = used.ru_maxrss // 1024
+            return said.read().decode()
 
 
-def _processor() -> float:
-    return sum(os.times()[:4])
+_PARTIES = ("market-regulation", "discipline-inspection")
+_PROGRAM = "import sys; from infra.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 def bench_draw(rows: int = JIANGSU, say: Say = lambda text: None, suffix: str = ".parquet") -> dict[str, Any]:
-    """Run a whole draw by the commands as processes; return the seconds of each and the memory."""
+    """Run a whole draw by the commands as processes; return seconds, processor seconds and memory of each.
+
+    From CSV the published one-file program verifies it too.
+    """
     folder = Path(mkdtemp(prefix="zhengzhao-bench-"))
     clock = Stopwatch(say)
+
+    def command(step: str, *words: str | Path) -> str:
+        return clock.process(step, [sys.executable, "-c", _PROGRAM, *words, "--data", folder / "data"])
+
+    def saved(name: str, *words: str | Path) -> Path:
+        path = folder / f"{name}.json"
+        path.write_text(command(name, *words), "utf-8")
+        return path
+
     try:
-        registers: list[str | Path] = ["--register", folder / f"R{suffix}", "--inspectors", folder / "I.csv"]
-        write_register(folder / f"R{suffix}", rows)
-        write_inspectors(folder / "I.csv", INSPECTORS)
+        files = [folder / f"R{suffix}", folder / "I.csv", folder / "C.csv"]
+        write_register(files[0], rows)
+        write_inspectors(files[1], INSPECTORS)
+        write_conflicts(files[2], CONFLICTS, rows)
+        registers = ["--register", files[0], "--inspectors", files[1], "--conflicts", files[2]]
         plan, announcement, transcript = (folder / name for name in ("plan.toml", "A.json", "T.json"))
-        plan.write_text(JIANGSU_PLAN, "utf-8")
-        _command(folder, "keys", "init")
-        parties = ("market-regulation", "discipline-inspection")
-        promises = [
-            _saved(folder, p, "draw", "commit", "--party", p, "-o", folder / f"{p}.secret") for p in parties
-        ]
-        with clock("announce"):
-            given = [word for path in promises for word in ("--commitment", path)]
-            told = _command(
-                folder, "draw", "announce", plan, *registers, *given, "-o", announcement, "--json"
-            )
+        plan.write_text(forty_strata(), "utf-8")
+        command("keys", "keys", "init")
+        promises = [saved(f"{p}-promise", "draw", "commit", "--party", p, "-o", folder / p) for p in _PARTIES]
+        given = [word for path in promises for word in ("--commitment", path)]
+        told = command("announce", "draw", "announce", plan, *registers, *given, "-o", announcement, "--json")
         shown = [
-            _saved(
-                folder,
-                f"{p}-reveal",
-                "draw",
-                "reveal",
-                folder / f"{p}.secret",
-                "--announcement",
-                announcement,
-            )
-            for p in parties
+            saved(f"{p}-reveal", "draw", "reveal", folder / p, "--announcement", announcement)
+            for p in _PARTIES
         ]
-        with clock("run"):
-            given = [word for path in shown for word in ("--reveal", path)]
-            _command(folder, "draw", "run", announcement, *registers, *given, "-o", transcript)
-        with clock("verify"):
-            _command(folder, "draw", "verify", transcript, *registers, "--chain", folder / "data" / "draws")
+        given = [word for path in shown for word in ("--reveal", path)]
+        command("run", "draw", "run", announcement, *registers, *given, "-o", transcript)
+        command("verify", "draw", "verify", transcript, *registers, "--chain", folder / "data" / "draws")
+        if suffix == ".csv":
+            one_file = Path(verification.__file__).parent / "verify_draw.py"
+            clock.process("verify_draw.py", [sys.executable, one_file, transcript, *files])
+        steps = [step for step in ("announce", "run", "verify", "verify_draw.py") if step in clock.seconds]
+        drawn = {row["name"]: row["drawn"] for row in json.loads(told)["strata"]}
         return {
             "targets": rows,
             "register": suffix.removeprefix("."),
-            "drawn": {row["name"]: row["drawn"] for row in json.loads(told)["strata"]},
+            "strata": len(drawn),
+            "drawn": sum(drawn.values()),
+            "special_strata": {name: drawn[name] for name in STRATA},
             "inspectors": INSPECTORS,
-            "seconds": clock.seconds,
-            "processor_seconds": clock.processor,
+            "conflicts": CONFLICTS,
+            "seconds": {step: clock.seconds[step] for step in steps},
+            "processor_seconds": {step: clock.processor[step] for step in steps},
+            "memory_mb": {step: clock.memory_mb[step] for step in steps},
             "transcript_bytes": transcript.stat().st_size,
-            "memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _command(folder: Path, *words: str | Path) -> str:
-    """Run zhengzhao in a process of its own; return its output."""
-    program = "import sys; from infra.cli import main; sys.exit(main(sys.argv[1:]))"
-    line = [sys.executable, "-c", program, *map(str, words), "--data", str(folder / "data")]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UsageError(done.stderr.strip(), where=" ".join(map(str, words[:2])))
-    return done.stdout
-
-
-def _saved(folder: Path, name: str, *words: str | Path) -> Path:
-    path = folder / f"{name}.json"
-    path.write_text(_command(folder, *words), "utf-8")
-    return path
 
 
 def bench_big(rows: int = 100_000_000, say: Say = lambda text: None) -> dict[str, Any]:
@@ -248,6 +275,7 @@ def bench_big(rows: int = 100_000_000, say: Say = lambda text: None) -> dict[str
             "digest": summary.digest,
             "drawn": len(drawn),
             "seconds": clock.seconds | {"whole": round(seconds, 2)},
+            "processor_seconds": clock.processor,
             "rows_per_second": int(rows / seconds),
             "register_bytes": path.stat().st_size,
             "disk_bytes": disk,
