@@ -14,7 +14,8 @@ import json
 import re
 import sys
 from fractions import Fraction
-from heapq import heapify, heappop, heappush, nsmallest
+from heapq import heapify, heappop, heappush
+from operator import itemgetter
 
 def sha(text):
     return hashlib.sha256(text.encode()).hexdigest()
@@ -27,23 +28,48 @@ def ordered(v):
     return [ordered(x) for x in v] if isinstance(v, list) else v
 def canonical(value):
     """RFC 8785: keys in the order of their UTF-16 code units, no spaces, no escapes but the needed ones."""
-    return json.dumps(ordered(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    options = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
+    text = json.dumps(value, sort_keys=True, **options)  # in the order of code points, which differs from U+E000 on
+    return json.dumps(ordered(value), **options) if re.search("[\ue000-\U0010ffff]", text) else text
 
-def read(path, announced, name, key):
-    """Return the rows of a CSV, after checking that it is the announced register."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        text = file.read()
-    must(not re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)", text), f"{name}: a control character")
+def table(path, name):
+    """Return the lines of a CSV without its blank ones, values parted by TAB, after checking that it reads in one way."""
     strict = re.compile(r'(?:[^",\r]*|"(?:[^"]|"")*")(?:,|\r?\Z)')  # a stray quote could be read in two ways
-    for line in text.split("\n") if '"' in text else ():
-        must("".join(strict.findall(line)) == line, f"{name}: a quote that RFC 4180 does not allow")
-    head, *rows = [row for row in csv.reader(text.split("\n"), strict=True) if row]
-    must(len({*head}) == len(head) and all(len(r) == len(head) for r in rows), f"{name}: short or long rows")
-    lines = "".join(sorted("\t".join(row) + "\n" for row in rows))  # code points sort as their UTF-8 bytes
-    must({"columns": head, "count": len(rows), "digest": sha(lines)} == announced, f"{name} are not as announced")
-    rows = [dict(zip(head, row)) for row in rows]
-    must(len({tuple(row[k] for k in key) for row in rows}) == len(rows), f"{name}: an id stands twice")
-    return rows
+    controls, lines = bytes({*range(32), 127} - {10, 13}), []
+    with open(path, "rb") as file:
+        file.seek(3 if file.read(3) == b"\xef\xbb\xbf" else 0)
+        for block in iter(lambda: b"".join(file.readlines(1 << 22)), b""):
+            clean = len(block.translate(None, controls)) == len(block)
+            must(clean and not re.search(rb"\xc2[\x80-\x9f]|\r(?!\n)", block), f"{name}: a control character")
+            text = block.decode().replace("\r\n", "\n").strip("\n")
+            if '"' not in text:
+                lines += filter(None, text.encode().replace(b",", b"\t").split(b"\n"))
+                continue
+            bare = text.replace('"\n"', "\n").replace('","', "\t")[1:-1]
+            if '"' not in bare and text[0] == text[-1] == '"':  # every value is quoted, and no quote is within one
+                lines += bare.encode().split(b"\n")
+                continue
+            for line in filter(None, text.split("\n")):
+                must('"' not in line or "".join(strict.findall(line)) == line, f"{name}: a quote that RFC 4180 does not allow")
+                row = line.split(",") if '"' not in line else next(csv.reader([line], strict=True))
+                lines.append("\t".join(row).encode())
+    return lines
+def read(path, announced, name, key):
+    """Return the columns of a CSV by place, and its lines in byte order, after checking that it is the announced register."""
+    lines, digest = table(path, name), hashlib.sha256()
+    head = (lines.pop(0) if lines else b"").decode().split("\t")
+    must(len({*head}) == len(head) and all(line.count(b"\t") == len(head) - 1 for line in lines), f"{name}: short or long rows")
+    lines.sort()
+    for n in range(0, len(lines), 1 << 15):
+        digest.update(b"\n".join(lines[n:n + (1 << 15)]) + b"\n")
+    must({"columns": head, "count": len(lines), "digest": digest.hexdigest()} == announced, f"{name} are not as announced")
+    places = [head.index(k) for k in key]
+    keys = {itemgetter(*places)(line.split(b"\t", max(places) + 1)) for line in lines}
+    must(len(keys) == len(lines), f"{name}: an id stands twice")
+    return {column: n for n, column in enumerate(head)}, lines
+def rows(path, announced, name, key):
+    head, lines = read(path, announced, name, key)
+    return [dict(zip(head, line.decode().split("\t"))) for line in lines]
 
 def share(plan, size):
     """Count the targets of each stratum: ratios rounded up exactly, the rest of `total` by largest remainder."""
@@ -56,62 +82,104 @@ def share(plan, size):
     for n in sorted(free, key=lambda n: (-(left * size[n] % max(whole, 1)), n.encode()))[:left - sum(map(due.get, free))]:
         due[n] += 1
     must(all(due[n] <= size[n] and (due[n] or not size[n]) for n in due), "a count that cannot be")
+    most = Fraction(plan.get("limit", "1"))
+    must(all(due[n] <= -(-most * size[n] // 1) for n in due), "more than the limit of the item's class")
+    must(plan.get("single") is True or 1 not in size.values(), "a stratum of one target, which the plan does not allow")
     return due
 
-def draw(t, plan, targets):
-    """Sort the targets into strata, and draws the lowest tickets again."""
-    early = {e["id"]: e["reason"] for e in t["excluded"] if e["reason"].startswith("drawn in ")}
+class Stratum:
+    """The targets of a stratum with the lowest tickets so far: now and then all above the highest wanted one are dropped."""
+    def __init__(self, seed, plan):
+        self.base, self.wanted, self.size, self.found, self.bound = seed.copy(), plan["drawn"], 0, [], b"\xff" * 33
+        self.base.update(f":{plan['name']}:".encode())
+    def add(self, ticket, i, division):
+        self.found.append((ticket, i, division))
+        if len(self.found) > 2 * self.wanted + 1000:
+            self.lowest(self.wanted)
+            self.bound = self.found[-1][0] if self.found else b""
+    def lowest(self, count):
+        self.found = sorted(self.found)[:count]
+        return [{"id": i.decode(), "ticket": ticket.hex()} for ticket, i, _ in self.found]
+
+def draw(t, plan, head, lines, division):
+    """Sort the targets into strata, and draw the lowest tickets again; note divisions of who is drawn or named there."""
+    early = {e["id"].encode(): e["reason"] for e in t["excluded"] if e["reason"].startswith("drawn in ")}
     must(plan["earlier"] or not early, "left out for an earlier draw, but none is announced")
-    where = {s["name"]: [(k, json.dumps(v) if isinstance(v, bool) else str(v)) for k, v in s.get("where", {}).items()]
-             for s in plan["strata"]}
-    found, out, weights = {name: [] for name in where}, {}, plan.get("weights", {})
-    for row in targets:
-        name = next((n for n, fit in where.items() if all(row[k] == v for k, v in fit)), None)
-        if name is None or row["id"] in early:
-            out[row["id"]] = "in no stratum" if name is None else early[row["id"]]
+    seed, out, kinds, weights = hashlib.sha256(t["seed"].encode()), {}, {}, plan.get("weights", {})  # one whole block
+    strata = {s["name"]: Stratum(seed, s) for s in plan["strata"]}
+    where = {s["name"]: [(head[k], (json.dumps(v) if isinstance(v, bool) else str(v)).encode())
+                         for k, v in s.get("where", {}).items()] for s in plan["strata"]}
+    own, place = head["id"], head["division"]
+    kind_of = itemgetter(head["credit_class"], *{k for fit in where.values() for k, _ in fit})
+    while lines:
+        row = lines.pop().split(b"\t")
+        i, kind = row[own], kind_of(row)
+        if kind not in kinds:  # what a stratum asks for is looked up once for all targets of a kind
+            name = next((n for n, fit in where.items() if all(row[k] == v for k, v in fit)), None)
+            kinds = {} if len(kinds) > 50000 else kinds
+            weight, stratum = weights.get(row[head["credit_class"]].decode(), 1), strata.get(name)
+            kinds[kind] = stratum, stratum and stratum.base.copy, [b":%d" % j for j in range(weight)]
+        stratum, begin, tails = kinds[kind]
+        if i in division:
+            division[i] = row[place]
+        if stratum is None or i in early:
+            out[i] = "in no stratum" if stratum is None else early[i]
             continue
-        text = f"{t['seed']}:{name}:{row['id']}:"
-        ticket = min(sha(text + str(j)) for j in range(weights.get(row["credit_class"], 1)))
-        found[name].append((ticket, row["id"]))
-    must(t["excluded"] == [{"id": i, "reason": out[i]} for i in sorted(out)], "not the right targets are excluded")
-    size = {name: len(tickets) for name, tickets in found.items()}
+        stratum.size += 1
+        ticket = stratum.bound
+        for tail in tails:
+            hashed = begin()
+            hashed.update(i + tail)
+            found = hashed.digest()
+            if found < ticket:
+                ticket = found
+        if ticket < stratum.bound:
+            stratum.add(ticket, i, row[place])
+    listed = [{"id": i.decode(), "reason": out[i]} for i in sorted(out)]
+    must(t["excluded"] == listed, "not the right targets are excluded")
+    size = {name: stratum.size for name, stratum in strata.items()}
     due = share(plan, size)
     announced = {s["name"]: (s["population"], s["drawn"]) for s in plan["strata"]}
     must(announced == {n: (size[n], due[n]) for n in due}, "populations or counts are not right")
-    strata = [{"name": n, "population": size[n], "count": due[n], "drawn": [
-        {"id": i, "ticket": h} for h, i in nsmallest(due[n], found[n])]} for n in found]
-    must(canonical(t["strata"]) == canonical(strata), "not the lowest tickets are drawn")
+    again = [{"name": n, "population": size[n], "count": due[n], "drawn": strata[n].lowest(due[n])} for n in strata]
+    must(canonical(t["strata"]) == canonical(again), "not the lowest tickets are drawn")
+    division.update((i, place) for stratum in strata.values() for _, i, place in stratum.found)
 
 def absent(i, first, last):  # the certificate ends before the period does, or leave touches it
     leave = [r.strip() for r in re.split("[;；]", i.get("away") or "") if r.strip()]
     return any(r[:10] <= last and r[-10:] >= first for r in leave) or "" < (i.get("valid_until") or "").strip() < last
-def visit(t, plan, targets, staff, conflicts):
+def visit(t, plan, division, staff, apart):
     """Assign inspectors again: of those competent and without a conflict the lowest (load, duty ticket)."""
+    begin = hashlib.sha256(f"{t['seed']}:inspector:".encode()).copy
     def entry(i, load):
-        return load, sha(f"{t['seed']}:inspector:{i}:{load}"), i
-    need, heaps, home, apart = plan.get("qualification"), {}, {}, {}
+        hashed = begin()
+        hashed.update(f"{i}:{load}".encode())
+        return load, hashed.digest(), i
+    need, heaps, home, near = plan.get("qualification"), {}, {}, {}
     slots = [d["name"] for d in plan.get("departments", []) for _ in range(d.get("inspectors", 1))]
     slots = slots or [None] * plan["inspectors_per_target"]
     skills = {i["id"]: {q.strip() for q in i["qualifications"].replace("；", ";").split(";")} for i in staff}
+    must({i for named in apart.values() for i in named} <= skills.keys(), "a conflict names an unknown inspector")
     for i in (i for i in staff if not ("unavailable" in plan and absent(i, *plan["period"]))):  # a heap for each kind
         where = (i["division"], slots[0] and i["department"], need is None or need in skills[i["id"]])
         (home.setdefault(i["id"], heaps.setdefault(where, []))).append(entry(i["id"], 0))
     for heap in heaps.values():
         heapify(heap)
-    division = {row["id"]: row["division"] for row in targets}
-    for row in conflicts:
-        must(row["inspector_id"] in skills and row["target_id"] in division, "a conflict names somebody unknown")
-        apart.setdefault(row["target_id"], {})[row["inspector_id"]] = row["reason"]
     assignments, skipped = [], []
     for target in (drawn["id"] for stratum in t["strata"] for drawn in stratum["drawn"]):
-        d, taken, aside = division[target], [], []
-        while len(taken) < len(slots):
-            lacks = len(taken) == len(slots) - 1 and need is not None and not any(need in skills[i] for _, _, i in taken)
-            near = [(x, slots[len(taken)], fit) for x in {d, d[:4] + "00", d[:2] + "0000"} for fit in {True, lacks}]
-            lowest = heappop(min(heaps[n] for n in near if heaps.get(n)))
-            reason = apart.get(target, {}).get(lowest[2])
-            (taken if reason is None else aside).append(lowest)
-            skipped += [] if reason is None else [{"target": target, "inspector": lowest[2], "reason": reason}]
+        taken, aside, lacks, own = [], [], need is not None, apart.get(target, ())
+        for n, slot in enumerate(slots, 1):
+            kind = division[target], slot, lacks and n == len(slots)
+            if kind not in near:
+                places = {kind[0], kind[0][:4] + "00", kind[0][:2] + "0000"}
+                near[kind] = [heaps[x, slot, q] for x in places for q in {True, kind[2]} if (x, slot, q) in heaps]
+            lowest = heappop(min(filter(None, near[kind])))
+            while lowest[2] in own:
+                skipped.append({"target": target, "inspector": lowest[2], "reason": own[lowest[2]]})
+                aside.append(lowest)
+                lowest = heappop(min(filter(None, near[kind])))
+            taken.append(lowest)
+            lacks = lacks and need not in skills[lowest[2]]
         for back in aside + [entry(i, load + 1) for load, _, i in taken]:
             heappush(home[back[2]], back)
         assignments.append({"target": target, "inspectors": [i for _, _, i in taken]})
@@ -134,11 +202,15 @@ def main(transcript, register, inspectors=None, conflicts=None):
               for p in [t.get("public")] if p]  # a beacon's signature is hashed, and not checked here
     parts = [digest, *(shown["secret"] for shown in t["reveals"]), *public]
     must(sha(":".join(parts)) == t["seed"], "the seed does not follow from the reveals")
-    draw(t, plan, targets := read(register, registers["targets"], "targets", ["id"]))
-    unchecked = "signatures, parties, publication, order, earlier, replacements" + ", public" * len(public)
+    apart, unchecked = {}, "signatures, parties, publication, order, earlier, replacements" + ", public" * len(public)
+    for row in rows(conflicts, registers["conflicts"], "conflicts", ["inspector_id", "target_id"]) if conflicts else []:
+        apart.setdefault(row["target_id"], {})[row["inspector_id"]] = row["reason"]
+    division = {i.encode(): b"" for i in apart}
+    draw(t, plan, *read(register, registers["targets"], "targets", ["id"]), division)
+    division = {i.decode(): place.decode() for i, place in division.items()}
+    must(all(division.values()), "a conflict names an unknown target")
     if inspectors and (conflicts or not registers["conflicts"]["count"]):
-        staff, key = read(inspectors, registers["inspectors"], "inspectors", ["id"]), ["inspector_id", "target_id"]
-        visit(t, plan, targets, staff, read(conflicts, registers["conflicts"], "conflicts", key) if conflicts else [])
+        visit(t, plan, division, rows(inspectors, registers["inspectors"], "inspectors", ["id"]), apart)
     else:
         unchecked += ", assignments"
     print("right, as far as this can tell; not checked:", unchecked)

@@ -12,6 +12,7 @@ from schemas.draw import annual, plan
 from schemas.draw.plan import read_plan
 from schemas.errors import DrawError
 from tests.infra.draw.conftest import Office
+from verification import verify_draw
 
 YEAR = """
 year = 2018
@@ -152,6 +153,19 @@ def test_classes_of_items_have_limits() -> None:
         with pytest.raises(DrawError) as refused:
             draws(CLASSES.replace(old, new))
         assert named in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"), [({"limit": "0.29"}, None), ({"limit": "0.20"}, "limit"), ({}, None)]
+)
+def test_one_file_program_knows_the_limit(changed: dict[str, str], named: str | None) -> None:
+    """`verify_draw.py` refuses counts above the limit that the plan carries from the item's class."""
+    content = {"strata": [{"name": "rest", "count": 3}], **changed}
+    if named is None:
+        assert {"rest": 3} == verify_draw.share(content, {"rest": 10})
+        return
+    with pytest.raises(ValueError, match=named):
+        verify_draw.share(content, {"rest": 10})
 
 
 def test_announcement_cites_the_year(office: Office) -> None:

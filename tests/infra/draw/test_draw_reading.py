@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import mmap
 from pathlib import Path
 
@@ -149,7 +150,23 @@ def test_lines_that_end_in_a_comma(tmp_path: Path) -> None:
     with TargetRegister(path, "targets") as register:
         announced = msgspec.to_builtins(register.summary())
     assert "" == announced["columns"][-1]
-    assert 2 == len(verify_draw.read(path, announced, "targets", ["id"]))
+    _, lines = verify_draw.read(path, announced, "targets", ["id"])
+    assert 2 == len(lines)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(*[st.sampled_from(["a", "", "b,c", 'd"e', '","', '"', "甲"])] * 2), min_size=1),
+    st.booleans(),
+)
+def test_one_file_program_reads_as_csv_does(
+    tmp_path: Path, rows: list[tuple[str, str]], quoted: bool
+) -> None:
+    """Its quick ways through quoted and plain lines give the values that Python's `csv` gives."""
+    path = tmp_path / "R.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerows(rows)
+    assert ["\t".join(row).encode() for row in rows] == verify_draw.table(path, "R")
 
 
 def test_full_width_semicolon_parts_qualifications(tmp_path: Path) -> None:
