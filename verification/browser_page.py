@@ -29,6 +29,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -38,7 +39,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from schemas.canonical_json import canonical
 from schemas.errors import TrustError
-from schemas.trust import ROOT_FILE, TRUST_FILE, read_trust_list
+from schemas.trust import BEACONS_FILE, ROOT_FILE, TRUST_FILE, read_trust_list
 
 _FOLDER: Final = Path(__file__).parent / "browser"
 _ENTRY: Final = "page.js"
@@ -152,14 +153,15 @@ class SinglePage(NamedTuple):
     policy: str
 
 
-def draw_page(bundle: bytes | None, transcript: bytes | None = None) -> SinglePage:
+def draw_page(trust: Mapping[str, bytes], transcript: bytes | None = None) -> SinglePage:
     """Return the page that draws again from the files dropped onto it; nothing is fetched and nothing sent.
 
-    With a trust bundle it checks signatures too; `transcript` is the one of a site's draw. The same arguments give the
-    same bytes.
+    With the files of a trust folder it checks signatures, rounds of beacons and timestamps too; `transcript` is the one
+    of a site's draw. The same arguments give the same bytes.
     """
     inside = {
-        "bundle": bundle.decode() if bundle is not None else None,
+        "bundle": trust_bundle(trust).decode() if trust else None,
+        "known": draw_sources(trust),
         "transcript": _base64(transcript) if transcript is not None else None,
     }
     script, style = _script(_DRAWING), _read("draw.css")
@@ -179,6 +181,20 @@ def draw_page(bundle: bytes | None, transcript: bytes | None = None) -> SinglePa
         f'<script type="module">{script}</script>\n</body>\n</html>\n'
     ).encode()
     return SinglePage(content, policy)
+
+
+def draw_sources(trust: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the beacons and the certificates of timestamp authorities as `draw_public.js` takes them, in base64."""
+    listing = read_trust_list(trust[TRUST_FILE], _root(trust)) if trust else None
+    named = listing.timestamps if listing else ()
+    beacons = trust.get(BEACONS_FILE)
+    return {
+        "beacons": _base64(beacons) if beacons is not None else None,
+        "shipped": _base64((resources.files("schemas") / BEACONS_FILE).read_bytes()),
+        "authorities": [
+            _base64(_certificate(trust, one.certificate).public_bytes(Encoding.DER)) for one in named
+        ],
+    }
 
 
 @cache

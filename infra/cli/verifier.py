@@ -86,13 +86,12 @@ def page(
         raise UsageError("未找到信任目录 / there is no trust folder", where=str(trust), hint="--trust DIR")
     if transcript and files.published(transcript).transcript is None:
         raise UsageError("不是抽取记录 / not a transcript", where=str(transcript), hint="zhengzhao draw run")
-    bundle = trust_bundle(files_of_trust) if files_of_trust else None
-    write_whole(out, draw_page(bundle, read_file(transcript) if transcript else None).content)
+    write_whole(out, draw_page(files_of_trust, read_file(transcript) if transcript else None).content)
     if output.as_json():
-        output.print_json({"file": str(out), "signatures": bundle is not None})
+        output.print_json({"file": str(out), "signatures": bool(files_of_trust)})
         return
     output.line(f"{out}: 已写 / written")
-    if bundle is None:
+    if not files_of_trust:
         output.note("没有信任目录，网页不核签名 / without a trust folder the page checks no signatures")
 
 

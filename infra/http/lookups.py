@@ -318,8 +318,7 @@ class Lookups:
         if _DIGEST.fullmatch(digest):
             for path in sorted((self._settings.data / "draws").glob("*/*.transcript.json")):
                 if named in (transcript := path.read_bytes()):
-                    files = trust_files(self._settings.trust)
-                    return draw_page(trust_bundle(files) if files else None, transcript)
+                    return draw_page(trust_files(self._settings.trust), transcript)
         raise NotFound("没有此次抽取 / there is no such draw", hint="zhengzhao draw show")
 
     def trust_file(self, name: str) -> tuple[bytes, str]:

@@ -44,7 +44,8 @@ class ClassLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AnnualItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One item of the year: `frequency` draws, spread evenly over `period`.
 
-    `population` gives the columns that a target must equal (none: all targets); `departments` visit together.
+    `population` gives the columns that a target must equal (none: all targets); `departments` visit together, and
+    `inspectors` says how many each of them sends to a target.
     """
 
     plan: str
@@ -52,6 +53,7 @@ class AnnualItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     period: list[str]
     departments: list[str]
+    inspectors: dict[str, int] | UnsetType = UNSET
     frequency: int = 1
     population: dict[str, str | int | bool] = {}
     ratio: str | UnsetType = UNSET
@@ -144,6 +146,8 @@ def _check(item: AnnualItem, annual: AnnualPlan, where: str) -> None:
         raise refuse(
             f"{own}, which draws, is not among them", where, f"{key}.departments", "the authority comes too"
         )
+    if isinstance(item.inspectors, dict) and set(item.inspectors) != set(item.departments):
+        raise refuse("names each of `departments` and no other", where, f"{key}.inspectors")
     if isinstance(item.publish_after_days, int) and not 0 <= item.publish_after_days <= 366:
         raise refuse("from 0 to 366 days after the period", where, f"{key}.publish_after_days")
     first, last = _days(item, where)
@@ -194,6 +198,8 @@ def compare_annual(annual: AnnualPlan, plan: Plan) -> str:
     for key in _OF_THE_YEAR:
         if getattr(found, key) != getattr(plan, key):
             raise DrawError(f"与年度计划不符 / `{key}` is not as the year's plan says")
+    if found.departments is not UNSET and found.departments != plan.departments:
+        raise DrawError("与年度计划不符 / `departments` is not as the year's plan says")
     return plan.plan
 
 
@@ -228,6 +234,9 @@ def _content(annual: AnnualPlan, item: AnnualItem, number: int, period: tuple[da
         "qualification": item.qualification,
         "weights": item.weights,
     }
+    if isinstance(item.inspectors, dict):
+        sent = item.inspectors
+        content["departments"] = [{"name": name, "inspectors": sent[name]} for name in item.departments]
     content["annual"] = annual.digest
     content["limit"] = annual.limit(item).ratio
     if isinstance(item.publish_after_days, int):

@@ -14,13 +14,15 @@
 import { equal, fromBase64, fromHex, fromUtf8, sha256, toBase64Url, toHex, toUtf8 } from "./bytes.js";
 import { canonical, isCanonical, parse } from "./canonical.js";
 import { isP256, rawSignature, verifies } from "./der.js";
+import { Chain, others } from "./draw_chain.js";
+import { seedParts, Sources } from "./draw_public.js";
 import { COLUMNS, must, readRegister, textOf, Wrong } from "./draw_register.js";
 import { seconds } from "./moments.js";
+import { Refused, TrustFailed } from "./refusals.js";
 import { digest as digestOf, Hashing, hex } from "./sha256.js";
 
 const ALGORITHM = "zhengzhao-draw-1";
 const HEX64 = /^[0-9a-f]{64}$/;
-const NUMBERS = /^(?:(?:(?:0|[1-9][0-9]{0,29})\.)+\/)+$/;
 const NO_CONFLICTS = { columns: ["inspector_id", "target_id", "reason"], count: 0, digest: digestOf(new Uint8Array()) };
 
 /** The checks of one verification; each is made even after one failed. */
@@ -36,7 +38,8 @@ class Checks {
       this.done.push({ name, ok: true, detail: typeof found === "string" ? found : "" });
       return found ?? true;
     } catch (error) {
-      const known = error instanceof Wrong || error instanceof TypeError || error instanceof RangeError;
+      const refused = error instanceof Refused && !(error instanceof TrustFailed);
+      const known = refused || error instanceof Wrong || error instanceof TypeError || error instanceof RangeError;
       if (!known) throw error;
       this.done.push({ name, ok: false, detail: error instanceof Wrong ? error.message : "not of the form that it should have" });
       return undefined;
@@ -47,10 +50,11 @@ class Checks {
 /**
  * Return `{verdict, unchecked, checks, drawn}` of a transcript and the registers given with it.
  *
- * `files`: bytes of `transcript`, `targets`, and perhaps `inspectors`, `conflicts`. `options`: `trust` (a Trust, or
- * null: signatures are then unchecked), `at` (Unix seconds), `progress` (called with a share from 0 to 1).
+ * `files`: bytes of `transcript`, `targets`, and perhaps `inspectors`, `conflicts`; lists of `papers` (the chain) and
+ * `tokens` (timestamps). `options`: `trust` (a Trust, or null: signatures are then unchecked), `known` (see Sources),
+ * `at` (Unix seconds), `progress` (called with a share from 0 to 1).
  */
-export async function verifyDraw(files, { trust = null, at, progress = () => {} }) {
+export async function verifyDraw(files, { trust = null, known = {}, at, progress = () => {} }) {
   const checks = new Checks();
   const unchecked = new Set(["earlier", "order", "publication", "replacements"]);
   const report = (drawn, open = unchecked) => {
@@ -68,17 +72,18 @@ export async function verifyDraw(files, { trust = null, at, progress = () => {} 
   } else unchecked.add("signatures");
   const unknown = await checks.run("parties", () => checkParties(plan, trust));
   if (!Array.isArray(unknown) || unknown.length) unchecked.add("parties");
-  await checks.run("reveals", () => checkReveals(t));
-  // The signature of a round, by which a sealed secret was opened, is not checked here.
-  if (t.reveals.some((one, n) => one.opened && plan.commitments[n]?.deposit?.round)) unchecked.add("public");
-  await checks.run("public", () => checkPublic(t, at, unchecked));
+  const sources = new Sources(known, trust);
+  await checks.run("reveals", () => checkReveals(t, sources));
+  await checks.run("public", () => checkPublic(t, at, unchecked, sources));
+  if (t.proofs?.length && sources.authorities.length) await checks.run("publication", () => checkPublished(t, unchecked, sources));
+  const out = await checkChain(t, files, { checks, unchecked, trust, sources, at });
   await checks.run("seed", () => checkSeed(t));
   const open = (kind) => checks.run(`${kind}-readable`, () => readRegister(files[kind], kind));
   const compare = (kind, register) => checks.run(kind, async () => same(await register.summary(), plan.registers[kind], kind));
   const targets = await open("targets");
   if (targets) await compare("targets", targets);
   progress(0.1);
-  const drawn = targets && (await checks.run("tickets", () => drawAgain(t, targets, (share) => progress(0.1 + 0.8 * share))));
+  const drawn = targets && (await checks.run("tickets", () => drawAgain(t, targets, out, (share) => progress(0.1 + 0.8 * share))));
   const inspectors = files.inspectors ? await open("inspectors") : undefined;
   if (inspectors) await compare("inspectors", inspectors);
   if (inspectors && plan.unavailable) await checks.run("unavailable", () => checkAbsent(plan, inspectors));
@@ -174,14 +179,17 @@ async function registered(party, spki, plan, trust) {
   return good;
 }
 
-async function checkReveals(t) {
+async function checkReveals(t, sources) {
   must(canonical(t.reveals.map((one) => one.party)) === canonical(t.announcement.seed.parties), "not one reveal of each party, in order");
   for (const [n, shown] of t.reveals.entries()) {
     const promise = t.announcement.commitments[n];
     must(HEX64.test(shown.secret), `the secret of ${shown.party} is no hex`);
     must(toHex(await sha256(fromHex(shown.secret))) === promise.commitment, `the secret of ${shown.party} does not fit its commitment`);
     must(shown.opened === undefined || (shown.opened === true && promise.deposit), `${shown.party} deposited nothing that can be opened`);
-    if (shown.opened && !promise.deposit.supervisor) continue; // It was sealed to a round, whose signature stands here.
+    if (shown.opened && !promise.deposit.supervisor) {
+      await sources.checkSealed(shown.signature, promise.deposit.round);
+      continue;
+    }
     const raw = rawSignature(fromBase64(shown.signature));
     const key = publicKey(shown.opened ? promise.deposit.supervisor : promise.key);
     const text = toUtf8(`${ALGORITHM}:${t.announcement_digest}`);
@@ -190,32 +198,50 @@ async function checkReveals(t) {
   return `${t.reveals.length} parties`;
 }
 
-function checkPublic(t, at, unchecked) {
+async function checkPublic(t, at, unchecked, sources) {
   const source = t.announcement.seed.public;
-  must((source === undefined) === (t.public === undefined), "a public value in one of plan and transcript only");
+  await sources.check(t.public, source);
   if (source === undefined) return "none planned";
+  must(sources.timeOf(source) <= at, "the public value does not exist yet");
+  if (source.beacon !== undefined) return `round ${source.round} of ${source.beacon}`;
   unchecked.add("public");
-  if (source.beacon === undefined) {
-    must(typeof t.public === "string" && NUMBERS.test(t.public) && ascending(t.public), "the public number is not in its one form (RFC 3797)");
-    must(seconds(source.at) <= at, `the public value does not exist before ${source.at}`);
-    return `look it up: ${source.source} at ${source.at}`;
-  }
-  must(t.public.beacon === source.beacon && t.public.round === source.round, "the round is not the one that the plan names");
-  must(/^[0-9a-f]{96}$/.test(t.public.signature), "not the signature of a round");
-  return `round ${source.round} of ${source.beacon}`;
+  return `look it up: ${source.source} at ${source.at}`;
 }
 
-function ascending(numbers) {
-  return numbers.split("/").slice(0, -1).every((group) => {
-    const each = group.split(".").slice(0, -1).map(BigInt);
-    return each.every((number, n) => !n || each[n - 1] <= number);
+/** Check that the proofs, where all are timestamps, are older than the public value. */
+async function checkPublished(t, unchecked, sources) {
+  const source = t.announcement.seed.public;
+  unchecked.delete("publication");
+  const first = await sources.publishedAt(t);
+  if (first === null || source === undefined) unchecked.add("publication");
+  if (first === null) return "a proof of the log: zhengzhao draw verify";
+  const shown = `published by ${new Date(first * 1000).toISOString()}`;
+  if (source === undefined) return shown; // There is no time to compare with.
+  must(first < sources.timeOf(source), "no proof is older than the public value");
+  return shown;
+}
+
+/** Check the papers of the chain, where there are any; return the targets left out for earlier draws, where that shows. */
+async function checkChain(t, files, { checks, unchecked, trust, sources, at }) {
+  if (!trust || !files.papers?.length) return null;
+  const chain = new Chain(t, files.transcript);
+  const reveals = (one) => checkReveals(one, sources);
+  const found = await checks.run("order", async () => {
+    for (const bytes of others(files.papers, files.transcript)) await chain.read(bytes, (document, authority) => signed(document, authority, trust));
+    const told = chain.check();
+    await chain.checkVoids({ reveals, sources, at, tokens: files.tokens ?? [] });
+    return told;
   });
+  unchecked.delete("order");
+  if (!chain.later && t.announcement.replacements === undefined) unchecked.delete("replacements");
+  if (!found) return null;
+  const out = await checks.run("earlier", () => chain.leftOut() ?? true);
+  if (out !== true) unchecked.delete("earlier");
+  return out instanceof Map ? out : null;
 }
 
 async function checkSeed(t) {
-  const shown = t.public;
-  const last = shown === undefined ? [] : [typeof shown === "string" ? shown : digestOf(fromHex(shown.signature))];
-  const parts = [t.announcement_digest, ...t.reveals.map((one) => one.secret), ...last];
+  const parts = [t.announcement_digest, ...t.reveals.map((one) => one.secret), ...seedParts(t.public)];
   must(digestOf(toUtf8(parts.join(":"))) === t.seed, "the seed does not follow from announcement and reveals");
 }
 
@@ -226,7 +252,7 @@ function same(found, announced, name) {
 
 // --- tickets
 
-async function drawAgain(t, targets, progress) {
+async function drawAgain(t, targets, out, progress) {
   const plan = t.announcement;
   const strata = plan.strata.map((stratum) => ({
     name: stratum.name,
@@ -242,7 +268,8 @@ async function drawAgain(t, targets, progress) {
     return place;
   });
   for (const stratum of strata) stratum.fits = stratum.fits.map(([column, value]) => [needed.indexOf(column), value]);
-  const early = new Map(t.excluded.filter((one) => one.reason.startsWith("drawn in ")).map((one) => [one.id, one.reason]));
+  const claimed = t.excluded.filter((one) => one.reason.startsWith("drawn in ")).map((one) => [one.id, one.reason]);
+  const early = out ?? new Map(claimed);
   must(plan.earlier.length || !early.size, "left out for an earlier draw, but none is announced");
   const bounds = plan.strata.map((stratum) => new Lowest(stratum.drawn));
   const excluded = [];

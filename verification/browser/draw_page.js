@@ -15,12 +15,12 @@ import { openBundle } from "./trust.js";
 const MOST = 1 << 30; // bytes of one file
 const OPEN = {
   assignments: ["谁检查谁：请加入检查人员与回避名录", "who visits whom: add the registers of inspectors and conflicts"],
-  earlier: ["是否列全以往抽取", "whether all earlier draws are named: zhengzhao draw verify --chain"],
-  order: ["是否为该计划唯一的抽取", "whether this is the only draw of its plan: --chain"],
+  earlier: ["是否列全以往抽取：请加入该机关的全部抽取文件", "whether all earlier draws are named: add all papers of the authority's draws"],
+  order: ["是否为该计划唯一的抽取：请加入全部抽取文件", "whether this is the only draw of its plan: add all papers"],
   parties: ["参与方的密钥是否登记", "whether the parties' keys are registered"],
   public: ["公开随机数：请到其来源核对", "the public value: look it up at its source"],
-  publication: ["公告是否先于种子公布", "whether the announcement was public before the seed: --proof"],
-  replacements: ["事后是否有人被替换", "whether somebody was replaced afterwards: --chain"],
+  publication: ["公告是否先于种子公布", "whether the announcement was public before the seed: the transcript has no timestamp that this page can check"],
+  replacements: ["事后是否有人被替换：有递补的请用 zhengzhao draw verify --chain", "whether somebody was replaced afterwards: add all papers; replacements are checked by zhengzhao draw verify --chain"],
   signatures: ["签名：本页没有信任目录", "the signatures: this page has no trust folder"],
 };
 
@@ -31,7 +31,10 @@ class Drawing {
     const inside = JSON.parse(document.getElementById("d-inside").textContent);
     this.trusted = inside.bundle ? openBundle(toUtf8(inside.bundle)) : Promise.resolve(null);
     this.trusted.catch(() => {}); // told with the verdict
-    if (inside.transcript) this.files.transcript = fromBase64(inside.transcript);
+    const { beacons, shipped, authorities } = inside.known;
+    this.known = { beacons: beacons && fromBase64(beacons), shipped: fromBase64(shipped), authorities: authorities.map(fromBase64) };
+    this.fixed = Boolean(inside.transcript); // a site's page is about its own draw
+    if (this.fixed) this.files.transcript = fromBase64(inside.transcript);
   }
 
   find(id) {
@@ -55,12 +58,20 @@ class Drawing {
   /** Take files in, each told by its content, and draw again once transcript and targets are there. */
   async take(files) {
     const refused = [];
+    const transcripts = [];
     for (const file of files) {
       const bytes = file.size <= MOST ? new Uint8Array(await file.arrayBuffer()) : new Uint8Array();
       const kind = kindOf(bytes);
-      if (kind) this.files[kind] = bytes;
+      if (kind === "transcript") transcripts.push(bytes);
+      else if (kind === "papers" || kind === "tokens") (this.files[kind] ??= []).push(bytes);
+      else if (kind) this.files[kind] = bytes;
       else refused.push(file.name);
     }
+    // Of several transcripts the last one is made again; those before it are papers of the chain.
+    const number = (bytes) => parse(bytes).announcement?.sequence ?? 0;
+    transcripts.sort((one, other) => number(one) - number(other));
+    if (!this.fixed && transcripts.length) this.files.transcript = transcripts.pop();
+    if (transcripts.length) (this.files.papers ??= []).push(...transcripts);
     this.given(refused);
     if (this.files.transcript && this.files.targets) await this.draw();
   }
@@ -80,7 +91,7 @@ class Drawing {
     let report;
     try {
       const progress = (share) => { bar.value = share; };
-      report = await verifyDraw(this.files, { trust: await this.trusted, at: Date.now() / 1000, progress });
+      report = await verifyDraw(this.files, { trust: await this.trusted, known: this.known, at: Date.now() / 1000, progress });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       report = { verdict: "unknown", unchecked: [], drawn: [], checks: [{ name: "trust", ok: false, detail: error.code }] };
@@ -118,9 +129,13 @@ class Drawing {
   }
 }
 
-/** Tell a file by its content: a transcript, or a register by its columns; null for any other. */
+/**
+ * Tell a file by its content: a transcript, another paper of the chain (JSON), a timestamp (DER), or a register by its
+ * columns; null for any other.
+ */
 function kindOf(bytes) {
-  if (bytes[0] === 0x7b) return parse(bytes)?.announcement_digest ? "transcript" : null;
+  if (bytes[0] === 0x7b) return parse(bytes)?.announcement_digest ? "transcript" : "papers";
+  if (bytes[0] === 0x30) return "tokens";
   const end = bytes.indexOf(10);
   try {
     const header = fromUtf8(bytes.subarray(0, end < 0 ? bytes.length : end)).replace(/^\ufeff|\r$/g, "");

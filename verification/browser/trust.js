@@ -64,6 +64,8 @@ export class Trust {
     this.lists = lists; // names of status lists: a hint, nobody signed it
     this.keys = new Map(listing.keys.map((key) => [key.kid, readKey(key)]));
     this.certificates = certificates; // kid → parts
+    this.beacons = listing.beacons_sha256 ?? null; // SHA-256 of beacons.json, hex
+    this.stampers = new Set((listing.timestamp_authorities ?? []).map((one) => one.certificate_sha256));
     this.log = readLog(listing); // null: the list names no log
   }
 

@@ -15,6 +15,7 @@ import msgspec
 import naive
 import pytest
 from beacon import DOMAIN, QUICKNET, beacon, install, signature
+from browser_draws import in_node
 from logs import ORIGIN, NearWitness, TestLog, licences, seed
 from py_ecc.bls.g2_primitives import pubkey_to_G1, signature_to_G2
 from py_ecc.bls.hash_to_curve import hash_to_G1
@@ -252,6 +253,22 @@ def test_page_names_the_round(office: Office) -> None:
     assert "UNSET" not in page
 
 
+def again_in_a_browser(office: Office, transcript: dict[str, Any]) -> None:
+    """The modules of the browser leave nothing unchecked either, and refuse another round and proofs of something else."""
+    names = {"targets": "R.csv", "inspectors": "I.csv", "conflicts": "C.csv"}
+    files: dict[str, Any] = {kind: office.path(name).read_bytes() for kind, name in names.items()}
+    files["papers"] = [path.read_bytes() for path in sorted((office.data / "draws").rglob("*.json"))]
+    round_ = transcript["public"]["round"]
+    other = {"public": transcript["public"] | {"signature": signature(round_ - 1)}}
+    late, stamp = transcript["proofs"]
+    whole = {"true": {}, "round": other, "late": {"proofs": [late]}, "torn": {"proofs": [stamp[:-4]]}}
+    rows = {name: {**files, "transcript": canonical(transcript | more)} for name, more in whole.items()}
+    found = in_node(office.folder, rows)
+    assert {"verdict": "valid", "unchecked": [], "failed": []} == found["true"]
+    assert "public" in found["round"]["failed"]
+    assert ["publication" in found[name]["failed"] for name in ("late", "torn")] == [True, True]
+
+
 def test_beacon_timestamp_and_parties_leave_nothing_unchecked(office: Office) -> None:
     """A draw with a beacon's round, a timestamp and registered parties verifies with an empty `unchecked`."""
     authority = TimestampAuthority(office.path("tsa"))
@@ -282,6 +299,7 @@ def test_beacon_timestamp_and_parties_leave_nothing_unchecked(office: Office) ->
     last = hashlib.sha256(bytes.fromhex(signature(round_))).hexdigest()
     assert transcript["seed"] == naive.sha(":".join([digest, *secrets, last]))
     assert [] == unchecked(office, "--chain", office.data / "draws")
+    again_in_a_browser(office, transcript)
     from tests.infra.draw.test_draw_whole import one_file
 
     assert (

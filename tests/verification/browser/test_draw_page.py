@@ -8,12 +8,13 @@ import csv
 import hashlib
 import io
 import json
-import subprocess
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_draws import in_node
 from playwright.sync_api import Browser
 
 from infra.bootstrap import Installation
@@ -23,12 +24,10 @@ from infra.settings import Settings
 from schemas.canonical_json import canonical
 from schemas.errors import NotFound
 from tests.infra.draw.conftest import PLAN
-from verification import browser_page
-from verification.browser_page import draw_page, trust_bundle, trust_files
+from verification.browser_page import draw_page, trust_files
 
-SCRIPT = Path(__file__).parents[2] / "support" / "browser" / "draws.mjs"
-MODULES = Path(browser_page.__file__).parent / "browser"
 Files = dict[str, bytes]
+Given = dict[str, Any]  # the same with lists of `papers` and `tokens`
 
 
 def command(data: Path, *words: str | Path) -> str:
@@ -169,10 +168,17 @@ def rows_of(files: Files) -> dict[str, Files]:
     }  # fmt: skip
 
 
-def in_python(folder: Path, files: Files) -> tuple[str, list[str]] | None:
+def in_python(folder: Path, files: Given) -> tuple[str, list[str]] | None:
     """Verdict and `unchecked` of `draw verify`; None where the transcript is no JSON (exit 2)."""
     paths = {}
+    chain = folder / "given-chain"
     for kind, data in files.items():
+        if kind == "papers":
+            shutil.rmtree(chain, ignore_errors=True)
+            chain.mkdir()
+            for n, paper in enumerate(data):
+                (chain / f"{n}.json").write_bytes(paper)
+            continue
         paths[kind] = folder / f"given-{kind}"
         paths[kind].write_bytes(data)
     words: list[str | Path] = [
@@ -185,6 +191,7 @@ def in_python(folder: Path, files: Files) -> tuple[str, list[str]] | None:
     ]
     for kind in ("inspectors", "conflicts"):
         words += [f"--{kind}", paths[kind]] if kind in paths else []
+    words += ["--chain", chain] if "papers" in files else []
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
         code = main([*map(str, words), "--data", str(folder / "data")])
@@ -192,21 +199,6 @@ def in_python(folder: Path, files: Files) -> tuple[str, list[str]] | None:
         return None
     report = json.loads(said.getvalue())
     return report["verdict"], report["unchecked"]
-
-
-def in_node(folder: Path, rows: dict[str, Files]) -> dict[str, Any]:
-    given = {
-        "bundle": trust_bundle(trust_files(folder / "data" / "trust")).decode(),
-        "rows": [
-            {"name": name, "files": {kind: base64.b64encode(data).decode() for kind, data in files.items()}}
-            for name, files in rows.items()
-        ],
-    }
-    line = ["node", str(SCRIPT), str(MODULES)]
-    done = subprocess.run(line, input=json.dumps(given).encode(), capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def test_node_agrees_with_draw_verify(drawn: tuple[Path, Files]) -> None:
@@ -221,6 +213,33 @@ def test_node_agrees_with_draw_verify(drawn: tuple[Path, Files]) -> None:
     }
 
 
+def test_node_agrees_about_the_chain(drawn: tuple[Path, Files]) -> None:
+    """With the papers of the authority's draws order, earlier draws and replacements are checked, as `--chain` does."""
+    folder, files = drawn
+    own = (folder / "A.json").read_bytes()
+    transcript = json.loads(files["transcript"])
+    digest = transcript["announcement_digest"]
+    authority = transcript["announcement"]["authority"]
+    signature = transcript["signature"]
+    void = {"void": digest, "authority": authority, "sequence": 1, "reason": "x", "signature": signature}
+    rows: dict[str, Given] = {
+        "true, with its announcement": {"papers": [own]},
+        "true, with papers of others": {"papers": [own, b"{}", own.replace(b"630000", b"440000"), b"[1"]},
+        "another announcement": {"papers": [own.replace("抽查".encode(), "检查".encode())]},
+        "another sequence": {"papers": [own.replace(b'"sequence":1', b'"sequence":2')]},
+        "other bytes": {"papers": [own + b"\n"]},
+        "another transcript": {"papers": [changed(files, lambda t: t["skipped"].pop())["transcript"]]},
+        "a forged void": {"papers": [own, canonical(void)]},
+    }
+    rows = {name: files | given for name, given in rows.items()}
+    expected = {name: in_python(folder, given) for name, given in rows.items()}
+    assert expected == {
+        name: (one["verdict"], one["unchecked"]) for name, one in in_node(folder, rows).items()
+    }
+    valid = {name for name, found in expected.items() if found == ("valid", ["publication"])}
+    assert {name for name in rows if name.startswith("true")} == valid
+
+
 def test_page_draws_again_in_a_browser(drawn: tuple[Path, Files], browser: Browser, tmp_path: Path) -> None:
     """From a file, without any request: files dropped are told by their content, and the verdict is `draw verify`'s."""
     folder, files = drawn
@@ -229,12 +248,13 @@ def test_page_draws_again_in_a_browser(drawn: tuple[Path, Files], browser: Brows
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto((tmp_path / "draw.html").as_uri())
-    for name, given in rows_of(files).items():
-        if name not in ("true", "another inspector", "a target more"):
-            continue
+    known = rows_of(files)
+    given_rows: list[Given] = [known[name] for name in ("true", "another inspector", "a target more")]
+    for given in [*given_rows, {**files, "papers": [(folder / "A.json").read_bytes()]}]:
         answer = page.locator("#d-answer[data-verdict]")
         page.evaluate("delete document.querySelector('#d-answer').dataset.verdict")
-        payload: Any = [{"name": f"{kind}.x", "mimeType": "", "buffer": data} for kind, data in given.items()]
+        each = [one for data in given.values() for one in (data if isinstance(data, list) else [data])]
+        payload: Any = [{"name": f"{n}.x", "mimeType": "", "buffer": one} for n, one in enumerate(each)]
         page.set_input_files("#d-file", payload)
         answer.wait_for()
         expected = in_python(folder, given)
@@ -259,7 +279,7 @@ def test_site_page_has_the_transcript_inside(drawn: tuple[Path, Files]) -> None:
         made = lookups.draw_again(json.loads(files["transcript"])["announcement_digest"])
         with pytest.raises(NotFound):
             lookups.draw_again("0" * 64)
-    assert made == draw_page(trust_bundle(trust_files(folder / "data" / "trust")), files["transcript"])
+    assert made == draw_page(trust_files(folder / "data" / "trust"), files["transcript"])
     assert base64.b64encode(files["transcript"]) in made.content
     assert "connect-src" not in made.policy
     assert made.policy.startswith("default-src 'none'")
