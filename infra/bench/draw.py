@@ -208,7 +208,14 @@ def bench_draw(rows: int = JIANGSU, say: Say = lambda text: None, suffix: str = 
         write_register(files[0], rows)
         write_inspectors(files[1], INSPECTORS)
         write_conflicts(files[2], CONFLICTS, rows)
-        registers = ["--register", files[0], "--inspectors", files[1], "--conflicts", files[2]]
+        registers: list[str | Path] = [
+            "--register",
+            files[0],
+            "--inspectors",
+            files[1],
+            "--conflicts",
+            files[2],
+        ]
         plan, announcement, transcript = (folder / name for name in ("plan.toml", "A.json", "T.json"))
         plan.write_text(forty_strata(), "utf-8")
         command("keys", "keys", "init")

@@ -66,8 +66,10 @@ def _first_fault(content: mmap.mmap, size: int) -> int | None:
     starts = range(_start(content), len(content), size)
     with ThreadPoolExecutor(2) as pool:
         counts = pool.map(lambda start: _count(content[start : start + size]), starts)
-        before = list(accumulate(counts, initial=0))
-        faults = pool.map(lambda n: _fault(content, starts[n], size, before[n] % 2), range(len(starts)))
+        each = list(counts)
+        before = list(accumulate(each, initial=0))
+        quoted = (n for n in range(len(starts)) if each[n])  # A block without quotes has no wrong one.
+        faults = pool.map(lambda n: _fault(content, starts[n], size, before[n] % 2), quoted)
         wrong = next((fault for fault in faults if fault is not None), None)
     if wrong is None and before[-1] % 2:
         return content.rfind(b'"')

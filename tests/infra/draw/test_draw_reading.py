@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import mmap
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -176,3 +178,24 @@ def test_full_width_semicolon_parts_qualifications(tmp_path: Path) -> None:
     with TargetRegister(path, "inspectors") as register:
         (inspector,) = read_inspectors(register)
     assert {"market", "food", "fire"} == inspector.qualifications
+
+
+def test_arrow_reads_no_memory_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Arrow's threads read is not Python's memory, which they would let go of when the interpreter ends (SIGABRT)."""
+    path = tmp_path / "R.csv"
+    path.write_text(ROWS, "utf-8")
+    mapped: list[mmap.mmap] = []
+    make, read = mmap.mmap, pa.csv.read_csv
+
+    def mapping(*given: Any, **options: Any) -> mmap.mmap:
+        mapped.append(make(*given, **options))
+        return mapped[-1]
+
+    def reading(*given: Any, **options: Any) -> Any:
+        mapped[-1].close()  # BufferError while Arrow holds it
+        return read(*given, **options)
+
+    monkeypatch.setattr(mmap, "mmap", mapping)
+    monkeypatch.setattr(pa.csv, "read_csv", reading)
+    with TargetRegister(path, "targets") as register:
+        assert (2, True) == (register.count, mapped[-1].closed)
