@@ -205,6 +205,7 @@ def _csv(path: Path, where: str, batch_rows: int, *, whole: bool) -> Iterator[pl
     check_quoting(content, where)
     columns, start = _header(content, where)
     check_columns(columns, where)
+    content.madvise(mmap.MADV_DONTNEED)  # Its pages would count as memory twice, beside Arrow's own mapping.
     # Arrow maps the file itself: its threads may let go of a buffer after the interpreter has begun to end, and memory
     # that Python owns would then end the process by SIGABRT.
     buffer = pa.memory_map(str(path)).read_buffer().slice(start)

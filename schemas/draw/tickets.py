@@ -27,7 +27,7 @@ from schemas.draw.plan import Plan
 from schemas.draw.strata import DrawRegister
 from schemas.errors import DrawError
 
-_PIECE = 200_000  # Targets hashed at once.
+_PIECE = 40_000  # Targets hashed at once.
 _HASHES = 8  # Hashes of each target computed at once.
 _CANDIDATES = pl.Schema({"stratum": pl.UInt32, "id": pl.String, "division": pl.String, "ticket": pl.String})
 
