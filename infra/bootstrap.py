@@ -596,7 +596,7 @@ class Installation:
     def next_step(self) -> str:
         """Return the sentence that says when what was just taken in is decided, and by whom."""
         if self.settings.on_kafka:
-            return "由工作进程在数秒内决定 / the workers decide within seconds; zhengzhao drain 等待其完成 / waits for them"
+            return "由工作进程在数秒内决定；zhengzhao drain 等待其完成 / the workers decide within seconds; zhengzhao drain waits for them"
         if is_served(self.settings.data):
             return "由 zhengzhao run 在一分钟内决定 / zhengzhao run decides within a minute"
         return "用 zhengzhao drain 作出决定 / zhengzhao drain decides"
