@@ -24,26 +24,15 @@ import xlsxwriter
 from producers.sheet_rows import MAX_ROW
 from producers.tables import ACTIONS, COLUMNS, FIELD, KINDS, columns_of
 from schemas.errors import UsageError
+from schemas.identifiers import quoted
 from schemas.item_types import ServiceItem
 
 Value = str | int | None
-
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Characters with which a spreadsheet begins a formula, or which some skip before one; full-width ones in some locales."""
 
 CREATED: Final = datetime(2018, 1, 1)
 """Date in the properties of every workbook, so that the same content gives the same bytes."""
 
 BOM: Final = "\ufeff"
-
-
-def quoted(text: str) -> str:
-    """Return a text as a cell of exported CSV: with an apostrophe before it where a formula could begin."""
-    return (
-        f"'{text}"
-        if text.lstrip(" \u3000\xa0").startswith(FORMULA_STARTS) or text[:1] in FORMULA_STARTS
-        else text
-    )
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:

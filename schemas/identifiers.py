@@ -270,3 +270,16 @@ def unprintable(text: str) -> str:
 def named(characters: str) -> str:
     """Return characters with their code points, for a message: `𪚥 (U+2A6A5)、😀 (U+1F600)`."""
     return "、".join(f"{char} (U+{ord(char):04X})" for char in characters)
+
+
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Characters with which a spreadsheet begins a formula, or which some skip before one; full-width ones in some locales."""
+
+
+def quoted(text: str) -> str:
+    """Return a text as a cell of exported CSV: with an apostrophe before it where a formula could begin."""
+    return (
+        f"'{text}"
+        if text.lstrip(" \u3000\xa0").startswith(FORMULA_STARTS) or text[:1] in FORMULA_STARTS
+        else text
+    )

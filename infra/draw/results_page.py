@@ -24,13 +24,13 @@ from infra.draw.store import DrawStore, Link
 from infra.pages.frame import BOTH, TableRow, render_file, word
 from processors.draw import visits
 from processors.draw.visits import inspection_id
-from producers.table_writer import quoted, xlsx_bytes
+from producers.table_writer import xlsx_bytes
 from schemas.draw.aftermath import Absence, Aftermath, PublishedDraw, Replacement, visits_after
 from schemas.draw.documents import Announcement, read_transcript
 from schemas.draw.plan import PublicSource
 from schemas.draw.public import BeaconValue, beacon_named, read_value, time_of
 from schemas.errors import DrawError
-from schemas.identifiers import compare
+from schemas.identifiers import compare, quoted
 from schemas.ledger import DrawnVisit
 from schemas.trust import TrustStore
 

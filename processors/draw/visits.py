@@ -26,6 +26,7 @@ from schemas.draw.aftermath import PublishedDraw
 from schemas.draw.encoding import CONTROL, shown_id, shown_name
 from schemas.draw.plan import day
 from schemas.facts import InspectionTaken, ResultsPublished
+from schemas.identifiers import quoted
 from schemas.persons import is_pseudonym
 
 PUBLISHED_WITHIN = 20  # Working days after an inspection.
@@ -229,12 +230,12 @@ def one_line(value: str) -> str:
 
 
 def write_targets(path: Path, targets: Iterable[Target]) -> int:
-    """Write a CSV in the order of ids; return the number of rows."""
+    """Write a CSV in the order of ids, in which no cell acts as a formula; return the number of rows."""
     rows = sorted(targets, key=lambda t: t.id.encode())
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Target._fields)
-        writer.writerows([one_line(value) for value in row] for row in rows)
+        writer.writerows([quoted(one_line(value)) for value in row] for row in rows)
     return len(rows)
 
 

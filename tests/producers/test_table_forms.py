@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import ROW, SENT, item, one, saved
 
-from producers.table_writer import csv_text, quoted, template, xlsx_bytes
+from producers.table_writer import csv_text, template, xlsx_bytes
 from producers.tables import columns_of, read_applications
 from schemas.errors import UsageError
+from schemas.identifiers import quoted
 from schemas.items import load_catalogue
 
 DIVISIONS = [("630000", "青海省"), ("630225", "循化撒拉族自治县")]
