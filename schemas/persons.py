@@ -109,6 +109,11 @@ def is_sealed(text: str) -> bool:
     return text.startswith(SEALED)
 
 
+def is_named(text: str) -> bool:
+    """Tell whether a text is the result of `seal_name`."""
+    return text.startswith(NAMED)
+
+
 def has_sealed(text: str) -> bool:
     """Tell whether a text holds a sealed part."""
     return _PART.search(text) is not None

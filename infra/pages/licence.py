@@ -10,11 +10,11 @@ from markupsafe import Markup
 from infra.pages.frame import TableRow, cell, pair, said, word
 from infra.pages.guide import contact
 from processors.queries.listings import ListedLicence
-from processors.queries.views import OpenText, licence_record
+from processors.queries.views import HIDDEN, OpenText, licence_record
 from processors.state import HolderState, Licence
 from schemas.authorities import department_title
 from schemas.items import Catalogue
-from schemas.persons import is_pseudonym
+from schemas.persons import is_named, is_pseudonym
 from schemas.rows import LicenceRecordRow
 
 STATUSES: Final = ("valid", "suspended", "withdrawn", "rescinded", "revoked", "cancelled", "expired")
@@ -47,7 +47,7 @@ def licence_values(
 ) -> dict[str, Any]:
     """Return what `licence.html` shows of a licence; an end before `today` is said to have passed."""
     person = is_pseudonym(state.holder)
-    row = licence_record(licence, open_text)
+    row = licence_record(licence, lambda holder, text: HIDDEN if is_named(text) else open_text(holder, text))
     item = catalogue.get(licence.item)
     name = veiled(open_text(state.holder, licence.now.holder_name)) if person else row.holder_name
     endless = said(language, "site.endless")

@@ -247,7 +247,7 @@ def _case(
 ) -> Response:
     item = portal.catalogue.get(case.item)
     portal.access(visit.account, state.holder, "page case", case.application_id)
-    row = as_json(views.case_row(state, case))
+    row = as_json(views.case_row(state, case, portal.persons.open))
     values = {**supply_parts(portal, state.holder, case), **visit.draft, **visit.typed}
     wanted = [*row["missing"], *(row["deferred"] if case.state == "accepted" else {})]
     kinds = [rule for kind in wanted if item and (rule := item.material(kind))]

@@ -193,7 +193,7 @@ def _case(
         visit,
         "desk_case",
         status if errors else 200,
-        case=as_json(views.case_row(state, case)),
+        case=as_json(views.case_row(state, case, portal.persons.open)),
         who={
             "name": portal.persons.open(state.holder, case.applicant.name) or "",
             "address": portal.persons.open(state.holder, case.applicant.address) or "",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pdfplumber
 import pytest
 from story import Events, Office, uscc
 
+from infra.bootstrap import Installation
 from infra.cli import main
+from infra.pages.licence import licence_values
 from infra.persons import keys
 from infra.persons.keys import PersonsStore
+from infra.settings import load
+from processors.queries.find import find_holder
 
 HOLDER, NAME, UNASKED = uscc(3), "酆无名", "令狐冲"
 
@@ -52,6 +57,11 @@ def test_a_name_in_a_ground_is_read_by_whom_it_concerns_alone(
         "status", "show", said("status", "show", "--json").split('"list":"')[1].split('"')[0], "--json"
     )
     assert ("吊销 / revoked；***伪造报告，经办人***" in published, NAME in published) == (True, False)
+    with Installation(load(office.data)) as here, here.register() as register:
+        state = find_holder(register, here.persons, HOLDER)
+        (licence,) = state.licences.values()
+        page = licence_values(state, licence, here.persons.open, here.catalogue, "zh", date(2018, 9, 12))
+    assert ("***伪造报告，经办人***" in str(page), NAME in str(page)) == (True, False)
     letter = next(line for line in said("notice", "list", "--json").splitlines() if "吊销" in line)
     said("notice", "get", letter.split('"id":"')[1].split('"')[0], "-o", str(tmp_path / "letter.pdf"))
     with pdfplumber.open(tmp_path / "letter.pdf") as pdf:
