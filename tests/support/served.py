@@ -19,6 +19,13 @@ from infra.http.app import Service
 from infra.http.service import listen, server_of
 
 
+def given_port() -> int:
+    """Return a free port that the system gives, for an address that has to be known before its server starts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextlib.contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
     """Serve an application; yield its address."""

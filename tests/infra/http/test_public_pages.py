@@ -13,13 +13,12 @@ from urllib.parse import quote
 import axe_playwright_python
 import httpx
 import pytest
-from cluster import free_ports
 from draws_told import REASON, RESULT, ToldDraws, two_draws
 from forgeries import flip
 from markupsafe import escape
 from playwright.sync_api import Browser, expect
 from portal_site import printed
-from served import serving, until_stopped
+from served import given_port, serving, until_stopped
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -40,7 +39,7 @@ HOSTILE = "=1+1<script>alert(1)</script>\"'&amp;javascript:名"
 LONG = "长" * 190
 PERSON, PERSON_NAME, PERSON_NUMBER = ric(7), "卓玛央金", "TS-9"
 IMPORTED = 40
-PORT = free_ports(1)
+PORT = given_port()
 LEADS_TO = f"127.0.0.1:{PORT}"
 """The host of the licences: a code is checked where it leads."""
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
