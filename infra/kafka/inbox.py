@@ -16,17 +16,17 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from infra.kafka.connection import Connection, parse
 from infra.kafka.outbox import Send
 from infra.kafka.publisher import Publisher, send_all
-from infra.kafka.records import Reader, cluster_id, send_entry
+from infra.kafka.records import Place, Reader, cluster_id, send_entry
 from infra.kafka.topics import CATALOGUE, LEDGER
 from infra.persons.keys import installation_secret
 from infra.settings import Settings
@@ -42,7 +42,7 @@ from schemas.persons import subkey
 
 _SENT = "CREATE TABLE IF NOT EXISTS sent (event TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID"
 _encode = msgspec.json.Encoder().encode
-_LAST = 50  # entries of each partition that are looked at for the time
+_LAST = 50  # entries of each partition that are looked at first for the time
 REFUSED = "worker/clock-refused"
 _PAUSE: Final = 2.0  # seconds after a fault of the broker in which it is not asked again
 ATTESTED: Final = "zhengzhao-attested"  # the header
@@ -213,15 +213,28 @@ class SentEvents:
 
 def last_moment(connection: Connection) -> int:
     """Return the latest moment (Unix seconds) that the last entries of the ledger vouch for; 0 where there are none."""
-    moments: dict[int, int] = {}
     with Reader(connection, [LEDGER]) as reader:
-        ends = reader.ends()
-        reader.seek({place: end - _LAST for place, end in ends.items()})
+        return max(last_moments(reader).values(), default=0)
+
+
+def last_moments(reader: Tail) -> dict[int, int]:
+    """Return partition → the latest moment that its last entries vouch for; the reader of the ledger ends at its ends.
+
+    Behind many events at once stand as many answers of `number` and `issue`, which tell no time: one looks further back
+    until an entry does.
+    """
+    moments: dict[int, int] = {}
+    ends = reader.ends()
+    left, most = dict(ends), _LAST
+    while left:
+        reader.seek({**ends, **{place: end - most for place, end in left.items()}})
         for records in reader.up_to(ends):
             for record in records:
                 before = moments.get(record.partition, 0)
                 moments[record.partition] = clock_after(before, decode_entry(record.value))
-    return max(moments.values(), default=0)
+        left = {place: end for place, end in left.items() if not moments.get(place[1]) and end > most}
+        most *= 8
+    return moments
 
 
 def note_refused(settings: Settings, problem: str) -> None:
@@ -232,6 +245,22 @@ def note_refused(settings: Settings, problem: str) -> None:
         path.write_text(problem, "utf-8")
     else:
         path.unlink(missing_ok=True)
+
+
+class Tail(Protocol):
+    """What reads the ledger from positions to its ends; `infra.kafka.records.Reader` is one."""
+
+    def ends(self) -> dict[Place, int]:
+        """Return the ends as they are now."""
+        ...
+
+    def seek(self, positions: Mapping[Place, int]) -> None:
+        """Go on from these positions; a partition without one, or with one below 0, from its beginning."""
+        ...
+
+    def up_to(self, ends: Mapping[Place, int]) -> Iterator[list[Any]]:
+        """Yield the records up to these ends."""
+        ...
 
 
 class LedgerClock:

@@ -18,6 +18,7 @@ from pathlib import Path
 from infra.kafka import topics
 from infra.kafka.connection import Connection
 from infra.kafka.faust_app import StageApp
+from infra.kafka.inbox import last_moments
 from infra.kafka.outbox import Send
 from infra.kafka.progress import Backlog
 from infra.kafka.projection import Projection
@@ -41,7 +42,6 @@ from schemas.ledger import clock_after, decode_entry
 log = logging.getLogger(__name__)
 _STAMPS = 10  # timestamps at one look
 _STAMP_PAUSE = 60.0  # seconds until an authority that was away is asked again
-_LAST = 200  # entries of each partition that are looked at for the time
 
 
 class StatusPublishing(PollingLoop):
@@ -115,11 +115,10 @@ class _Open:
         self._backlog = Backlog(connection)
         self._store, self._trust, self._signer = parts.store, parts.trust, parts.signer
         self._clock = 0
-        self._seen: dict[int, int] = {}  # partition → the latest moment that its entries vouch for
         self._facts.seek(self._projection.positions())
         self._editions.seek({})
-        # Only the last events and ticks can be the latest moment.
-        self._ticks.seek({place: end - _LAST for place, end in self._ticks.ends().items()})
+        # Only the last events and ticks can be the latest moment of a partition.
+        self._seen = last_moments(self._ticks)
 
     def close(self) -> None:
         for part in (self._facts, self._editions, self._ticks, self._backlog, self._projection):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from stage_app import FakeStageApp
 from story import Events, Office, uscc
 
 from infra.embedded.inbox import RECEIPT, last_receipt
-from infra.kafka.inbox import LedgerClock
+from infra.kafka.inbox import LedgerClock, last_moments
+from infra.kafka.records import Place
 from infra.kafka.stages import ClockStage
 from infra.readmodel.database import Database
-from processors.route import ClockJumped, check_tick
+from processors.route import ClockJumped, catalogue_entry, check_tick, tick
+from schemas.items import load_catalogue
+from schemas.ledger import encode_entry
 
 NOW = datetime(2018, 3, 2, 12, tzinfo=UTC)
 
@@ -146,3 +151,33 @@ def test_ticks_of_others_on_kafka_are_compared_with_the_ledger() -> None:
         clock.check(ahead)
     steady[0] += 10
     clock.check(ahead)
+
+
+class ShortLedger:
+    """Two partitions of a ledger in memory, read as those of a broker."""
+
+    def __init__(self, partitions: dict[int, list[bytes]]) -> None:
+        self.partitions = partitions
+        self.positions: Mapping[Place, int] = {}
+        self.read = 0
+
+    def ends(self) -> dict[Place, int]:
+        return {("ledger", n): len(entries) for n, entries in self.partitions.items()}
+
+    def seek(self, positions: Mapping[Place, int]) -> None:
+        self.positions = positions
+
+    def up_to(self, ends: Mapping[Place, int]) -> Iterator[list[SimpleNamespace]]:
+        for place, end in ends.items():
+            entries = self.partitions[place[1]][max(0, self.positions[place]) : end]
+            self.read += len(entries)
+            yield [SimpleNamespace(partition=place[1], value=raw) for raw in entries]
+
+
+def test_the_last_moment_is_found_behind_many_answers() -> None:
+    """Entries that tell no time hide none, however many there are; a partition with a moment at its end is short to read."""
+    told = encode_entry(tick(NOW, NOW, "clock", "internal"))
+    nothing = encode_entry(catalogue_entry(load_catalogue(), NOW))
+    ledger = ShortLedger({3: [told, *[nothing] * 450], 4: [nothing] * 900 + [told], 5: [nothing]})
+    assert {3: int(NOW.timestamp()), 4: int(NOW.timestamp()), 5: 0} == last_moments(ledger)
+    assert ledger.read < 1300
