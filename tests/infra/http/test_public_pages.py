@@ -323,7 +323,7 @@ def address(built: Any) -> Iterator[str]:
 def test_pages_in_a_real_browser(
     browser: Browser, address: str, client: TestClient, draws: ToldDraws, width: int
 ) -> None:
-    """No scrolling sideways, no third host, no breach of the policy, and nothing that axe-core finds."""
+    """No scrolling sideways, no third host, no breach of the policy, and nothing that axe-core finds (in one language)."""
     axe = AXE.read_text("utf-8")
     number = quote(found(client, q="长长")[0][0])
     own = (f"/register/{number}", f"/draws/{draws.drawn}", f"/draws/{draws.voided}")
@@ -339,9 +339,10 @@ def test_pages_in_a_real_browser(
         for path in (*PATHS, *own):
             page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={language}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-            page.evaluate(axe)
-            broken = page.evaluate("axe.run().then((r) => r.violations.map((v) => [v.impact, v.id]))")
-            assert [] == broken, path
+            if (width, language) in ((360, "zh"), (1280, "en")):
+                page.evaluate(axe)
+                broken = page.evaluate("axe.run().then((r) => r.violations.map((v) => [v.impact, v.id]))")
+                assert [] == broken, path
         assert all(url.startswith(f"{address}/") for url in asked)
         assert [] == [text for text in wrong if "404" not in text]
         context.close()
