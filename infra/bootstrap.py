@@ -366,7 +366,7 @@ class Installation:
                 self.catalogue,
                 authenticate or partial(check_proof, self.settings),
                 self.check_upload,
-                unprintable=self.missing_glyphs,
+                unprintable=unprintable,
                 draws=self.drawn_visit,
                 backdate_days=self.settings.backdate_days,
                 sender=sender,
