@@ -136,7 +136,7 @@ class Installation:
 
     @cached_property
     def _signer(self) -> SoftwareSigner:
-        from issuance.keys import open_signer
+        from issuance.signer import open_signer
 
         return open_signer(self.settings.data, self.settings.passphrase)
 
@@ -721,7 +721,7 @@ def issue_task(
     from infra.issue_worker import issue_task
     from infra.persons import open_persons
     from infra.stores import open_store
-    from issuance.keys import open_signer
+    from issuance.signer import open_signer
     from schemas.trust import load_trust
 
     folder = Path(data)

@@ -6,27 +6,26 @@ where a licence may have no end).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from schemas.authorities import authority, issuing_authorities, level, named_on, renamed_until, source_of
-from schemas.calendar import china_date
+from schemas.calendar import china_date, moment
 from schemas.items import Catalogue
 from schemas.licence import Authority
-from schemas.trust import ANY_AUTHORITY, PublicKey, Use
+from schemas.trust import ANY_AUTHORITY, PublicKey, TrustList, Use
 
 DEFAULT_ORIGIN: Final = "zhengzhao.example/log"
 NO_END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5
 _ROOT_NAME = "证照签发根证书 zhengzhao root"
 _COMMON_NAME_LIMIT = 64  # RFC 5280, upper bound of a common name
-
-_NO_REV_AVAIL = x509.ObjectIdentifier("2.5.29.56")
-_NULL = b"\x05\x00"
 
 
 class Role(NamedTuple):
@@ -59,15 +58,18 @@ def issuing_certificate(
     root_key: ec.EllipticCurvePrivateKey,
     valid_from: datetime,
     valid_until: datetime,
+    crl: str,
 ) -> x509.Certificate:
-    """Return the certificate of one key: `name` and `use` are its subject, an authority's URN is its alternative name."""
+    """Return the certificate of one key: `name` and `use` are its subject, an authority's URN is its alternative name.
+
+    `crl` is the address of the list of revoked certificates.
+    """
     builder = (
         _builder(_name(name, use), root.subject, public, valid_from, valid_until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(certificates=False), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        # RFC 9608: there is no CRL and no OCSP; trust.json names the revoked keys.
-        .add_extension(x509.UnrecognizedExtension(_NO_REV_AVAIL, _NULL), critical=False)
+        .add_extension(x509.CRLDistributionPoints([_point(crl)]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
         )
@@ -76,6 +78,36 @@ def issuing_certificate(
         uri = x509.UniformResourceIdentifier(authority)
         builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
     return builder.sign(root_key, SHA256())
+
+
+def revocation_list(
+    root: x509.Certificate,
+    root_key: ec.EllipticCurvePrivateKey,
+    revoked: Iterable[tuple[x509.Certificate, str]],
+    edition: TrustList,
+) -> bytes:
+    """Return the list of revoked certificates, each with its moment, of an edition (a CRL by RFC 5280, DER).
+
+    The signature is deterministic (RFC 6979), so that the same edition gives the same bytes.
+    """
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(root.subject)
+        .last_update(moment(edition.issued))
+        .next_update(moment(edition.fresh_until))
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
+        )
+        .add_extension(x509.CRLNumber(edition.sequence), critical=False)
+    )
+    for certificate, since in revoked:
+        one = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+        builder = builder.add_revoked_certificate(one.revocation_date(moment(since)).build())
+    return builder.sign(root_key, SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
+
+
+def _point(address: str) -> x509.DistributionPoint:
+    return x509.DistributionPoint([x509.UniformResourceIdentifier(address)], None, None, None)
 
 
 def _builder(

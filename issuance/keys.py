@@ -29,7 +29,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import UNSET
 
-from issuance.certificates import DEFAULT_ORIGIN, NO_END, Role, issuing_certificate, root_certificate
+from issuance.certificates import (
+    DEFAULT_ORIGIN,
+    NO_END,
+    Role,
+    issuing_certificate,
+    revocation_list,
+    root_certificate,
+)
 from issuance.signer import (
     ES256,
     SoftwareSigner,
@@ -43,9 +50,10 @@ from issuance.signer import (
     write_whole,
 )
 from schemas.calendar import CHINA, china_date
-from schemas.errors import KeysMissing, NotFound, UsageError
+from schemas.errors import KeysMissing, NotFound, TrustError, UsageError
 from schemas.trust import (
     BEACONS_FILE,
+    CRL_FILE,
     FOREIGN_USES,
     ROOT_FILE,
     TRUST_FILE,
@@ -58,10 +66,12 @@ from schemas.trust import (
     Use,
     encode_signature,
     key_id,
+    newest_edition,
 )
 
 TRUST_FOLDER: Final = "trust"
 SIGNING_YEARS: Final = 10
+FRESH: Final = timedelta(days=366)  # an edition is to be followed by the next one within that time
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -184,14 +194,6 @@ def revoke(
     return fresh
 
 
-def open_signer(data: Path, passphrase: str | None) -> SoftwareSigner:
-    """Return the signer over the data folder's keys. Raise KeysMissing without keys, or with another passphrase."""
-    keys = read_keystore(
-        data, passphrase, log=False
-    )  # scrypt is slow, and most that sign need no key of the log
-    return SoftwareSigner(keys, lambda: read_keystore(data, passphrase))
-
-
 class TrustEdition:
     """The next edition of the trust folder while it is made; nothing is written before `publish`."""
 
@@ -209,6 +211,7 @@ class TrustEdition:
         self.scalars = scalars
         self.before = before
         self.log = log or LogTerms(before.log_origin, before.witnesses, before.witnesses_needed)
+        self.origin = before.log_origin or self.log.origin or DEFAULT_ORIGIN
         self.keys = {key.kid: key for key in before.keys}
         self.certificates: dict[str, bytes] = {}
         self.timestamps: tuple[TimestampAuthority, ...] = ()
@@ -237,6 +240,7 @@ class TrustEdition:
             self.root_key,
             life.signs_from,
             life.ends,
+            f"http://{self.origin.partition('/')[0]}/trust/{CRL_FILE}",
         )
         self.certificates[f"{kid}.pem"] = certificate.public_bytes(Encoding.PEM)
         self.keys[kid] = TrustKey(
@@ -273,6 +277,7 @@ class TrustEdition:
             beacons_sha256=hashlib.sha256(self.beacons).hexdigest()
             if self.beacons
             else self.before.beacons_sha256,
+            fresh_until=(now + FRESH).isoformat(timespec="seconds"),
         )
         if any(key.use == "log" for key in self.keys.values()):
             plain = self._logged(plain)
@@ -290,14 +295,24 @@ class TrustEdition:
             write_root(self.data, {self.root_kid: self.root_scalar}, root_passphrase or passphrase)
         log = {key.kid for key in self.keys.values() if key.use == "log"}
         write_keystore(self.data, self.scalars, passphrase, log)
+        write_whole(trust / CRL_FILE, self._revoked(signed))
         write_whole(trust / "editions" / f"trust-{sequence:06d}.json", signed.to_bytes())
         write_whole(trust / TRUST_FILE, signed.to_bytes())
+
+    def _revoked(self, edition: TrustList) -> bytes:
+        """Return the edition's revocations for other people's validators."""
+        revoked = [
+            (x509.load_pem_x509_certificate((self.data / TRUST_FOLDER / key.certificate).read_bytes()), since)
+            for key in edition.keys
+            if (since := key.revoked_since) is not None
+        ]
+        return revocation_list(self.root, self.root_key, revoked, edition)
 
     def _logged(self, plain: TrustList) -> TrustList:
         """Add what is said of the log; its origin and `logged_from` stay as they were first published."""
         return msgspec.structs.replace(
             plain,
-            log_origin=self.before.log_origin or self.log.origin or DEFAULT_ORIGIN,
+            log_origin=self.origin,
             logged_from=self.before.logged_from or plain.issued,
             witnesses=self.log.witnesses,
             witnesses_needed=self.log.needed,
@@ -319,8 +334,15 @@ def open_edition(
 ) -> TrustEdition:
     """Begin the next edition of a trust folder; without terms those of its log stay.
 
-    Raises KeysMissing where the keystore lacks keys of the folder, or the root's key was taken away.
+    Raises KeysMissing where the keystore lacks keys of the folder, or the root's key was taken away, TrustError where a
+    later edition than that of `trust.json` is known here.
     """
+    if (newest := newest_edition(data / TRUST_FOLDER)) > store.listing.sequence:
+        raise TrustError(
+            f"trust.json 退回到第 {store.listing.sequence} 期 / trust.json went back to edition {store.listing.sequence} of {newest}",
+            where=str(data / TRUST_FOLDER / TRUST_FILE),
+            hint=f"cp trust/editions/trust-{newest:06d}.json trust/trust.json",
+        )
     scalars = read_keystore(data, passphrase)
     if not {kid for kid, key in store.keys.items() if key.use not in FOREIGN_USES} <= set(scalars):
         raise KeysMissing(

@@ -241,3 +241,11 @@ def add_key(data: Path, passphrase: str | None) -> ec.EllipticCurvePublicKey:
     scalars[key_id(key.public_key())] = key.private_numbers().private_value.to_bytes(32)
     write_keystore(data, scalars, passphrase)
     return key.public_key()
+
+
+def open_signer(data: Path, passphrase: str | None) -> SoftwareSigner:
+    """Return the signer over the data folder's keys. Raise KeysMissing without keys, or with another passphrase."""
+    keys = read_keystore(
+        data, passphrase, log=False
+    )  # scrypt is slow, and most that sign need no key of the log
+    return SoftwareSigner(keys, lambda: read_keystore(data, passphrase))

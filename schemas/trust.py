@@ -12,7 +12,7 @@ content are refused. An installation with a transparency log has a key of use `l
 `log_origin` (the log's name), `logged_from` (every licence decided from then on is in the log), `witnesses` (their
 verifier keys) and `witnesses_needed`. A key signs for one authority (claim 1 of a credential); `*` in `authority` means the
 installation as a whole, as for status lists and draws. Times have a zone. `beacons_sha256` names the `beacons.json` beside
-it, where one was entered.
+it, where one was entered. `fresh_until`: after that moment the edition says nothing, since a later one may revoke a key.
 """
 
 from __future__ import annotations
@@ -41,15 +41,13 @@ from schemas.errors import LintError, TrustError, UsageError
 from schemas.transparency.notes import VerifierKey, is_key_name, read_key
 
 Use = Literal["credential", "seal", "status", "draw", "log", "party", "supervisor"]
-FOREIGN_USES: tuple[Use, ...] = (
-    "party",
-    "supervisor",
-)  # The private halves of these keys lie with their owners, not in `keys/`.
+FOREIGN_USES: tuple[Use, ...] = ("party", "supervisor")  # Their private halves lie with their owners.
 PublicKey = ec.EllipticCurvePublicKey | Ed25519PublicKey
 ANY_AUTHORITY = "*"
 ROOT_FILE = "root.pem"
 TRUST_FILE = "trust.json"
 BEACONS_FILE = "beacons.json"
+CRL_FILE = "root.crl"  # the same revocations for other people's validators (RFC 5280)
 MAX_TRUST = 8 << 20  # bytes: some ten thousand keys
 _HINT = "take the trust folder anew from the issuing authority"
 _SECOND = timedelta(seconds=1)
@@ -109,6 +107,11 @@ class TrustList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     witnesses: tuple[str, ...] = ()
     witnesses_needed: int = 0
     beacons_sha256: str = ""  # of `beacons.json`, once the root vouches for it
+    fresh_until: str = ""  # empty in editions of earlier releases
+
+    def stale_at(self, at: datetime) -> bool:
+        """Tell whether a later edition should have been fetched by that moment."""
+        return self.fresh_until != "" and at > _time_in_trust(self.fresh_until)
 
     @property
     def timestamps(self) -> tuple[TimestampAuthority, ...]:
@@ -271,19 +274,14 @@ def _holds_while_signing(certificate: x509.Certificate, key: TrustKey) -> bool:
 
 def load_trust(folder: Path) -> TrustStore:
     """Read a trust folder and check the root's signature. Raises TrustError with what is wrong, and where."""
-    root = _load(_read(folder / ROOT_FILE), str(folder / ROOT_FILE))
+    where = str(folder / ROOT_FILE)
+    root = _load(_read(folder / ROOT_FILE), where)
     try:
         root.verify_directly_issued_by(root)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
-        raise TrustError(
-            "根证书不是自签名 / not signed by itself", where=str(folder / ROOT_FILE), hint=_HINT
-        ) from None
+        raise TrustError("根证书不是自签名 / not signed by itself", where=where, hint=_HINT) from None
     if not _may(root, authority=True):
-        raise TrustError(
-            "根证书不能签发证书 / a root that may not issue certificates",
-            where=str(folder / ROOT_FILE),
-            hint=_HINT,
-        )
+        raise TrustError("根证书不能签发证书 / a root that may not issue", where=where, hint=_HINT)
     listing = read_trust_list(_read(folder / TRUST_FILE), root)
     return TrustStore(
         root,
@@ -292,6 +290,12 @@ def load_trust(folder: Path) -> TrustStore:
         timestamps=tuple(_named_certificate(folder, named) for named in listing.timestamps),
         beacons=_beacons(folder, listing),
     )
+
+
+def newest_edition(folder: Path) -> int:
+    """Return the number of the newest edition that is kept in a trust folder; 0 where none is."""
+    names = (path.stem.removeprefix("trust-") for path in (folder / "editions").glob("trust-*.json"))
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def _beacons(folder: Path, listing: TrustList) -> bytes | None:
@@ -356,8 +360,8 @@ def _check_log(listing: TrustList) -> None:
         raise TrustError(
             "日志的条款不全 / what trust.json says of the log is not whole", where=TRUST_FILE, hint=_HINT
         )
-    if listing.logged_from:
-        _time_in_trust(listing.logged_from)
+    for time in filter(None, (listing.logged_from, listing.fresh_until)):
+        _time_in_trust(time)
 
 
 def encode_signature(raw: bytes) -> str:

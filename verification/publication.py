@@ -300,3 +300,14 @@ def _policy(trust: TrustStore) -> LogPolicy:
     if policy is None:
         raise VerificationError("信任目录中没有日志 / the trust folder names no log")
     return policy
+
+
+def said_of_stale(trust: TrustStore, at: datetime) -> str:
+    """Return what is said of a trust folder that was no longer fresh at a moment; nothing of a fresh one."""
+    listing = trust.listing
+    if not listing.stale_at(at):
+        return ""
+    return (
+        f"信任目录第 {listing.sequence} 期的有效期至 {listing.fresh_until}，请更新 / edition {listing.sequence} of the "
+        f"trust folder was fresh until {listing.fresh_until}: zhengzhao trust update URL|DIR"
+    )

@@ -12,6 +12,7 @@ It shares no code with issuance but the schemas, and believes nothing that is no
 6. The moment asked for lies within the licence's dates.
 7. The status list: the edition in force at that moment, signed; without one the answer is `unknown`.
 8. The transparency log, where one is given: a licence decided since it began is `unknown` without its inclusion.
+9. The trust folder: past the date until which it is fresh, `unknown`, since a later edition may revoke a key.
 
 What a key signed that was revoked later is not judged without a proof of the log from before the revocation.
 
@@ -45,6 +46,7 @@ from verification.publication import (
     ProofSource,
     outlived_its_key,
     said_of_log,
+    said_of_stale,
     said_of_timestamp,
 )
 from verification.status import Found, StatusSource, find_status
@@ -79,11 +81,6 @@ class Verdict(msgspec.Struct, frozen=True):
         """Return the object that `verify --json` prints."""
         value: dict[str, Any] = msgspec.to_builtins(self)
         return value
-
-
-def to_json(verdict: Verdict) -> dict[str, Any]:
-    """Return the object that `verify --json` prints."""
-    return verdict.to_json()
 
 
 MAX_INPUT: Final = max(pdf.MAX_PDF, MAX_PICTURE, MAX_BODY)
@@ -159,6 +156,9 @@ def verify_bytes(
         ok, said = said_of_timestamp(timestamp, case.pdf, trust)
         case.checks.append(CheckResult("timestamp", ok, said))
         answer = "unknown" if answer == "valid" and not ok else answer
+    if answer == "valid" and (said := said_of_stale(trust, at)):
+        case.checks.append(CheckResult("trust", False, said))
+        answer = "unknown"
     licence = _licence(case.credential, case.body, answer, found, at)
     return Verdict(name, answer, True, tuple(case.checks), licence)
 

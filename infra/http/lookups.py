@@ -39,6 +39,11 @@ from schemas.trust import TRUST_FILE
 from verification.browser_page import SinglePage, draw_page, trust_bundle, trust_files
 from verification.status_sources import Stored
 
+_TRUST_MEDIA: Final = {
+    ".pem": "application/x-pem-file",
+    ".json": "application/json",
+    ".crl": "application/pkix-crl",
+}
 _TRUST_FILE: Final = re.compile(r"(?:editions/)?[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _LIST: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -324,7 +329,7 @@ class Lookups:
     def trust_file(self, name: str) -> tuple[bytes, str]:
         """Return a file of the trust folder or of its earlier editions, and its media type. Raises NotFound."""
         path = self._settings.trust / name
-        media = {".pem": "application/x-pem-file", ".json": "application/json"}.get(path.suffix)
+        media = _TRUST_MEDIA.get(path.suffix)
         if not _TRUST_FILE.fullmatch(name) or media is None:
             raise NotFound("未找到这个文件 / no such file")
         try:

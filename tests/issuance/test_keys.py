@@ -14,8 +14,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from issuance import keys
-from issuance.certificates import Role, issuing_certificate, roles_of
-from issuance.signer import SoftwareSigner, keystore_path, read_keystore, read_root, root_path, write_keystore
+from issuance.certificates import Role, issuing_certificate, revocation_list, roles_of
+from issuance.signer import (
+    SoftwareSigner,
+    keystore_path,
+    open_signer,
+    read_keystore,
+    read_root,
+    root_path,
+    write_keystore,
+)
 from schemas.authorities import issuing_authority
 from schemas.calendar import CHINA
 from schemas.errors import KeysMissing, LintError, NotFound, TrustError, UsageError
@@ -50,7 +58,7 @@ def test_trust_folder_has_what_the_contract_names(bureau: Bureau) -> None:
     """root.pem, a certificate for each key, and trust.json with the fields of the contract."""
     folder = bureau.data / "trust"
     listing = json.loads((folder / "trust.json").read_bytes())
-    assert {"sequence", "issued", "keys", "signature"} == set(listing)
+    assert {"sequence", "issued", "fresh_until", "keys", "signature"} == set(listing)
     named = {"kid", "alg", "use", "authority", "signs_from", "signs_until", "revoked_since", "certificate"}
     assert all(named <= set(key) for key in listing["keys"])
     assert {role.use for role in ROLES} == {key["use"] for key in listing["keys"]}
@@ -79,10 +87,10 @@ def test_the_log_s_key_lies_in_a_file_of_its_own(tmp_path: Path) -> None:
     log = {key.kid for key in bureau.trust.keys.values() if key.use == "log"}
     assert log
     assert log.isdisjoint(read_keystore(tmp_path, None, log=False))
-    assert log <= keys.open_signer(tmp_path, None).kids
+    assert log <= open_signer(tmp_path, None).kids
     keystore_path(tmp_path).unlink()
     root_path(tmp_path).unlink()
-    assert log == keys.open_signer(tmp_path, None).kids
+    assert log == open_signer(tmp_path, None).kids
 
 
 def root_kid(bureau: Bureau) -> str:
@@ -144,10 +152,10 @@ def test_passphrase_protects_the_keys(tmp_path: Path) -> None:
     keys.init(tmp_path, ROLES, LIFE, now=NOW, passphrase=own, root_passphrase=roots)
     for wrong in (None, "", "x", roots):
         with pytest.raises(KeysMissing):
-            keys.open_signer(tmp_path, wrong)
+            open_signer(tmp_path, wrong)
     with pytest.raises(KeysMissing):
         read_root(tmp_path, own)
-    signer, root = keys.open_signer(tmp_path, own), SoftwareSigner(read_root(tmp_path, roots))
+    signer, root = open_signer(tmp_path, own), SoftwareSigner(read_root(tmp_path, roots))
     assert (len(ROLES), 1) == (len(signer.kids), len(root.kids))
     raw = keystore_path(tmp_path).read_bytes() + root_path(tmp_path).read_bytes()
     assert not any(kid.encode() in raw for kid in signer.kids | root.kids)
@@ -191,10 +199,10 @@ def test_damaged_keystore_is_an_error(bureau: Bureau, tmp_path: Path) -> None:
     for content in (b"", path.read_bytes()[:-9], b"[]", b'{"v":1,"keys":3}'):
         path.write_bytes(content)
         with pytest.raises(KeysMissing) as caught:
-            keys.open_signer(bureau.data, None)
+            open_signer(bureau.data, None)
         assert caught.value.hint
     with pytest.raises(KeysMissing):
-        keys.open_signer(tmp_path / "nowhere", None)
+        open_signer(tmp_path / "nowhere", None)
 
 
 def test_new_key_signs_from_its_date_on(bureau: Bureau) -> None:
@@ -285,6 +293,49 @@ def test_spoilt_trust_folders_are_refused(trust: Path, tmp_path: Path) -> None:
         load_trust(tmp_path / "nowhere")
 
 
+def test_each_edition_has_its_list_of_revoked_certificates(bureau: Bureau) -> None:
+    """A CRL by the root: empty at first, then the revoked key with its moment; certificates name its address."""
+    file, root = bureau.data / "trust" / "root.crl", bureau.trust.root
+    key = bureau.trust.signing_key(PROVINCE, "seal", NOON)
+    first = x509.load_der_x509_crl(file.read_bytes())
+    assert first.is_signature_valid(root.public_key())  # type: ignore[arg-type]
+    assert (0, root.subject) == (len(first), first.issuer)
+    keys.revoke(bureau.data, bureau.trust, key.kid, NOON, name="x", outlives=5, now=NOW, passphrase=None)
+    second, listing = x509.load_der_x509_crl(file.read_bytes()), bureau.trust.listing
+    assert second.is_signature_valid(root.public_key())  # type: ignore[arg-type]
+    (one,) = second
+    certificate = bureau.trust.certificate(key.kid)
+    assert (certificate.serial_number, NOON) == (one.serial_number, one.revocation_date_utc)
+    assert (NOW, datetime.fromisoformat(listing.fresh_until)) == (
+        second.last_update_utc,
+        second.next_update_utc,
+    )
+    assert 2 == second.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    (point,) = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert ["http://zhengzhao.example/trust/root.crl"] == [name.value for name in point.full_name or ()]
+
+
+def test_the_same_edition_gives_the_same_list(bureau: Bureau) -> None:
+    """Made twice from one edition, the list of revoked certificates has the same bytes."""
+    key = bureau.trust.signing_key(PROVINCE, "seal", NOON)
+    keys.revoke(bureau.data, bureau.trust, key.kid, NOON, name="x", outlives=5, now=NOW, passphrase=None)
+    trust = bureau.trust
+    root_key = SoftwareSigner(read_root(bureau.data, None)).private_key(root_kid(bureau))
+    again = revocation_list(
+        trust.root, root_key, [(trust.certificate(key.kid), NOON.isoformat())], trust.listing
+    )
+    assert (bureau.data / "trust" / "root.crl").read_bytes() == again
+
+
+def test_no_edition_follows_one_that_went_back(bureau: Bureau) -> None:
+    """With an earlier trust.json in its place, a further edition would be a second one under the same number."""
+    first = (bureau.data / "trust" / "trust.json").read_bytes()
+    keys.rotate(bureau.data, bureau.trust, ROLES[:1], keys.Lifetime(NOW, 5), now=NOW, passphrase=None)
+    (bureau.data / "trust" / "trust.json").write_bytes(first)
+    with pytest.raises(TrustError, match="went back to edition 1 of 2"):
+        keys.rotate(bureau.data, bureau.trust, ROLES[:1], keys.Lifetime(NOW, 5), now=NOW, passphrase=None)
+
+
 @pytest.mark.parametrize("fault", ["ends before its key", "begins after its key", "is for issuing"])
 def test_a_certificate_that_does_not_fit_its_key_is_refused(tmp_path: Path, fault: str) -> None:
     """Though the root signed it: its dates must hold while the key signs, and it must be for signing alone."""
@@ -296,7 +347,7 @@ def test_a_certificate_that_does_not_fit_its_key_is_refused(tmp_path: Path, faul
     begin += timedelta(days=1) if fault == "begins after its key" else timedelta(0)
     end -= timedelta(days=1) if fault == "ends before its key" else timedelta(0)
     certificate = issuing_certificate(
-        trust.public_key(key.kid), "x", "seal", PROVINCE, trust.root, root_key, begin, end
+        trust.public_key(key.kid), "x", "seal", PROVINCE, trust.root, root_key, begin, end, "http://x/"
     )
     if fault == "is for issuing":
         builder = x509.CertificateBuilder(

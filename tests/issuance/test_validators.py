@@ -7,10 +7,12 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bureau import NOON, PROVINCE, ROLES, later
 from cryptography.hazmat.primitives.serialization import Encoding
 from papers import Office, kinds
 from pyhanko.keys import load_cert_from_pemder
@@ -19,7 +21,10 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
+from issuance import keys
+from schemas.calendar import CHINA
 from schemas.licence import Issued, Numbered
+from schemas.trust import load_trust
 from verification.page_text import fold_glyphs
 
 pytestmark = pytest.mark.slow
@@ -37,6 +42,16 @@ def folder(office: Office, issued: Papers, tmp_path_factory: pytest.TempPathFact
         (place / f"{name}.pdf").write_bytes(pdf)
     changed = issued["short"][2].replace(b"/F 132", b"/F 133")
     (place / "changed.pdf").write_bytes(changed)
+    own = {"data": place / "data", "now": datetime.now(CHINA), "passphrase": None}
+    shutil.copytree(office.data, place / "data")
+    for name in ("before", "after"):  # the key that sealed short.pdf is revoked
+        trust = load_trust(place / "data" / "trust")
+        if name == "before":
+            keys.rotate(store=trust, roles=ROLES[:1], life=keys.Lifetime(NOON, 5), **own)
+        else:
+            seal = trust.signing_key(PROVINCE, "seal", NOON).kid
+            keys.revoke(store=trust, kid=seal, since=later(1), name="x", outlives=5, **own)
+        (place / f"{name}.crl").write_bytes((place / "data" / "trust" / "root.crl").read_bytes())
     return place
 
 
@@ -80,6 +95,42 @@ def test_pyhanko_trusts_the_seal(folder: Path, issued: Papers, kind: str) -> Non
     assert status.bottom_line
     assert status.coverage == SignatureCoverageLevel.ENTIRE_FILE
     assert status.trusted
+
+
+def test_dss_hears_of_a_revocation(java: dict[str, Any]) -> None:
+    """The EU's DSS, given our list: passed before the key was revoked; afterwards not."""
+    answers = {
+        name: (java[name]["dss"]["indication"], java[name]["dss"]["sub"]) for name in ("before", "after")
+    }
+    assert {"before": ("TOTAL_PASSED", "None"), "after": ("INDETERMINATE", "REVOKED_NO_POE")} == answers
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("before", True), ("after", False)])
+def test_pyhanko_hears_of_a_revocation(folder: Path, issued: Papers, name: str, trusted: bool) -> None:
+    """pyHanko, which demands our list (hard-fail): trusted before the key was revoked; afterwards revoked."""
+    root = load_cert_from_pemder(str(folder / "root.der"))
+    (signature,) = PdfFileReader(io.BytesIO(issued["short"][2])).embedded_signatures
+    lists = [(folder / f"{name}.crl").read_bytes()]
+    context = ValidationContext(
+        trust_roots=[root], allow_fetching=False, crls=lists, revocation_mode="hard-fail"
+    )
+    status = validate_pdf_signature(signature, context)
+    assert (trusted, not trusted) == (status.trusted, status.revoked)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_openssl_hears_of_a_revocation(folder: Path, office: Office) -> None:
+    """`openssl verify -crl_check` with our list: OK before, certificate revoked after."""
+    seal = office.trust.certificate(office.trust.signing_key(PROVINCE, "seal", NOON).kid)
+    (folder / "seal.pem").write_bytes(seal.public_bytes(Encoding.PEM))
+    root = folder / "data" / "trust" / "root.pem"
+    said = {
+        name: _tool("openssl", "verify", "-crl_check", "-CAfile", root, "-CRLfile", folder / f"{name}.crl",
+                    folder / "seal.pem")
+        for name in ("before", "after")
+    }  # fmt: skip
+    assert ": OK" in said["before"]
+    assert "certificate revoked" in said["after"]
 
 
 def _tool(name: str, *arguments: str | Path) -> str:

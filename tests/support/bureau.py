@@ -16,7 +16,7 @@ from issuance import keys
 from issuance.certificates import Role
 from issuance.credential import unsigned
 from issuance.issue import Issuer
-from issuance.signer import ES256, SoftwareSigner
+from issuance.signer import ES256, SoftwareSigner, open_signer
 from issuance.status_lists import Edition, Published, StatusList, prepare
 from schemas.calendar import CHINA
 from schemas.licence import Authority, Grant, Numbered, Product, body_json
@@ -122,7 +122,7 @@ class Bureau:
 
     @property
     def signer(self) -> SoftwareSigner:
-        return keys.open_signer(self.data, None)
+        return open_signer(self.data, None)
 
     def credential(self, licence: Numbered) -> tuple[bytes, bytes]:
         """Credential and licence.json."""

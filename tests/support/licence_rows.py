@@ -42,6 +42,7 @@ class Corpus(Forger):
             lists,
             keyed,
             logged,
+            freshness,
             encodings,
             claims,
             texts,
@@ -295,6 +296,22 @@ def logged(corpus: Forger) -> Iterator[Row]:
         "log: decided before it began, a bad proof", corpus.cwt, "unknown", ("log",), True, "logged later",
         proofs=(early[:-2],),
     )  # fmt: skip
+
+
+def freshness(corpus: Forger) -> Iterator[Row]:
+    """Give licences with a trust folder that is fresh until a day later."""
+    aged = corpus.copy("fresh for a day")
+    sign_listing(aged, msgspec.structs.replace(aged.trust.listing, fresh_until=later(1).isoformat()))
+    stale = later(1) + timedelta(seconds=1)
+    for form, data in {"PDF": corpus.pdf, "CWT": corpus.cwt}.items():
+        row = Row(f"trust: stale, {form}", data, "unknown", ("trust",), True, "fresh for a day")
+        yield row._replace(at=stale)
+    row = Row("trust: fresh to the last second", corpus.cwt, "valid", (), True, "fresh for a day")
+    yield row._replace(at=later(1))
+    row = Row("trust: stale, rescinded", corpus.cwt, "invalid", ("status",), True, "fresh for a day")
+    yield row._replace(at=later(5), editions=("rescinded",))
+    changed = corpus.cwt[:-1] + bytes((corpus.cwt[-1] ^ 1,))
+    yield Row("trust: stale, changed", changed, "invalid", ("credential",), trust="fresh for a day", at=stale)
 
 
 def _files(corpus: Forger, licence: Numbered) -> tuple[bytes, bytes]:

@@ -134,6 +134,7 @@ class Office:
     """An issuer over a bureau's keys."""
 
     def __init__(self, bureau: Bureau) -> None:
+        self.data = bureau.data
         self.trust: TrustStore = bureau.trust
         self.signer = bureau.signer
         self.issuer = self.another_issuer()

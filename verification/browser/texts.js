@@ -86,6 +86,7 @@ const TEXTS = {
   "status-word-invalid": ["无效", "not valid"],
   "status-word-unknown": ["未知", "unknown"],
   // Checks
+  "check-trust": ["信任目录", "Trust list"],
   "check-form": ["文件形式", "Form of the file"],
   "check-seal": ["电子签章", "Seal"],
   "check-seal-key": ["签章密钥", "Key of the seal"],
@@ -191,6 +192,7 @@ const TEXTS = {
   "reasons-other": LIST,
   "reasons-form": LIST,
   // The public log
+  "trust-stale": ["信任目录的有效期至 {until}，之后可能有密钥被吊销。请联网更新。", "The trust list was fresh until {until}; a key may have been revoked since. Fetch the newest one."],
   "log-absent": ["透明日志中没有此证照。刚签发的证照请稍后再试；否则请向发证机关核实。", "The public log does not have this licence. If it was issued just now, try again; otherwise ask the issuing authority."],
   "log-silent": ["透明日志没有回应。", "The public log does not answer."],
   "log-revoked": ["签署密钥自 {since} 起吊销。须同时选择吊销前见证的日志证明，才能核验。", "The key that signed it is revoked since {since}. Choose a proof of the public log that was witnessed before that, together with the licence."],

@@ -52,6 +52,7 @@ const MORE = {
   witnesses: (value) => listOf(isText)(value) && value.length > 0,
   beacons_sha256: (value) => isText(value) && /^[0-9a-f]{64}$/.test(value),
   witnesses_needed: (value) => isWhole(value) && value > 0,
+  fresh_until: isTime,
 };
 
 /** A verified bundle: whom to believe, since when and until when. */
@@ -61,6 +62,7 @@ export class Trust {
     this.fingerprint = fingerprint; // SHA-256 of the root, hex
     this.sequence = listing.sequence;
     this.issued = seconds(listing.issued);
+    this.freshUntil = listing.fresh_until === undefined ? Infinity : seconds(listing.fresh_until);
     this.lists = lists; // names of status lists: a hint, nobody signed it
     this.keys = new Map(listing.keys.map((key) => [key.kid, readKey(key)]));
     this.certificates = certificates; // kid → parts

@@ -13,6 +13,7 @@
  * 6. The moment asked for lies within the licence's dates.
  * 7. The status list: the edition in force at that moment, signed; without one the answer is `unknown`.
  * 8. The transparency log, where one is given: a licence decided since it began is `unknown` without its inclusion.
+ * 9. The trust list: past the date until which it is fresh, `unknown`, since a later one may revoke a key.
  *
  * What a key signed that was revoked later is not judged without a proof of the log from before the revocation.
  *
@@ -82,10 +83,18 @@ export async function verify(bytes, options) {
     return { verdict, genuine: false, checks: made.checks, licence: {}, statusUri: null };
   }
   const verdict = await standing(made, options);
-  if (options.log && !proved && !(await inLog(made, options.log)) && verdict.verdict === "valid") {
-    return { ...verdict, verdict: "unknown", licence: { ...verdict.licence, status: "unknown" } };
-  }
-  return verdict;
+  const logged = !options.log || proved || (await inLog(made, options.log));
+  const doubtful = verdict.verdict === "valid" && (!logged || isStale(made, options.at));
+  return doubtful ? { ...verdict, verdict: "unknown", licence: { ...verdict.licence, status: "unknown" } } : verdict;
+}
+
+// 9
+
+/** Return whether a later trust list should have been fetched by that moment; a check says so. */
+function isStale({ trust, checks }, at) {
+  const stale = at > trust.freshUntil;
+  if (stale) checks.push({ name: "trust", ok: false, code: "trust-stale", values: { until: trust.freshUntil } });
+  return stale;
 }
 
 // 1

@@ -19,7 +19,7 @@ from beacon import install, signature
 from timestamps import TimestampAuthority
 
 from infra.draw.store import draw_key
-from issuance.keys import open_signer
+from issuance.signer import open_signer
 from schemas.canonical_json import canonical
 from schemas.draw.aftermath import read_replacement
 from schemas.draw.documents import read_announcement

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from infra.draw.store import draw_key
-from issuance.keys import open_signer
+from issuance.signer import open_signer
 from schemas.canonical_json import canonical, digest
 from schemas.draw.documents import read_announcement
 from schemas.draw.seed import sign
