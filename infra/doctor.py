@@ -28,6 +28,7 @@ from infra.draw.store import DrawStore
 from infra.pool import cores
 from infra.settings import masked
 from infra.stores import Conditional
+from infra.transparency.trust_folder import examine_edition
 from issuance import fonts, page
 from issuance.signer import root_path
 from processors.draw import visits
@@ -90,10 +91,8 @@ def _keys(here: Installation) -> Findings:
     trust = here.trust
     now = datetime.now(UTC)
     live = [key for key in trust.keys.values() if key.signed_in_time(now)]
-    uses = ", ".join(sorted({key.use for key in trust.keys.values()}))
+    yield from (DoctorFinding("trust", *found) for found in examine_edition(here.settings, trust, now))
     starts = min(key.signs_from for key in trust.keys.values())
-    edition = f"版次 / edition {trust.listing.sequence} · {uses} 密钥 {len(trust.keys)} / keys {len(trust.keys)}: {uses}"
-    yield DoctorFinding("trust", True, edition)
     signing = (
         f"今日可签发 {len(live)} 个，共 {len(trust.keys)} 个，最早自 {starts[:10]} / "
         f"{len(live)} of {len(trust.keys)} can sign today; the first from {starts[:10]}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 
@@ -18,6 +20,15 @@ sys.setrecursionlimit(_RECURSION_LIMIT)
 os.environ["LANG"] = "C.UTF-8"
 for _name in ("LC_ALL", "LC_MESSAGES"):
     os.environ.pop(_name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state() -> Iterator[None]:
+    """Let commands remember nothing beyond the run."""
+    with tempfile.TemporaryDirectory(prefix="zhengzhao-state-") as folder:
+        os.environ["XDG_STATE_HOME"] = folder
+        yield
+        del os.environ["XDG_STATE_HOME"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -313,7 +313,7 @@ def bench_log(entries: int, runs: int = 5, say: Callable[[str], None] = lambda _
     figures: dict[str, Any] = {"entries": entries, "runs": runs}
     for name, step in ways.items():
         say(name)
-        part = made if step > 1 else made[: max(entries // 100, 100)]
+        part = made if step > 1 else made[: max(entries // 100, 10)]
         seconds = [_run(part, step) for _ in range(runs)]
         rates = sorted(len(part) / one for one in seconds)
         figures[name] = {

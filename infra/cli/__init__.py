@@ -46,6 +46,7 @@ _COMMANDS: Mapping[str, str] = {
 
 _GROUPS: Mapping[str, Mapping[str, str]] = {
     "keys": {"keys:app": ""},
+    "trust": {"keys:trust_app": ""},
     "items": {"catalogue:items_app": ""},
     "schema": {"catalogue:schema_app": ""},
     "packet": {"packet:app": ""},

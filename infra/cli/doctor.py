@@ -15,6 +15,7 @@ examine = later("infra.doctor:examine")
 forget_guards = later("infra.agencies:forget_guards")
 bench_licences = later("infra.bench.licences:bench")
 bench_http = later("infra.bench.http:bench_http")
+bench_log = later("infra.bench.licences:bench_log")
 bench_web = later("infra.bench.http:bench_web")
 bench_kafka = later("infra.bench.kafka:bench_kafka")
 bench_shared = later("infra.bench.kafka:bench_shared")
@@ -107,6 +108,9 @@ def bench(
         bool,
         typer.Option("--draw", help="只测抽查 / only the draw: Jiangsu 2018, compared with another sampler"),
     ] = False,
+    log: Annotated[
+        bool, typer.Option("--log", help="只测透明日志 / only the public log, with a witness: entries a second")
+    ] = False,
     kafka: _Kafka = False,
     share: _Share = 0.0,
     targets: _Targets = 0,
@@ -123,6 +127,9 @@ def bench(
         output.print_json(
             bench_shared(licences, share, output.note) if share else bench_kafka(licences, output.note)
         )
+        return
+    if log:
+        output.print_json(bench_log(max(licences, 1000), say=output.note))
         return
     if web:
         output.print_json(bench_web(licences, output.note))

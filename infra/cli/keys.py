@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from infra.cli import later, output
 from infra.cli.output import now, read_start
@@ -15,14 +17,23 @@ from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from infra.bootstrap import Installation
-    from issuance.keys import LogTerms
-    from schemas.trust import TrustKey
+    from infra.transparency.trust_folder import TrustChange
+    from issuance.keys import LogTerms, TrustEdition
+    from schemas.trust import TrustKey, TrustStore
 
 app = typer.Typer(
     no_args_is_help=True,
     help="签发密钥与信任文件夹 / keys that sign, and the trust folder",
     epilog="Example: zhengzhao keys init --valid-from 2018-01-01",
 )
+trust_app = typer.Typer(
+    no_args_is_help=True,
+    help="核验者的信任目录 / the trust folder of a verifier",
+    epilog="Example: zhengzhao trust update https://licences.example.cn",
+)
+_Trust = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="信任目录 / trust folder [default: the data folder's]")
+]
 lifetime = later("issuance.keys:Lifetime")
 longest_validity = later("issuance.certificates:longest_validity")
 roles_of = later("issuance.certificates:roles_of")
@@ -32,6 +43,9 @@ name_of = later("issuance.certificates:name_of")
 make_keys = later("issuance.keys:init")
 rotate_keys = later("issuance.keys:rotate")
 revoke_key = later("issuance.keys:revoke")
+open_edition = later("issuance.keys:open_edition")
+update_trust = later("infra.transparency.trust_folder:update_trust")
+trust_place = later("infra.transparency.trust_folder:trust_place")
 make_intake_key = later("infra.agencies:make_intake_key")
 installation_secret = later("infra.persons.keys:installation_secret")
 _YEARS = (1950, 9000)  # X.509 dates begin in 1950, and a certificate must outlive signing.
@@ -168,6 +182,74 @@ def revoke(
             log=_log_terms(here),
         )
     _show((successor,))
+
+
+@app.command(epilog="Example: zhengzhao keys refresh")
+def refresh() -> None:
+    """延长信任目录的有效期 / Publish the next edition of the trust folder with the same keys, fresh for another year.
+
+    It brings witnesses of the settings in, and the list of revoked certificates (root.crl) up to date. It needs keys/root.
+    """
+    with output.installation() as here:
+        settings = here.settings
+        change: TrustEdition = open_edition(
+            settings.data, here.trust, settings.passphrase, settings.root_passphrase, _log_terms(here)
+        )
+        change.publish(now=now(), passphrase=settings.passphrase, root_passphrase=settings.root_passphrase)
+        _show_edition(here.read_trust())
+
+
+@trust_app.command(epilog="Example: zhengzhao trust show --trust trust")
+def show(trust: _Trust = None) -> None:
+    """显示信任目录的版次、有效期与根证书指纹 / Show the edition, its freshness and the root's fingerprint."""
+    with output.installation() as here:
+        _show_edition(here.read_trust(trust))
+
+
+@trust_app.command(epilog="Example: zhengzhao trust update https://licences.example.cn --trust trust")
+def update(
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL|DIR", help="发证机关的网址，或信任目录 / the office's address, or a trust folder"
+        ),
+    ],
+    trust: _Trust = None,
+    root: Annotated[
+        str,
+        typer.Option(metavar="SHA256", help="根证书应有的指纹 / the fingerprint that the root has to have"),
+    ] = "",
+) -> None:
+    """更新信任目录 / Bring a trust folder to the published edition. Exit 1 where that goes back or has another root.
+
+    The first time it takes the folder: compare the root's fingerprint with what the office says of it, or give --root.
+    """
+    with output.installation() as here:
+        change: TrustChange = update_trust(trust or here.settings.trust, trust_place(place), root)
+    if output.as_json():
+        output.print_json(msgspec.to_builtins(change))
+        return
+    output.print_fields(msgspec.to_builtins(change).items())
+    if change.state == "created" and not root:
+        output.warn(
+            "首次取得：请向发证机关核对根证书的 SHA-256 / the first time: compare the root's SHA-256 with the office",
+            "zhengzhao trust update … --root SHA256",
+        )
+
+
+def _show_edition(trust: TrustStore) -> None:
+    listing = trust.listing
+    report = {
+        "sequence": listing.sequence,
+        "issued": listing.issued,
+        "fresh_until": listing.fresh_until or None,
+        "keys": len(listing.keys),
+        "root": trust.root.fingerprint(SHA256()).hex(),
+    }
+    if output.as_json():
+        output.print_json(report)
+    else:
+        output.print_fields(report.items())
 
 
 def _log_terms(here: Installation) -> LogTerms:

@@ -13,11 +13,14 @@ from infra.cli.output import now, read_moment
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
+    from schemas.trust import TrustStore
     from verification.verify import Verdict
 
 app = typer.Typer()
 verify_bytes = later("verification.verify:verify_bytes")
 status_source = later("verification.status_sources:status_source")
+seen_back = later("infra.transparency.trust_folder:seen_back")
+remember_edition = later("infra.transparency.trust_folder:remember_edition")
 open_proofs = later("infra.transparency.client:open_proofs")
 _CODES = {"valid": 0, "invalid": 1, "unknown": 3}
 _WORDS = {"valid": "有效 / valid", "invalid": "无效 / invalid", "unknown": "状态未知 / unknown"}
@@ -90,6 +93,7 @@ def verify(
     moment = now() if at is None else read_moment(at, "--at")
     with output.installation() as here:
         store = here.read_trust(trust)
+        _look_at_edition(here.settings.data, store)
         source = status_source(status) if status is not None else here.published_lists()
         beside = None if credential is None else _content(str(credential))
         proofs = None if log is None else open_proofs(log)
@@ -112,6 +116,17 @@ def verify(
             codes.append(_CODES[verdict.verdict])
             _show(verdict)
     raise typer.Exit(output.worst(codes))
+
+
+def _look_at_edition(data: Path, store: TrustStore) -> None:
+    """Say on standard error where the trust folder is stale today or went back, and remember its edition."""
+    hint = "zhengzhao trust update URL|DIR"
+    if store.listing.stale_at(now()):
+        until = store.listing.fresh_until
+        output.warn(f"信任目录的有效期至 {until} / the trust folder was fresh until {until}", hint)
+    if said := seen_back(data, store):
+        output.warn(said, hint)
+    remember_edition(data, store)
 
 
 def _beside(name: str, given: Path | None) -> bytes | None:

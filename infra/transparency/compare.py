@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -84,6 +84,7 @@ def compare_log(
         time.sleep(1)
         compared = _published(stored, note)
     expected.compare(published.entries, note)
+    _compare_edition(trust, published.entries, note)
     if recorded is not None:
         _compare_order(recorded, published.entries, compared.entries, note)
     _rebuild(stored, published, rebuilt, note)
@@ -179,6 +180,18 @@ def _order_of_folder(path: Path) -> Iterable[bytes] | None:
     with closing(sqlite3.connect(path)) as database:
         order = SqliteOrder(database)
         return list(order.read(0, order.size()))
+
+
+def _compare_edition(trust: TrustStore, published: list[bytes], note: Note) -> None:
+    """Note where the log has a later edition of the trust folder than the folder itself."""
+    newest = 0
+    for raw in published:
+        with suppress(VerificationError):  # an entry of a later form
+            entry = read_entry(raw)
+            newest = max(newest, entry.sequence if isinstance(entry, TrustEntry) else 0)
+    own = trust.listing.sequence
+    if newest > own:
+        note("trust", "trust.json", f"went back to edition {own}; the log has {newest} / 退回到第 {own} 期")
 
 
 def _compare_order(order: list[bytes], before: list[bytes], after: list[bytes], note: Note) -> None:

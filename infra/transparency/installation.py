@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -220,6 +220,15 @@ def edition_entries(db: Database, store: Store, after: int) -> Iterator[tuple[in
         except NotFound:
             return
         yield int(seq), StatusEntry(uri, issued.issued_at, hashlib.sha256(stored).hexdigest())
+
+
+def logged_edition(data: Path) -> int:
+    """Return the number of the newest edition of the trust folder that the log of a data folder has; 0 without one."""
+    if not (data / ORDER_FILE).is_file():
+        return 0
+    with closing(sqlite3.connect(f"file:{data / ORDER_FILE}?mode=ro", uri=True)) as database:
+        row = database.execute("SELECT place FROM positions WHERE name = 'trust'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def trust_editions(folder: Path, after: int) -> list[TrustEntry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from filings import story
 from story import ROOT, Events, Office, uscc
 
 from infra.transparency.sequencer import seeded_signer
+from issuance import keys
+from schemas.calendar import CHINA
+from schemas.trust import load_trust
 
 
 @pytest.fixture
@@ -144,6 +148,29 @@ def test_the_root_that_lies_here_is_a_warning(office: Office) -> None:
     office.run("drain")
     office.run("keys", "rotate", "--use", "status", code=2)
     assert "keys/root" in office.err
+
+
+def test_a_trust_folder_that_went_back_or_is_stale(office: Office) -> None:
+    """An earlier trust.json is found by the editions beside it, then by the log; a year without an edition is an alarm."""
+    trust = office.data / "trust"
+    first = (trust / "trust.json").read_bytes()
+    change = keys.open_edition(office.data, load_trust(trust), None)
+    change.publish(now=datetime.now(CHINA) - timedelta(days=340), passphrase=None)
+    office.run("drain")
+    (told,) = [row for row in findings(office)["trust"] if row["ok"] is None]
+    assert ("zhengzhao keys refresh", True) == (told["hint"], "fresh until" in str(told["detail"]))
+    (trust / "trust.json").write_bytes(first)
+    assert _went_back(office)
+    (trust / "editions" / "trust-000002.json").unlink()
+    assert _went_back(office)
+    again = office.run("replay", "--into", str(office.data.parent / "again"), "--json", code=1)
+    assert "trust.json" in [row["subject"] for row in json.loads(again)["differences"]]
+
+
+def _went_back(office: Office) -> bool:
+    return any(
+        row["ok"] is False and "edition 1 of 2" in str(row["detail"]) for row in findings(office, 1)["trust"]
+    )
 
 
 def test_deliveries(office: Office) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from infra.bench.licences import bench_log
+import json
+
+import pytest
+
+from infra.cli import main
 
 
-def test_figures_of_each_way() -> None:
-    """Runs are as many as asked for; entries and heads are those of each way; rates are ordered."""
-    said: list[str] = []
-    figures = bench_log(1_500, runs=2, say=said.append)
-    assert (1_500, 2) == (figures["entries"], figures["runs"])
-    ways = {"one_head": (1_500, 1), "thousand_a_head": (1_500, 2), "one_a_head": (100, 100)}
-    assert list(ways) == said
+def test_figures_of_each_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """`bench --log` says runs, entries and heads of each way, and ordered rates; its ways on standard error."""
+    assert 0 == main(["bench", "--log", "--licences", "1500"])
+    out, said = capsys.readouterr()
+    figures = json.loads(out)
+    assert (1_500, 5) == (figures["entries"], figures["runs"])
+    ways = {"one_head": (1_500, 1), "thousand_a_head": (1_500, 2), "one_a_head": (15, 15)}
+    assert list(ways) == said.split()
     for name, (entries, heads) in ways.items():
         found = figures[name]
         assert (entries, heads) == (found["entries"], found["heads"])
