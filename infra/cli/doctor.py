@@ -109,7 +109,8 @@ def bench(
         typer.Option("--draw", help="只测抽查 / only the draw: Jiangsu 2018, compared with another sampler"),
     ] = False,
     log: Annotated[
-        bool, typer.Option("--log", help="只测透明日志 / only the public log, with a witness: entries a second")
+        bool,
+        typer.Option("--log", help="只测透明日志 / only the public log, with a witness: entries a second"),
     ] = False,
     kafka: _Kafka = False,
     share: _Share = 0.0,

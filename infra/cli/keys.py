@@ -229,7 +229,8 @@ def update(
     if output.as_json():
         output.print_json(msgspec.to_builtins(change))
         return
-    output.print_fields(msgspec.to_builtins(change).items())
+    shown = msgspec.to_builtins(change) | {"added": len(change.added), "revoked": ", ".join(change.revoked)}
+    output.print_fields(shown.items())
     if change.state == "created" and not root:
         output.warn(
             "首次取得：请向发证机关核对根证书的 SHA-256 / the first time: compare the root's SHA-256 with the office",

@@ -8,6 +8,9 @@ export const SET = 0x31;
 export const INTEGER = 0x02;
 export const OCTETS = 0x04;
 const BITS = 0x03;
+const EXTENSIONS = 0xa3;
+const CONSTRAINTS = "0603551d13"; // 2.5.29.19
+const USAGE = "0603551d0f"; // 2.5.29.15
 const ECDSA_SHA256 = fromHex("300a06082a8648ce3d040302");
 // SubjectPublicKeyInfo of an uncompressed P-256 point (RFC 5480), up to the point itself.
 const ED25519 = fromHex("302a300506032b6570032100");
@@ -111,7 +114,7 @@ export async function verifies(spki, raw, message, low = true) {
 }
 
 /**
- * Take a certificate apart: `{der, signed, signature, serial, issuer, subject, spki}`, each as it stands.
+ * Take a certificate apart: `{der, signed, signature, serial, issuer, validity, subject, spki, extensions}`, each as it stands.
  *
  * Refused where it is no X.509 certificate signed by ECDSA with SHA-256 over P-256.
  */
@@ -120,12 +123,58 @@ export function readCertificate(bytes) {
   if (parts.length !== 3 || !equal(parts[1], ECDSA_SHA256)) throw new Refused("certificate-form");
   const fields = elements(inside(parts[0], SEQUENCE));
   if (fields[0]?.[0] === 0xa0) fields.shift(); // the version
-  const [serial, algorithm, issuer, , subject, spki] = fields;
+  const [serial, algorithm, issuer, validity, subject, spki, ...more] = fields;
   if (!spki || serial[0] !== INTEGER || !equal(algorithm, ECDSA_SHA256)) throw new Refused("certificate-form");
   const bits = inside(parts[2], BITS);
   const signature = bits[0] === 0 ? rawSignature(bits.subarray(1)) : null;
   if (!signature) throw new Refused("certificate-form");
-  return { der: bytes, signed: parts[0], signature, serial, issuer, subject, spki };
+  const extensions = more.find((field) => field[0] === EXTENSIONS);
+  return { der: bytes, signed: parts[0], signature, serial, issuer, validity, subject, spki, extensions };
+}
+
+/** Return whether a certificate is for issuing certificates, or else for signing alone (RFC 5280, 4.2.1.3 and 4.2.1.9). */
+export function isFor(certificate, authority) {
+  return wellFormed(() => {
+    const [ca] = elements(inside(extension(certificate, CONSTRAINTS), SEQUENCE));
+    const bits = inside(extension(certificate, USAGE), BITS)[1] ?? 0;
+    const issues = ca !== undefined && equal(ca, Uint8Array.of(0x01, 0x01, 0xff));
+    const certifies = (bits & 0x04) !== 0;
+    return issues === authority && certifies === authority && (authority || (bits & 0x80) !== 0);
+  });
+}
+
+function wellFormed(judged) {
+  try {
+    return judged();
+  } catch (error) {
+    if (error instanceof Refused) return false;
+    throw error;
+  }
+}
+
+/** Return the value of an extension; Refused where there is none, or it stands twice. */
+function extension({ extensions }, identifier) {
+  const all = elements(inside(inside(extensions ?? new Uint8Array(), EXTENSIONS), SEQUENCE));
+  const found = all.map((one) => elements(inside(one, SEQUENCE))).filter(([named]) => named && toHex(named) === identifier);
+  if (found.length !== 1) throw new Refused("certificate-form");
+  return inside(found[0].at(-1), OCTETS);
+}
+
+/** Return whether a certificate is valid from one moment to another (Unix seconds). */
+export function isValidFrom(certificate, from, until) {
+  return wellFormed(() => {
+    const [begin, end] = elements(inside(certificate.validity, SEQUENCE)).map(timeOf);
+    return begin <= from && until <= end;
+  });
+}
+
+/** Return the moment of a UTCTime or GeneralizedTime; NaN, which is before and after nothing, for another form. */
+function timeOf(bytes) {
+  const text = String.fromCharCode(...inside(bytes, bytes[0]));
+  const [, year, ...rest] = /^(\d\d|\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text) ?? [];
+  const century = year?.length === 2 ? (Number(year) < 50 ? 2000 : 1900) : 0;
+  const [month, ...others] = rest.map(Number);
+  return Date.UTC(century + Number(year), month - 1, ...others) / 1000;
 }
 
 /** Return whether `issuer`'s key signed a certificate that names it. */

@@ -7,7 +7,7 @@
 
 import { fromBase64, sha256, toBase64Url, toHex, toUtf8 } from "./bytes.js";
 import { canonical, hasForm, isCanonical, isText, isWhole, listOf, orNull, parse } from "./canonical.js";
-import { isEd25519, isP256, issuedBy, keyId, readCertificate, verifies } from "./der.js";
+import { isEd25519, isFor, isP256, issuedBy, isValidFrom, keyId, readCertificate, verifies } from "./der.js";
 import { seconds } from "./moments.js";
 import { noteKey } from "./notes.js";
 import { Refused, TrustFailed } from "./refusals.js";
@@ -96,8 +96,10 @@ export class Trust {
   async certificate(kid) {
     const found = this.certificates.get(kid);
     if (!found.checked) {
-      const fits = this.keys.get(kid).use === "log" ? isEd25519 : isP256;
-      const good = fits(found.parts.spki) && (await keyId(found.parts.spki)) === kid;
+      const key = this.keys.get(kid);
+      const fits = key.use === "log" ? isEd25519 : isP256;
+      const own = fits(found.parts.spki) && (await keyId(found.parts.spki)) === kid;
+      const good = own && isFor(found.parts, false) && isValidFrom(found.parts, key.from, key.until - 1);
       if (!good || !(await issuedBy(found.parts, this.root))) throw new TrustFailed("trust-certificate", { kid });
       found.checked = true;
     }
@@ -132,7 +134,7 @@ export async function openBundle(bytes) {
     if (error instanceof Refused || error instanceof RangeError) throw new TrustFailed("trust-root");
     throw error;
   }
-  if (!(await issuedBy(root, root))) throw new TrustFailed("trust-root");
+  if (!(await issuedBy(root, root)) || !isFor(root, true)) throw new TrustFailed("trust-root");
   const listing = await readListing(toUtf8(bundle.trust), root);
   const read = listing.keys.map(async (key) => [key.kid, await certificateOf(key, bundle.certificates)]);
   const certificates = new Map(await Promise.all(read));

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bureau import DECIDED, PROVINCE, Bureau, numbered
 from starlette.testclient import TestClient
 from story import Events, uscc
 
@@ -129,3 +131,36 @@ def test_command_without_a_trust_folder_is_wrong_use(
     assert main(["verifier", "-o", str(target), "--data", str(tmp_path / "none")]) == 2
     assert "keys init" in capsys.readouterr().err
     assert not target.exists()
+
+
+def test_a_thief_with_a_key_and_an_old_date(data: Path, tmp_path: Path) -> None:
+    """No licence of his is valid, by the command or over HTTP: at a place never given out, beyond the list, after the revocation."""
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    thief = Bureau(folder)
+    (name,) = (path.name for path in (folder / "objects" / "status").iterdir())
+    forged = {
+        place: thief.credential(numbered(status_list=name, status_index=place))[0] for place in (0, 1, 5000)
+    }
+    assert {0: ("valid", True), 1: ("invalid", True), 5000: ("unknown", True)} == _told(folder, forged)
+    key = thief.trust.signing_key(PROVINCE, "credential", DECIDED)
+    assert 0 == main(["keys", "revoke", key.kid, "--data", str(folder), "--json"])
+    assert dict.fromkeys(forged, ("unknown", False)) == _told(folder, forged)
+
+
+def _told(folder: Path, forged: dict[int, bytes]) -> dict[int, tuple[str, bool]]:
+    """Return what the service says of each credential; the command has to say the same."""
+    at, told = "2018-09-10T12:00:00+08:00", {}
+    with (
+        service(Settings(folder, workers=1), deciding=False) as built,
+        TestClient(built.app(), base_url="http://127.0.0.1") as client,
+    ):
+        for place, credential in forged.items():
+            kind = {"Content-Type": "application/cwt"}
+            answer = client.post("/v1/verify", params={"at": at}, content=credential, headers=kind).json()
+            told[place] = (answer["verdict"], answer["genuine"])
+            file = folder / "forged.cwt"
+            file.write_bytes(credential)
+            code = main(["verify", str(file), "--at", at, "--data", str(folder)])
+            assert {"valid": 0, "invalid": 1, "unknown": 3}[answer["verdict"]] == code
+    return told

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from browser_rows import MODULES, SCRIPTS, run_node
-from bureau import ROLES, Bureau, later
+from bureau import PROVINCE, ROLES, Bureau, later
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from forger import sign_listing
 from forgeries import flip
 
 from issuance import keys
 from issuance.certificates import Role
+from issuance.signer import SoftwareSigner, read_root
 from schemas.canonical_json import canonical
 from schemas.errors import TrustError
 from schemas.trust import ANY_AUTHORITY, load_trust
@@ -116,6 +122,30 @@ def test_changed_bundles_are_refused(trust: dict[str, bytes], tmp_path: Path) ->
         zip(changes, opens(*(json.dumps(change).encode() for change in changes.values())), strict=True)
     )
     assert ["refused"] * 3 == opens(b"", b"\xff", b"{" * 100_000)
+
+
+@pytest.mark.parametrize("fault", [None, "begins late", "ends early", "is for issuing", "no extensions"])
+def test_certificates_have_dates_and_usage(tmp_path: Path, fault: str | None) -> None:
+    """The browser refuses, as Python does, a certificate that the root signed, but that does not fit its key."""
+    bureau = Bureau(tmp_path)
+    key = bureau.trust.signing_key(PROVINCE, "credential", later(0))
+    found, root = bureau.trust.certificate(key.kid), bureau.trust.root
+    root_scalars = read_root(tmp_path, None)
+    root_key = SoftwareSigner(root_scalars).private_key(next(iter(root_scalars)))
+    begin, end = found.not_valid_before_utc, datetime.fromisoformat(key.signs_until)
+    begin += timedelta(days=fault == "begins late")
+    end -= timedelta(days=fault == "ends early")
+    made = x509.CertificateBuilder(root.subject, found.subject, found.public_key(), 1, begin, end)
+    for extension in (root if fault == "is for issuing" else found).extensions:
+        made = made if fault == "no extensions" else made.add_extension(extension.value, extension.critical)
+    certificate = made.sign(root_key, SHA256())
+    (tmp_path / "trust" / key.certificate).write_bytes(certificate.public_bytes(Encoding.PEM))
+    changed = msgspec.structs.replace(key, certificate_sha256=certificate.fingerprint(SHA256()).hex())
+    listed = tuple(changed if one == key else one for one in bureau.trust.listing.keys)
+    sign_listing(bureau, msgspec.structs.replace(bureau.trust.listing, keys=listed))
+    assert ["good" if fault is None else "refused"] == opens(trust_bundle(files(tmp_path / "trust")))
+    with contextlib.nullcontext() if fault is None else pytest.raises(TrustError, match="dates or usage"):
+        bureau.trust.certificate(key.kid)
 
 
 def _text(value: Any) -> str:
