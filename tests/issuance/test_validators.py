@@ -72,9 +72,10 @@ def test_verapdf_finds_pdf_a_3b(java: dict[str, Any], kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dss_finds_pades_baseline_b(java: dict[str, Any], kind: str) -> None:
-    """The EU's DSS: passed, baseline B, over the full file."""
+    """The EU's DSS, with the list that certificates name: passed, baseline B, over the full file."""
     assert java[kind]["dss"] == {
         "indication": "TOTAL_PASSED",
+        "sub": "None",
         "format": "PAdES-BASELINE-B",
         "scopes": ["FULL"],
         "errors": [],

