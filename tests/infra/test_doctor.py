@@ -164,7 +164,7 @@ def test_a_trust_folder_that_went_back_or_is_stale(office: Office) -> None:
     (trust / "editions" / "trust-000002.json").unlink()
     assert _went_back(office)
     again = office.run("replay", "--into", str(office.data.parent / "again"), "--json", code=1)
-    assert "trust.json" in [row["subject"] for row in json.loads(again)["differences"]]
+    assert "trust.json" in [row["subject"] for row in json.loads(again)["findings"]]
 
 
 def _went_back(office: Office) -> bool:

@@ -128,8 +128,9 @@ def test_changed_bundles_are_refused(trust: dict[str, bytes], tmp_path: Path) ->
 def test_certificates_have_dates_and_usage(tmp_path: Path, fault: str | None) -> None:
     """The browser refuses, as Python does, a certificate that the root signed, but that does not fit its key."""
     bureau = Bureau(tmp_path)
-    key = bureau.trust.signing_key(PROVINCE, "credential", later(0))
-    found, root = bureau.trust.certificate(key.kid), bureau.trust.root
+    before = bureau.trust
+    key = before.signing_key(PROVINCE, "credential", later(0))
+    found, root = before.certificate(key.kid), before.root
     root_scalars = read_root(tmp_path, None)
     root_key = SoftwareSigner(root_scalars).private_key(next(iter(root_scalars)))
     begin, end = found.not_valid_before_utc, datetime.fromisoformat(key.signs_until)
@@ -141,8 +142,8 @@ def test_certificates_have_dates_and_usage(tmp_path: Path, fault: str | None) ->
     certificate = made.sign(root_key, SHA256())
     (tmp_path / "trust" / key.certificate).write_bytes(certificate.public_bytes(Encoding.PEM))
     changed = msgspec.structs.replace(key, certificate_sha256=certificate.fingerprint(SHA256()).hex())
-    listed = tuple(changed if one == key else one for one in bureau.trust.listing.keys)
-    sign_listing(bureau, msgspec.structs.replace(bureau.trust.listing, keys=listed))
+    listed = tuple(changed if one == key else one for one in before.listing.keys)
+    sign_listing(bureau, msgspec.structs.replace(before.listing, keys=listed))
     assert ["good" if fault is None else "refused"] == opens(trust_bundle(files(tmp_path / "trust")))
     with contextlib.nullcontext() if fault is None else pytest.raises(TrustError, match="dates or usage"):
         bureau.trust.certificate(key.kid)
