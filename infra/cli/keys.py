@@ -225,7 +225,9 @@ def update(
     The first time it takes the folder: compare the root's fingerprint with what the office says of it, or give --root.
     """
     with output.installation() as here:
-        change: TrustChange = update_trust(trust or here.settings.trust, trust_place(place), root)
+        change: TrustChange = update_trust(
+            trust or here.settings.trust, trust_place(place), here.read_trust, root
+        )
     if output.as_json():
         output.print_json(msgspec.to_builtins(change))
         return

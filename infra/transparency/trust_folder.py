@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,11 +39,11 @@ from schemas.trust import (
     TRUST_FILE,
     TrustList,
     TrustStore,
-    load_trust,
     newest_edition,
     read_trust_list,
 )
 
+ReadTrust = Callable[[Path], TrustStore]
 SEEN_FILE: Final = "trust-seen.json"
 MAX_KEYS: Final = 20_000  # of one edition; each is a file of its own
 _MAX_BUNDLE: Final = 32 << 20
@@ -148,15 +148,15 @@ class TrustChange(msgspec.Struct, frozen=True):
     revoked: tuple[str, ...]
 
 
-def update_trust(folder: Path, place: TrustPlace, root_sha256: str = "") -> TrustChange:
-    """Bring a trust folder to the edition that is published, and return what changed.
+def update_trust(folder: Path, place: TrustPlace, read: ReadTrust, root_sha256: str = "") -> TrustChange:
+    """Bring a trust folder to the edition that is published, and return what changed; `read` verifies a whole folder.
 
     `root_sha256`, where given, is the fingerprint that the root has to have. VerificationError where the edition goes back,
     is another one of the same number, or is by another root; TrustError where it does not hold. Then, and where the
     place fails, the folder stays as it was: `trust.json` is written last.
     """
     known, before = _known(folder)
-    files, store = _fetched(place)
+    files, store = _fetched(place, read)
     fingerprint = _fingerprint(store)
     if root_sha256 and root_sha256.replace(":", "").lower() != fingerprint:
         raise VerificationError(f"根证书的 SHA-256 是 {fingerprint} / the root's SHA-256 is {fingerprint}")
@@ -209,7 +209,7 @@ def _known(folder: Path) -> tuple[x509.Certificate | None, TrustList | None]:
     return root, read_trust_list(path.read_bytes(), root) if path.exists() else None
 
 
-def _fetched(place: TrustPlace) -> tuple[dict[str, bytes], TrustStore]:
+def _fetched(place: TrustPlace, read: ReadTrust) -> tuple[dict[str, bytes], TrustStore]:
     """Return the files of a published trust folder, all of them verified, and the store over them."""
     end = time.monotonic() + _PATIENCE
     try:
@@ -228,7 +228,7 @@ def _fetched(place: TrustPlace) -> tuple[dict[str, bytes], TrustStore]:
                 files[name] = place.read(name, _MAX_FILE)
             for name, data in files.items():
                 (Path(staged) / name).write_bytes(data)
-            store = load_trust(Path(staged))
+            store = read(Path(staged))
     except NotFound as error:
         raise VerificationError(f"信任目录不完整 / the trust folder is not whole: {error}") from None
     for kid in store.keys:
