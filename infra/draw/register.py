@@ -164,15 +164,16 @@ class TargetRegister:
 
     def _digest_in_memory(self) -> str:
         assert self._frame is not None
-        texts = lines(self._frame)
         if self._key_leads:
             order = byte_order(
                 self._keys_of(self._frame)
             )  # Lines sort as their keys do, since TAB is below every other character.
             if order.repeated is not None:
                 raise self._twice(tuple(order.repeated.split("\t")))
+            texts = lines(self._frame)  # Only now, so that they and the keys never lie in memory together.
         else:
             self._each_once(self._frame.select(KEYS[self.kind]))
+            texts = lines(self._frame)
             order = byte_order(texts)
         hashed = LineHash(len(self.columns))
         hashed.update(texts, order.places)
@@ -191,6 +192,8 @@ class TargetRegister:
         return self.columns[: len(key)] == key
 
     def _keys_of(self, frame: pl.DataFrame) -> pl.Series:
+        if len(KEYS[self.kind]) == 1:
+            return frame[KEYS[self.kind][0]].rechunk()
         return frame.select(pl.concat_str(KEYS[self.kind], separator="\t")).to_series()
 
     def _digest_of_spill(self) -> str:
