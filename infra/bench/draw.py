@@ -208,14 +208,8 @@ def bench_draw(rows: int = JIANGSU, say: Say = lambda text: None, suffix: str = 
         write_register(files[0], rows)
         write_inspectors(files[1], INSPECTORS)
         write_conflicts(files[2], CONFLICTS, rows)
-        registers: list[str | Path] = [
-            "--register",
-            files[0],
-            "--inspectors",
-            files[1],
-            "--conflicts",
-            files[2],
-        ]
+        options = ("--register", "--inspectors", "--conflicts")
+        registers = [word for pair in zip(options, files, strict=True) for word in pair]
         plan, announcement, transcript = (folder / name for name in ("plan.toml", "A.json", "T.json"))
         plan.write_text(forty_strata(), "utf-8")
         command("keys", "keys", "init")

@@ -248,7 +248,7 @@ def note_refused(settings: Settings, problem: str) -> None:
 
 
 class Tail(Protocol):
-    """What reads the ledger from positions to its ends; `infra.kafka.records.Reader` is one."""
+    """A reader of the ledger from positions to its ends; `infra.kafka.records.Reader` is one."""
 
     def ends(self) -> dict[Place, int]:
         """Return the ends as they are now."""

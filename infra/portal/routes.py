@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.routing import Route
 
-from infra.portal import cases, desk, licences, my, oidc, orders, passkeys, signin, site
+from infra.portal import cases, desk, licences, my, oidc, orders, signin, site
 from infra.portal.web import Portal, Visit
 from schemas.errors import NotFound
 
@@ -20,8 +20,8 @@ def portal_routes(portal: Portal) -> list[Route]:
         route("/login", signin.login, posts=True),
         route("/login/oidc", oidc.begin_sign_in),
         route("/login/oidc/back", oidc.end_sign_in),
-        route("/login/passkey", passkeys.log_in, posts=True),
-        route("/account/passkeys", passkeys.passkeys, needs="account", posts=True),
+        route("/login/passkey", signin.log_in, posts=True),
+        route("/account/passkeys", signin.passkeys, needs="account", posts=True),
         route("/logout", signin.logout, posts=True),
         route("/my", my.home, needs="holder"),
         route("/my/calendar.ics", my.calendar, needs="holder"),

@@ -54,7 +54,7 @@ _PATIENCE: Final = 300.0  # seconds for a whole trust folder
 
 
 class TrustPlace(Protocol):
-    """Where a trust folder is published."""
+    """A place where a trust folder is published."""
 
     def read(self, name: str, limit: int) -> bytes:
         """Return a file of at most so many bytes. Raises NotFound, VerificationError or StoreUnavailable."""
@@ -136,7 +136,7 @@ def trust_place(place: str) -> TrustPlace:
 
 
 class TrustChange(msgspec.Struct, frozen=True):
-    """What an update changed; `before` is 0 where there was no trust folder. Keys are told by their ids."""
+    """The change that an update made; `before` is 0 where there was no trust folder. Keys are told by their ids."""
 
     state: str  # created, updated, unchanged
     root: str  # SHA-256 of the root certificate, hex
