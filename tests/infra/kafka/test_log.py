@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 from cluster import Cluster, Worker
 from logs import CATEGORIES, VERSIONS, as_on_one_machine, logged, versions_of
-from story import Office
+from story import Events, Office, uscc
+from timestamps import Served, TimestampAuthority, register
 
 from infra.stores.s3 import S3Store
 from infra.transparency.tiles import StoredLog
@@ -25,22 +28,44 @@ def licences(log: StoredLog) -> int:
     return sum(isinstance(entry, LicenceEntry) for entry in logged(log))
 
 
+def story() -> Events:
+    """Versions of some licences, and one that never ends."""
+    events = versions_of()
+    register(events, "2018-03-02T11:00:00+08:00", "R-1", uscc(90))
+    return events
+
+
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Office:
-    """The story on one machine."""
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A timestamp authority that answers."""
+    folder = tmp_path_factory.mktemp("authority")
+    served = Served(TimestampAuthority(folder / "tsa"), folder)
+    served.away = False
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory, authority: Served) -> Office:
+    """The story on one machine, whose trust folder names the timestamp authority."""
     office = Office(tmp_path_factory.mktemp("embedded"))
     office.init()
-    office.tell(versions_of())
+    office.run("draw", "party", "add", "tsa", authority.authority.certificate, "--timestamp")
+    office.tell(story())
     return office
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, embedded: Office) -> Iterator[Cluster]:
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, embedded: Office, authority: Served
+) -> Iterator[Cluster]:
     """The story on Kafka, with the same keys: everything is issued, no list published, nothing logged."""
     one = Cluster(tmp_path_factory.mktemp("cluster"), keys_of=embedded.data)
     try:
+        settings = one.data / "settings.toml"
+        settings.write_text(f'timestamp = "{authority.address}"\n' + settings.read_text())
         one.start("a", "route,decide,number,issue").wait_ready()
-        one.submit(versions_of().lines)
+        one.submit(story().lines)
         one.idle()
         yield one
     finally:
@@ -76,10 +101,27 @@ def test_killed_writers_leave_a_log_that_its_tiles_support(cluster: Cluster, emb
             seen = report.checkpoint
     writer(cluster, "b").wait_ready()
     told = as_on_one_machine(log, embedded, 60)
-    assert len(CATEGORIES) * VERSIONS == licences(log)
+    assert len(CATEGORIES) * VERSIONS + 1 == licences(log)
     report = audited(cluster, log, seen)
     assert [] == [check for check in report.checks if not check.ok]
     number = sorted(e.number for e in told.values() if isinstance(e, LicenceEntry))[0]
     proof = cluster.folder / "licence.tlog-proof"
     cluster.run("licence", "get", number, "--format", "proof", "-o", proof)
     assert proof.read_bytes().startswith(b"c2sp.org/tlog-proof@v1\n")
+
+
+def test_a_licence_without_end_is_stamped_once(cluster: Cluster, authority: Served) -> None:
+    """The worker of the status lists asks the authority; `verify` finds the token over the PDF good."""
+    rows = [json.loads(line) for line in cluster.run("licence", "list", "--json").splitlines()]
+    (endless,) = [row["number"] for row in rows if row["item"] == "business-licence"]
+    token, pdf = cluster.folder / "licence.tsr", cluster.folder / "licence.pdf"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not token.exists():
+        cluster.run("licence", "get", endless, "--format", "tsr", "-o", token, code=None)
+    cluster.run("licence", "get", endless, "-o", pdf)
+    at = ("--at", "2018-03-02T12:00:00+08:00")
+    check = json.loads(cluster.run("verify", pdf, "--timestamp", token, *at, "--json", code=None))["checks"][
+        -1
+    ]
+    assert ("timestamp", True) == (check["name"], check["ok"])
+    assert 1 == authority.asked
