@@ -25,7 +25,7 @@ demo: setup ## the main job told: a day of applications, lives of licences, a re
 	$(BIN)/zhengzhao demo
 
 test: programs setup lint ## everything: lint, types, import contracts, all tests with real servers and a real browser
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup lint ## without servers and slow tests
 	$(BIN)/python -m pytest -m "not servers and not slow and not soak" -n 2 --dist loadfile

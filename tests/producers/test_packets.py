@@ -263,12 +263,12 @@ def test_each_kind_of_hostile_paper_reaches_the_parser() -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_broken_papers_get_clear_answers() -> None:
-    """Bent forms, bombs, loops, scripts: read or refused in one line, in time; `make soak` reads the costly ones too."""
-    figures = papers.run(1000, 11, costly=4)
+def test_hundreds_of_broken_papers_get_clear_answers() -> None:
+    """Bent forms, bombs, loops, scripts: read or refused in one line, in time; `make soak` reads a thousand."""
+    figures = papers.run(400, 11, costly=3)
     assert (figures["clear answers only"], figures["none over 10 seconds"]) == (True, True), figures
-    assert figures["refused in one line"] > 300
-    assert figures["read"] > 100
+    assert figures["refused in one line"] > 120
+    assert figures["read"] > 40
 
 
 def test_a_reader_that_ended_is_replaced() -> None:

@@ -196,7 +196,7 @@ def broken(dice: random.Random) -> bytes:
 
 
 @pytest.mark.slow
-def test_ten_thousand_broken_bodies(tmp_path: Path) -> None:
+def test_thousands_of_broken_bodies(tmp_path: Path) -> None:
     """None is a fault of the service, none takes long; it works afterwards as before."""
     data = tmp_path / "data"
     assert main(["keys", "init", "--valid-from", "2018-01-01", "--data", str(data)]) == 0
@@ -206,7 +206,7 @@ def test_ten_thousand_broken_bodies(tmp_path: Path) -> None:
     with service(Settings(data, workers=1), limits=limits, tick_seconds=3600) as built:
         app = TestClient(built.app(), base_url="http://127.0.0.1")
         with app as client:
-            for _ in range(10_000):
+            for _ in range(4_000):
                 headers = dice.choice([STRUCTURED, STRUCTURED, BATCH])
                 start = time.monotonic()
                 answer = client.post("/v1/events", content=broken(dice), headers=headers)
