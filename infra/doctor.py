@@ -130,7 +130,7 @@ def _root(here: Installation, private: frozenset[str]) -> DoctorFinding:
 def _hosts(here: Installation) -> Findings:
     """Check that the QR codes lead somewhere, for each authority to the host printed before."""
     example = here.example_hosts()
-    wrong = f"二维码指向示例主机 {EXAMPLE_HOST} 的机关 / authorities that print {EXAMPLE_HOST}, which nobody has: {len(example)}, {example[:2]}"
+    wrong = f"二维码指向示例主机 {EXAMPLE_HOST} 的机关 / authorities that print {EXAMPLE_HOST}, which nobody has: {len(example)} ({'; '.join(example[:2])}…)"
     yield DoctorFinding("hosts", not example, wrong if example else HOSTS_GOOD, HOST_HINT if example else "")
     here.check_hosts()
 
