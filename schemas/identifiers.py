@@ -169,6 +169,10 @@ def check_character(text: str) -> str:
     return _BASE36[(37 - product) % 36]
 
 
+MOST_VERSIONS = 999
+"""The versions of a licence that an identifier can number (three digits)."""
+
+
 def make_identifier(type_code: str, issuer: str, serial: str, version: int) -> str:
     """Return the identifier of a licence's version: root, type, issuer, serial, three digits of version, check."""
     text = f"{version:03d}"

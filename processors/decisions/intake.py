@@ -19,7 +19,7 @@ from schemas.calendar import add as add_workdays
 from schemas.calendar import months_before, workday_calendar
 from schemas.event_types import ApplicationSubmitted
 from schemas.facts import ApplicantSeen, MaterialSeen, Reason
-from schemas.identifiers import compare
+from schemas.identifiers import MOST_VERSIONS, compare
 from schemas.item_types import ServiceItem
 from schemas.licence import Product
 
@@ -245,6 +245,8 @@ def _target_grounds(
         return [reasons.not_of_item(name, item.code)]
     if not licence.living:
         return [reasons.not_living(name, licence.status)]
+    if action != "surrender" and licence.now.version >= MOST_VERSIONS:
+        return [reasons.no_more_versions(name)]
     if action == "renew":
         if licence.now.valid_until is None:
             return [reasons.no_end()]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from processors.state import Licence
 from schemas.facts import Reason
+from schemas.identifiers import MOST_VERSIONS
 from schemas.licence import MAX_PARTICULAR
 
 
@@ -84,6 +85,14 @@ def not_the_holders(name: str) -> Reason:
 
 def not_of_item(name: Reason, item: str) -> Reason:
     return Reason(f"{name.zh}不属于事项 {item}", f"{name.en} is not of the item {item}")
+
+
+def no_more_versions(name: Reason) -> Reason:
+    return Reason(
+        f"{name.zh}已有 {MOST_VERSIONS} 版，电子证照标识不能再编；请注销后重新申请",
+        f"{name.en} has {MOST_VERSIONS} versions, and its identifier has no number for another one: "
+        "surrender it and apply anew",
+    )
 
 
 def not_living(name: Reason, status: str) -> Reason:

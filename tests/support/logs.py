@@ -138,10 +138,13 @@ def forged(entry: LicenceEntry) -> LicenceEntry:
     return msgspec.structs.replace(entry, object=sha("another"))
 
 
-def versions_of(categories: Sequence[str] = CATEGORIES, versions: int = VERSIONS) -> Events:
-    """Return a licence of each category with so many versions; each is the only one of its series."""
+def versions_of(categories: Sequence[str] = CATEGORIES, versions: int = VERSIONS, first: int = 1) -> Events:
+    """Return a licence of each category with so many versions; each is the only one of its series.
+
+    `first` is the number of the first holder.
+    """
     events = Events()
-    for n, category in enumerate(categories, 1):
+    for n, category in enumerate(categories, first):
         products = [{"category": category, "site": "厂区1号", "detail": "型号"}]
         at = _START + timedelta(minutes=n)
         events.apply(at.isoformat(), f"N-{n}", uscc(n), products=products)

@@ -10,6 +10,7 @@ from processors.queries import views
 from processors.stages import refold
 from processors.state import MOST_CLOSED, MOST_WAITING, HolderState, encode
 from schemas.facts import EventRefused, EventWaits
+from schemas.identifiers import MOST_VERSIONS
 from schemas.ledger import EventEntry
 
 H = uscc(1)
@@ -115,3 +116,18 @@ def test_not_everything_may_wait_for_a_number() -> None:
     world.settle()
     assert 0 == len(world.state(H).waiting)
     assert all(isinstance(one, EventEntry) or one.holder for one in world.ledger)
+
+
+def test_a_licence_has_as_many_versions_as_its_identifier_can_number() -> None:
+    """The thousandth is refused with what to do, before it is granted; a surrender is not, and a new licence follows."""
+    e = Events()
+    e.apply("2018-03-01T10:00:00+08:00", "N", H)
+    for n in range(1, MOST_VERSIONS + 1):
+        e.apply(at(n), f"R-{n}", H, action="reissue", granted_by="N", products=..., materials=FORM)
+    e.apply(at(2000), "S", H, action="surrender", granted_by="N", products=..., materials=FORM)
+    e.apply(at(2001), "N-2", H)
+    world = World().tell(e.lines)
+    refused = world.case(H, f"R-{MOST_VERSIONS}")
+    assert ("refused", True) == (refused["state"], "999" in str(refused["reason"]))
+    assert ["cancelled", "valid"] == [row["status"] for row in world.licences(H)]
+    assert MOST_VERSIONS == world.licences(H)[0]["version"]
