@@ -118,8 +118,8 @@ def both_engines(count: int) -> dict[str, Any]:
         office.init()
         for told in rounds:
             office.submit(told)
-            with Installation(load(office.data, {})) as here, here.engine("soak") as engine:
-                engine.drain()
+        with Installation(load(office.data, {})) as here, here.engine("soak") as engine:
+            engine.drain()
         middle = time.monotonic()
         print(f"one machine: {len(logged(log_of(office)))} entries, {middle - started:.0f} s", flush=True)
         cluster = Cluster(Path(name), keys_of=office.data)
