@@ -75,7 +75,7 @@ class TrustAtFolder:
             raise NotFound("没有这个文件 / no such file", where=str(self._folder / name)) from None
         except OSError as error:
             raise StoreUnavailable(
-                f"cannot be read: {error.strerror}", where=str(self._folder / name)
+                f"无法读取 / cannot be read: {error.strerror}", where=str(self._folder / name)
             ) from None
         if len(data) > limit:
             raise VerificationError(f"{self._folder / name}: 超过 {limit} 字节 / over {limit} bytes")
@@ -201,10 +201,7 @@ def _known(folder: Path) -> tuple[x509.Certificate | None, TrustList | None]:
     """Return root and edition of a folder, None where it has none yet. TrustError where they are spoilt."""
     if not (folder / ROOT_FILE).exists():
         return None, None
-    try:
-        root = x509.load_pem_x509_certificate((folder / ROOT_FILE).read_bytes())
-    except (ValueError, x509.InvalidVersion):
-        raise TrustError("no certificate in PEM", where=str(folder / ROOT_FILE)) from None
+    root = _certificate((folder / ROOT_FILE).read_bytes(), str(folder / ROOT_FILE))
     path = folder / TRUST_FILE
     return root, read_trust_list(path.read_bytes(), root) if path.exists() else None
 
@@ -224,7 +221,9 @@ def _fetched(place: TrustPlace, read: ReadTrust) -> tuple[dict[str, bytes], Trus
                 if time.monotonic() > end:
                     raise StoreUnavailable(f"超过 {_PATIENCE:.0f} 秒 / over {_PATIENCE:.0f} seconds")
                 if "/" in name or "\\" in name or name.startswith("."):
-                    raise TrustError("a certificate's name that is no plain file name", where=TRUST_FILE)
+                    raise TrustError(
+                        "证书文件名不可用 / a certificate's name that is no plain file name", where=TRUST_FILE
+                    )
                 files[name] = place.read(name, _MAX_FILE)
             for name, data in files.items():
                 (Path(staged) / name).write_bytes(data)
@@ -239,14 +238,17 @@ def _fetched(place: TrustPlace, read: ReadTrust) -> tuple[dict[str, bytes], Trus
 
 
 def _staged_listing(files: dict[str, bytes]) -> TrustList:
-    try:
-        root = x509.load_pem_x509_certificate(files[ROOT_FILE])
-    except (ValueError, x509.InvalidVersion):
-        raise TrustError("no certificate in PEM", where=ROOT_FILE) from None
-    listing = read_trust_list(files[TRUST_FILE], root)
+    listing = read_trust_list(files[TRUST_FILE], _certificate(files[ROOT_FILE], ROOT_FILE))
     if len(listing.keys) > MAX_KEYS:
-        raise TrustError(f"over {MAX_KEYS} keys", where=TRUST_FILE)
+        raise TrustError(f"密钥超过 {MAX_KEYS} 个 / over {MAX_KEYS} keys", where=TRUST_FILE)
     return listing
+
+
+def _certificate(data: bytes, where: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(data)
+    except (ValueError, x509.InvalidVersion):
+        raise TrustError("不是 PEM 格式的证书 / no certificate in PEM", where=where) from None
 
 
 def _revocations(data: bytes, store: TrustStore) -> bytes:
