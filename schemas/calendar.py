@@ -171,7 +171,7 @@ def read_time(text: str, received_at: datetime, backdate_days: int | None = None
     if moment - received_at > TOLERANCE:
         raise Rejected(
             "晚于收到时间五分钟以上 / more than five minutes after it was received",
-            hint="校准发送方的时钟 / set the sender's clock",
+            hint="核对所填时刻与时钟 / check the moment that was given, and the clock",
         )
     check_backdate(moment, received_at, backdate_days)
     return moment
