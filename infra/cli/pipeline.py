@@ -125,8 +125,8 @@ def _on(bar: output.ProgressBar) -> Callable[[DrainProgress], None]:
 def _show(progress: DrainProgress, *, example: bool = False) -> None:
     if example:
         output.warn(
-            f"{progress.issued} 份证照的二维码指向示例主机 {EXAMPLE_HOST}，扫描打不开 / the QR codes of these "
-            f"{progress.issued} licences lead to the example host, which nobody has",
+            f"{progress.issued} 份证照的二维码指向示例主机 {EXAMPLE_HOST}，扫描打不开 / licences whose QR "
+            f"codes lead to the example host, which nobody has: {progress.issued}",
             HOST_HINT,
         )
     if output.as_json():
